@@ -1,0 +1,3 @@
+//! The `archstone` command.
+
+fn main() {}
