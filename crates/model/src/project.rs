@@ -1,0 +1,91 @@
+//! Projects, and domains, which are the top of each tree of projects.
+
+use crate::Extra;
+use crate::ids::{DomainId, ProjectId};
+use crate::listing::TextMatch;
+
+/// A container of ownership, on which roles are assigned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// Unique within its domain.
+    pub name: String,
+    /// The domain that owns it. `None` when it acts as a domain itself.
+    pub domain_id: Option<DomainId>,
+    /// The project or domain above it. `None` when it acts as a domain.
+    pub parent_id: Option<ProjectId>,
+    /// What people wrote about it.
+    pub description: Option<String>,
+    /// A disabled project gives no tokens.
+    pub enabled: bool,
+    /// Labels, sorted.
+    pub tags: Vec<String>,
+    /// Options that the server knows.
+    pub options: ResourceOptions,
+    /// Attributes that the server does not know.
+    pub extra: Extra,
+}
+
+impl Project {
+    /// Whether it acts as a domain.
+    pub fn is_domain(&self) -> bool {
+        self.domain_id.is_none()
+    }
+}
+
+/// The top of a tree of projects; owns users and groups too.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Domain {
+    /// Its id.
+    pub id: DomainId,
+    /// Unique among all domains.
+    pub name: String,
+    /// What people wrote about it.
+    pub description: Option<String>,
+    /// In a disabled domain nobody can log in.
+    pub enabled: bool,
+    /// Labels, sorted.
+    pub tags: Vec<String>,
+    /// Options that the server knows.
+    pub options: ResourceOptions,
+    /// Attributes that the server does not know.
+    pub extra: Extra,
+}
+
+/// The options of projects, domains and roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResourceOptions {
+    /// `immutable`: the resource can neither be changed nor deleted until this is taken back.
+    pub immutable: Option<bool>,
+}
+
+/// Which projects to list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProjectFilter {
+    /// Only those of this domain.
+    pub domain_id: Option<DomainId>,
+    /// Only enabled, or only disabled ones.
+    pub enabled: Option<bool>,
+    /// Only those so named.
+    pub name: Option<TextMatch>,
+    /// Only the children of this one.
+    pub parent_id: Option<ProjectId>,
+    /// Only those that act as domains, or only those that do not.
+    pub is_domain: Option<bool>,
+    /// Conditions on tags, all of which must hold.
+    pub tags: Vec<TagFilter>,
+}
+
+/// A condition on the tags of a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagFilter {
+    /// It has all of these (`tags`).
+    All(Vec<String>),
+    /// It has one of these (`tags-any`).
+    Any(Vec<String>),
+    /// It does not have all of these (`not-tags`).
+    NotAll(Vec<String>),
+    /// It has none of these (`not-tags-any`).
+    NotAny(Vec<String>),
+}

@@ -1,0 +1,528 @@
+//! The pools and the one way a statement reaches a database.
+//!
+//! A repository writes SQL once, with `?` for values and ANSI quotes for names, and runs it
+//! through [`Conn`], which is either the pool or the open transaction.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Executor as _, MySql, Postgres, Sqlite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::address::Address;
+use crate::dialect::Dialect;
+use crate::error::StoreError;
+use crate::value::{FromRow, Row, Value};
+
+/// How to use a database.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `[database] connection`, as SQLAlchemy writes it.
+    pub connection: String,
+    /// The most connections that are open at a time.
+    pub max_connections: u32,
+    /// How long a statement, or the wait for a free connection, may take.
+    pub timeout: Duration,
+}
+
+/// The connection pools of one database.
+pub(crate) struct Db {
+    pools: Pools,
+    /// Waiting happens here and not in the pool, which opens and drops connections in a storm
+    /// when many wait in it.
+    permits: Arc<Semaphore>,
+    /// The same as `permits`, but for SQLite, where one at a time may write.
+    write_permits: Arc<Semaphore>,
+    timeout: Duration,
+    statements: AtomicU64,
+}
+
+enum Pools {
+    MariaDb(sqlx::Pool<MySql>),
+    Postgres(sqlx::Pool<Postgres>),
+    /// Many readers and one writer: SQLite lets only one write at a time, and who waits in our
+    /// queue is served in order.
+    Sqlite {
+        readers: sqlx::Pool<Sqlite>,
+        writer: sqlx::Pool<Sqlite>,
+    },
+}
+
+impl Db {
+    pub(crate) fn connect(options: &Options) -> Result<Self, StoreError> {
+        macro_rules! pool {
+            ($max:expr) => {
+                sqlx::pool::PoolOptions::new()
+                    .max_connections($max)
+                    .acquire_timeout(options.timeout)
+                    .test_before_acquire(false)
+            };
+        }
+        let max = options.max_connections.max(1);
+        let pools = match Address::parse(&options.connection)? {
+            Address::MariaDb(address) => Pools::MariaDb(
+                pool!(max)
+                    .after_connect(|connection: &mut sqlx::MySqlConnection, _| {
+                        Box::pin(async move {
+                            let mode = "SET sql_mode = CONCAT(@@sql_mode, \
+                                        ',ANSI_QUOTES,STRICT_TRANS_TABLES'), time_zone = '+00:00'";
+                            connection.execute(mode).await.map(drop)
+                        })
+                    })
+                    .connect_lazy_with(address),
+            ),
+            Address::Postgres(address) => Pools::Postgres(pool!(max).connect_lazy_with(address)),
+            Address::Sqlite(address) => Pools::Sqlite {
+                readers: pool!(max).connect_lazy_with(address.clone()),
+                writer: pool!(1).connect_lazy_with(address),
+            },
+        };
+        let permits = Arc::new(Semaphore::new(max as usize));
+        let write_permits = match pools {
+            Pools::Sqlite { .. } => Arc::new(Semaphore::new(1)),
+            Pools::MariaDb(_) | Pools::Postgres(_) => Arc::clone(&permits),
+        };
+        Ok(Self {
+            pools,
+            permits,
+            write_permits,
+            timeout: options.timeout,
+            statements: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.pools {
+            Pools::MariaDb(_) => Dialect::MariaDb,
+            Pools::Postgres(_) => Dialect::Postgres,
+            Pools::Sqlite { .. } => Dialect::Sqlite,
+        }
+    }
+
+    /// How many statements have been sent, transaction brackets included.
+    pub(crate) fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    pub(crate) async fn close(&self) {
+        match &self.pools {
+            Pools::MariaDb(pool) => pool.close().await,
+            Pools::Postgres(pool) => pool.close().await,
+            Pools::Sqlite { readers, writer } => {
+                readers.close().await;
+                writer.close().await;
+            }
+        }
+    }
+
+    /// A connection for reading, or for one transaction that writes.
+    pub(crate) async fn acquire(self: &Arc<Self>, write: bool) -> Result<Session, StoreError> {
+        let open = async {
+            let permits = if write {
+                &self.write_permits
+            } else {
+                &self.permits
+            };
+            let permit = Arc::clone(permits).acquire_owned().await;
+            let permit = permit.map_err(|_| StoreError::Unavailable("shutting down".into()))?;
+            let connection = match &self.pools {
+                Pools::MariaDb(pool) => Connection::MariaDb(pool.acquire().await?),
+                Pools::Postgres(pool) => Connection::Postgres(pool.acquire().await?),
+                Pools::Sqlite { writer, .. } if write => {
+                    Connection::Sqlite(writer.acquire().await?)
+                }
+                Pools::Sqlite { readers, .. } => Connection::Sqlite(readers.acquire().await?),
+            };
+            Ok(Session {
+                connection: Some(connection),
+                db: Arc::clone(self),
+                _permit: permit,
+            })
+        };
+        let timed_out = |_| Err(StoreError::TimedOut(self.timeout));
+        tokio::time::timeout(self.timeout, open)
+            .await
+            .unwrap_or_else(timed_out)
+    }
+}
+
+enum Connection {
+    MariaDb(PoolConnection<MySql>),
+    Postgres(PoolConnection<Postgres>),
+    Sqlite(PoolConnection<Sqlite>),
+}
+
+/// One connection in use. It goes back to the pool when dropped, unless it broke.
+pub(crate) struct Session {
+    /// `None` once the connection broke and was thrown away.
+    connection: Option<Connection>,
+    db: Arc<Db>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Binds the values to a statement and fetches all its rows.
+macro_rules! fetch {
+    ($connection:expr, $sql:expr, $values:expr, $row:ident, $time:expr, $date:expr) => {{
+        let mut query = sqlx::query(AssertSqlSafe($sql));
+        for value in $values {
+            query = match value {
+                Value::Bool(value) => query.bind(*value),
+                Value::Date(value) => query.bind(value.map($date)),
+                Value::Int(value) => query.bind(*value),
+                Value::Text(value) => query.bind(value.as_deref()),
+                Value::Time(value) => query.bind(value.map($time)),
+            };
+        }
+        query
+            .fetch_all(&mut **$connection)
+            .await
+            .map(|rows| rows.into_iter().map(Row::$row).collect())
+    }};
+}
+
+/// The same without rows; gives the number of rows touched.
+macro_rules! execute {
+    ($connection:expr, $sql:expr, $values:expr, $time:expr, $date:expr) => {{
+        let mut query = sqlx::query(AssertSqlSafe($sql));
+        for value in $values {
+            query = match value {
+                Value::Bool(value) => query.bind(*value),
+                Value::Date(value) => query.bind(value.map($date)),
+                Value::Int(value) => query.bind(*value),
+                Value::Text(value) => query.bind(value.as_deref()),
+                Value::Time(value) => query.bind(value.map($time)),
+            };
+        }
+        query
+            .execute(&mut **$connection)
+            .await
+            .map(|done| done.rows_affected())
+    }};
+}
+
+impl Session {
+    async fn fetch(
+        &mut self,
+        sql: Cow<'static, str>,
+        values: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        let db = Arc::clone(&self.db);
+        let work = async {
+            match self.connection()? {
+                Connection::MariaDb(connection) => {
+                    fetch!(
+                        connection,
+                        sql,
+                        values,
+                        MySql,
+                        |time| time.naive_utc(),
+                        |date| date
+                    )
+                }
+                Connection::Postgres(connection) => {
+                    fetch!(
+                        connection,
+                        sql,
+                        values,
+                        Postgres,
+                        |time| time.naive_utc(),
+                        |date| date
+                    )
+                }
+                Connection::Sqlite(connection) => {
+                    fetch!(
+                        connection,
+                        sql,
+                        values,
+                        Sqlite,
+                        Value::sqlite_time,
+                        |date| date
+                    )
+                }
+            }
+            .map_err(Failure::from)
+        };
+        let outcome = tokio::time::timeout(db.timeout, work).await;
+        self.settle(outcome)
+    }
+
+    async fn execute(
+        &mut self,
+        sql: Cow<'static, str>,
+        values: &[Value],
+    ) -> Result<u64, StoreError> {
+        let db = Arc::clone(&self.db);
+        let work = async {
+            match self.connection()? {
+                Connection::MariaDb(connection) => {
+                    execute!(connection, sql, values, |time| time.naive_utc(), |date| {
+                        date
+                    })
+                }
+                Connection::Postgres(connection) => {
+                    execute!(connection, sql, values, |time| time.naive_utc(), |date| {
+                        date
+                    })
+                }
+                Connection::Sqlite(connection) => {
+                    execute!(connection, sql, values, Value::sqlite_time, |date| date)
+                }
+            }
+            .map_err(Failure::from)
+        };
+        let outcome = tokio::time::timeout(db.timeout, work).await;
+        self.settle(outcome)
+    }
+
+    /// Runs statements as they stand, without values; several may stand in one text.
+    pub(crate) async fn batch(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        let db = Arc::clone(&self.db);
+        let work = async {
+            match self.connection()? {
+                Connection::MariaDb(connection) => connection.execute(sql).await.map(drop),
+                Connection::Postgres(connection) => connection.execute(sql).await.map(drop),
+                Connection::Sqlite(connection) => connection.execute(sql).await.map(drop),
+            }
+            .map_err(Failure::from)
+        };
+        let outcome = tokio::time::timeout(db.timeout, work).await;
+        self.settle(outcome)
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, Failure> {
+        self.db.statements.fetch_add(1, Ordering::Relaxed);
+        self.connection.as_mut().ok_or(Failure {
+            breaks: true,
+            error: lost(),
+        })
+    }
+
+    /// Throws a connection away that broke or did not answer: its protocol state is unknown.
+    fn settle<T>(
+        &mut self,
+        outcome: Result<Result<T, Failure>, tokio::time::error::Elapsed>,
+    ) -> Result<T, StoreError> {
+        let failure = match outcome {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure {
+                breaks: true,
+                error: StoreError::TimedOut(self.db.timeout),
+            },
+        };
+        if failure.breaks {
+            self.discard();
+        }
+        Err(failure.error)
+    }
+
+    /// Closes the socket at once instead of asking a server that may hang.
+    fn discard(&mut self) {
+        match self.connection.take() {
+            Some(Connection::MariaDb(connection)) => drop(connection.detach()),
+            Some(Connection::Postgres(connection)) => drop(connection.detach()),
+            Some(Connection::Sqlite(connection)) => drop(connection.detach()),
+            None => {}
+        }
+    }
+}
+
+/// An error, and whether the connection survived it.
+struct Failure {
+    breaks: bool,
+    error: StoreError,
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self {
+            breaks: StoreError::breaks_connection(&error),
+            error: error.into(),
+        }
+    }
+}
+
+fn lost() -> StoreError {
+    StoreError::Unavailable("the connection was lost".into())
+}
+
+/// An open transaction. Dropping it rolls back.
+pub struct Tx {
+    /// `None` once committed.
+    session: Option<Session>,
+}
+
+/// Proof that a transaction was committed: what a writing reply asks for.
+#[derive(Debug)]
+#[must_use = "a reply that writes asks for this proof"]
+pub struct Saved(());
+
+impl Tx {
+    pub(crate) async fn begin(db: &Arc<Db>) -> Result<Self, StoreError> {
+        let begin = db.dialect().begin();
+        let mut session = db.acquire(true).await?;
+        match session.batch(begin).await {
+            // The server may have closed an idle connection long ago: that says nothing about a
+            // new one.
+            Err(StoreError::Unavailable(_)) => {
+                drop(session);
+                session = db.acquire(true).await?;
+                session.batch(begin).await?;
+            }
+            outcome => outcome?,
+        }
+        Ok(Self {
+            session: Some(session),
+        })
+    }
+
+    /// Makes everything durable that this transaction did.
+    ///
+    /// # Errors
+    ///
+    /// When the database refuses or does not answer: then it is unknown whether the work was
+    /// done, as with any commit.
+    pub async fn commit(mut self) -> Result<Saved, StoreError> {
+        if let Some(mut session) = self.session.take()
+            && let Err(error) = session.batch("COMMIT").await
+        {
+            session.discard();
+            return Err(error);
+        }
+        Ok(Saved(()))
+    }
+
+    fn dialect(&self) -> Dialect {
+        self.session
+            .as_ref()
+            .expect("only commit takes the session")
+            .db
+            .dialect()
+    }
+
+    fn session(&mut self) -> &mut Session {
+        self.session
+            .as_mut()
+            .expect("only commit takes the session, and it consumes the Tx")
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        let Some(mut session) = self.session.take() else {
+            return;
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(async move {
+                    if session.batch("ROLLBACK").await.is_err() {
+                        session.discard();
+                    }
+                });
+            }
+            // Without a runtime the socket is closed, which rolls back as well.
+            Err(_) => session.discard(),
+        }
+    }
+}
+
+/// Where a repository sends its statements: the pool, or the open transaction.
+pub(crate) enum Conn<'a> {
+    Pool(&'a Arc<Db>),
+    Tx(&'a mut Tx),
+}
+
+impl<'a> Conn<'a> {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Pool(db) => db.dialect(),
+            Self::Tx(tx) => tx.dialect(),
+        }
+    }
+
+    /// Starts a statement.
+    pub(crate) fn query(&mut self, sql: &'static str) -> Query<'_, 'a> {
+        let sql = self.dialect().placeholders(sql);
+        Query {
+            conn: self,
+            sql,
+            values: Vec::new(),
+        }
+    }
+
+    /// Starts a statement that was put together: only ever from our own pieces, never from input.
+    pub(crate) fn built_query(&mut self, sql: String) -> Query<'_, 'a> {
+        let sql = self.dialect().placeholders_owned(sql);
+        Query {
+            conn: self,
+            sql,
+            values: Vec::new(),
+        }
+    }
+}
+
+/// A statement and its values.
+#[must_use = "a query does nothing until it runs"]
+pub(crate) struct Query<'c, 'a> {
+    conn: &'c mut Conn<'a>,
+    sql: Cow<'static, str>,
+    values: Vec<Value>,
+}
+
+impl Query<'_, '_> {
+    /// Binds the next `?`.
+    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Binds the next placeholders in order.
+    pub(crate) fn bind_all<V: Into<Value>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
+        self.values.extend(values.into_iter().map(Into::into));
+        self
+    }
+
+    /// All rows.
+    pub(crate) async fn all<T: FromRow>(self) -> Result<Vec<T>, StoreError> {
+        self.rows().await?.iter().map(T::from_row).collect()
+    }
+
+    /// The only row, or `None`.
+    pub(crate) async fn optional<T: FromRow>(self) -> Result<Option<T>, StoreError> {
+        self.rows().await?.first().map(T::from_row).transpose()
+    }
+
+    /// All rows, unread.
+    pub(crate) async fn rows(self) -> Result<Vec<Row>, StoreError> {
+        match self.conn {
+            Conn::Tx(tx) => tx.session().fetch(self.sql, &self.values).await,
+            Conn::Pool(db) => {
+                let mut session = db.acquire(false).await?;
+                match session.fetch(self.sql.clone(), &self.values).await {
+                    // An idle connection that the server closed: reading may be repeated safely.
+                    Err(StoreError::Unavailable(_)) => {
+                        drop(session);
+                        db.acquire(false).await?.fetch(self.sql, &self.values).await
+                    }
+                    outcome => outcome,
+                }
+            }
+        }
+    }
+
+    /// Runs a statement that gives no rows; returns how many rows it touched.
+    pub(crate) async fn execute(self) -> Result<u64, StoreError> {
+        match self.conn {
+            Conn::Tx(tx) => tx.session().execute(self.sql, &self.values).await,
+            Conn::Pool(db) => {
+                db.acquire(true)
+                    .await?
+                    .execute(self.sql, &self.values)
+                    .await
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The little that truly differs between the three databases.
+
+use std::borrow::Cow;
+
+/// Which database is on the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// MariaDB, or MySQL 8.
+    MariaDb,
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite, in a file.
+    Sqlite,
+}
+
+impl Dialect {
+    /// Turns our `?` into what the driver expects. Text in quotes is left alone.
+    pub(crate) fn placeholders(self, sql: &'static str) -> Cow<'static, str> {
+        match self {
+            Self::Postgres => Cow::Owned(number_placeholders(sql)),
+            Self::MariaDb | Self::Sqlite => Cow::Borrowed(sql),
+        }
+    }
+
+    /// The same for a statement that was put together.
+    pub(crate) fn placeholders_owned(self, sql: String) -> Cow<'static, str> {
+        match self {
+            Self::Postgres => Cow::Owned(number_placeholders(&sql)),
+            Self::MariaDb | Self::Sqlite => Cow::Owned(sql),
+        }
+    }
+
+    /// The statement that opens a transaction which will write.
+    pub(crate) fn begin(self) -> &'static str {
+        match self {
+            // A deferred transaction that starts to write later fails at once instead of waiting.
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::MariaDb | Self::Postgres => "BEGIN",
+        }
+    }
+
+    /// A condition that compares without regard to case, as Keystone's `ilike` does.
+    pub(crate) fn ilike(self) -> &'static str {
+        match self {
+            Self::Postgres => "ILIKE",
+            Self::MariaDb | Self::Sqlite => "LIKE",
+        }
+    }
+}
+
+fn number_placeholders(sql: &str) -> String {
+    let mut out = String::with_capacity(sql.len() + 16);
+    let mut quote = None;
+    let mut count = 0;
+    for c in sql.chars() {
+        match (quote, c) {
+            (None, '?') => {
+                count += 1;
+                out.push('$');
+                out.push_str(&count.to_string());
+                continue;
+            }
+            (None, '\'' | '"') => quote = Some(c),
+            (Some(open), _) if open == c => quote = None,
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn question_marks_become_numbers_outside_of_quotes() {
+        assert_eq!(
+            number_placeholders(r#"SELECT '?', "a?" FROM "user" WHERE id = ? AND name = ?"#),
+            r#"SELECT '?', "a?" FROM "user" WHERE id = $1 AND name = $2"#
+        );
+    }
+}

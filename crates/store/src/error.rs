@@ -1,0 +1,115 @@
+//! What can go wrong between us and the database, in the store's own words.
+
+/// Why a statement or a transaction did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A row of that kind exists already: a unique index said so.
+    #[error("a {kind} like this exists already")]
+    Conflict {
+        /// What the caller tried to store, in Keystone's words (`project`, `user`).
+        kind: &'static str,
+    },
+    /// A unique index refused a row, and the repository has not yet said what the row was.
+    #[error("a unique index refused the row: {0}")]
+    Duplicate(String),
+    /// A foreign key refused a change: what it refers to is gone, or is still referred to.
+    #[error("a foreign key refused the change: {0}")]
+    Reference(String),
+    /// The database asks for the whole transaction once more: a deadlock, a serialisation
+    /// failure, a failed certification of a cluster, a locked file.
+    #[error("the database asks to repeat the transaction")]
+    Repeat(#[source] sqlx::Error),
+    /// The database cannot be reached, or closed the connection.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// The database did not answer in time.
+    #[error("the database did not answer within {0:?}")]
+    TimedOut(std::time::Duration),
+    /// A column holds what Keystone would never write.
+    #[error("column {column} holds an unreadable value: {reason}")]
+    Unreadable {
+        /// The column's name in the statement.
+        column: String,
+        /// What is wrong with its value.
+        reason: String,
+    },
+    /// The database address in the configuration cannot be used.
+    #[error("[database] connection cannot be used: {0}")]
+    Address(String),
+    /// Any other failure of the driver.
+    #[error("the database refused a statement")]
+    Database(#[source] sqlx::Error),
+}
+
+impl StoreError {
+    /// Says what the row was that a unique index refused; other errors pass unchanged.
+    #[must_use]
+    pub fn on_unique(self, kind: &'static str) -> Self {
+        match self {
+            Self::Duplicate(_) => Self::Conflict { kind },
+            other => other,
+        }
+    }
+
+    /// Whether the connection itself is of no further use.
+    pub(crate) fn breaks_connection(error: &sqlx::Error) -> bool {
+        matches!(
+            error,
+            sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::WorkerCrashed
+        ) || matches!(error, sqlx::Error::Database(database) if closes_session(database.as_ref()))
+    }
+}
+
+/// PostgreSQL class 57P (shutdown, crash, session timeout) and MariaDB 1053, 1927, 4031: the
+/// server has closed, or is about to close, this session.
+fn closes_session(error: &dyn sqlx::error::DatabaseError) -> bool {
+    match number(error) {
+        Some(number) => [1053, 1927, 4031].contains(&number),
+        None => error
+            .code()
+            .is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
+    }
+}
+
+/// The numeric code of MariaDB.
+fn number(error: &dyn sqlx::error::DatabaseError) -> Option<u16> {
+    error
+        .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
+        .map(|error| error.number())
+}
+
+/// Whether the database asks for the transaction once more.
+fn asks_to_repeat(error: &dyn sqlx::error::DatabaseError) -> bool {
+    if let Some(number) = number(error) {
+        // Deadlock, lock wait timeout, node not ready, statement to be prepared again.
+        return [1213, 1205, 1047, 1615].contains(&number);
+    }
+    // PostgreSQL: serialisation failure, deadlock. SQLite: busy, busy snapshot.
+    error
+        .code()
+        .is_some_and(|code| ["40001", "40P01", "5", "517"].contains(&code.as_ref()))
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::error::ErrorKind;
+        if StoreError::breaks_connection(&error) {
+            return Self::Unavailable(error.to_string());
+        }
+        match &error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+                Self::Unavailable(error.to_string())
+            }
+            sqlx::Error::Database(database) => match database.kind() {
+                ErrorKind::UniqueViolation => Self::Duplicate(database.message().to_owned()),
+                ErrorKind::ForeignKeyViolation => Self::Reference(database.message().to_owned()),
+                _ if asks_to_repeat(database.as_ref()) => Self::Repeat(error),
+                _ => Self::Database(error),
+            },
+            _ => Self::Database(error),
+        }
+    }
+}

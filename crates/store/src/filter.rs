@@ -1,0 +1,99 @@
+//! The one `WHERE` that the filters of a list become.
+
+use model::listing::{Page, TextMatch};
+
+use crate::dialect::Dialect;
+use crate::value::Value;
+
+/// Conditions and their values, joined by AND.
+#[derive(Default)]
+pub(crate) struct Where {
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Where {
+    /// Adds a condition with as many `?` as there are values.
+    pub(crate) fn and<V: Into<Value>>(
+        &mut self,
+        condition: impl Into<String>,
+        values: impl IntoIterator<Item = V>,
+    ) -> &mut Self {
+        self.conditions.push(condition.into());
+        self.values.extend(values.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds `column = ?` when there is a value.
+    pub(crate) fn equals(&mut self, column: &str, value: Option<impl Into<Value>>) -> &mut Self {
+        if let Some(value) = value {
+            self.and(format!("{column} = ?"), [value]);
+        }
+        self
+    }
+
+    /// Adds what the database can judge of a text filter.
+    pub(crate) fn text(
+        &mut self,
+        dialect: Dialect,
+        column: &str,
+        filter: Option<&TextMatch>,
+    ) -> &mut Self {
+        let (text, before, after) = match filter {
+            Some(TextMatch::Equals(text)) => {
+                return self.and(format!("{column} = ?"), [text.as_str()]);
+            }
+            Some(TextMatch::Contains {
+                text,
+                ignore_case: true,
+            }) => (text, "%", "%"),
+            Some(TextMatch::StartsWith {
+                text,
+                ignore_case: true,
+            }) => (text, "", "%"),
+            Some(TextMatch::EndsWith {
+                text,
+                ignore_case: true,
+            }) => (text, "%", ""),
+            _ => return self,
+        };
+        // `%` and `_` stay wild, as they are in Keystone.
+        self.and(
+            format!("{column} {} ?", dialect.ilike()),
+            [format!("{before}{text}{after}")],
+        )
+    }
+
+    /// Adds the start of a page; give the rest with [`Where::limit`].
+    pub(crate) fn after(&mut self, column: &str, page: &Page) -> &mut Self {
+        if let Some(marker) = &page.marker {
+            self.and(format!("{column} > ?"), [marker]);
+        }
+        self
+    }
+
+    /// The statement: the head, the conditions, then the order and the length of the page.
+    pub(crate) fn statement(&self, head: &str, order: &str, page: &Page) -> String {
+        let mut sql = head.to_owned();
+        if !self.conditions.is_empty() {
+            sql.push_str(" WHERE ");
+            sql.push_str(&self.conditions.join(" AND "));
+        }
+        sql.push_str(" ORDER BY ");
+        sql.push_str(order);
+        if let Some(limit) = page.limit {
+            sql.push_str(&format!(" LIMIT {limit}"));
+        }
+        sql
+    }
+
+    /// The values, in the order of their placeholders.
+    pub(crate) fn into_values(self) -> Vec<Value> {
+        self.values
+    }
+}
+
+/// `?, ?, ?` for a list of values.
+pub(crate) fn placeholders(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}

@@ -1,0 +1,224 @@
+//! What goes into a statement and comes out of it, alike on all three databases.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use model::Timestamp;
+use sqlx::Row as _;
+
+use crate::error::StoreError;
+
+/// A bound value. `None` is a NULL of that type, since PostgreSQL wants to know which.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Bool(Option<bool>),
+    Date(Option<NaiveDate>),
+    Int(Option<i64>),
+    Text(Option<String>),
+    Time(Option<Timestamp>),
+}
+
+impl Value {
+    /// Keystone's SQLite text form of a date and time always has six decimals.
+    pub(crate) fn sqlite_time(time: Timestamp) -> String {
+        time.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
+    }
+}
+
+macro_rules! values {
+    ($($type:ty => $variant:ident),*) => {$(
+        impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                Self::$variant(Some(value.into()))
+            }
+        }
+        impl From<Option<$type>> for Value {
+            fn from(value: Option<$type>) -> Self {
+                Self::$variant(value.map(Into::into))
+            }
+        }
+    )*};
+}
+
+values! {
+    bool => Bool,
+    i64 => Int,
+    u32 => Int,
+    NaiveDate => Date,
+    String => Text,
+    &str => Text,
+    &String => Text,
+    Timestamp => Time
+}
+
+macro_rules! id_values {
+    ($($id:ident),*) => {$(
+        impl From<&model::ids::$id> for Value {
+            fn from(id: &model::ids::$id) -> Self {
+                Self::Text(Some(id.as_str().to_owned()))
+            }
+        }
+        impl From<Option<&model::ids::$id>> for Value {
+            fn from(id: Option<&model::ids::$id>) -> Self {
+                Self::Text(id.map(|id| id.as_str().to_owned()))
+            }
+        }
+    )*};
+}
+
+id_values! {
+    AccessRuleId, AccessTokenId, ApplicationCredentialId, ConsumerId, CredentialId, DomainId,
+    EndpointId, GroupId, IdentityProviderId, ProjectId, ProtocolId, RegionId, RoleId, ServiceId,
+    TrustId, UserId
+}
+
+/// One row of a result, read by column name.
+pub(crate) enum Row {
+    MySql(sqlx::mysql::MySqlRow),
+    Postgres(sqlx::postgres::PgRow),
+    Sqlite(sqlx::sqlite::SqliteRow),
+}
+
+/// Reads one column as the first of the given types that fits.
+macro_rules! column {
+    ($row:expr, $name:expr, $type:ty) => {
+        $row.try_get::<Option<$type>, _>($name)
+            .map_err(|error| unreadable($name, &error))
+    };
+}
+
+fn unreadable(column: &str, reason: &impl ToString) -> StoreError {
+    StoreError::Unreadable {
+        column: column.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+impl Row {
+    /// Text, or NULL as `None`.
+    pub(crate) fn optional_text(&self, column: &str) -> Result<Option<String>, StoreError> {
+        match self {
+            Self::MySql(row) => column!(row, column, String),
+            Self::Postgres(row) => column!(row, column, String),
+            Self::Sqlite(row) => column!(row, column, String),
+        }
+    }
+
+    /// Text that is never NULL.
+    pub(crate) fn text(&self, column: &str) -> Result<String, StoreError> {
+        self.optional_text(column)?
+            .ok_or_else(|| unreadable(column, &"NULL"))
+    }
+
+    /// An id that is never NULL.
+    pub(crate) fn id<Id: From<String>>(&self, column: &str) -> Result<Id, StoreError> {
+        Ok(self.text(column)?.into())
+    }
+
+    /// An id, or NULL as `None`.
+    pub(crate) fn optional_id<Id: From<String>>(
+        &self,
+        column: &str,
+    ) -> Result<Option<Id>, StoreError> {
+        Ok(self.optional_text(column)?.map(Into::into))
+    }
+
+    /// A whole number of any width, or NULL as `None`.
+    pub(crate) fn optional_int(&self, column: &str) -> Result<Option<i64>, StoreError> {
+        match self {
+            Self::MySql(row) => column!(row, column, i64),
+            Self::Postgres(row) => match row.try_get::<Option<i64>, _>(column) {
+                Ok(value) => Ok(value),
+                Err(_) => Ok(column!(row, column, i32)?.map(i64::from)),
+            },
+            Self::Sqlite(row) => column!(row, column, i64),
+        }
+    }
+
+    /// A whole number that is never NULL.
+    pub(crate) fn int(&self, column: &str) -> Result<i64, StoreError> {
+        self.optional_int(column)?
+            .ok_or_else(|| unreadable(column, &"NULL"))
+    }
+
+    /// A truth value, or NULL as `None`.
+    pub(crate) fn optional_bool(&self, column: &str) -> Result<Option<bool>, StoreError> {
+        match self {
+            // A computed truth value is a plain integer here, and so is a TINYINT(1).
+            Self::MySql(row) => Ok(column!(row, column, i64)?.map(|value| value != 0)),
+            Self::Postgres(row) => column!(row, column, bool),
+            Self::Sqlite(row) => Ok(column!(row, column, i64)?.map(|value| value != 0)),
+        }
+    }
+
+    /// A truth value; NULL reads as false, as it does in Keystone.
+    pub(crate) fn bool(&self, column: &str) -> Result<bool, StoreError> {
+        Ok(self.optional_bool(column)?.unwrap_or(false))
+    }
+
+    /// A point in time, or NULL as `None`.
+    pub(crate) fn optional_time(&self, column: &str) -> Result<Option<Timestamp>, StoreError> {
+        let naive = match self {
+            Self::MySql(row) => column!(row, column, NaiveDateTime)?,
+            Self::Postgres(row) => column!(row, column, NaiveDateTime)?,
+            Self::Sqlite(row) => column!(row, column, String)?
+                .map(|text| NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f"))
+                .transpose()
+                .map_err(|error| unreadable(column, &error))?,
+        };
+        Ok(naive.map(|naive| naive.and_utc()))
+    }
+
+    /// A point in time that is never NULL.
+    pub(crate) fn time(&self, column: &str) -> Result<Timestamp, StoreError> {
+        self.optional_time(column)?
+            .ok_or_else(|| unreadable(column, &"NULL"))
+    }
+
+    /// A date, or NULL as `None`.
+    pub(crate) fn optional_date(&self, column: &str) -> Result<Option<NaiveDate>, StoreError> {
+        match self {
+            Self::MySql(row) => column!(row, column, NaiveDate),
+            Self::Postgres(row) => column!(row, column, NaiveDate),
+            Self::Sqlite(row) => column!(row, column, String)?
+                .map(|text| NaiveDate::parse_from_str(&text, "%Y-%m-%d"))
+                .transpose()
+                .map_err(|error| unreadable(column, &error)),
+        }
+    }
+
+    /// A JSON document kept as text; NULL and the empty text read as `null`.
+    pub(crate) fn json(&self, column: &str) -> Result<serde_json::Value, StoreError> {
+        match self.optional_text(column)?.filter(|text| !text.is_empty()) {
+            None => Ok(serde_json::Value::Null),
+            Some(text) => serde_json::from_str(&text).map_err(|error| unreadable(column, &error)),
+        }
+    }
+
+    /// The `extra` column: the attributes that Keystone stores without knowing them.
+    pub(crate) fn extra(&self, column: &str) -> Result<model::Extra, StoreError> {
+        match self.json(column)? {
+            serde_json::Value::Null => Ok(model::Extra::new()),
+            serde_json::Value::Object(extra) => Ok(extra),
+            _ => Err(unreadable(column, &"not a JSON object")),
+        }
+    }
+
+    /// A time kept as microseconds since the epoch beside a rounded date column: the number
+    /// counts when it is there.
+    pub(crate) fn precise_time(
+        &self,
+        int_column: &str,
+        time_column: &str,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        match self.optional_int(int_column)?.filter(|micros| *micros != 0) {
+            Some(micros) => DateTime::from_timestamp_micros(micros)
+                .map(Some)
+                .ok_or_else(|| unreadable(int_column, &"outside the calendar")),
+            None => self.optional_time(time_column),
+        }
+    }
+}
+
+/// A type that one row makes.
+pub(crate) trait FromRow: Sized {
+    fn from_row(row: &Row) -> Result<Self, StoreError>;
+}
