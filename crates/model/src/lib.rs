@@ -2,9 +2,19 @@
 
 pub mod ids;
 pub mod listing;
+pub mod method;
 pub mod project;
+pub mod receipt;
+pub mod revocation;
+pub mod scope;
+pub mod token;
 
+pub use method::Method;
 pub use project::{Domain, Project};
+pub use receipt::Receipt;
+pub use revocation::RevocationEvent;
+pub use scope::Scope;
+pub use token::Token;
 
 /// A point in time. Stored dates have no zone and mean UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
