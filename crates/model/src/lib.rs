@@ -7,6 +7,7 @@ pub mod project;
 pub mod receipt;
 pub mod revocation;
 pub mod scope;
+mod secret;
 pub mod token;
 
 pub use method::Method;
@@ -14,6 +15,7 @@ pub use project::{Domain, Project};
 pub use receipt::Receipt;
 pub use revocation::RevocationEvent;
 pub use scope::Scope;
+pub use secret::Secret;
 pub use token::Token;
 
 /// A point in time. Stored dates have no zone and mean UTC.
