@@ -1,1 +1,3 @@
-//! Under construction.
+//! The HTTP service: routes, authentication, authorization, replies.
+
+pub mod passwords;
