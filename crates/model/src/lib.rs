@@ -1,22 +1,31 @@
 //! The nouns and rules of identity: pure types and decisions, with no IO.
 
+pub mod application_credential;
+pub mod assignment;
 pub mod ids;
 pub mod listing;
+pub mod login_rules;
 pub mod method;
 pub mod project;
 pub mod receipt;
 pub mod revocation;
+pub mod role;
 pub mod scope;
-mod secret;
+pub mod secret;
+pub mod service;
+pub mod subject;
 pub mod token;
+pub mod user;
 
 pub use method::Method;
 pub use project::{Domain, Project};
 pub use receipt::Receipt;
 pub use revocation::RevocationEvent;
+pub use role::Role;
 pub use scope::Scope;
 pub use secret::Secret;
 pub use token::Token;
+pub use user::{Group, User};
 
 /// A point in time. Stored dates have no zone and mean UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

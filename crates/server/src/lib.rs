@@ -1,3 +1,71 @@
-//! The HTTP service: routes, authentication, authorization, replies.
+//! The identity service over HTTP: routes, authentication, authorization, replies.
 
+pub mod app;
+mod base_rules;
+pub mod call;
+pub mod caller;
+pub mod config;
+pub mod credential_encryption;
+pub mod error;
+pub mod extract;
+pub mod flows;
+pub mod json;
+pub mod key_repository;
+pub mod listen;
+pub mod local_ca;
+pub mod oauth2;
+pub mod operation;
 pub mod passwords;
+mod policy_file;
+mod proxy_headers;
+pub mod reply;
+pub mod router;
+pub mod schemas;
+pub mod startup;
+mod token_document;
+pub mod tokens;
+pub mod v3;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+
+use app::App;
+use listen::{Limits, Listener};
+use operation::Routes;
+use router::Router;
+
+/// All operations of the server.
+pub fn routes() -> Routes {
+    Routes::new().and(v3::routes()).and(oauth2::routes())
+}
+
+/// Serves until `shutdown` completes and the requests in flight are answered.
+///
+/// # Errors
+///
+/// When accepting connections breaks down.
+pub async fn serve(
+    app: Arc<App>,
+    listeners: Vec<Listener>,
+    shutdown: impl Future<Output = ()>,
+) -> std::io::Result<()> {
+    let settings = &app.config.archstone;
+    let limits = Limits {
+        max_connections: settings.max_connections as usize,
+        header_read_timeout: settings.request_header_timeout,
+        tls_handshake_timeout: settings.request_header_timeout,
+        shutdown_grace: settings.shutdown_grace,
+        ..Limits::DEFAULT
+    };
+    let router = Arc::new(Router::new(Arc::clone(&app), routes()));
+    let service = tower::service_fn(move |request| {
+        let router = Arc::clone(&router);
+        async move { Ok::<_, Infallible>(router.answer(request).await) }
+    });
+    let refresher = tokio::spawn(startup::keep_fresh(Arc::clone(&app)));
+    let served = listen::serve(listeners, service, limits, shutdown).await;
+    refresher.abort();
+    app.store.close().await;
+    served
+}

@@ -443,6 +443,14 @@ impl<'a> Conn<'a> {
         }
     }
 
+    /// The same for a shorter time, for a repository that uses another.
+    pub(crate) fn reborrow(&mut self) -> Conn<'_> {
+        match self {
+            Self::Pool(db) => Conn::Pool(db),
+            Self::Tx(tx) => Conn::Tx(tx),
+        }
+    }
+
     /// Starts a statement.
     pub(crate) fn query(&mut self, sql: &'static str) -> Query<'_, 'a> {
         let sql = self.dialect().placeholders(sql);

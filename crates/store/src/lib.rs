@@ -4,19 +4,37 @@
 //! from the pool, or through the one transaction of a request, and is written once for both.
 
 mod address;
+mod application_credentials;
+mod assignments;
+mod catalog;
 mod db;
 mod dialect;
+mod domains;
 mod error;
 mod filter;
+mod logins;
 mod projects;
+mod revocations;
+mod roles;
+mod services;
+mod users;
 mod value;
 
 use std::sync::Arc;
 
+pub use application_credentials::{ApplicationCredentials, StoredCredential};
+pub use assignments::Assignments;
+pub use catalog::Catalog;
 pub use db::{Options, Saved, Tx};
 pub use dialect::Dialect;
+pub use domains::Domains;
 pub use error::StoreError;
+pub use logins::Logins;
 pub use projects::Projects;
+pub use revocations::Revocations;
+pub use roles::Roles;
+pub use services::{Endpoints, Regions, Services};
+pub use users::Users;
 
 use db::{Conn, Db};
 
@@ -83,6 +101,28 @@ macro_rules! repositories {
 }
 
 repositories! {
+    /// Application credentials, with their roles and access rules.
+    application_credentials: ApplicationCredentials,
+    /// Role assignments, and the roles in effect that they come to.
+    assignments: Assignments,
+    /// The service catalog as tokens carry it.
+    catalog: Catalog,
+    /// Domains.
+    domains: Domains,
+    /// Endpoints of services.
+    endpoints: Endpoints,
+    /// What logins and the validation of tokens look up.
+    logins: Logins,
     /// Projects, and the domains that share their table.
     projects: Projects,
+    /// Regions.
+    regions: Regions,
+    /// Revocation events.
+    revocations: Revocations,
+    /// Roles, and which implies which.
+    roles: Roles,
+    /// Services of the catalog.
+    services: Services,
+    /// Users, their passwords and their groups.
+    users: Users,
 }

@@ -202,6 +202,15 @@ impl Row {
         }
     }
 
+    /// A time kept as microseconds since the epoch, or NULL as `None`.
+    pub(crate) fn micros(&self, column: &str) -> Result<Option<Timestamp>, StoreError> {
+        let time = |micros| {
+            DateTime::from_timestamp_micros(micros)
+                .ok_or_else(|| unreadable(column, &"outside the calendar"))
+        };
+        self.optional_int(column)?.map(time).transpose()
+    }
+
     /// A time kept as microseconds since the epoch beside a rounded date column: the number
     /// counts when it is there.
     pub(crate) fn precise_time(
@@ -209,11 +218,9 @@ impl Row {
         int_column: &str,
         time_column: &str,
     ) -> Result<Option<Timestamp>, StoreError> {
-        match self.optional_int(int_column)?.filter(|micros| *micros != 0) {
-            Some(micros) => DateTime::from_timestamp_micros(micros)
-                .map(Some)
-                .ok_or_else(|| unreadable(int_column, &"outside the calendar")),
-            None => self.optional_time(time_column),
+        match self.optional_int(int_column)? {
+            None | Some(0) => self.optional_time(time_column),
+            Some(_) => self.micros(int_column),
         }
     }
 }

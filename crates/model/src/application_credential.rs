@@ -1,0 +1,47 @@
+//! Application credentials: a part of a user's authority on one project, for a program.
+
+use crate::Timestamp;
+use crate::ids::{AccessRuleId, ApplicationCredentialId, ProjectId, RoleId, UserId};
+
+/// A part of a user's authority on one project, bought with a secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApplicationCredential {
+    /// Its id; as an OAuth 2.0 client this is the client's id.
+    pub id: ApplicationCredentialId,
+    /// Unique for its user.
+    pub name: String,
+    /// What people wrote about it.
+    pub description: Option<String>,
+    /// Whose authority it carries.
+    pub user_id: UserId,
+    /// Where.
+    pub project_id: Option<ProjectId>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it may create and delete its own kind. `None` when the creator did not say.
+    pub unrestricted: Option<bool>,
+    /// The roles that it was given.
+    pub role_ids: Vec<RoleId>,
+    /// The only requests that it may make; empty when it may make all.
+    pub access_rules: Vec<AccessRule>,
+}
+
+impl ApplicationCredential {
+    /// Whether it has ended.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| now >= end)
+    }
+}
+
+/// One kind of request that an application credential may make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessRule {
+    /// Its id.
+    pub id: AccessRuleId,
+    /// The type of the service, as the catalog has it.
+    pub service: String,
+    /// The path, in which `*`, `**` and `{name}` stand for parts.
+    pub path: String,
+    /// The HTTP method.
+    pub method: String,
+}

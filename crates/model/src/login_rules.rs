@@ -1,0 +1,150 @@
+//! Whether a password login may succeed, beyond the password itself (`[security_compliance]`).
+
+use chrono::{NaiveDate, TimeDelta};
+
+use crate::Timestamp;
+use crate::subject::Login;
+
+/// The operator's rules about accounts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoginRules {
+    /// So many wrong passwords in a row lock the account; `None`: never.
+    pub lockout_failure_attempts: Option<u32>,
+    /// For how long.
+    pub lockout_duration: TimeDelta,
+    /// So many days without a login disable the account; `None`: never.
+    pub inactive_days: Option<u32>,
+}
+
+impl LoginRules {
+    /// Whether wrong passwords have locked the account. While it is, no attempt is even looked at.
+    pub fn is_locked(&self, login: &Login, now: Timestamp) -> bool {
+        let Some(most) = self.lockout_failure_attempts else {
+            return false;
+        };
+        login.options.ignore_lockout_failure_attempts != Some(true)
+            && login.failed_attempts >= most
+            && login
+                .failed_at
+                .is_some_and(|failed_at| now < failed_at + self.lockout_duration)
+    }
+
+    /// Whether the failures so far belong to a lock that is over, so that counting starts anew.
+    pub fn lock_is_over(&self, login: &Login, now: Timestamp) -> bool {
+        self.lockout_failure_attempts
+            .is_some_and(|most| login.failed_attempts >= most)
+            && !self.is_locked(login, now)
+    }
+
+    /// Whether the account is enabled and has been used lately enough.
+    pub fn is_enabled(&self, login: &Login, today: NaiveDate) -> bool {
+        if !login.subject.enabled {
+            return false;
+        }
+        let (Some(days), false) = (
+            self.inactive_days,
+            login.options.ignore_user_inactivity == Some(true),
+        ) else {
+            return true;
+        };
+        let last_seen = login
+            .last_active_at
+            .or_else(|| login.created_at.map(|time| time.date_naive()));
+        last_seen.is_none_or(|day| today.signed_duration_since(day).num_days() < i64::from(days))
+    }
+}
+
+impl Login {
+    /// Whether the current password has ended.
+    pub fn password_is_expired(&self, now: Timestamp) -> bool {
+        self.options.ignore_password_expiry != Some(true)
+            && self
+                .subject
+                .password_expires_at
+                .is_some_and(|end| now >= end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone as _;
+
+    use super::*;
+    use crate::subject::{DomainRef, Subject, UserOptions};
+
+    fn login() -> Login {
+        Login {
+            subject: Subject {
+                id: "u".into(),
+                name: "ada".into(),
+                domain: DomainRef {
+                    id: "d".into(),
+                    name: "D".into(),
+                    enabled: true,
+                },
+                enabled: true,
+                password_expires_at: None,
+                default_project_id: None,
+            },
+            password_hash: None,
+            password_created_at: None,
+            password_self_service: false,
+            failed_attempts: 3,
+            failed_at: Some(at(0)),
+            last_active_at: None,
+            created_at: Some(at(0)),
+            options: UserOptions::default(),
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        chrono::Utc.timestamp_opt(second, 0).unwrap()
+    }
+
+    fn rules() -> LoginRules {
+        LoginRules {
+            lockout_failure_attempts: Some(3),
+            lockout_duration: TimeDelta::seconds(60),
+            inactive_days: Some(2),
+        }
+    }
+
+    #[test]
+    fn failures_lock_for_a_while_unless_the_user_is_exempt() {
+        assert!(rules().is_locked(&login(), at(59)));
+        assert!(!rules().is_locked(&login(), at(60)));
+        assert!(rules().lock_is_over(&login(), at(60)));
+        assert!(!LoginRules::default().is_locked(&login(), at(1)));
+        let few = Login {
+            failed_attempts: 2,
+            ..login()
+        };
+        assert!(!rules().is_locked(&few, at(1)));
+        let mut exempt = login();
+        exempt.options.ignore_lockout_failure_attempts = Some(true);
+        assert!(!rules().is_locked(&exempt, at(1)));
+    }
+
+    #[test]
+    fn an_account_unused_for_too_long_is_disabled_unless_exempt() {
+        let day = |n| at(n * 86_400).date_naive();
+        assert!(rules().is_enabled(&login(), day(1)));
+        assert!(!rules().is_enabled(&login(), day(2)));
+        let mut exempt = login();
+        exempt.options.ignore_user_inactivity = Some(true);
+        assert!(rules().is_enabled(&exempt, day(9)));
+        exempt.subject.enabled = false;
+        assert!(!rules().is_enabled(&exempt, day(0)));
+    }
+
+    #[test]
+    fn a_password_ends_at_its_second() {
+        let mut login = login();
+        assert!(!login.password_is_expired(at(9)));
+        login.subject.password_expires_at = Some(at(5));
+        assert!(!login.password_is_expired(at(4)));
+        assert!(login.password_is_expired(at(5)));
+        login.options.ignore_password_expiry = Some(true);
+        assert!(!login.password_is_expired(at(9)));
+    }
+}

@@ -1,0 +1,92 @@
+//! The server: what every request shares. Built once; there are no globals.
+
+use std::sync::Arc;
+
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use model::Timestamp;
+use store::Store;
+
+use crate::config::Config;
+use crate::key_repository::KeyRing;
+use crate::passwords::Hasher;
+use crate::policy_file::PolicyFile;
+use crate::schemas::Schemas;
+use crate::tokens::TokenFormat;
+use crate::tokens::receipt::FernetReceipts;
+
+/// The server.
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// The database.
+    pub store: Store,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids and secrets come from.
+    pub random: Arc<dyn Random>,
+    /// Who may do what.
+    pub policy: PolicyFile,
+    /// How tokens are written and read.
+    pub tokens: Box<dyn TokenFormat>,
+    /// How receipts are written and read.
+    pub receipts: FernetReceipts,
+    /// Slow hashes, on threads of their own.
+    pub hasher: Hasher,
+    /// What request bodies and queries may hold.
+    pub schemas: Schemas,
+    /// The keys that encrypt stored credentials.
+    pub credential_keys: Arc<KeyRing>,
+    /// The other keys, to be followed when they change.
+    pub(crate) key_rings: Vec<Arc<KeyRing>>,
+}
+
+impl App {
+    /// `[DEFAULT] insecure_debug`: whether failed logins tell everybody why.
+    pub fn insecure_debug(&self) -> bool {
+        self.config.default.insecure_debug
+    }
+
+    /// `[DEFAULT] max_db_limit`: the most items of one answer; `None` when unlimited.
+    pub fn max_page(&self) -> Option<u32> {
+        Some(self.config.default.max_db_limit).filter(|limit| *limit > 0)
+    }
+}
+
+/// A clock.
+pub trait Clock: Send + Sync {
+    /// The time.
+    fn now(&self) -> Timestamp;
+}
+
+/// The clock of the machine.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        chrono::Utc::now()
+    }
+}
+
+/// A source of ids and of bytes that nobody can guess.
+pub trait Random: Send + Sync {
+    /// Fills the whole slice.
+    fn fill(&self, bytes: &mut [u8]);
+
+    /// An id: a random UUID (RFC 9562 §5.4) as 32 hexadecimal digits.
+    fn id(&self) -> String {
+        let mut bytes = [0; 16];
+        self.fill(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid().simple().to_string()
+    }
+}
+
+/// The random source of the machine.
+#[derive(Debug, Default)]
+pub struct SystemRandomness(SystemRandom);
+
+impl Random for SystemRandomness {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.fill(bytes).expect("the operating system always has random bytes for us");
+    }
+}

@@ -1,0 +1,375 @@
+//! One request: who asks, what for, and what its handler may use.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use model::Timestamp;
+use model::listing::{Page, TextMatch};
+use policy::{Decision, Rule};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use store::{Store, Tx};
+
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::ApiError;
+use crate::listen::Peer;
+use crate::operation::Operation;
+use crate::reply::Permit;
+
+/// One request with its caller.
+pub struct Call {
+    /// The server.
+    pub app: Arc<App>,
+    /// Reads, through the pool.
+    pub store: Store,
+    /// Who asks.
+    pub caller: Caller,
+    /// Makes the URLs of documents.
+    pub links: Links,
+    /// The request itself.
+    pub request: Arc<Incoming>,
+    pub(crate) now: Timestamp,
+}
+
+/// A request as it came, read whole.
+pub struct Incoming {
+    /// What it asks for.
+    pub operation: &'static Operation,
+    /// `req-` and a UUID, as answers and logs name it.
+    pub request_id: String,
+    /// The path as the client wrote it, without the query.
+    pub path: String,
+    /// The path's variables and their decoded values, in order.
+    pub variables: Vec<(&'static str, String)>,
+    /// The query.
+    pub query: Query,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body's bytes.
+    pub body: Bytes,
+    /// The body as JSON; `None` when there is none or the operation reads a form.
+    pub json: Option<Value>,
+    /// Who is at the other end of the connection.
+    pub peer: Option<Peer>,
+}
+
+impl Call {
+    /// The time at which this request counts as made.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// A new random id, of 32 hexadecimal digits.
+    pub fn new_id<Id: From<String>>(&self) -> Id {
+        self.app.random.id().into()
+    }
+
+    /// Opens the transaction of this request. Call it when the handler first writes.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::Unavailable`] when the database does not answer.
+    pub async fn begin(&self) -> Result<Tx, ApiError> {
+        Ok(self.store.begin().await?)
+    }
+
+    /// Asks the policy. The target says what the request is about; the variables of the path are
+    /// part of it already.
+    ///
+    /// # Errors
+    ///
+    /// 401 when nobody is logged in, 403 when the rule does not hold.
+    pub fn authorize(&self, rule: Rule, target: impl Into<Target>) -> Result<Permit, ApiError> {
+        debug_assert!(
+            self.request.operation.rules.iter().any(|declared| declared.name == rule.name),
+            "{} asks {}, which its operation does not declare",
+            self.request.operation.path,
+            rule.name
+        );
+        let Some(credentials) = self.caller.credentials() else {
+            return Err(ApiError::unauthorized(self.caller.absence()));
+        };
+        if self.caller.is_operator() {
+            return Ok(Permit(()));
+        }
+        let mut facts = target.into().0;
+        for (name, value) in &self.request.variables {
+            facts.entry(*name).or_insert_with(|| value.as_str().into());
+        }
+        match self.app.policy.current().check(rule.name, credentials, &facts) {
+            Decision::Allowed => Ok(Permit(())),
+            Decision::Denied | Decision::WrongScope => Err(ApiError::denied(rule.name)),
+        }
+    }
+
+    /// Answers without asking the policy, in an operation declared public.
+    pub fn public(&self) -> Permit {
+        debug_assert!(self.request.operation.public.is_some(), "the operation is not public");
+        Permit(())
+    }
+
+    /// Answers anybody who is logged in, whatever the policy says.
+    ///
+    /// # Errors
+    ///
+    /// 401 when nobody is logged in.
+    pub fn authenticated(&self) -> Result<Permit, ApiError> {
+        match self.caller.credentials() {
+            Some(_) => Ok(Permit(())),
+            None => Err(ApiError::unauthorized(self.caller.absence())),
+        }
+    }
+
+    /// The page that the query asks for, within `[DEFAULT]`'s bounds.
+    ///
+    /// # Errors
+    ///
+    /// 400 when `limit` is not a number.
+    pub fn page(&self) -> Result<Page, ApiError> {
+        let most = self.app.max_page();
+        let limit = match self.request.query.get("limit") {
+            None => most,
+            Some(text) => match text.trim().parse::<u32>() {
+                Ok(limit) => Some(most.map_or(limit, |most| most.min(limit))),
+                Err(_) => {
+                    let complaint = format!("Invalid limit {text:?}: expected a whole number.");
+                    return Err(ApiError::malformed(&complaint));
+                }
+            },
+        };
+        Ok(Page { limit, marker: self.request.query.get("marker").map(str::to_owned) })
+    }
+
+    /// A list under its plural name, with the links of a collection.
+    pub fn collection<T: Serialize>(&self, name: &'static str, items: Vec<T>) -> Collection<T> {
+        Collection {
+            name,
+            items,
+            self_link: format!("{}{}", self.links.base_url, self.request.path_and_query()),
+            next: None,
+            truncated: false,
+        }
+    }
+
+    /// The same for a list that was read in pages: when it is as long as the client's limit,
+    /// there may be more, and the answer says where.
+    pub fn paged_collection<T: Serialize>(
+        &self,
+        name: &'static str,
+        items: Vec<T>,
+        last_id: Option<&str>,
+    ) -> Collection<T> {
+        let limit = self.request.query.get("limit").and_then(|text| text.trim().parse().ok());
+        let truncated = limit.is_some_and(|limit: usize| items.len() >= limit);
+        let mut collection = self.collection(name, items);
+        collection.truncated = truncated;
+        if let (true, Some(last_id)) = (truncated, last_id) {
+            collection.next = Some(self.next_page(last_id));
+        }
+        collection
+    }
+
+    fn next_page(&self, last_id: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in self.request.query.pairs.iter().filter(|(name, _)| name != "marker") {
+            query.append_pair(name, value);
+        }
+        query.append_pair("marker", last_id);
+        format!("{}{}?{}", self.links.base_url, self.request.path, query.finish())
+    }
+}
+
+impl Incoming {
+    /// The path with its query, as the client wrote them.
+    pub fn path_and_query(&self) -> String {
+        match self.query.raw.as_str() {
+            "" => self.path.clone(),
+            query => format!("{}?{query}", self.path),
+        }
+    }
+
+    /// A header as text; absent when it is not ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// The query of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    raw: String,
+    pairs: Vec<(String, String)>,
+}
+
+impl Query {
+    /// Reads a query string.
+    pub fn parse(raw: &str) -> Self {
+        let pairs = form_urlencoded::parse(raw.as_bytes()).into_owned().collect();
+        Self { raw: raw.to_owned(), pairs }
+    }
+
+    /// The first value of a parameter.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The text of the query, without the question mark.
+    pub fn raw(&self) -> &str {
+        &self.raw
+    }
+
+    /// All parameters, in order.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.pairs
+    }
+
+    /// An id to filter by.
+    pub fn id<Id: From<String>>(&self, name: &str) -> Option<Id> {
+        self.get(name).map(|text| text.to_owned().into())
+    }
+
+    /// A truth value as Keystone reads it: nothing at all counts as true, and so does any word
+    /// that does not deny.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        let denials = ["0", "false", "no", "off", "n", "f"];
+        self.get(name).map(|text| !denials.contains(&text.trim().to_lowercase().as_str()))
+    }
+
+    /// A flag of a show: present and not `0`.
+    pub fn switch(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|text| text != "0")
+    }
+
+    /// How a text attribute must compare: `name=x`, `name__contains=x` and their like.
+    pub fn text(&self, name: &str) -> Option<TextMatch> {
+        self.pairs.iter().find_map(|(key, value)| {
+            let text = value.clone();
+            let (attribute, comparator) = key.split_once("__").unwrap_or((key, ""));
+            if attribute != name {
+                return None;
+            }
+            let ignore_case = comparator.starts_with('i');
+            match comparator.strip_prefix('i').unwrap_or(comparator) {
+                "" if key == name => Some(TextMatch::Equals(text)),
+                "contains" => Some(TextMatch::Contains { text, ignore_case }),
+                "startswith" => Some(TextMatch::StartsWith { text, ignore_case }),
+                "endswith" => Some(TextMatch::EndsWith { text, ignore_case }),
+                // Comparators that nobody knows match everything.
+                _ => None,
+            }
+        })
+    }
+}
+
+/// Makes the URLs of documents, as the client addressed the server.
+#[derive(Clone, Debug)]
+pub struct Links {
+    base_url: String,
+}
+
+impl Links {
+    /// Links below this URL, which has no final slash.
+    pub fn new(base_url: String) -> Self {
+        Self { base_url }
+    }
+
+    /// The server as the client addressed it, without a final slash.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The URL of a path below `/v3`.
+    pub fn to(&self, path: &str) -> SelfLink {
+        SelfLink { itself: format!("{}/v3/{path}", self.base_url) }
+    }
+}
+
+/// `{"self": "..."}`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SelfLink {
+    #[serde(rename = "self")]
+    itself: String,
+}
+
+/// A list as Keystone writes it.
+pub struct Collection<T> {
+    name: &'static str,
+    items: Vec<T>,
+    self_link: String,
+    next: Option<String>,
+    truncated: bool,
+}
+
+impl<T: Serialize> Serialize for Collection<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap as _;
+
+        #[derive(Serialize)]
+        struct CollectionLinks<'a> {
+            next: Option<&'a str>,
+            #[serde(rename = "self")]
+            itself: &'a str,
+            previous: Option<&'a str>,
+        }
+
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(self.name, &self.items)?;
+        map.serialize_entry(
+            "links",
+            &CollectionLinks {
+                next: self.next.as_deref(),
+                itself: &self.self_link,
+                previous: None,
+            },
+        )?;
+        if self.truncated {
+            map.serialize_entry("truncated", &true)?;
+        }
+        map.end()
+    }
+}
+
+/// What a policy decision is about: flat facts such as `target.project.id`.
+#[derive(Clone, Debug, Default)]
+pub struct Target(pub(crate) Map<String, Value>);
+
+impl Target {
+    /// Nothing beyond the variables of the path.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Adds a fact.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a fact when there is a value.
+    #[must_use]
+    pub fn with_some(self, name: &str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    /// Adds all facts of another target.
+    #[must_use]
+    pub fn and(mut self, other: impl Into<Self>) -> Self {
+        self.0.extend(other.into().0);
+        self
+    }
+}
+
+impl<T> From<Option<&T>> for Target
+where
+    for<'a> &'a T: Into<Target>,
+{
+    fn from(target: Option<&T>) -> Self {
+        target.map(Into::into).unwrap_or_default()
+    }
+}

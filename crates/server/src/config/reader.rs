@@ -1,0 +1,388 @@
+//! Finds the value of an option among all sources and reads it by the option's rule.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use super::{
+    ini,
+    report::{BadValue, Place, Unhonoured, Warning},
+    source::File,
+    table::{Spec, Table},
+    value::{Kind, Plain, Refused, Value},
+};
+
+/// The default of a declared option.
+pub(super) fn default<T: Value>(spec: Option<&Spec>) -> T {
+    spec.and_then(|spec| plain_default(spec).ok())
+        .and_then(T::from_plain)
+        .expect("a declared default obeys its own rule")
+}
+
+/// Reads options from files and the environment and gathers what is wrong with them.
+pub(super) struct Reader<'a> {
+    table: &'a Table,
+    /// The strongest first.
+    files: Vec<Index<'a>>,
+    environment: &'a HashMap<String, String>,
+    /// The values that were refused.
+    pub(super) errors: Vec<BadValue>,
+}
+
+/// The assignments of one file by section and name.
+struct Index<'a> {
+    path: &'a Path,
+    sections: HashMap<String, HashMap<&'a str, Vec<Written<'a>>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    value: &'a str,
+    line: usize,
+}
+
+/// The texts that set an option; more than one only when it is repeated.
+#[derive(Debug)]
+struct Found<'a> {
+    texts: Vec<&'a str>,
+    place: Place,
+    /// The section and name under which it was found.
+    name: (&'a str, &'a str),
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of files, the strongest last, and of an environment that is stronger than they.
+    pub(super) fn new(
+        table: &'a Table,
+        files: &'a [File],
+        environment: &'a HashMap<String, String>,
+    ) -> Self {
+        Self {
+            table,
+            files: files.iter().rev().map(Index::of).collect(),
+            environment,
+            errors: Vec::new(),
+        }
+    }
+
+    /// The value of a declared option; `None`, with an entry in `errors`, when it is refused.
+    pub(super) fn value<T: Value>(&mut self, section: &str, name: &str) -> Option<T> {
+        let spec = self
+            .table
+            .find(section, name)
+            .expect("the option is declared");
+        let found = self.found(spec);
+        let value = self
+            .plain(spec, found.as_ref(), &mut Vec::new())
+            .and_then(|plain| T::from_plain(plain).ok_or_else(|| Refused(spec.rule.describe())));
+        match value {
+            Ok(value) => Some(value),
+            Err(Refused(expected)) => {
+                self.errors.push(bad_value(spec, found.as_ref(), expected));
+                None
+            }
+        }
+    }
+
+    /// Everything that the operator should hear of although it does not stop the start.
+    pub(super) fn warnings(&self, files: &[File]) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let mut unknown_sections = HashSet::new();
+        for file in files {
+            for assignment in &file.assignments {
+                let section = normalized(&assignment.section);
+                let place = || Place::File {
+                    path: file.path.clone(),
+                    line: assignment.line,
+                };
+                let written = || (assignment.section.clone(), assignment.name.clone());
+                match self.table.find_by_any_name(&section, &assignment.name) {
+                    Some(spec) if spec.section != section || spec.name != assignment.name => {
+                        warnings.push(Warning::FormerName {
+                            written: written(),
+                            present: (spec.section, spec.name),
+                            place: place(),
+                        });
+                    }
+                    Some(spec) if spec.honoured && spec.deprecated => {
+                        warnings.push(Warning::Deprecated {
+                            written: written(),
+                            place: place(),
+                        });
+                    }
+                    Some(_) => {}
+                    None if is_federation_option(&assignment.name) => {}
+                    None if self.table.has_section(&section) => {
+                        warnings.push(Warning::UnknownOption {
+                            written: written(),
+                            place: place(),
+                        });
+                    }
+                    None => {
+                        if unknown_sections.insert(assignment.section.clone()) {
+                            warnings.push(Warning::UnknownSection {
+                                section: assignment.section.clone(),
+                                place: place(),
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        warnings
+    }
+
+    /// Keystone's options that are set to something other than their default, to no effect here.
+    pub(super) fn unhonoured(&self, files: &[File]) -> Vec<Unhonoured> {
+        let mut unhonoured: Vec<Unhonoured> = self
+            .table
+            .specs()
+            .iter()
+            .filter(|spec| !spec.honoured)
+            .filter_map(|spec| {
+                let found = self.found(spec)?;
+                let value = self.plain(spec, Some(&found), &mut Vec::new());
+                let same = value
+                    .is_ok_and(|value| plain_default(spec).is_ok_and(|default| default == value));
+                (!same).then(|| Unhonoured {
+                    section: spec.section.to_owned(),
+                    name: spec.name.to_owned(),
+                    place: found.place,
+                })
+            })
+            .collect();
+        unhonoured.extend(self.federation_options(files));
+        unhonoured.sort_by(|a, b| (&a.section, &a.name).cmp(&(&b.section, &b.name)));
+        unhonoured
+    }
+
+    /// Keystone reads the one option of a section that is named after a federation protocol.
+    fn federation_options(&self, files: &[File]) -> Vec<Unhonoured> {
+        files
+            .iter()
+            .flat_map(|file| {
+                file.assignments
+                    .iter()
+                    .filter(|it| is_federation_option(&it.name))
+                    .filter(|it| {
+                        let section = normalized(&it.section);
+                        self.table.find_by_any_name(&section, &it.name).is_none()
+                    })
+                    .map(|it| Unhonoured {
+                        section: it.section.clone(),
+                        name: it.name.clone(),
+                        place: Place::File {
+                            path: file.path.clone(),
+                            line: it.line,
+                        },
+                    })
+            })
+            .collect()
+    }
+
+    /// What sets an option. A stronger file wins under any name, within one file the present name;
+    /// of several values the last, unless the option is repeated.
+    fn found(&self, spec: &'a Spec) -> Option<Found<'a>> {
+        let variable = format!(
+            "OS_{}__{}",
+            spec.section.to_uppercase(),
+            spec.name.to_uppercase()
+        );
+        if let Some(value) = self.environment.get(&variable) {
+            return Some(Found {
+                texts: vec![value],
+                place: Place::Environment(variable),
+                name: (spec.section, spec.name),
+            });
+        }
+        let mut found: Option<Found> = None;
+        for file in &self.files {
+            let names = [(spec.section, spec.name)];
+            for name in names.iter().chain(&spec.former) {
+                let Some(written) = file.find(*name) else {
+                    continue;
+                };
+                let last = written.last().expect("an indexed name has a value");
+                let mut texts: Vec<&str> = written.iter().map(|it| it.value).collect();
+                match &mut found {
+                    None => {
+                        found = Some(Found {
+                            texts,
+                            place: Place::File {
+                                path: file.path.to_owned(),
+                                line: last.line,
+                            },
+                            name: *name,
+                        });
+                    }
+                    // What a weaker file says of a repeated option comes first.
+                    Some(found) => {
+                        texts.append(&mut found.texts);
+                        found.texts = texts;
+                    }
+                }
+                if spec.rule.kind != Kind::Repeated {
+                    return found;
+                }
+            }
+        }
+        found
+    }
+
+    /// Resolves references and reads the result. `pending` are the options that wait for this one.
+    fn plain(
+        &self,
+        spec: &'a Spec,
+        found: Option<&Found<'a>>,
+        pending: &mut Vec<(&'a str, &'a str)>,
+    ) -> Result<Plain, Refused> {
+        let Some(found) = found else {
+            return plain_default(spec);
+        };
+        pending.push((spec.section, spec.name));
+        let texts: Result<Vec<String>, Refused> = found
+            .texts
+            .iter()
+            .map(|text| {
+                ini::substitute(text, |reference| {
+                    self.referenced(spec.section, reference, pending)
+                })
+            })
+            .collect();
+        pending.pop();
+        read(spec, &texts?)
+    }
+
+    /// The value of the option that a reference names, as text. A name without a group is looked
+    /// for in the section of the value and then in `[DEFAULT]`.
+    fn referenced(
+        &self,
+        section: &str,
+        reference: &str,
+        pending: &mut Vec<(&'a str, &'a str)>,
+    ) -> Result<String, Refused> {
+        let spec = match reference.split_once('.') {
+            Some((group, name)) => self
+                .table
+                .find(group, name)
+                .filter(|spec| spec.section != "DEFAULT"),
+            None => self
+                .table
+                .find(section, reference)
+                .or_else(|| self.table.find("DEFAULT", reference)),
+        };
+        let Some(spec) = spec else {
+            return Err(Refused(format!(
+                "the name of an option after $, which {reference} is not; $$ is a dollar sign"
+            )));
+        };
+        if pending.contains(&(spec.section, spec.name)) {
+            return Err(Refused(format!(
+                "a reference that does not come back to itself, as ${reference} does"
+            )));
+        }
+        let found = self.found(spec);
+        self.plain(spec, found.as_ref(), pending).map(as_python)
+    }
+}
+
+impl<'a> Index<'a> {
+    fn of(file: &'a File) -> Self {
+        let mut sections: HashMap<String, HashMap<&str, Vec<Written>>> = HashMap::new();
+        for assignment in &file.assignments {
+            sections
+                .entry(normalized(&assignment.section))
+                .or_default()
+                .entry(&assignment.name)
+                .or_default()
+                .push(Written {
+                    value: &assignment.value,
+                    line: assignment.line,
+                });
+        }
+        Self {
+            path: &file.path,
+            sections,
+        }
+    }
+
+    fn find(&self, (section, name): (&str, &str)) -> Option<&[Written<'a>]> {
+        Some(self.sections.get(section)?.get(name)?)
+    }
+}
+
+/// Sections are told apart without regard to case, but `[default]` is not `[DEFAULT]`.
+fn normalized(section: &str) -> String {
+    match section {
+        "DEFAULT" => section.to_owned(),
+        other => other.to_lowercase(),
+    }
+}
+
+fn is_federation_option(name: &str) -> bool {
+    name == "remote_id_attribute"
+}
+
+fn plain_default(spec: &Spec) -> Result<Plain, Refused> {
+    match spec.default.is_empty() {
+        true => Ok(Plain::Unset),
+        false => read(spec, &spec.default),
+    }
+}
+
+fn read(spec: &Spec, texts: &[impl AsRef<str>]) -> Result<Plain, Refused> {
+    if spec.rule.kind == Kind::Repeated {
+        let items: Result<Vec<String>, Refused> = texts
+            .iter()
+            .map(|text| match spec.rule.read(text.as_ref())? {
+                Plain::Text(item) => Ok(item),
+                _ => unreachable!("a repeated option holds text"),
+            })
+            .collect();
+        return items.map(Plain::List);
+    }
+    let text = texts.last().expect("an option that is set has a text");
+    spec.rule.read(text.as_ref())
+}
+
+/// A value as Python's `str` shows it, which is what a reference is replaced by.
+fn as_python(value: Plain) -> String {
+    let quoted = |text: &String| match text.contains('\'') && !text.contains('"') {
+        true => format!("\"{text}\""),
+        false => format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'")),
+    };
+    match value {
+        Plain::Unset => String::new(),
+        Plain::Text(text) => text,
+        Plain::Integer(number) => number.to_string(),
+        Plain::Float(number) => format!("{number:?}").to_lowercase(),
+        Plain::Boolean(true) => "True".to_owned(),
+        Plain::Boolean(false) => "False".to_owned(),
+        Plain::List(items) => {
+            let items: Vec<String> = items.iter().map(quoted).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Plain::Map(pairs) => {
+            let pairs: Vec<String> = pairs
+                .iter()
+                .map(|(key, value)| format!("{}: {}", quoted(key), quoted(value)))
+                .collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
+    }
+}
+
+fn bad_value(spec: &Spec, found: Option<&Found>, expected: String) -> BadValue {
+    let (section, name) = found.map_or((spec.section, spec.name), |found| found.name);
+    let value = found
+        .and_then(|found| found.texts.last())
+        .filter(|_| !spec.secret);
+    BadValue {
+        section: section.to_owned(),
+        name: name.to_owned(),
+        value: value.map(|value| (*value).to_owned()),
+        place: found.map_or(Place::Default, |found| found.place.clone()),
+        expected,
+    }
+}

@@ -1,0 +1,433 @@
+//! The options that this release honours.
+//!
+//! Those that Keystone has keep its names, defaults and bounds; a test compares them with
+//! `options.tsv`. `[archstone]` and what is marked so are ours.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use model::{ids::DomainId, secret::Secret};
+
+use super::{
+    section::sections,
+    value::{Limit, Repeated, Uri, choices},
+};
+
+choices! {
+    /// How tokens, receipts or credentials are protected.
+    Provider {
+        /// Symmetric keys from a key repository.
+        Fernet = "fernet",
+    }
+}
+
+choices! {
+    /// How new passwords are hashed; hashes of all kinds are verified.
+    PasswordHash {
+        /// bcrypt, which sees 72 bytes of a password.
+        Bcrypt = "bcrypt",
+        /// bcrypt over a keyed SHA-256 of the password.
+        BcryptSha256 = "bcrypt_sha256",
+        /// scrypt (RFC 7914).
+        Scrypt = "scrypt",
+        /// PBKDF2 with HMAC-SHA512 (RFC 8018).
+        Pbkdf2Sha512 = "pbkdf2_sha512",
+    }
+}
+
+choices! {
+    /// What becomes of names that a URL cannot hold.
+    UrlSafe {
+        /// They are accepted.
+        Off = "off",
+        /// They are refused when something is created or renamed.
+        New = "new",
+        /// They are refused for scoping, too.
+        Strict = "strict",
+    }
+}
+
+choices! {
+    /// How a client authenticates at the token endpoint (RFC 8705 §2, RFC 6749 §2.3.1).
+    OAuth2ClientAuthentication {
+        /// By a client certificate.
+        TlsClientAuth = "tls_client_auth",
+        /// By its secret, in the `Authorization` header.
+        ClientSecretBasic = "client_secret_basic",
+    }
+}
+
+choices! {
+    /// The lowest version of TLS that is spoken.
+    TlsVersion {
+        /// TLS 1.2 (RFC 5246).
+        V1_2 = "1.2",
+        /// TLS 1.3 (RFC 8446).
+        V1_3 = "1.3",
+    }
+}
+
+sections! {
+    /// The whole server.
+    default: General = "DEFAULT" {
+        /// A shared secret that passes every check when sent as X-Auth-Token. Leave it unset.
+        admin_token: Option<Secret<String>>;
+        /// The URL under which clients reach this server, without /v3. It begins every link; when
+        /// unset, links follow the address that the request was sent to.
+        public_endpoint: Option<Uri>;
+        /// How many levels of projects may lie below a domain.
+        max_project_tree_depth: u32 = "5";
+        /// Without effect here as in Keystone, which still accepts it.
+        max_param_size: u32 = "64", deprecated true;
+        /// The length from which a token is noted in the log as long; it is valid all the same.
+        max_token_size: u32 = "255";
+        /// How many entries a list returns at most, when its own section does not say. Unset and 0
+        /// mean all.
+        list_limit: Option<u32>;
+        /// How many rows a page holds at most, whatever the client asks for.
+        max_db_limit: u32 = "1000";
+        /// Whether a password that is too long is refused; otherwise its end is cut off.
+        strict_password_check: bool = "false";
+        /// Whether errors tell the client their cause. For test systems: it helps attackers.
+        insecure_debug: bool = "false";
+        /// Whether the log holds details for finding faults.
+        debug: bool = "false";
+        /// The file to log to, relative to log_dir.
+        log_file: Option<PathBuf>, former "DEFAULT.logfile";
+        /// The folder of log_file.
+        log_dir: Option<PathBuf>, former "DEFAULT.logdir";
+        /// Whether to log to standard error, too, when log_file is set.
+        use_stderr: bool = "false";
+        /// Whether each line of the log is a JSON object.
+        use_json: bool = "false";
+    }
+
+    /// This server itself: addresses, TLS and limits. Keystone ignores the section.
+    archstone: Archstone = "archstone" {
+        /// The addresses with TLS.
+        https_listen: Vec<SocketAddr>;
+        /// The addresses without TLS. When neither this nor https_listen is set, 127.0.0.1:5000.
+        http_listen: Vec<SocketAddr>;
+        /// The certificate chain as PEM, the server's own certificate first.
+        tls_certificate: Option<PathBuf>;
+        /// The key of the certificate as PEM.
+        tls_key: Option<PathBuf>;
+        /// The lowest version of TLS.
+        tls_minimum_version: TlsVersion = "1.2";
+        /// Seconds until a request that is not answered is given up.
+        request_timeout: Duration = "30", min 1;
+        /// Seconds within which a client must send the headers of a request.
+        request_header_timeout: Duration = "10", min 1;
+        /// How many connections are open at most; more wait to be accepted.
+        max_connections: u32 = "10000", min 1;
+        /// Seconds within which the database must answer a statement.
+        database_timeout: Duration = "10", min 1;
+        /// How many threads hash passwords; 0 means one for each core.
+        hash_threads: u32 = "0";
+        /// How many passwords wait to be hashed at most; a login beyond is answered with 503.
+        hash_queue: u32 = "128", min 1;
+        /// Seconds that running requests get when the server stops.
+        shutdown_grace: Duration = "30";
+    }
+
+    /// Rules of application credentials.
+    application_credential: ApplicationCredential = "application_credential" {
+        /// Whether application credentials are cached.
+        caching: bool = "true";
+        /// Seconds in the cache; when unset, [cache] expiration_time.
+        cache_time: Option<Duration>;
+        /// How many a user may have; a negative number means any.
+        user_limit: Limit<u32> = "-1";
+    }
+
+    /// The assignment of roles.
+    assignment: Assignment = "assignment" {
+        /// The names of roles that no other role may imply.
+        prohibited_implied_role: Vec<String> = "admin";
+    }
+
+    /// How users log in.
+    auth: Auth = "auth" {
+        /// The methods that are enabled. Their order is part of the format of tokens: all servers
+        /// of a cloud need the same.
+        methods: Vec<String> =
+            "external,password,token,oauth1,mapped,application_credential,ec2credential";
+        /// Further methods that prove the user's own presence, as password does, and no
+        /// delegation.
+        additional_primary_auth_methods: Vec<String> = "";
+    }
+
+    /// The cache of this process.
+    cache: Cache = "cache" {
+        /// Whether anything is cached; sections may say no for themselves.
+        enabled: bool = "true";
+        /// Seconds in the cache, where a section sets no cache_time.
+        expiration_time: Duration = "600", min 1;
+        /// Seconds until a change that a Keystone made in the same database is seen (ours; Keystone
+        /// ignores it).
+        foreign_ttl: Duration = "5";
+    }
+
+    /// The catalog of services.
+    catalog: Catalog = "catalog" {
+        /// Whether the catalog is cached.
+        caching: bool = "true";
+        /// Seconds in the cache; when unset, [cache] expiration_time.
+        cache_time: Option<Duration>;
+        /// How many entries a list returns at most.
+        list_limit: Option<u32>;
+    }
+
+    /// Requests from scripts of other web sites.
+    cors: Cors = "cors" {
+        /// The origins whose scripts may ask; `*` means all. Unset means none.
+        allowed_origin: Vec<String>;
+        /// Whether those scripts may send credentials.
+        allow_credentials: bool = "true";
+        /// The headers of replies that those scripts may read.
+        expose_headers: Vec<String> =
+            "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,Openstack-Auth-Receipt";
+        /// Seconds that a browser may remember all this.
+        max_age: Duration = "3600";
+        /// The methods that those scripts may use.
+        allow_methods: Vec<String> = "GET,PUT,POST,DELETE,PATCH";
+        /// The headers that those scripts may send.
+        allow_headers: Vec<String> = "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,X-Project-Id,X-Project-Name,X-Project-Domain-Id,X-Project-Domain-Name,X-Domain-Id,X-Domain-Name,Openstack-Auth-Receipt";
+    }
+
+    /// Credentials that are kept for users.
+    credential: Credential = "credential" {
+        /// How they are encrypted.
+        provider: Provider = "fernet";
+        /// The folder of the keys that encrypt them.
+        key_repository: PathBuf = "/etc/keystone/credential-keys/";
+        /// Whether credentials are cached.
+        caching: bool = "true";
+        /// Seconds in the cache; when unset, [cache] expiration_time.
+        cache_time: Option<Duration>;
+        /// Minutes that a signed EC2 or S3 request is valid.
+        auth_ttl: u32 = "15";
+        /// How many a user may have; a negative number means any.
+        user_limit: Limit<u32> = "-1";
+    }
+
+    /// The database.
+    database: Database = "database" {
+        /// Its URL as SQLAlchemy writes it: sqlite:///relative, sqlite:////absolute,
+        /// mysql+pymysql://user:password@host/keystone?charset=utf8,
+        /// postgresql+psycopg2://user:password@host/keystone. Write a $ as $$.
+        connection: Secret<String> = "sqlite:///keystone.db";
+        /// How many connections are kept open.
+        max_pool_size: u32 = "5";
+        /// How many connections may be opened beyond those under load; a negative number means any.
+        max_overflow: Limit<u32> = "50";
+        /// Seconds that a request waits for a connection.
+        pool_timeout: Option<Duration>;
+        /// Seconds after which a connection is replaced; a negative number means never.
+        connection_recycle_time: Limit<Duration> = "3600";
+        /// How often a connection is tried again at the start; a negative number means without end.
+        max_retries: Limit<u32> = "10";
+        /// Seconds between those attempts.
+        retry_interval: Duration = "10";
+    }
+
+    /// The keys of receipts.
+    fernet_receipts: FernetReceipts = "fernet_receipts" {
+        /// Their folder; the keys of tokens serve as well.
+        key_repository: PathBuf = "/etc/keystone/fernet-keys/";
+        /// How many keys a rotation leaves, the staged and the primary one among them.
+        max_active_keys: u32 = "3", min 1;
+    }
+
+    /// The keys of tokens.
+    fernet_tokens: FernetTokens = "fernet_tokens" {
+        /// Their folder.
+        key_repository: PathBuf = "/etc/keystone/fernet-keys/";
+        /// How many keys a rotation leaves, the staged and the primary one among them.
+        max_active_keys: u32 = "3", min 1;
+    }
+
+    /// The health check at /healthcheck.
+    healthcheck: Healthcheck = "healthcheck" {
+        /// Whether the reply tells more than whether all is well.
+        detailed: bool = "false";
+        /// What is checked besides: disable_by_file, disable_by_files_ports, enable_by_files.
+        backends: Vec<String> = "";
+        /// The networks that may ask; empty means all.
+        allowed_source_ranges: Vec<String> = "";
+        /// Whether requests that came through a proxy are refused.
+        ignore_proxied_requests: bool = "false";
+        /// A file that, while it exists, makes the check fail.
+        disable_by_file_path: Option<PathBuf>;
+        /// Files, each with a port as port:path, that make the check on that port fail.
+        disable_by_file_paths: Vec<String> = "";
+        /// Files that must exist for the check to succeed.
+        enable_by_file_paths: Vec<PathBuf> = "";
+    }
+
+    /// Users, groups and passwords.
+    identity: Identity = "identity" {
+        /// The domain of a request that names none.
+        default_domain_id: DomainId = "default";
+        /// Whether users and groups are cached.
+        caching: bool = "true";
+        /// Seconds in the cache.
+        cache_time: Option<Duration> = "600";
+        /// How many bytes a password may have; bcrypt takes 72 whatever stands here.
+        max_password_length: u32 = "4096", max 4096;
+        /// How many entries a list returns at most.
+        list_limit: Option<u32>;
+        /// How new passwords are hashed.
+        password_hash_algorithm: PasswordHash = "bcrypt";
+        /// The cost of bcrypt (12 when unset) or the rounds of PBKDF2 (25000 when unset).
+        password_hash_rounds: Option<u32>;
+        /// The block size of scrypt; 8 when unset.
+        scrypt_block_size: Option<u32>;
+        /// The parallelism of scrypt; 1 when unset.
+        scrypt_parallelism: Option<u32>;
+        /// The bytes of salt for scrypt and PBKDF2; 16 when unset.
+        salt_bytesize: Option<u32>, max 96;
+    }
+
+    /// The OAuth 2.0 token endpoint.
+    oauth2: OAuth2 = "oauth2" {
+        /// How a client may authenticate.
+        oauth2_authn_methods: Vec<OAuth2ClientAuthentication> =
+            "tls_client_auth,client_secret_basic";
+        /// The mapping that turns the names in a client's certificate into a user.
+        oauth2_cert_dn_mapping_id: String = "oauth2_mapping";
+    }
+
+    /// The treatment of requests before they reach a route.
+    oslo_middleware: OsloMiddleware = "oslo_middleware" {
+        /// How many bytes a request's body may have.
+        max_request_body_size: u32 = "114688";
+        /// Whether the headers of a proxy (Forwarded, X-Forwarded-*) tell the client's address and
+        /// scheme. Only behind a proxy that sets them.
+        enable_proxy_headers_parsing: bool = "false";
+    }
+
+    /// Who may do what.
+    oslo_policy: OsloPolicy = "oslo_policy" {
+        /// Whether only today's default rules count; otherwise those that they replaced still
+        /// grant, too.
+        enforce_new_defaults: bool = "true";
+        /// The file of rules that replace defaults, in YAML or JSON, looked for beside the
+        /// configuration. None is needed.
+        policy_file: PathBuf = "policy.yaml";
+        /// The rule for what no rule covers.
+        policy_default_rule: String = "default";
+        /// Folders of further files of rules. May be given many times.
+        policy_dirs: Repeated<PathBuf> = "policy.d";
+    }
+
+    /// The policies that are stored for other services.
+    policy: Policy = "policy" {
+        /// How many entries a list returns at most.
+        list_limit: Option<u32>;
+    }
+
+    /// Receipts of logins that have not shown all factors yet.
+    receipt: Receipt = "receipt" {
+        /// Seconds that a receipt is valid.
+        expiration: Duration = "300", max 86400;
+        /// How receipts are protected.
+        provider: Provider = "fernet";
+        /// Whether receipts are cached.
+        caching: bool = "true";
+        /// Seconds in the cache.
+        cache_time: Option<Duration> = "300";
+        /// Whether a receipt is cached when it is issued.
+        cache_on_issue: bool = "true";
+    }
+
+    /// Domains and projects.
+    resource: Resource = "resource" {
+        /// Whether domains and projects are cached.
+        caching: bool = "true", former "assignment.caching";
+        /// Seconds in the cache; when unset, [cache] expiration_time.
+        cache_time: Option<Duration>, former "assignment.cache_time";
+        /// How many entries a list returns at most.
+        list_limit: Option<u32>, former "assignment.list_limit";
+        /// The domain of the project whose tokens are marked as those of an administrator.
+        admin_project_domain_name: Option<String>;
+        /// The name of that project.
+        admin_project_name: Option<String>;
+        /// What becomes of project names that a URL cannot hold.
+        project_name_url_safe: UrlSafe = "off";
+        /// What becomes of domain names that a URL cannot hold.
+        domain_name_url_safe: UrlSafe = "off";
+    }
+
+    /// The revocation of tokens.
+    revoke: Revoke = "revoke" {
+        /// Seconds that a revocation is kept after the last token it concerns has expired.
+        expiration_buffer: Duration = "1800";
+        /// Whether revocations are cached.
+        caching: bool = "true";
+        /// Seconds in the cache.
+        cache_time: Option<Duration> = "3600", former "token.revocation_cache_time";
+    }
+
+    /// Roles.
+    role: Role = "role" {
+        /// Whether roles are cached.
+        caching: bool = "true";
+        /// Seconds in the cache; when unset, [cache] expiration_time.
+        cache_time: Option<Duration>;
+        /// How many entries a list returns at most.
+        list_limit: Option<u32>;
+    }
+
+    /// The life of accounts and passwords.
+    security_compliance: SecurityCompliance = "security_compliance" {
+        /// Days without a login after which a user counts as disabled.
+        disable_user_account_days_inactive: Option<u32>, min 1;
+        /// Wrong passwords after which an account is locked.
+        lockout_failure_attempts: Option<u32>, min 1;
+        /// Seconds that an account stays locked.
+        lockout_duration: Duration = "1800", min 1;
+        /// Days that a new password is valid.
+        password_expires_days: Option<u32>, min 1;
+        /// How many former passwords a user may not take again.
+        unique_last_password_count: u32 = "0";
+        /// Days before a user may change a new password.
+        minimum_password_age: u32 = "0";
+        /// The regular expression that a new password must match.
+        password_regex: Option<String>;
+        /// What a password must look like, in words for the user.
+        password_regex_description: Option<String>;
+        /// Whether a password that an administrator set must be changed at first.
+        change_password_upon_first_use: bool = "false";
+        /// Whether a trust with the admin role reaches EC2 credentials of other projects. Insecure.
+        allow_insecure_admin_trust_cross_project_credentials_access: bool =
+            "false", deprecated true;
+        /// Whether an application credential may make trusts. Insecure.
+        allow_insecure_application_credential_trust_escalation: bool = "false", deprecated true;
+    }
+
+    /// Tokens.
+    token: Token = "token" {
+        /// Seconds that a new token is valid.
+        expiration: Duration = "3600";
+        /// How tokens are protected.
+        provider: Provider = "fernet";
+        /// Whether validated tokens are cached.
+        caching: bool = "true";
+        /// Seconds in the cache; when unset, [cache] expiration_time.
+        cache_time: Option<Duration>;
+        /// Whether tokens are revoked by their own id.
+        revoke_by_id: bool = "true";
+        /// Whether a token with a scope can be exchanged for one with another.
+        allow_rescope_scoped_token: bool = "true";
+        /// Whether a token is cached when it is issued.
+        cache_on_issue: bool = "true", deprecated true;
+        /// Seconds after its end that a token is still valid for a service that allows it.
+        allow_expired_window: Duration = "172800";
+    }
+
+    /// The handling of requests.
+    wsgi: Wsgi = "wsgi" {
+        /// Whether requests and replies are logged whole. For test systems: it logs secrets.
+        debug_middleware: bool = "false";
+    }
+}

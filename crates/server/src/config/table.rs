@@ -1,0 +1,190 @@
+//! The table of all options: Keystone's, checked in as `options.tsv`, and those honoured here.
+
+use std::collections::{HashMap, HashSet};
+
+use super::value::{Kind, Rule, Value};
+
+/// What is known of one option.
+#[derive(Clone, Debug)]
+pub(super) struct Spec {
+    /// The section, in lower case but for `DEFAULT`.
+    pub(super) section: &'static str,
+    /// The name within the section.
+    pub(super) name: &'static str,
+    /// What it accepts.
+    pub(super) rule: Rule,
+    /// The default as written in a file: nothing when unset, several values when repeated.
+    pub(super) default: Vec<&'static str>,
+    /// The sections and names it had before, which are still read.
+    pub(super) former: Vec<(&'static str, &'static str)>,
+    /// Whether its value must not be shown.
+    pub(super) secret: bool,
+    /// Whether Keystone means to remove it.
+    pub(super) deprecated: bool,
+    /// Whether this release acts on it.
+    pub(super) honoured: bool,
+    /// What it means, a line each.
+    pub(super) doc: &'static [&'static str],
+}
+
+impl Spec {
+    /// An option that this release honours.
+    pub(super) fn honoured<T: Value>(
+        section: &'static str,
+        name: &'static str,
+        doc: &'static [&'static str],
+    ) -> Self {
+        Self {
+            section,
+            name,
+            rule: T::rule(),
+            default: Vec::new(),
+            former: Vec::new(),
+            secret: T::SECRET,
+            deprecated: false,
+            honoured: true,
+            doc,
+        }
+    }
+
+    pub(super) fn default(mut self, text: &'static str) -> Self {
+        self.default.push(text);
+        self
+    }
+
+    pub(super) fn min(mut self, min: i64) -> Self {
+        self.rule.min = Some(min);
+        self
+    }
+
+    pub(super) fn max(mut self, max: i64) -> Self {
+        self.rule.max = Some(max);
+        self
+    }
+
+    pub(super) fn former(mut self, dotted: &'static str) -> Self {
+        self.former.push(split_dotted(dotted));
+        self
+    }
+
+    pub(super) fn deprecated(mut self, deprecated: bool) -> Self {
+        self.deprecated = deprecated;
+        self
+    }
+}
+
+/// All options by section and name.
+pub(super) struct Table {
+    specs: Vec<Spec>,
+    /// The index in `specs` behind each section and name, former ones among them.
+    names: HashMap<&'static str, HashMap<&'static str, usize>>,
+}
+
+impl Table {
+    /// The options that `honoured` declares, and what else Keystone has.
+    pub(super) fn new(honoured: Vec<Spec>) -> Self {
+        let declared: HashSet<_> = honoured.iter().map(|it| (it.section, it.name)).collect();
+        let others = keystone().filter(|it| !declared.contains(&(it.section, it.name)));
+        let specs: Vec<Spec> = honoured.iter().cloned().chain(others).collect();
+
+        let mut names: HashMap<_, HashMap<_, _>> = HashMap::new();
+        let mut name =
+            |(section, name), index| names.entry(section).or_default().insert(name, index);
+        for (index, spec) in specs.iter().enumerate() {
+            for former in &spec.former {
+                name(*former, index);
+            }
+        }
+        // A present name is stronger than the same name as a former one of another option.
+        for (index, spec) in specs.iter().enumerate() {
+            name((spec.section, spec.name), index);
+        }
+        Self { specs, names }
+    }
+
+    /// Finds an option by its present name.
+    pub(super) fn find(&self, section: &str, name: &str) -> Option<&Spec> {
+        self.find_by_any_name(section, name)
+            .filter(|spec| spec.section == section && spec.name == name)
+    }
+
+    /// Finds an option by its present name or a former one.
+    pub(super) fn find_by_any_name(&self, section: &str, name: &str) -> Option<&Spec> {
+        let index = self.names.get(section)?.get(name)?;
+        Some(&self.specs[*index])
+    }
+
+    pub(super) fn has_section(&self, section: &str) -> bool {
+        self.names.contains_key(section)
+    }
+
+    pub(super) fn specs(&self) -> &[Spec] {
+        &self.specs
+    }
+}
+
+/// Keystone's options, none of them honoured.
+pub(super) fn keystone() -> impl Iterator<Item = Spec> {
+    include_str!("options.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(row)
+}
+
+fn row(line: &'static str) -> Spec {
+    let columns: Vec<&str> = line.split('\t').collect();
+    let [
+        section,
+        name,
+        kind,
+        default,
+        min,
+        max,
+        choices,
+        former,
+        flags,
+    ] = columns[..]
+    else {
+        unreachable!("options.tsv has nine columns: {line}");
+    };
+    let kind = match kind {
+        "text" => Kind::Text,
+        "integer" => Kind::Integer,
+        "float" => Kind::Float,
+        "boolean" => Kind::Boolean,
+        "list" => Kind::List,
+        "repeated" => Kind::Repeated,
+        "map" => Kind::Map,
+        "uri" => Kind::Uri,
+        _ => unreachable!("options.tsv names a kind: {line}"),
+    };
+    let default = match (default, kind) {
+        ("<unset>", _) => Vec::new(),
+        (values, Kind::Repeated) => values.split('|').collect(),
+        (value, _) => vec![value],
+    };
+    let several = |column: &'static str| column.split('|').filter(|_| !column.is_empty());
+    Spec {
+        section,
+        name,
+        rule: Rule {
+            kind,
+            min: min.parse().ok(),
+            max: max.parse().ok(),
+            choices: several(choices).collect(),
+            words: None,
+        },
+        default,
+        former: several(former).map(split_dotted).collect(),
+        secret: flags.contains("secret"),
+        deprecated: flags.contains("deprecated"),
+        honoured: false,
+        doc: &[],
+    }
+}
+
+fn split_dotted(dotted: &'static str) -> (&'static str, &'static str) {
+    dotted
+        .split_once('.')
+        .expect("a former name is section.name")
+}

@@ -1,0 +1,286 @@
+//! Everything a v3 request can fail with, in Keystone's words.
+
+use std::borrow::Cow;
+
+use http::{HeaderValue, Response, StatusCode, header};
+use model::ids::UserId;
+use serde_json::{Map, Value, json};
+use store::StoreError;
+
+use crate::json;
+use crate::operation::Body;
+use crate::schemas::SchemaError;
+
+/// What ends many of Keystone's complaints about a request.
+const MALFORMED: &str = "The server could not comply with the request since it is either \
+                         malformed or otherwise incorrect. The client is assumed to be in error.";
+
+/// How long a client should wait before it asks an overloaded server again, in seconds.
+const RETRY_AFTER: &str = "1";
+
+/// Why a v3 request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// 400, in these words.
+    #[error("{0}")]
+    BadRequest(String),
+    /// 409: a unique index refused the row.
+    #[error("Conflict occurred attempting to store {kind} - {details}.")]
+    Conflict {
+        /// What could not be stored.
+        kind: &'static str,
+        /// What it collides with.
+        details: Cow<'static, str>,
+    },
+    /// 403: the policy refused. The action is the rule's name, or Keystone's own words.
+    #[error("You are not authorized to perform the requested action: {action}.")]
+    Denied {
+        /// What was not allowed.
+        action: Cow<'static, str>,
+    },
+    /// 403 for a reason that everybody may know, in these words.
+    #[error("{0}")]
+    Forbidden(String),
+    /// 410, in these words.
+    #[error("{0}")]
+    Gone(&'static str),
+    /// 500: a defect or a broken database. The cause goes to the log only.
+    #[error("An unexpected error prevented the server from fulfilling your request.")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// 401 with what a client needs to go on (supported methods, a receipt), as it stands.
+    #[error("{message}")]
+    LoginIncomplete {
+        /// The sentence for people.
+        message: String,
+        /// What stands beside it under `identity`.
+        identity: Value,
+    },
+    /// 401 with a receipt: more methods are needed.
+    #[error("more methods are needed")]
+    MoreMethods {
+        /// Proves what was passed so far.
+        receipt: String,
+        /// The body, as it stands.
+        document: Value,
+    },
+    /// 404 for something with a name.
+    #[error("Could not find {kind}: {id}.")]
+    NotFound {
+        /// What was looked for.
+        kind: &'static str,
+        /// How it was called.
+        id: String,
+    },
+    /// 404 in other words.
+    #[error("{0}")]
+    NotFoundAs(String),
+    /// 401: the right password, but it has ended.
+    #[error("The password is expired and needs to be changed for user: {user_id}.")]
+    PasswordExpired {
+        /// Whose.
+        user_id: UserId,
+    },
+    /// The database asks for the whole request once more. Never rendered before it was tried.
+    #[error("An unexpected error prevented the server from fulfilling your request.")]
+    Repeat(#[source] StoreError),
+    /// 413.
+    #[error("The request body is too large.")]
+    TooLarge,
+    /// 401: every failed login looks the same. The reason goes to the log only.
+    #[error("The request you have made requires authentication.")]
+    Unauthorized {
+        /// Why, for the operator.
+        reason: Cow<'static, str>,
+    },
+    /// 503: the database does not answer, or a queue is full.
+    #[error("The service is temporarily unable to handle the request. Try again later.")]
+    Unavailable(String),
+}
+
+impl ApiError {
+    /// 404: there is no such thing.
+    pub fn not_found(kind: &'static str, id: impl ToString) -> Self {
+        Self::NotFound { kind, id: id.to_string() }
+    }
+
+    /// 400: something is missing from where it should be.
+    pub fn expecting(attribute: &str, target: &str) -> Self {
+        Self::BadRequest(format!("Expecting to find {attribute} in {target}. {MALFORMED}"))
+    }
+
+    /// 400 with Keystone's common ending.
+    pub fn malformed(complaint: &str) -> Self {
+        Self::BadRequest(format!("{complaint} {MALFORMED}"))
+    }
+
+    /// 401, for a reason that only the log tells.
+    pub fn unauthorized(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Unauthorized { reason: reason.into() }
+    }
+
+    /// 403, as a policy refusal with its own words.
+    pub fn denied(action: impl Into<Cow<'static, str>>) -> Self {
+        Self::Denied { action: action.into() }
+    }
+
+    /// 500 for a cause of any kind.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// Says more about a conflict; other errors pass unchanged.
+    #[must_use]
+    pub fn conflict_details(self, details: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Conflict { kind, .. } => Self::Conflict { kind, details: details().into() },
+            other => other,
+        }
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::Denied { .. } | Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Gone(_) => StatusCode::GONE,
+            Self::Internal(_) | Self::Repeat(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::LoginIncomplete { .. }
+            | Self::MoreMethods { .. }
+            | Self::PasswordExpired { .. }
+            | Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+            Self::NotFound { .. } | Self::NotFoundAs(_) => StatusCode::NOT_FOUND,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict { kind } => {
+                Self::Conflict { kind, details: "Duplicate entry".into() }
+            }
+            StoreError::Repeat(_) => Self::Repeat(error),
+            StoreError::Unavailable(_) | StoreError::TimedOut(_) => {
+                Self::Unavailable(error.to_string())
+            }
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+impl From<SchemaError> for ApiError {
+    fn from(error: SchemaError) -> Self {
+        Self::BadRequest(error.to_string())
+    }
+}
+
+/// What an error needs to know of the request it ends.
+pub struct ErrorContext<'a> {
+    /// The server as the client addressed it.
+    pub base_url: &'a str,
+    /// `[DEFAULT] insecure_debug`: tell everybody why.
+    pub insecure_debug: bool,
+}
+
+/// An error that ends a request.
+pub trait Failure: From<ApiError> + Send {
+    /// The answer that the client gets.
+    fn into_response(self, context: &ErrorContext<'_>) -> Response<Body>;
+
+    /// Whether the database asked for the whole request once more.
+    fn asks_to_repeat(&self) -> bool;
+}
+
+impl Failure for ApiError {
+    fn into_response(self, context: &ErrorContext<'_>) -> Response<Body> {
+        log(&self);
+        let status = self.status();
+        if let Self::MoreMethods { receipt, document } = &self {
+            return more_methods(receipt, document);
+        }
+        let mut error = Map::new();
+        error.insert("code".into(), status.as_u16().into());
+        if let Self::LoginIncomplete { identity, .. } = &self
+            && !identity.is_null()
+        {
+            error.insert("identity".into(), identity.clone());
+        }
+        error.insert("message".into(), self.message(context.insecure_debug).into());
+        error.insert("title".into(), title(status).into());
+        let text = json::compact(&json!({ "error": error })) + "\n";
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, challenge(context.base_url));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        response
+    }
+
+    fn asks_to_repeat(&self) -> bool {
+        matches!(self, Self::Repeat(_))
+    }
+}
+
+impl ApiError {
+    fn message(&self, insecure_debug: bool) -> String {
+        match self {
+            Self::Unauthorized { reason } if insecure_debug => {
+                format!("{reason} (Disable insecure_debug mode to suppress these details.)")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+/// The answer to a login that has not passed enough methods yet.
+fn more_methods(receipt: &str, document: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(json::spaced(document)));
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(receipt) = HeaderValue::try_from(receipt) {
+        headers.insert("Openstack-Auth-Receipt", receipt);
+    }
+    response
+}
+
+/// The one place a failure is logged; its cause never reaches the client.
+fn log(error: &ApiError) {
+    match error {
+        ApiError::Internal(cause) => {
+            tracing::error!(error = cause.as_ref() as &dyn std::error::Error, "request failed");
+        }
+        ApiError::Repeat(cause) => {
+            tracing::error!(
+                error = cause as &dyn std::error::Error,
+                "request failed: repeating it did not help"
+            );
+        }
+        ApiError::Unavailable(reason) => tracing::warn!(reason, "request refused for now"),
+        ApiError::Unauthorized { reason } => tracing::info!(%reason, "authentication failed"),
+        ApiError::Denied { action } => tracing::info!(%action, "the policy refused"),
+        _ => {}
+    }
+}
+
+/// The challenge of a 401 (RFC 9110 §11.6.1), in a scheme of Keystone's own.
+pub(crate) fn challenge(base_url: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("Keystone uri=\"{base_url}/v3\""))
+        .unwrap_or_else(|_| HeaderValue::from_static("Keystone"))
+}
+
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        // Keystone's own; the others carry the standard phrase.
+        StatusCode::PAYLOAD_TOO_LARGE => "Request is too large.",
+        other => other.canonical_reason().unwrap_or("Error"),
+    }
+}

@@ -1,0 +1,110 @@
+//! The parts of a request that a handler takes.
+
+use model::ids;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::call::Call;
+use crate::error::ApiError;
+
+/// A part of a request.
+pub trait Extract: Sized {
+    /// Reads it; a request that lacks it is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::BadRequest`], saying what is wrong with the request.
+    fn extract(call: &Call) -> Result<Self, ApiError>;
+}
+
+/// The variables of the path, in order.
+pub struct Path<T>(pub T);
+
+/// The type of one path variable: an id, or text.
+pub trait Segment: From<String> {}
+
+impl Segment for String {}
+
+macro_rules! segments {
+    ($($id:ident),*) => {$( impl Segment for ids::$id {} )*};
+}
+
+segments! {
+    AccessRuleId, ApplicationCredentialId, CredentialId, DomainId, EndpointId, GroupId,
+    IdentityProviderId, ProjectId, ProtocolId, RegionId, RoleId, ServiceId, TrustId, UserId
+}
+
+impl<A: Segment> Extract for Path<A> {
+    fn extract(call: &Call) -> Result<Self, ApiError> {
+        Ok(Self(segment(call, 0)))
+    }
+}
+
+impl<A: Segment, B: Segment> Extract for Path<(A, B)> {
+    fn extract(call: &Call) -> Result<Self, ApiError> {
+        Ok(Self((segment(call, 0), segment(call, 1))))
+    }
+}
+
+impl<A: Segment, B: Segment, C: Segment> Extract for Path<(A, B, C)> {
+    fn extract(call: &Call) -> Result<Self, ApiError> {
+        Ok(Self((segment(call, 0), segment(call, 1), segment(call, 2))))
+    }
+}
+
+fn segment<T: From<String>>(call: &Call, place: usize) -> T {
+    let (_, value) = call
+        .request
+        .variables
+        .get(place)
+        .expect("a handler takes no more path variables than its operation declares");
+    value.clone().into()
+}
+
+/// The JSON body under its singular name: `{"project": {...}}` gives the inner object as `T`.
+///
+/// The operation's schema has judged it before; what still does not fit the type (such as
+/// `"enabled": "yes"`, which Keystone's schema lets pass and its database refuses) is a 400.
+pub struct Body<T>(pub T);
+
+/// A type that stands in a body under a name.
+pub trait Named {
+    /// The name.
+    const NAME: &'static str;
+}
+
+impl<T: Named + DeserializeOwned> Extract for Body<T> {
+    fn extract(call: &Call) -> Result<Self, ApiError> {
+        let body = call.request.json.as_ref();
+        let value = body
+            .and_then(|body| body.get(T::NAME))
+            .ok_or_else(|| ApiError::BadRequest(format!("'{}' is a required property", T::NAME)))?;
+        let value = T::deserialize(value).map_err(|error| {
+            ApiError::BadRequest(format!("Invalid input for field '{}': {error}.", T::NAME))
+        })?;
+        Ok(Self(value))
+    }
+}
+
+/// The whole JSON body; an absent one reads as `{}`.
+pub struct Json(pub Value);
+
+impl Extract for Json {
+    fn extract(call: &Call) -> Result<Self, ApiError> {
+        Ok(Self(call.request.json.clone().unwrap_or_else(|| Value::Object(Default::default()))))
+    }
+}
+
+/// Reads an attribute that may be absent (`None`), null (`Some(None)`) or set.
+///
+/// # Errors
+///
+/// What the attribute's own type says.
+pub fn nullable<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
+}

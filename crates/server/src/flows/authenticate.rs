@@ -1,0 +1,238 @@
+//! From the proofs of a login to who the user is.
+
+use std::sync::Arc;
+
+use model::application_credential::ApplicationCredential;
+use model::ids::UserId;
+use model::login_rules::LoginRules;
+use model::subject::Login;
+use model::{Method, Secret, Timestamp};
+use serde_json::json;
+use store::Store;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::flows::login_request::{
+    ApplicationCredentialProof, CredentialName, DomainName, LoginRequest, Named, PasswordProof,
+};
+use crate::flows::validate_token::{Leniency, ValidToken, validate_token};
+use crate::passwords::PasswordError;
+
+/// A user who has proved who they are.
+pub struct Authenticated {
+    /// Who.
+    pub login: Login,
+    /// By which methods, those of the source token included.
+    pub methods: Vec<Method>,
+    /// The token that was one of the proofs.
+    pub source: Option<Arc<ValidToken>>,
+    /// The application credential that was one of the proofs.
+    pub application_credential: Option<ApplicationCredential>,
+}
+
+/// Tries all methods of a login, in their order. They must agree on the user.
+///
+/// # Errors
+///
+/// 401 for every proof that fails, without a word about which; 400 for what is no proof.
+pub async fn authenticate(
+    app: &App,
+    request: &LoginRequest,
+    now: Timestamp,
+) -> Result<Authenticated, ApiError> {
+    let enabled = &app.config.auth.methods;
+    for method in &request.methods {
+        if !enabled.iter().any(|name| name == method.as_str()) {
+            return Err(ApiError::LoginIncomplete {
+                message: "Attempted to authenticate with an unsupported method.".into(),
+                identity: json!({ "methods": enabled }),
+            });
+        }
+    }
+    let mut proved = Proved::default();
+    for method in &request.methods {
+        let proof = request.proof(method);
+        match method {
+            Method::Password => {
+                let proof = PasswordProof::parse(proof)?;
+                let login = find_login(&app.store, &proof.user).await?;
+                proved.user(check_password(app, login, &proof.password, now).await?)?;
+            }
+            Method::Token => {
+                let text = proof["id"].as_str().unwrap_or_default();
+                let leniency = Leniency::default();
+                let source = validate_token(app, text, now, leniency).await?;
+                let login = app.store.logins().find(&source.subject.id).await?;
+                proved.user(login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?)?;
+                proved.methods.extend(source.token.methods.iter().cloned());
+                proved.source = Some(source);
+            }
+            Method::ApplicationCredential => {
+                let proof = ApplicationCredentialProof::parse(proof)?;
+                let (credential, login) = check_secret(app, &proof, now).await?;
+                proved.user(login)?;
+                proved.application_credential = Some(credential);
+            }
+            other => {
+                return Err(ApiError::unauthorized(format!("{other} proves nothing here")));
+            }
+        }
+        proved.methods.push(method.clone());
+    }
+    let login = proved.login.ok_or_else(|| ApiError::unauthorized("no method found a user"))?;
+    let mut methods: Vec<Method> = Vec::new();
+    for method in proved.methods {
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    Ok(Authenticated {
+        login,
+        methods,
+        source: proved.source,
+        application_credential: proved.application_credential,
+    })
+}
+
+/// What the methods so far have come to.
+#[derive(Default)]
+struct Proved {
+    login: Option<Login>,
+    methods: Vec<Method>,
+    source: Option<Arc<ValidToken>>,
+    application_credential: Option<ApplicationCredential>,
+}
+
+impl Proved {
+    fn user(&mut self, login: Login) -> Result<(), ApiError> {
+        match &self.login {
+            Some(known) if known.subject.id != login.subject.id => {
+                Err(ApiError::unauthorized("the methods name different users"))
+            }
+            _ => {
+                self.login = Some(login);
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn find_login(store: &Store, user: &Named<UserId>) -> Result<Option<Login>, ApiError> {
+    Ok(match user {
+        Named::Id(id) => store.logins().find(id).await?,
+        Named::Name(name, DomainName::Id(id)) => store.logins().find_by_name(name, id).await?,
+        Named::Name(name, DomainName::Name(domain)) => {
+            store.logins().find_by_names(name, domain).await?
+        }
+    })
+}
+
+/// Checks a password, in the order locked, wrong, disabled, expired: so expiry is told only to
+/// who knows the password.
+///
+/// # Errors
+///
+/// The same 401 for all but an expired password.
+pub async fn check_password(
+    app: &App,
+    login: Option<Login>,
+    password: &Secret<String>,
+    now: Timestamp,
+) -> Result<Login, ApiError> {
+    let Some(login) = login else {
+        app.hasher.verify_absent(password).await.map_err(refuse_hash)?;
+        return Err(ApiError::unauthorized("no such user"));
+    };
+    let Some(hash) = &login.password_hash else {
+        app.hasher.verify_absent(password).await.map_err(refuse_hash)?;
+        return Err(ApiError::unauthorized("the user has no password"));
+    };
+    let rules = login_rules(app);
+    let usable = rules.is_enabled(&login, now.date_naive()) && login.subject.domain.enabled;
+    if rules.is_locked(&login, now) {
+        app.hasher.verify_absent(password).await.map_err(refuse_hash)?;
+        return Err(ApiError::unauthorized("the account is locked"));
+    }
+    let right = if usable {
+        app.hasher.verify(password, hash, now).await
+    } else {
+        app.hasher.verify_slowly(password, hash).await
+    };
+    if !right.map_err(refuse_hash)? {
+        if app.config.security_compliance.lockout_failure_attempts.is_some() {
+            let anew = rules.lock_is_over(&login, now);
+            app.store.logins().note_failure(&login.subject.id, anew, now).await?;
+        }
+        return Err(ApiError::unauthorized("wrong password"));
+    }
+    if !usable {
+        return Err(ApiError::unauthorized("the user or the domain is disabled"));
+    }
+    if login.password_is_expired(now) {
+        return Err(ApiError::PasswordExpired { user_id: login.subject.id.clone() });
+    }
+    app.store.logins().note_success(&login, now.date_naive()).await?;
+    Ok(login)
+}
+
+/// Checks the secret of an application credential. An unknown credential takes the same time as a
+/// wrong secret, and gets the same answer.
+async fn check_secret(
+    app: &App,
+    proof: &ApplicationCredentialProof,
+    now: Timestamp,
+) -> Result<(ApplicationCredential, Login), ApiError> {
+    let found = match &proof.credential {
+        CredentialName::Id(id) => app.store.application_credentials().find(id).await?,
+        CredentialName::Name(name, user) => match find_login(&app.store, user).await? {
+            None => None,
+            Some(login) => {
+                let user_id = &login.subject.id;
+                app.store.application_credentials().find_by_name(user_id, name).await?
+            }
+        },
+    };
+    let Some(found) = found else {
+        app.hasher.verify_absent(&proof.secret).await.map_err(refuse_hash)?;
+        return Err(ApiError::unauthorized("no such application credential"));
+    };
+    let right = if found.credential.is_expired(now) {
+        app.hasher.verify_slowly(&proof.secret, &found.secret_hash).await
+    } else {
+        app.hasher.verify(&proof.secret, &found.secret_hash, now).await
+    };
+    if !right.map_err(refuse_hash)? {
+        return Err(ApiError::unauthorized("wrong secret of an application credential"));
+    }
+    if found.credential.is_expired(now) {
+        return Err(ApiError::unauthorized("the application credential has expired"));
+    }
+    let login = app.store.logins().find(&found.credential.user_id).await?;
+    let login = login.ok_or_else(|| ApiError::unauthorized("its user is gone"))?;
+    let enabled = login_rules(app).is_enabled(&login, now.date_naive());
+    if !enabled || !login.subject.domain.enabled {
+        return Err(ApiError::unauthorized("the user or the domain is disabled"));
+    }
+    Ok((found.credential, login))
+}
+
+fn login_rules(app: &App) -> LoginRules {
+    let compliance = &app.config.security_compliance;
+    LoginRules {
+        lockout_failure_attempts: compliance.lockout_failure_attempts,
+        lockout_duration: chrono::TimeDelta::from_std(compliance.lockout_duration)
+            .unwrap_or(chrono::TimeDelta::MAX),
+        inactive_days: compliance.disable_user_account_days_inactive,
+    }
+}
+
+/// What a hash that could not be computed means for a login.
+fn refuse_hash(error: PasswordError) -> ApiError {
+    match error {
+        PasswordError::Busy => ApiError::Unavailable("too many logins wait to be hashed".into()),
+        PasswordError::BrokenOff => ApiError::internal(error),
+        PasswordError::TooLong { .. } | PasswordError::UnknownFormat => {
+            ApiError::unauthorized(error.to_string())
+        }
+    }
+}

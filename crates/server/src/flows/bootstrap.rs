@@ -1,0 +1,227 @@
+//! What a new deployment needs before anybody can log in (`keystone-manage bootstrap`).
+//!
+//! Everything here may be run again: what exists stays, and the administrator gets the password
+//! that is given.
+
+use model::assignment::{Actor, Assignment, AssignmentTarget};
+use model::ids::{DomainId, ProjectId, RegionId, RoleId, UserId};
+use model::project::{Domain, Project, ResourceOptions};
+use model::role::Role;
+use model::service::{Endpoint, Region, Service};
+use model::subject::UserOptions;
+use model::user::{StoredPassword, User};
+use model::{Extra, Secret};
+use store::Tx;
+
+use crate::app::App;
+use crate::error::ApiError;
+
+/// How the first things are called.
+#[derive(Debug)]
+pub struct Bootstrap {
+    /// The administrator's name.
+    pub username: String,
+    /// The administrator's password.
+    pub password: Secret<String>,
+    /// The administrator's project.
+    pub project_name: String,
+    /// The administrator's role.
+    pub role_name: String,
+    /// The name of the identity service in the catalog.
+    pub service_name: String,
+    /// The region of its endpoints.
+    pub region_id: Option<RegionId>,
+    /// Its endpoints: interface and URL.
+    pub endpoints: Vec<(&'static str, String)>,
+    /// Whether the roles are protected against changes.
+    pub immutable_roles: bool,
+}
+
+/// The roles that policies speak of, each implying the next; `service` stands alone.
+const ROLES: [&str; 3] = ["manager", "member", "reader"];
+
+/// Creates what is missing.
+///
+/// # Errors
+///
+/// When the database does not answer or the password cannot be hashed.
+pub async fn bootstrap(app: &App, wanted: &Bootstrap) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    let hash = app.hasher.hash(&wanted.password).await.map_err(ApiError::internal)?;
+    let mut tx = app.store.begin().await?;
+    let domain_id = domain(app, &mut tx).await?;
+    let project_id = project(app, &mut tx, &domain_id, &wanted.project_name).await?;
+
+    let mut prior = role(app, &mut tx, &wanted.role_name, wanted).await?;
+    let admin_role = prior.clone();
+    for name in ROLES {
+        let implied = role(app, &mut tx, name, wanted).await?;
+        let known = tx.roles().list_implied(&prior).await?;
+        if !known.iter().any(|role| role.id == implied) {
+            tx.roles().insert_implication(&prior, &implied).await?;
+        }
+        prior = implied;
+    }
+    role(app, &mut tx, "service", wanted).await?;
+
+    let password =
+        StoredPassword { hash: Some(hash), created_at: now, expires_at: None, self_service: false };
+    let user_id = user(app, &mut tx, &domain_id, wanted, &password).await?;
+    for target in [AssignmentTarget::Project(project_id), AssignmentTarget::System] {
+        let assignment = Assignment {
+            role_id: admin_role.clone(),
+            actor: Actor::User(user_id.clone()),
+            target,
+            inherited: false,
+        };
+        if !tx.assignments().exists(&assignment).await? {
+            tx.assignments().insert(&assignment).await?;
+        }
+    }
+    catalog(app, &mut tx, wanted).await?;
+    let _saved = tx.commit().await?;
+    Ok(())
+}
+
+async fn domain(app: &App, tx: &mut Tx) -> Result<DomainId, ApiError> {
+    let id = app.config.identity.default_domain_id.clone();
+    if tx.domains().find(&id).await?.is_none() {
+        let domain = Domain {
+            id: id.clone(),
+            name: "Default".into(),
+            description: Some("The default domain".into()),
+            enabled: true,
+            tags: Vec::new(),
+            options: ResourceOptions::default(),
+            extra: Extra::new(),
+        };
+        tx.domains().insert(&domain).await?;
+    }
+    Ok(id)
+}
+
+async fn project(
+    app: &App,
+    tx: &mut Tx,
+    domain_id: &DomainId,
+    name: &str,
+) -> Result<ProjectId, ApiError> {
+    if let Some(found) = tx.logins().find_project_by_name(name, Some(domain_id), None).await? {
+        return Ok(found.id);
+    }
+    let project = Project {
+        id: app.random.id().into(),
+        name: name.to_owned(),
+        domain_id: Some(domain_id.clone()),
+        parent_id: Some(domain_id.clone().into()),
+        description: Some("Bootstrap project for initializing the cloud.".into()),
+        enabled: true,
+        tags: Vec::new(),
+        options: ResourceOptions::default(),
+        extra: Extra::new(),
+    };
+    tx.projects().insert(&project).await?;
+    Ok(project.id)
+}
+
+async fn role(
+    app: &App,
+    tx: &mut Tx,
+    name: &str,
+    wanted: &Bootstrap,
+) -> Result<RoleId, ApiError> {
+    if let Some(found) = tx.roles().find_by_name(name, None).await? {
+        return Ok(found.id);
+    }
+    let role = Role {
+        id: app.random.id().into(),
+        name: name.to_owned(),
+        domain_id: None,
+        description: None,
+        options: ResourceOptions { immutable: wanted.immutable_roles.then_some(true) },
+        extra: Extra::new(),
+    };
+    tx.roles().insert(&role).await?;
+    Ok(role.id)
+}
+
+async fn user(
+    app: &App,
+    tx: &mut Tx,
+    domain_id: &DomainId,
+    wanted: &Bootstrap,
+    password: &StoredPassword,
+) -> Result<UserId, ApiError> {
+    if let Some(found) = tx.logins().find_by_name(&wanted.username, domain_id).await? {
+        let id = found.subject.id;
+        tx.users().set_enabled(&id, true).await?;
+        tx.users().insert_password(&id, password).await?;
+        return Ok(id);
+    }
+    let user = User {
+        id: app.random.id().into(),
+        name: wanted.username.clone(),
+        domain_id: domain_id.clone(),
+        enabled: true,
+        default_project_id: None,
+        password_expires_at: None,
+        options: UserOptions::default(),
+        extra: Extra::new(),
+    };
+    tx.users().insert(&user, Some(password), password.created_at).await?;
+    Ok(user.id)
+}
+
+/// The region, the identity service, and one endpoint for each interface that has none.
+async fn catalog(app: &App, tx: &mut Tx, wanted: &Bootstrap) -> Result<(), ApiError> {
+    if let Some(id) = &wanted.region_id
+        && tx.regions().find(id).await?.is_none()
+    {
+        let region = Region {
+            id: id.clone(),
+            description: String::new(),
+            parent_region_id: None,
+            extra: Extra::new(),
+        };
+        tx.regions().insert(&region).await?;
+    }
+    if wanted.endpoints.is_empty() {
+        return Ok(());
+    }
+    let known = tx.services().list_by_type("identity").await?;
+    let service_id = match known.into_iter().next() {
+        Some(service) => service.id,
+        None => {
+            let mut extra = Extra::new();
+            extra.insert("name".into(), wanted.service_name.as_str().into());
+            let service = Service {
+                id: app.random.id().into(),
+                kind: "identity".into(),
+                enabled: true,
+                extra,
+            };
+            tx.services().insert(&service).await?;
+            service.id
+        }
+    };
+    let known = tx.endpoints().list_by_service(&service_id).await?;
+    for (interface, url) in &wanted.endpoints {
+        let same = |endpoint: &Endpoint| {
+            endpoint.interface == *interface && endpoint.region_id == wanted.region_id
+        };
+        if known.iter().any(same) {
+            continue;
+        }
+        let endpoint = Endpoint {
+            id: app.random.id().into(),
+            interface: (*interface).to_owned(),
+            region_id: wanted.region_id.clone(),
+            service_id: service_id.clone(),
+            url: url.clone(),
+            enabled: true,
+            extra: Extra::new(),
+        };
+        tx.endpoints().insert(&endpoint).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! From a login to a token.
+
+use model::ids::ProjectId;
+use model::subject::{CatalogService, ScopeTarget};
+use model::token::{AuditId, AuditIds, TokenKind};
+use model::{Method, Scope, Timestamp, Token};
+
+use chrono::SubsecRound as _;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::flows::authenticate::{Authenticated, authenticate};
+use crate::flows::login_request::{DomainName, LoginRequest, Named, ScopeRequest};
+use crate::flows::multi_factor;
+use crate::flows::validate_token::{ValidToken, effective_roles};
+
+/// A new token.
+pub struct IssuedToken {
+    /// What the client keeps.
+    pub text: String,
+    /// What the token is good for.
+    pub valid: ValidToken,
+    /// The services that it can be used at; `None` when nobody asked, or it has no scope.
+    pub catalog: Option<Vec<CatalogService>>,
+}
+
+/// Issues a token.
+///
+/// # Errors
+///
+/// 400 for what is no login, 401 for proofs and scopes that fail, without a word about which.
+pub async fn issue_token(
+    app: &App,
+    request: &LoginRequest,
+    receipt: Option<&str>,
+    with_catalog: bool,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    // The scope is looked at before the proofs, and with the same answer for all that is wrong.
+    let uses_application_credential = request.methods.contains(&Method::ApplicationCredential);
+    if uses_application_credential && request.scope.is_some() {
+        return Err(ApiError::LoginIncomplete {
+            message: "Error authenticating with application credential: Application credentials \
+                      cannot request a scope."
+                .into(),
+            identity: serde_json::json!({}),
+        });
+    }
+    let asked = match &request.scope {
+        None => None,
+        Some(scope) => Some(find_scope(app, scope).await?),
+    };
+    let mut user = authenticate(app, request, now).await?;
+    multi_factor::check(app, &mut user, receipt, now)?;
+    if let Some(source) = &user.source {
+        check_rescoping(app, source, asked.as_ref())?;
+    }
+    let (kind, target) = match (asked, &user.application_credential) {
+        (Some(found), _) => (TokenKind::Direct(found.scope), found.target),
+        (None, Some(credential)) => {
+            let project_id = credential.project_id.clone();
+            let project_id = project_id
+                .ok_or_else(|| ApiError::unauthorized("a credential without a project"))?;
+            let target = find_usable(app, &project_id).await?;
+            let application_credential_id = credential.id.clone();
+            let kind = TokenKind::ApplicationCredential { application_credential_id, project_id };
+            (kind, Some(target))
+        }
+        (None, None) => default_scope(app, &user).await?,
+    };
+    let token = token(app, &user, kind, now);
+    let mut roles = effective_roles(&app.store, &token).await?;
+    if let Some(credential) = &user.application_credential {
+        let given = app.store.assignments().with_implied(&credential.role_ids).await?;
+        roles.retain(|role| given.contains(role));
+    }
+    if roles.is_empty() && token.scope() != Scope::Unscoped {
+        return Err(ApiError::unauthorized("the user has no role there"));
+    }
+    let catalog = match token.scope() {
+        Scope::Unscoped => None,
+        _ if !with_catalog => None,
+        _ => Some(app.store.catalog().list(token.project_id()).await?),
+    };
+    let text = app.tokens.issue(&token).map_err(ApiError::internal)?;
+    let valid = ValidToken {
+        token,
+        subject: user.login.subject,
+        target,
+        roles,
+        application_credential: user.application_credential,
+    };
+    Ok(IssuedToken { text, valid, catalog })
+}
+
+/// What a token shall be valid on, looked up.
+struct FoundScope {
+    scope: Scope,
+    target: Option<ScopeTarget>,
+}
+
+async fn find_scope(app: &App, asked: &ScopeRequest) -> Result<FoundScope, ApiError> {
+    let mut logins = app.store.logins();
+    let target = match asked {
+        ScopeRequest::Unscoped => return Ok(FoundScope { scope: Scope::Unscoped, target: None }),
+        ScopeRequest::System => return Ok(FoundScope { scope: Scope::System, target: None }),
+        ScopeRequest::Trust(_) => {
+            return Err(ApiError::unauthorized("there is no such trust"));
+        }
+        ScopeRequest::Project(Named::Id(id)) => logins.find_target(id).await?,
+        ScopeRequest::Project(Named::Name(name, DomainName::Id(domain))) => {
+            logins.find_project_by_name(name, Some(domain), None).await?
+        }
+        ScopeRequest::Project(Named::Name(name, DomainName::Name(domain))) => {
+            logins.find_project_by_name(name, None, Some(domain)).await?
+        }
+        ScopeRequest::Domain(DomainName::Id(id)) => {
+            logins.find_target(&id.clone().into()).await?
+        }
+        ScopeRequest::Domain(DomainName::Name(name)) => logins.find_domain_by_name(name).await?,
+    };
+    let target = target
+        .filter(ScopeTarget::is_usable)
+        .ok_or_else(|| ApiError::unauthorized("no such project or domain, or it is disabled"))?;
+    let wants_domain = matches!(asked, ScopeRequest::Domain(_));
+    match (&target.domain, wants_domain) {
+        (None, true) => {
+            Ok(FoundScope { scope: Scope::Domain(target.id.clone().into()), target: Some(target) })
+        }
+        (Some(_), false) => {
+            Ok(FoundScope { scope: Scope::Project(target.id.clone()), target: Some(target) })
+        }
+        _ => Err(ApiError::unauthorized("a domain is no project, nor the other way round")),
+    }
+}
+
+async fn find_usable(app: &App, id: &ProjectId) -> Result<ScopeTarget, ApiError> {
+    let target = app.store.logins().find_target(id).await?;
+    target
+        .filter(ScopeTarget::is_usable)
+        .ok_or_else(|| ApiError::unauthorized("its project is gone or disabled"))
+}
+
+/// The user's default project, when it can be used and the user has a role there; else no scope.
+async fn default_scope(
+    app: &App,
+    user: &Authenticated,
+) -> Result<(TokenKind, Option<ScopeTarget>), ApiError> {
+    let unscoped = (TokenKind::Direct(Scope::Unscoped), None);
+    let Some(id) = &user.login.subject.default_project_id else { return Ok(unscoped) };
+    let target = app.store.logins().find_target(id).await?;
+    let Some(target) = target.filter(|target| target.is_usable() && target.domain.is_some())
+    else {
+        return Ok(unscoped);
+    };
+    let user_id = &user.login.subject.id;
+    if app.store.assignments().effective_on_project(user_id, &[], id).await?.is_empty() {
+        return Ok(unscoped);
+    }
+    Ok((TokenKind::Direct(Scope::Project(id.clone())), Some(target)))
+}
+
+/// Which tokens may be exchanged for which others.
+fn check_rescoping(
+    app: &App,
+    source: &ValidToken,
+    asked: Option<&FoundScope>,
+) -> Result<(), ApiError> {
+    let token = &source.token;
+    let wants_target = asked.is_some_and(|found| found.target.is_some());
+    if token.access_token_id().is_some() || token.trust_id().is_some() {
+        return Err(ApiError::denied("rescope a delegated token"));
+    }
+    if token.has_system_scope() && wants_target {
+        return Err(ApiError::denied("rescope a system-scoped token"));
+    }
+    if source.is_delegated(&app.config.auth.additional_primary_auth_methods) {
+        return Err(ApiError::denied(
+            "Using a delegated token to create another token is not allowed",
+        ));
+    }
+    if !app.config.token.allow_rescope_scoped_token && token.scope() != Scope::Unscoped {
+        return Err(ApiError::denied("rescope a scoped token"));
+    }
+    Ok(())
+}
+
+fn token(app: &App, user: &Authenticated, kind: TokenKind, now: Timestamp) -> Token {
+    let issued_at = now.trunc_subsecs(0);
+    let mut audit_id = [0; 16];
+    app.random.fill(&mut audit_id);
+    let own = AuditId::from_bytes(audit_id);
+    let (audit_ids, mut expires_at) = match &user.source {
+        Some(source) => {
+            (AuditIds::descended(own, &source.token.audit_ids), source.token.expires_at)
+        }
+        None => (AuditIds::root(own), issued_at + app.config.token.expiration),
+    };
+    let credential_end = user.application_credential.as_ref().and_then(|own| own.expires_at);
+    if let Some(end) = credential_end {
+        expires_at = expires_at.min(end.trunc_subsecs(0));
+    }
+    Token {
+        user_id: user.login.subject.id.clone(),
+        methods: user.methods.clone(),
+        kind,
+        audit_ids,
+        issued_at,
+        expires_at,
+    }
+}

@@ -1,0 +1,9 @@
+//! Acts that several routes, or the command line, share.
+
+pub mod authenticate;
+pub mod bootstrap;
+pub mod issue_token;
+pub mod login_request;
+pub mod multi_factor;
+pub mod revoke;
+pub mod validate_token;

@@ -1,0 +1,233 @@
+//! From the text of a token to what it is good for now.
+
+use std::sync::Arc;
+
+use model::application_credential::ApplicationCredential;
+use model::revocation::TokenFacts;
+use model::subject::{CatalogService, RoleRef, ScopeTarget, Subject};
+use model::token::TokenKind;
+use model::{Scope, Timestamp, Token};
+use serde_json::{Value, json};
+use store::Store;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::token_document;
+
+/// A token that has passed every check, with what was looked up for it.
+#[derive(Clone, Debug)]
+pub struct ValidToken {
+    /// What the token says.
+    pub token: Token,
+    /// Whose it is.
+    pub subject: Subject,
+    /// The project or domain that it is valid on.
+    pub target: Option<ScopeTarget>,
+    /// The roles that it carries, with those they imply.
+    pub roles: Vec<RoleRef>,
+    /// The application credential that it acts by.
+    pub application_credential: Option<ApplicationCredential>,
+}
+
+/// Why a token is not valid.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It is no token, or no longer one. Whom it should identify is nobody.
+    Invalid(ApiError),
+    /// What it refers to is gone or disabled: everybody is told.
+    Vanished(ApiError),
+    /// The server could not find out.
+    Failed(ApiError),
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Invalid(error) | Refusal::Vanished(error) | Refusal::Failed(error) => error,
+        }
+    }
+}
+
+impl From<store::StoreError> for Refusal {
+    fn from(error: store::StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// How strictly a token is looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Leniency {
+    /// Accept a token until this long after its expiry.
+    pub expired_for: chrono::TimeDelta,
+    /// Accept a token that is bound to access rules: the asker promises to enforce them.
+    pub access_rules: bool,
+}
+
+/// Validates a token.
+///
+/// # Errors
+///
+/// Why it is not valid.
+pub async fn validate_token(
+    app: &App,
+    text: &str,
+    now: Timestamp,
+    leniency: Leniency,
+) -> Result<Arc<ValidToken>, Refusal> {
+    let token = app
+        .tokens
+        .read(text)
+        .map_err(|error| Refusal::Invalid(ApiError::NotFoundAs(error.to_string())))?;
+    let valid = look_up(&app.store, token, text).await?;
+    if valid.token.is_expired(now, leniency.expired_for) {
+        return Err(failed_to_validate());
+    }
+    if is_revoked(&app.store, &valid).await? || !valid.subject.enabled {
+        return Err(failed_to_validate());
+    }
+    let bound =
+        valid.application_credential.as_ref().is_some_and(|own| !own.access_rules.is_empty());
+    if bound && !leniency.access_rules {
+        return Err(failed_to_validate());
+    }
+    Ok(Arc::new(valid))
+}
+
+fn failed_to_validate() -> Refusal {
+    Refusal::Invalid(ApiError::NotFoundAs("Failed to validate token".into()))
+}
+
+/// Looks at the world as it is now: whom the token names, and what they may do still.
+async fn look_up(store: &Store, token: Token, text: &str) -> Result<ValidToken, Refusal> {
+    let application_credential = match token.application_credential_id() {
+        None => None,
+        Some(id) => {
+            let found = store.application_credentials().find(id).await?;
+            Some(found.ok_or_else(|| no_such_token(text))?.credential)
+        }
+    };
+    let target = match token.scope() {
+        Scope::Unscoped | Scope::System => None,
+        Scope::Project(id) => Some(usable_target(store, &id, "project").await?),
+        Scope::Domain(id) => Some(usable_target(store, &id.into(), "domain").await?),
+    };
+    let login = store.logins().find(&token.user_id).await?;
+    let subject = login
+        .ok_or_else(|| Refusal::Vanished(ApiError::not_found("user", &token.user_id)))?
+        .subject;
+    if !subject.domain.enabled {
+        return Err(disabled("domain", subject.domain.id.as_str()));
+    }
+    let mut roles = effective_roles(store, &token).await?;
+    if let Some(credential) = &application_credential {
+        let given = store.assignments().with_implied(&credential.role_ids).await?;
+        roles.retain(|role| given.contains(role));
+    }
+    if roles.is_empty() && token.scope() != Scope::Unscoped {
+        return Err(no_such_token(text));
+    }
+    Ok(ValidToken { token, subject, target, roles, application_credential })
+}
+
+/// The roles that a token's user holds now on what the token is valid on.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub async fn effective_roles(
+    store: &Store,
+    token: &Token,
+) -> Result<Vec<RoleRef>, store::StoreError> {
+    let groups = token.federated_login().map_or(&[][..], |login| &login.group_ids);
+    let user_id = &token.user_id;
+    match token.scope() {
+        Scope::Unscoped => Ok(Vec::new()),
+        Scope::Project(id) => store.assignments().effective_on_project(user_id, groups, &id).await,
+        Scope::Domain(id) => store.assignments().effective_on_domain(user_id, groups, &id).await,
+        Scope::System => store.assignments().effective_on_system(user_id, groups).await,
+    }
+}
+
+async fn usable_target(
+    store: &Store,
+    id: &model::ids::ProjectId,
+    kind: &'static str,
+) -> Result<ScopeTarget, Refusal> {
+    let target = store.logins().find_target(id).await?;
+    let target = target.ok_or_else(|| Refusal::Vanished(ApiError::not_found(kind, id)))?;
+    if !target.enabled {
+        return Err(disabled(kind, id.as_str()));
+    }
+    match &target.domain {
+        Some(domain) if !domain.enabled => Err(disabled("domain", domain.id.as_str())),
+        _ => Ok(target),
+    }
+}
+
+fn disabled(kind: &str, id: &str) -> Refusal {
+    Refusal::Vanished(ApiError::NotFoundAs(format!(
+        "Unable to validate token because {kind} {id} is disabled"
+    )))
+}
+
+fn no_such_token(text: &str) -> Refusal {
+    Refusal::Invalid(ApiError::not_found("token", text))
+}
+
+async fn is_revoked(store: &Store, valid: &ValidToken) -> Result<bool, store::StoreError> {
+    let events = store.revocations().list_candidates(&valid.token).await?;
+    let role_ids: Vec<_> = valid.roles.iter().map(|role| role.id.clone()).collect();
+    let facts = TokenFacts {
+        token: &valid.token,
+        user_domain_id: &valid.subject.domain.id,
+        role_ids: &role_ids,
+        trust: None,
+        consumer_id: None,
+    };
+    Ok(events.iter().any(|event| event.revokes(&facts)))
+}
+
+impl ValidToken {
+    /// What policy rules see.
+    pub fn credentials(&self) -> Value {
+        let project = self.token.project_id().and(self.target.as_ref());
+        let roles: Vec<_> = self.roles.iter().map(|role| role.name.as_str()).collect();
+        json!({
+            "user_id": self.subject.id,
+            "user_domain_id": self.subject.domain.id,
+            "system_scope": self.token.has_system_scope().then_some("all"),
+            "domain_id": self.token.domain_id(),
+            "project_id": project.map(|project| &project.id),
+            "project_domain_id":
+                project.and_then(|project| project.domain.as_ref()).map(|domain| &domain.id),
+            "roles": roles,
+            "is_admin_project": true,
+            "token": self.document(None),
+        })
+    }
+
+    /// The body that clients see under `token`.
+    pub fn document(&self, catalog: Option<&[CatalogService]>) -> Value {
+        token_document::token(self, catalog)
+    }
+
+    /// Whether the token was made by delegation and not by its user's own proof: such a token
+    /// must not make others, nor long-lived secrets.
+    pub fn is_delegated(&self, additional_primary_methods: &[String]) -> bool {
+        const PRIMARY: [&str; 9] = [
+            "external", "kerberos", "mapped", "openid", "password", "saml2", "token", "totp", "x509",
+        ];
+        let is_primary = |method: &model::Method| {
+            let name = method.as_str();
+            PRIMARY.contains(&name)
+                || (name != "ec2credential"
+                    && additional_primary_methods.iter().any(|primary| primary == name))
+        };
+        self.token.methods.is_empty() || !self.token.methods.iter().all(is_primary)
+    }
+
+    /// Whether the token acts by a trust, an application credential or an OAuth 1.0a consumer.
+    pub fn kind(&self) -> &TokenKind {
+        &self.token.kind
+    }
+}

@@ -1,0 +1,99 @@
+//! JSON in the textual forms that Keystone writes.
+//!
+//! Clients that compare text, and signatures over bodies, see these: `, ` and `: ` between the
+//! parts of a resource, no blanks in an error, and no character beyond ASCII in either.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::{CompactFormatter, Formatter};
+
+/// The form of resources: `{"a": 1, "b": [2, 3]}`.
+pub fn spaced(value: &impl Serialize) -> String {
+    write(value, Ascii(Spaced))
+}
+
+/// The form of errors and OAuth replies: `{"a":1,"b":[2,3]}`.
+pub fn compact(value: &impl Serialize) -> String {
+    write(value, Ascii(CompactFormatter))
+}
+
+fn write(value: &impl Serialize, formatter: impl Formatter) -> String {
+    let mut out = Vec::with_capacity(512);
+    value
+        .serialize(&mut Serializer::with_formatter(&mut out, formatter))
+        .expect("documents have text keys and writing to memory does not fail");
+    String::from_utf8(out).expect("JSON is UTF-8")
+}
+
+struct Spaced;
+
+impl Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+}
+
+/// Writes all that is not ASCII as `\uXXXX`, in UTF-16 as JSON has it (RFC 8259 §7).
+struct Ascii<F>(F);
+
+impl<F: Formatter> Formatter for Ascii<F> {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_array_value(out, first)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(out, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(out)
+    }
+
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut units = [0; 2];
+        for part in fragment.split_inclusive(|c: char| !c.is_ascii() || c == '\u{7f}') {
+            let Some(last) = part.chars().last().filter(|c| !c.is_ascii()) else {
+                out.write_all(part.as_bytes())?;
+                continue;
+            };
+            out.write_all(&part.as_bytes()[..part.len() - last.len_utf8()])?;
+            for unit in last.encode_utf16(&mut units) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn resources_have_blanks_and_errors_do_not() {
+        let value = json!({"a": 1, "b": [2, {"c": null}], "d": {}});
+        assert_eq!(spaced(&value), r#"{"a": 1, "b": [2, {"c": null}], "d": {}}"#);
+        assert_eq!(compact(&value), r#"{"a":1,"b":[2,{"c":null}],"d":{}}"#);
+    }
+
+    #[test]
+    fn what_is_not_ascii_is_escaped_as_utf_16() {
+        assert_eq!(spaced(&"grün\n𝄞x\u{7f}"), "\"gr\\u00fcn\\n\\ud834\\udd1ex\u{7f}\"");
+    }
+}

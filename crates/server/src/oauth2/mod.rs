@@ -1,0 +1,11 @@
+//! Us as OAuth 2.0 authorization server: what we issue. (Us as a client of others is federation.)
+
+pub mod error;
+pub mod token;
+
+use crate::operation::Routes;
+
+/// All operations of the authorization server.
+pub fn routes() -> Routes {
+    token::routes()
+}

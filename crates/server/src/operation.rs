@@ -1,0 +1,234 @@
+//! Operations: what the server can be asked to do, declared once beside the handler.
+//!
+//! From the list of them come the router, the default policy and its sample, `Allow` headers,
+//! span names and the API description.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Response};
+use policy::Rule;
+use serde::Serialize;
+
+use crate::call::Call;
+use crate::error::{ApiError, ErrorContext, Failure};
+use crate::extract::Extract;
+use crate::reply::Reply;
+
+/// The body of an answer: always whole, never streamed.
+pub type Body = http_body_util::Full<Bytes>;
+
+/// One thing that a client can ask for.
+#[derive(Debug)]
+pub struct Operation {
+    /// The HTTP method. What answers GET answers HEAD too.
+    pub method: Method,
+    /// The path, with `{name}` for each variable.
+    pub path: &'static str,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// The policy rules that it may ask.
+    pub rules: &'static [Rule],
+    /// The name of the JSON schema of its body.
+    pub body_schema: Option<&'static str>,
+    /// The name of the JSON schema of its query.
+    pub query_schema: Option<&'static str>,
+    /// Why nobody has to be logged in for it; `None` for all that somebody must be.
+    pub public: Option<&'static str>,
+    /// What kind of body it reads.
+    pub input: Input,
+}
+
+/// What kind of body an operation reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A JSON object, or nothing.
+    Json,
+    /// A form (`application/x-www-form-urlencoded`); other bodies read as an empty form.
+    Form,
+}
+
+impl Operation {
+    const fn new(method: Method, path: &'static str, summary: &'static str) -> Self {
+        Self {
+            method,
+            path,
+            summary,
+            rules: &[],
+            body_schema: None,
+            query_schema: None,
+            public: None,
+            input: Input::Json,
+        }
+    }
+
+    /// An operation that reads.
+    pub const fn get(path: &'static str, summary: &'static str) -> Self {
+        Self::new(Method::GET, path, summary)
+    }
+
+    /// An operation that only tells whether; where there is none, the one that reads answers.
+    pub const fn head(path: &'static str, summary: &'static str) -> Self {
+        Self::new(Method::HEAD, path, summary)
+    }
+
+    /// An operation that adds something under an id of our choice, or acts.
+    pub const fn post(path: &'static str, summary: &'static str) -> Self {
+        Self::new(Method::POST, path, summary)
+    }
+
+    /// An operation that adds or replaces something under an id of the client's choice.
+    pub const fn put(path: &'static str, summary: &'static str) -> Self {
+        Self::new(Method::PUT, path, summary)
+    }
+
+    /// An operation that changes something.
+    pub const fn patch(path: &'static str, summary: &'static str) -> Self {
+        Self::new(Method::PATCH, path, summary)
+    }
+
+    /// An operation that removes something.
+    pub const fn delete(path: &'static str, summary: &'static str) -> Self {
+        Self::new(Method::DELETE, path, summary)
+    }
+
+    /// The policy rules that its handler asks.
+    pub const fn rules(mut self, rules: &'static [Rule]) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// The JSON schema that its body must meet before the handler runs.
+    pub const fn body(mut self, schema: &'static str) -> Self {
+        self.body_schema = Some(schema);
+        self
+    }
+
+    /// The JSON schema that its query must meet before the handler runs.
+    pub const fn query(mut self, schema: &'static str) -> Self {
+        self.query_schema = Some(schema);
+        self
+    }
+
+    /// Lets everybody in, for this reason.
+    pub const fn public(mut self, reason: &'static str) -> Self {
+        self.public = Some(reason);
+        self
+    }
+
+    /// Reads a form instead of JSON.
+    pub const fn form(mut self) -> Self {
+        self.input = Input::Form;
+        self
+    }
+}
+
+type Answer = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// How one run of a handler ended.
+pub(crate) enum Outcome {
+    /// An answer, good or bad.
+    Answer(Response<Body>),
+    /// The database asks for the whole request once more; this is the answer if it is in vain.
+    Repeat(Response<Body>),
+}
+
+pub(crate) type Handle = Arc<dyn Fn(Call) -> Answer + Send + Sync>;
+
+/// Operations and their handlers.
+#[derive(Default)]
+pub struct Routes {
+    pub(crate) entries: Vec<(&'static Operation, Handle)>,
+}
+
+impl Routes {
+    /// No routes yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an operation. Only a handler that ends in a [`Reply`] fits, and a reply takes a
+    /// permit, so one that forgot to authorize does not compile.
+    #[must_use]
+    pub fn on<A, H: Handler<A>>(mut self, operation: &'static Operation, handler: H) -> Self {
+        let handle: Handle = Arc::new(move |call| {
+            let handler = handler.clone();
+            Box::pin(async move {
+                let app = call.app.clone();
+                let base_url = call.links.base_url().to_owned();
+                match handler.run(call).await {
+                    Ok(response) => Outcome::Answer(response),
+                    Err(failure) => {
+                        let repeat = failure.asks_to_repeat();
+                        let response = failure.into_response(&ErrorContext {
+                            base_url: &base_url,
+                            insecure_debug: app.insecure_debug(),
+                        });
+                        if repeat { Outcome::Repeat(response) } else { Outcome::Answer(response) }
+                    }
+                }
+            })
+        });
+        self.entries.push((operation, handle));
+        self
+    }
+
+    /// Adds all routes of another resource.
+    #[must_use]
+    pub fn and(mut self, mut other: Self) -> Self {
+        self.entries.append(&mut other.entries);
+        self
+    }
+
+    /// All operations, in the order of their declaration.
+    pub fn operations(&self) -> impl Iterator<Item = &'static Operation> {
+        self.entries.iter().map(|(operation, _)| *operation)
+    }
+}
+
+/// An async function from a [`Call`], and up to two parts of the request, to a [`Reply`].
+pub trait Handler<A>: Clone + Send + Sync + 'static {
+    /// What it fails with.
+    type Failure: Failure;
+
+    /// Takes the request apart and runs the function.
+    fn run(
+        self,
+        call: Call,
+    ) -> impl Future<Output = Result<Response<Body>, Self::Failure>> + Send;
+}
+
+macro_rules! handler {
+    ($($part:ident),*) => {
+        impl<F, Fut, T, E, $($part,)*> Handler<($($part,)*)> for F
+        where
+            F: Fn(Call, $($part),*) -> Fut + Clone + Send + Sync + 'static,
+            Fut: Future<Output = Result<Reply<T>, E>> + Send,
+            T: Serialize,
+            E: Failure,
+            $($part: Extract + Send,)*
+        {
+            type Failure = E;
+
+            async fn run(self, call: Call) -> Result<Response<Body>, E> {
+                $(
+                    #[expect(non_snake_case, reason = "the macro names values as their types")]
+                    let $part = $part::extract(&call)?;
+                )*
+                Ok(self(call, $($part),*).await?.into_response())
+            }
+        }
+    };
+}
+
+handler!();
+handler!(A);
+handler!(A, B);
+
+impl From<std::convert::Infallible> for ApiError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}

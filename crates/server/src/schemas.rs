@@ -1,0 +1,203 @@
+//! Checks requests against Keystone's JSON schemas, and tells what is wrong in Keystone's words.
+//!
+//! Clients see these sentences, so they are part of the contract: which of several errors is told
+//! (the first, in the order in which the schema is written), how a value is shown (as Python
+//! prints it), and how Python's `re` reads a pattern. A general validator decides none of these as
+//! Python's does, and the sixteen keywords or so that these schemas use are less code than
+//! correcting it would be. The schemas themselves are facts taken from Keystone by
+//! `clients/oracle/request_schemas.py`.
+//!
+//! Keystone tells errors in three ways, and the file of schemas has a section for each:
+//!
+//! - *brief*: the first error, as `Invalid input for field/attribute name. Value: 1. 1 is not ...`;
+//! - *verbose*: the first error, with the schema and the value printed in full;
+//! - *mapping*: the sentences of all errors.
+
+mod python;
+mod walk;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::ControlFlow;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use walk::{Patterns, Step, Violation};
+
+/// The schemas of all requests, by names such as `resource.project_create_request_body`.
+pub struct Schemas {
+    sections: Sections,
+    patterns: Patterns,
+}
+
+/// How a request breaks its schema, as Keystone tells the client.
+///
+/// It quotes what the client sent, so it goes to that client and never to a log; printing it for
+/// debugging shows nothing.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SchemaError(String);
+
+impl fmt::Debug for SchemaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SchemaError")
+    }
+}
+
+#[derive(Deserialize)]
+struct Sections {
+    brief: HashMap<String, Value>,
+    verbose: HashMap<String, Value>,
+    mapping: HashMap<String, Value>,
+}
+
+impl Schemas {
+    /// Reads the schemas that are part of the program.
+    pub fn load() -> Self {
+        let sections: Sections =
+            serde_json::from_str(include_str!("../schemas/request-schemas.json"))
+                .expect("the embedded schemas are JSON with these sections");
+        let patterns = Patterns::of(sections.all());
+        Self { sections, patterns }
+    }
+
+    /// Checks a body, or the part of a body that the schema describes.
+    ///
+    /// # Errors
+    /// The first error that Keystone would meet.
+    ///
+    /// # Panics
+    /// When no schema has this name; see [`Schemas::names`].
+    pub fn validate(&self, name: &str, value: &Value) -> Result<(), SchemaError> {
+        if let Some(schema) = self.sections.brief.get(name) {
+            self.first(schema, value, brief)
+        } else if let Some(schema) = self.sections.verbose.get(name) {
+            self.first(schema, value, verbose)
+        } else if let Some(schema) = self.sections.mapping.get(name) {
+            self.all(schema, value)
+        } else {
+            panic!("no schema is named {name}")
+        }
+    }
+
+    /// Checks a query string. Every value is text, and of repeated keys the first counts.
+    ///
+    /// # Errors
+    /// The first error that Keystone would meet.
+    ///
+    /// # Panics
+    /// When no schema has this name; see [`Schemas::names`].
+    pub fn validate_query(&self, name: &str, query: &str) -> Result<(), SchemaError> {
+        let mut pairs = Map::new();
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            pairs
+                .entry(key)
+                .or_insert_with(|| Value::String(value.into_owned()));
+        }
+        self.validate(name, &Value::Object(pairs))
+    }
+
+    /// The names of all schemas.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let Sections {
+            brief,
+            verbose,
+            mapping,
+        } = &self.sections;
+        let names = brief.keys().chain(verbose.keys()).chain(mapping.keys());
+        names.map(String::as_str)
+    }
+
+    fn first(
+        &self,
+        schema: &Value,
+        value: &Value,
+        tell: fn(&Violation<'_>) -> String,
+    ) -> Result<(), SchemaError> {
+        let mut told = Ok(());
+        let _ = walk::check(schema, value, &self.patterns, &mut |violation| {
+            told = Err(SchemaError(tell(violation)));
+            ControlFlow::Break(())
+        });
+        told
+    }
+
+    fn all(&self, schema: &Value, value: &Value) -> Result<(), SchemaError> {
+        let mut told = Vec::new();
+        let _ = walk::check(schema, value, &self.patterns, &mut |violation| {
+            told.push((full(violation), format!("{}\n", violation.reason)));
+            ControlFlow::Continue(())
+        });
+        // Keystone sorts by the full text but shows only the sentence.
+        told.sort();
+        match told.is_empty() {
+            true => Ok(()),
+            false => Err(SchemaError(
+                told.into_iter().map(|(_, reason)| reason).collect(),
+            )),
+        }
+    }
+}
+
+impl Sections {
+    fn all(&self) -> impl Iterator<Item = &Value> {
+        let Self {
+            brief,
+            verbose,
+            mapping,
+        } = self;
+        brief
+            .values()
+            .chain(verbose.values())
+            .chain(mapping.values())
+    }
+}
+
+fn brief(violation: &Violation<'_>) -> String {
+    let reason = &violation.reason;
+    match violation.path.last() {
+        None => reason.clone(),
+        Some(field) => {
+            let value = python::str(violation.instance);
+            format!("Invalid input for field/attribute {field}. Value: {value}. {reason}")
+        }
+    }
+}
+
+fn verbose(violation: &Violation<'_>) -> String {
+    let full = full(violation);
+    if violation.path.is_empty() {
+        return full;
+    }
+    let path: Vec<_> = violation.path.iter().map(Step::to_string).collect();
+    format!("Invalid input for field '{}': {full}", path.join("/"))
+}
+
+/// The text of the `jsonschema` package's `ValidationError`.
+fn full(violation: &Violation<'_>) -> String {
+    // The last step is the keyword itself, which is told already.
+    let schema_path = violation
+        .schema_path
+        .split_last()
+        .map_or(&[][..], |(_, path)| path);
+    format!(
+        "{reason}\n\nFailed validating '{keyword}' in schema{schema_at}:\n    {schema}\n\n\
+         On instance{at}:\n    {instance}",
+        reason = violation.reason,
+        keyword = violation.keyword,
+        schema_at = indices(schema_path),
+        schema = python::pretty(violation.schema, 4),
+        at = indices(violation.path),
+        instance = python::pretty(violation.instance, 4),
+    )
+}
+
+fn indices(path: &[Step<'_>]) -> String {
+    path.iter()
+        .map(|step| match step {
+            Step::Key(name) => format!("[{}]", python::repr_str(name)),
+            Step::Index(index) => format!("[{index}]"),
+        })
+        .collect()
+}

@@ -1,0 +1,273 @@
+//! Shows JSON values as Python does, because Keystone's error texts contain them.
+//!
+//! An integer beyond 64 bits was read as a float and is shown as one.
+
+use serde_json::{Number, Value};
+
+/// Python's `str(value)`.
+pub(super) fn str(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => repr(other),
+    }
+}
+
+/// Python's `repr(value)`.
+pub(super) fn repr(value: &Value) -> String {
+    let mut out = String::new();
+    push_repr(value, &mut out);
+    out
+}
+
+/// Python's `repr(text)`.
+pub(super) fn repr_str(text: &str) -> String {
+    let mut out = String::new();
+    push_repr_str(text, &mut out);
+    out
+}
+
+fn push_repr(value: &Value, out: &mut String) {
+    match value {
+        Value::Null => out.push_str("None"),
+        Value::Bool(true) => out.push_str("True"),
+        Value::Bool(false) => out.push_str("False"),
+        Value::Number(number) => out.push_str(&repr_number(number)),
+        Value::String(text) => push_repr_str(text, out),
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { ", " });
+                push_repr(item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(fields) => {
+            out.push('{');
+            for (index, (name, value)) in fields.iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { ", " });
+                push_repr_str(name, out);
+                out.push_str(": ");
+                push_repr(value, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn push_repr_str(text: &str, out: &mut String) {
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
+    out.push(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str(r"\\"),
+            '\n' => out.push_str(r"\n"),
+            '\r' => out.push_str(r"\r"),
+            '\t' => out.push_str(r"\t"),
+            c if c == quote => out.extend(['\\', c]),
+            c if is_printable(c) => out.push(c),
+            c => match u32::from(c) {
+                code @ ..=0xFF => out.push_str(&format!("\\x{code:02x}")),
+                code @ ..=0xFFFF => out.push_str(&format!("\\u{code:04x}")),
+                code => out.push_str(&format!("\\U{code:08x}")),
+            },
+        }
+    }
+    out.push(quote);
+}
+
+/// What Python's `str.isprintable` means: no controls, no separators but the space, no code points
+/// without a character.
+fn is_printable(c: char) -> bool {
+    if c.is_ascii() {
+        return !c.is_ascii_control();
+    }
+    // Rust escapes by the same rule, in debug output, where combining characters are not first.
+    let mut buffer = [b' '; 5];
+    let length = 1 + c.encode_utf8(&mut buffer[1..]).len();
+    let text = std::str::from_utf8(&buffer[..length]).expect("a space and a character are UTF-8");
+    text.escape_debug().count() == 2
+}
+
+fn repr_number(number: &Number) -> String {
+    match number.as_f64() {
+        Some(float) if number.is_f64() => repr_float(float),
+        _ => number.to_string(),
+    }
+}
+
+/// The shortest digits that give the same float, in Python's layout.
+fn repr_float(float: f64) -> String {
+    let scientific = format!("{float:e}");
+    let (digits, exponent) = scientific
+        .split_once('e')
+        .expect("this format always has an exponent");
+    match exponent.parse() {
+        Ok(-4..16) => {
+            let plain = float.to_string();
+            if plain.contains('.') {
+                plain
+            } else {
+                plain + ".0"
+            }
+        }
+        Ok(exponent @ i32::MIN..0) => format!("{digits}e-{:02}", -exponent),
+        _ => format!("{digits}e+{exponent}"),
+    }
+}
+
+/// Python's `pprint.pformat(value, width=72, sort_dicts=False)`, with every line but the first
+/// moved to the right.
+pub(super) fn pretty(value: &Value, margin: usize) -> String {
+    let mut printer = Printer { out: String::new() };
+    printer.print(value, 0, 0, 0);
+    printer
+        .out
+        .replace('\n', &format!("\n{}", " ".repeat(margin)))
+}
+
+struct Printer {
+    out: String,
+}
+
+const WIDTH: usize = 72;
+
+impl Printer {
+    /// Prints a value that begins in column `indent` and is followed on its last line by
+    /// `allowance` characters.
+    fn print(&mut self, value: &Value, indent: usize, allowance: usize, level: usize) {
+        let line = repr(value);
+        if fits(&line, indent + allowance) {
+            self.out.push_str(&line);
+            return;
+        }
+        match value {
+            Value::Object(fields) => {
+                self.out.push('{');
+                for (index, (name, value)) in fields.iter().enumerate() {
+                    let is_last = index + 1 == fields.len();
+                    let name = repr_str(name);
+                    self.out.push_str(&name);
+                    self.out.push_str(": ");
+                    let column = indent + 1 + name.chars().count() + 2;
+                    let after = if is_last { allowance + 1 } else { 1 };
+                    self.print(value, column, after, level + 1);
+                    if !is_last {
+                        self.separate(",", indent + 1);
+                    }
+                }
+                self.out.push('}');
+            }
+            Value::Array(items) => {
+                self.out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    let is_last = index + 1 == items.len();
+                    let after = if is_last { allowance + 1 } else { 1 };
+                    self.print(item, indent + 1, after, level + 1);
+                    if !is_last {
+                        self.separate(",", indent + 1);
+                    }
+                }
+                self.out.push(']');
+            }
+            Value::String(text) => self.print_str(text, indent, allowance, level == 0),
+            _ => self.out.push_str(&line),
+        }
+    }
+
+    /// Prints a string in pieces that fit; they need brackets unless something encloses them.
+    fn print_str(&mut self, text: &str, indent: usize, allowance: usize, brackets: bool) {
+        let extra = usize::from(brackets);
+        let pieces = pieces(text, indent + extra, allowance + extra);
+        if let [piece] = &pieces[..] {
+            self.out.push_str(piece);
+            return;
+        }
+        self.out.push_str(if brackets { "(" } else { "" });
+        for (index, piece) in pieces.iter().enumerate() {
+            if index > 0 {
+                self.separate("", indent + extra);
+            }
+            self.out.push_str(piece);
+        }
+        self.out.push_str(if brackets { ")" } else { "" });
+    }
+
+    fn separate(&mut self, separator: &str, indent: usize) {
+        self.out.push_str(separator);
+        self.out.push('\n');
+        self.out.push_str(&" ".repeat(indent));
+    }
+}
+
+fn fits(line: &str, taken: usize) -> bool {
+    line.chars().count() + taken <= WIDTH
+}
+
+/// Breaks a string at line ends and, where a line is too long, between words.
+fn pieces(text: &str, indent: usize, allowance: usize) -> Vec<String> {
+    let mut pieces = Vec::new();
+    let lines = split_after(text, is_line_end);
+    for (index, line) in lines.iter().enumerate() {
+        let on_last_line = index + 1 == lines.len();
+        let taken = indent + if on_last_line { allowance } else { 0 };
+        let whole = repr_str(line);
+        if fits(&whole, taken) {
+            pieces.push(whole);
+            continue;
+        }
+        let words = split_after(line, is_word_end);
+        let mut current = String::new();
+        for (index, word) in words.iter().enumerate() {
+            let is_last = index + 1 == words.len();
+            let candidate = format!("{current}{word}");
+            if fits(&repr_str(&candidate), if is_last { taken } else { indent }) {
+                current = candidate;
+            } else {
+                if !current.is_empty() {
+                    pieces.push(repr_str(&current));
+                }
+                current = (*word).to_owned();
+            }
+        }
+        pieces.push(repr_str(&current));
+    }
+    pieces
+}
+
+/// Splits behind every character at which `ends` answers yes, given the character that follows.
+fn split_after(text: &str, ends: fn(char, Option<char>) -> bool) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        let next = chars.peek().map(|&(_, next)| next);
+        if next.is_none() || ends(c, next) {
+            let end = at + c.len_utf8();
+            parts.push(&text[start..end]);
+            start = end;
+        }
+    }
+    parts
+}
+
+/// Where Python's `str.splitlines` breaks.
+fn is_line_end(c: char, next: Option<char>) -> bool {
+    match c {
+        '\r' => next != Some('\n'),
+        '\n' | '\x0B' | '\x0C' | '\x1C'..='\x1E' | '\u{85}' | '\u{2028}' | '\u{2029}' => true,
+        _ => false,
+    }
+}
+
+/// Words carry the white space behind them.
+fn is_word_end(c: char, next: Option<char>) -> bool {
+    is_space(c) && !next.is_some_and(is_space)
+}
+
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\x1C'..='\x1F')
+}

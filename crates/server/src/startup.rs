@@ -1,0 +1,171 @@
+//! From a configuration to a running server.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use model::Method;
+use store::{Options, Store, StoreError};
+
+use crate::app::{App, Clock, Random};
+use crate::base_rules::BASE_RULES;
+use crate::config::{Config, Limit, PasswordHash};
+use crate::key_repository::{KeyRepositoryError, KeyRing};
+use crate::passwords::{Algorithm, Hasher, Settings, SetupError};
+use crate::policy_file::PolicyFile;
+use crate::schemas::Schemas;
+use crate::tokens::FernetTokens;
+use crate::tokens::payload::MethodBits;
+use crate::tokens::receipt::FernetReceipts;
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database address cannot be used, or the database is not there.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+    /// The keys that protect tokens cannot be used.
+    #[error("[fernet_tokens] key_repository: {0}. `archstone fernet_setup` makes one.")]
+    TokenKeys(#[source] KeyRepositoryError),
+    /// The keys that protect receipts cannot be used.
+    #[error("[fernet_receipts] key_repository: {0}")]
+    ReceiptKeys(#[source] KeyRepositoryError),
+    /// The options of password hashes do not fit each other.
+    #[error("[identity] password_hash_…: {0}")]
+    Hashing(#[from] SetupError),
+    /// A policy file cannot be used.
+    #[error("[oslo_policy] policy_file: {0}")]
+    Policy(String),
+}
+
+impl App {
+    /// Makes a server of its settings. The database is not asked yet.
+    ///
+    /// # Errors
+    ///
+    /// What in the settings, or in the files that they name, cannot be used.
+    pub fn open(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, StartError> {
+        let store = Store::connect(&database(&config))?;
+        let methods: Vec<Method> =
+            config.auth.methods.iter().map(|name| Method::from(name.as_str())).collect();
+        let token_keys = KeyRing::open(&config.fernet_tokens.key_repository);
+        let token_keys = Arc::new(token_keys.map_err(StartError::TokenKeys)?);
+        let receipt_keys =
+            if config.fernet_receipts.key_repository == config.fernet_tokens.key_repository {
+                Arc::clone(&token_keys)
+            } else {
+                let keys = KeyRing::open(&config.fernet_receipts.key_repository);
+                Arc::new(keys.map_err(StartError::ReceiptKeys)?)
+            };
+        let tokens = FernetTokens::new(
+            Arc::clone(&token_keys),
+            MethodBits::new(methods.clone()),
+            config.identity.default_domain_id.clone(),
+            config.default.max_token_size as usize,
+        );
+        let receipts = FernetReceipts::new(Arc::clone(&receipt_keys), MethodBits::new(methods));
+        let options = policy::Options {
+            enforce_new_defaults: config.oslo_policy.enforce_new_defaults,
+            ..policy::Options::default()
+        };
+        let routes = crate::routes();
+        let rules = routes.operations().flat_map(|operation| operation.rules).copied();
+        let policy =
+            PolicyFile::open(BASE_RULES.iter().copied().chain(rules), options, policy_files(&config))
+                .map_err(StartError::Policy)?;
+        Ok(Self {
+            store,
+            clock,
+            random,
+            policy,
+            tokens: Box::new(tokens),
+            receipts,
+            hasher: Hasher::new(&hashing(&config))?,
+            schemas: Schemas::load(),
+            credential_keys: Arc::new(KeyRing::open_with_null_key(
+                &config.credential.key_repository,
+            )),
+            key_rings: vec![token_keys, receipt_keys],
+            config,
+        })
+    }
+
+    /// Follows what changes outside of the process: key repositories and policy files. Call it
+    /// about once a second.
+    pub fn refresh(&self) {
+        for keys in self.key_rings.iter().chain([&self.credential_keys]) {
+            keys.refresh();
+        }
+        self.policy.refresh();
+    }
+}
+
+fn database(config: &Config) -> Options {
+    let overflow = match config.database.max_overflow {
+        Limit::AtMost(overflow) => overflow,
+        Limit::Unlimited => 100,
+    };
+    Options {
+        connection: config.database.connection.expose().clone(),
+        max_connections: config.database.max_pool_size.saturating_add(overflow),
+        timeout: config.archstone.database_timeout,
+    }
+}
+
+fn hashing(config: &Config) -> Settings {
+    let identity = &config.identity;
+    let threads = match config.archstone.hash_threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads as usize,
+    };
+    Settings {
+        algorithm: match identity.password_hash_algorithm {
+            PasswordHash::Bcrypt => Algorithm::Bcrypt,
+            PasswordHash::BcryptSha256 => Algorithm::BcryptSha256,
+            PasswordHash::Scrypt => Algorithm::Scrypt,
+            PasswordHash::Pbkdf2Sha512 => Algorithm::Pbkdf2Sha512,
+        },
+        rounds: identity.password_hash_rounds,
+        scrypt_block_size: identity.scrypt_block_size,
+        scrypt_parallelism: identity.scrypt_parallelism,
+        salt_bytes: identity.salt_bytesize.map(|bytes| bytes as usize),
+        max_length: identity.max_password_length as usize,
+        strict_length: config.default.strict_password_check,
+        threads,
+        waiting: config.archstone.hash_queue as usize,
+        remembered: 10_000,
+        remember_for: TimeDelta::minutes(5),
+    }
+}
+
+/// The policy file, then the files of the policy folders in the order of their names.
+fn policy_files(config: &Config) -> Vec<PathBuf> {
+    let find = |name: &Path| config.find_file(name).unwrap_or_else(|| name.to_owned());
+    let mut files = vec![find(&config.oslo_policy.policy_file)];
+    for folder in config.oslo_policy.policy_dirs.iter() {
+        let Ok(entries) = std::fs::read_dir(find(folder)) else { continue };
+        let mut inside: Vec<PathBuf> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        inside.retain(|path| path.is_file());
+        inside.sort();
+        files.extend(inside);
+    }
+    files
+}
+
+/// Runs [`App::refresh`] for as long as the server lives.
+pub async fn keep_fresh(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let app = Arc::clone(&app);
+        // Files are read on a thread that may wait.
+        let _ = tokio::task::spawn_blocking(move || app.refresh()).await;
+    }
+}

@@ -1,0 +1,98 @@
+//! Token formats: how what a token says becomes the text that clients hold.
+
+pub mod fernet;
+pub mod payload;
+pub mod receipt;
+
+use std::sync::Arc;
+
+use model::{Token, ids::DomainId};
+
+use self::payload::{MethodBits, PayloadCodec};
+use crate::key_repository::KeyRing;
+
+/// A format that carries tokens as text.
+pub trait TokenFormat: Send + Sync {
+    /// Makes the text of a token.
+    fn issue(&self, token: &Token) -> Result<String, IssueError>;
+
+    /// Reads a genuine text. It may have expired or been revoked, and what it speaks of may be gone.
+    fn read(&self, text: &str) -> Result<Token, TokenError>;
+}
+
+/// Why a text is no token, in Keystone's words. To the client both are a 404.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// The text is damaged, or no key of ours made it.
+    #[error("Could not recognize Fernet token")]
+    Unrecognized,
+    /// The text is genuine, and of a release that knows more than we do.
+    #[error("This is not a recognized Fernet payload version: {0}")]
+    UnknownVersion(i64),
+}
+
+/// Why a format has no text for a token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IssueError {
+    /// Trusts, and domains other than the default one, must be named by a UUID.
+    #[error("a Fernet token has no room for the id {0}, which is no UUID")]
+    NotAUuid(String),
+}
+
+/// The format of `[token] provider = fernet`: an encrypted payload, unreadable to all who lack the keys.
+pub struct FernetTokens {
+    keys: Arc<KeyRing>,
+    payloads: PayloadCodec,
+    max_size: usize,
+}
+
+impl FernetTokens {
+    /// Tokens under the given keys, `[auth] methods` and `[identity] default_domain_id`.
+    ///
+    /// A token longer than `[DEFAULT] max_token_size` characters is issued, and noted in the log.
+    pub fn new(
+        keys: Arc<KeyRing>,
+        methods: MethodBits,
+        default_domain_id: DomainId,
+        max_size: usize,
+    ) -> Self {
+        Self {
+            keys,
+            payloads: PayloadCodec::new(methods, default_domain_id),
+            max_size,
+        }
+    }
+
+    fn issue_with(&self, token: &Token, iv: [u8; 16]) -> Result<String, IssueError> {
+        let payload = self.payloads.write(token)?;
+        let mut text = self.keys.current().encrypt(&payload, token.issued_at, iv);
+        strip_padding(&mut text);
+        if text.len() > self.max_size {
+            tracing::info!(
+                token.size = text.len(),
+                token.max_size = self.max_size,
+                "issued a token longer than max_token_size"
+            );
+        }
+        Ok(text)
+    }
+}
+
+impl TokenFormat for FernetTokens {
+    fn issue(&self, token: &Token) -> Result<String, IssueError> {
+        self.issue_with(token, fernet::random())
+    }
+
+    fn read(&self, text: &str) -> Result<Token, TokenError> {
+        let message = self
+            .keys
+            .decrypt(text)
+            .map_err(|_| TokenError::Unrecognized)?;
+        self.payloads.read(&message.content, message.created_at)
+    }
+}
+
+/// Clients put tokens into headers and paths, where `=` had to be escaped.
+fn strip_padding(text: &mut String) {
+    text.truncate(text.trim_end_matches('=').len());
+}

@@ -1,0 +1,132 @@
+//! Tokens: logging in, and asking what a token is good for.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use http::{HeaderName, HeaderValue, StatusCode};
+use model::revocation::RevocationEvent;
+use policy::Rule;
+use serde_json::Value;
+
+use crate::call::{Call, Target};
+use crate::error::ApiError;
+use crate::extract::Json;
+use crate::flows::issue_token::issue_token;
+use crate::flows::login_request::LoginRequest;
+use crate::flows::revoke::revoke;
+use crate::flows::validate_token::{Leniency, ValidToken, validate_token};
+use crate::operation::{Operation, Routes};
+use crate::reply::{One, Reply};
+use crate::router::promises_access_rules;
+
+/// The operations on tokens.
+pub fn routes() -> Routes {
+    Routes::new().on(&ISSUE, issue).on(&SHOW, show).on(&CHECK, check).on(&REVOKE, revoke_token)
+}
+
+static ISSUE: Operation = Operation::post("/v3/auth/tokens", "Log in")
+    .public("a login is how somebody becomes known");
+static SHOW: Operation =
+    Operation::get("/v3/auth/tokens", "Validate and show a token").rules(&[VALIDATE_TOKEN]);
+static CHECK: Operation =
+    Operation::head("/v3/auth/tokens", "Validate a token").rules(&[CHECK_TOKEN]);
+static REVOKE: Operation =
+    Operation::delete("/v3/auth/tokens", "Revoke a token").rules(&[REVOKE_TOKEN]);
+
+const VALIDATE_TOKEN: Rule =
+    Rule::new("identity:validate_token", "rule:service_admin_or_token_subject");
+const CHECK_TOKEN: Rule = Rule::new("identity:check_token", "rule:admin_or_token_subject");
+const REVOKE_TOKEN: Rule = Rule::new("identity:revoke_token", "rule:admin_or_token_subject");
+
+const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
+
+async fn issue(call: Call, Json(body): Json) -> Result<Reply<One<Value>>, ApiError> {
+    let auth = body.get("auth").ok_or_else(|| ApiError::expecting("auth", "request body"))?;
+    call.app.schemas.validate("auth.token_issue", auth)?;
+    let request = LoginRequest::parse(auth)?;
+    let receipt = call.request.header("Openstack-Auth-Receipt");
+    let with_catalog = call.request.query.get("nocatalog").is_none();
+    let issued = issue_token(&call.app, &request, receipt, with_catalog, call.now()).await?;
+    let document = One::new("token", issued.valid.document(issued.catalog.as_deref()));
+    let reply = call.public().reply(StatusCode::CREATED, Some(document));
+    Ok(reply.as_token().header(X_SUBJECT_TOKEN, header_value(&issued.text)?))
+}
+
+async fn show(call: Call) -> Result<Reply<One<Value>>, ApiError> {
+    validate(call, VALIDATE_TOKEN).await
+}
+
+async fn check(call: Call) -> Result<Reply<One<Value>>, ApiError> {
+    validate(call, CHECK_TOKEN).await
+}
+
+async fn validate(call: Call, rule: Rule) -> Result<Reply<One<Value>>, ApiError> {
+    let _known = call.authenticated()?;
+    let subject = subject_token(&call).await?;
+    let permit = call.authorize(rule, subject.as_deref())?;
+    let subject = subject.ok_or_else(no_token)?;
+    let with_catalog = call.request.query.get("nocatalog").is_none();
+    let catalog = match subject.token.scope() {
+        model::Scope::Unscoped => None,
+        _ if !with_catalog => None,
+        _ => Some(call.store.catalog().list(subject.token.project_id()).await?),
+    };
+    let text = call.request.header(X_SUBJECT_TOKEN.as_str()).unwrap_or_default();
+    let reply = permit.ok(One::new("token", subject.document(catalog.as_deref())));
+    Ok(reply.as_token().header(X_SUBJECT_TOKEN, header_value(text)?))
+}
+
+async fn revoke_token(call: Call) -> Result<Reply<()>, ApiError> {
+    let _known = call.authenticated()?;
+    let subject = subject_token(&call).await?;
+    let permit = call.authorize(REVOKE_TOKEN, subject.as_deref())?;
+    let subject = subject.ok_or_else(no_token)?;
+    let own = subject.token.audit_ids.own;
+    let mut tx = call.begin().await?;
+    let event = RevocationEvent { audit_id: Some(own), ..RevocationEvent::at(call.now()) };
+    revoke(&call.app, &mut tx, &event).await?;
+    // Tokens that were obtained with this one go with it, unless the client wants to keep them.
+    if call.request.query.flag("cascade") != Some(false) {
+        let event =
+            RevocationEvent { audit_chain_id: Some(own), ..RevocationEvent::at(call.now()) };
+        revoke(&call.app, &mut tx, &event).await?;
+    }
+    Ok(permit.done(tx.commit().await?))
+}
+
+/// The token in `X-Subject-Token`; `None` when there is no such header. It is validated before
+/// the policy is asked, since the policy asks whose it is.
+async fn subject_token(call: &Call) -> Result<Option<Arc<ValidToken>>, ApiError> {
+    let Some(text) = call.request.header(X_SUBJECT_TOKEN.as_str()) else { return Ok(None) };
+    let window = call.app.config.token.allow_expired_window;
+    let leniency = Leniency {
+        expired_for: match call.request.query.flag("allow_expired") {
+            Some(true) => TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX),
+            _ => TimeDelta::zero(),
+        },
+        access_rules: promises_access_rules(&call.request.headers),
+    };
+    // Most clients ask about their own token: it has just been validated.
+    if let Some(own) = call.caller.token()
+        && call.request.header("X-Auth-Token") == Some(text)
+    {
+        return Ok(Some(Arc::clone(own)));
+    }
+    Ok(Some(validate_token(&call.app, text, call.now(), leniency).await?))
+}
+
+fn no_token() -> ApiError {
+    ApiError::NotFoundAs("No token in the request".into())
+}
+
+fn header_value(text: &str) -> Result<HeaderValue, ApiError> {
+    HeaderValue::try_from(text).map_err(ApiError::internal)
+}
+
+impl From<&ValidToken> for Target {
+    fn from(valid: &ValidToken) -> Self {
+        Self::none()
+            .with("target.token.user_id", valid.subject.id.as_str())
+            .with("target.token.user.domain.id", valid.subject.domain.id.as_str())
+    }
+}

@@ -1,0 +1,207 @@
+//! Role assignments: who holds which role on what.
+
+use model::assignment::{Actor, Assignment, AssignmentTarget};
+use model::ids::{GroupId, ProjectId, UserId};
+use model::subject::RoleRef;
+
+use crate::db::Conn;
+use crate::error::StoreError;
+use crate::filter::placeholders;
+use crate::value::{FromRow, Row, Value};
+
+/// Role assignments of the database.
+pub struct Assignments<'a> {
+    pub(crate) db: Conn<'a>,
+}
+
+impl Assignments<'_> {
+    /// Adds an assignment.
+    pub async fn insert(&mut self, assignment: &Assignment) -> Result<(), StoreError> {
+        let (table, kind) = place(assignment);
+        // The type is an enum on two databases, which take a literal and no bound text.
+        let sql = format!(
+            "INSERT INTO {table} (type, actor_id, target_id, role_id, inherited) \
+             VALUES ('{kind}', ?, ?, ?, ?)"
+        );
+        self.db
+            .built_query(sql)
+            .bind(assignment.actor.id())
+            .bind(assignment.target.id())
+            .bind(&assignment.role_id)
+            .bind(assignment.inherited)
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("role assignment"))?;
+        Ok(())
+    }
+
+    /// Whether there is such an assignment.
+    pub async fn exists(&mut self, assignment: &Assignment) -> Result<bool, StoreError> {
+        let (table, kind) = place(assignment);
+        let sql = format!(
+            "SELECT role_id FROM {table} WHERE type = '{kind}' AND actor_id = ? \
+             AND target_id = ? AND role_id = ? AND inherited = ?"
+        );
+        let rows = self
+            .db
+            .built_query(sql)
+            .bind(assignment.actor.id())
+            .bind(assignment.target.id())
+            .bind(&assignment.role_id)
+            .bind(assignment.inherited)
+            .rows()
+            .await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// The roles that a user holds in effect on a project: directly, through groups, inherited
+    /// from above, and implied by another; without the roles of single domains.
+    ///
+    /// `groups` are those that a federated login brought, beyond the stored memberships.
+    pub async fn effective_on_project(
+        &mut self,
+        user_id: &UserId,
+        groups: &[GroupId],
+        project_id: &ProjectId,
+    ) -> Result<Vec<RoleRef>, StoreError> {
+        let members = membership(groups);
+        let sql = format!(
+            "WITH RECURSIVE above (id) AS ( \
+               SELECT parent_id FROM project WHERE id = ? \
+               UNION SELECT project.parent_id FROM above JOIN project ON project.id = above.id), \
+             held (role_id) AS ( \
+               SELECT role_id FROM assignment \
+               WHERE ((type = 'UserProject' AND actor_id = ?) \
+                   OR (type = 'GroupProject' AND actor_id IN ({members}))) \
+                 AND target_id = ? AND inherited = ? \
+               UNION SELECT role_id FROM assignment \
+               WHERE ((type IN ('UserProject', 'UserDomain') AND actor_id = ?) \
+                   OR (type IN ('GroupProject', 'GroupDomain') AND actor_id IN ({members}))) \
+                 AND target_id IN (SELECT id FROM above) AND inherited = ? \
+               UNION SELECT implied_role_id FROM held \
+               JOIN implied_role ON prior_role_id = held.role_id) \
+             {HELD_ROLES}"
+        );
+        let mut values: Vec<Value> = vec![project_id.into()];
+        values.extend(actors(user_id, groups));
+        values.extend([project_id.into(), false.into()]);
+        values.extend(actors(user_id, groups));
+        values.extend([true.into(), GLOBAL_ROLE.into()]);
+        self.db.built_query(sql).bind_all(values).all().await
+    }
+
+    /// The same on a domain, where nothing is inherited.
+    pub async fn effective_on_domain(
+        &mut self,
+        user_id: &UserId,
+        groups: &[GroupId],
+        domain_id: &model::ids::DomainId,
+    ) -> Result<Vec<RoleRef>, StoreError> {
+        let members = membership(groups);
+        let sql = format!(
+            "WITH RECURSIVE held (role_id) AS ( \
+               SELECT role_id FROM assignment \
+               WHERE ((type = 'UserDomain' AND actor_id = ?) \
+                   OR (type = 'GroupDomain' AND actor_id IN ({members}))) \
+                 AND target_id = ? AND inherited = ? \
+               UNION SELECT implied_role_id FROM held \
+               JOIN implied_role ON prior_role_id = held.role_id) \
+             {HELD_ROLES}"
+        );
+        let mut values: Vec<Value> = actors(user_id, groups);
+        values.extend([domain_id.into(), false.into(), GLOBAL_ROLE.into()]);
+        self.db.built_query(sql).bind_all(values).all().await
+    }
+
+    /// The same on the whole deployment.
+    pub async fn effective_on_system(
+        &mut self,
+        user_id: &UserId,
+        groups: &[GroupId],
+    ) -> Result<Vec<RoleRef>, StoreError> {
+        let members = membership(groups);
+        let sql = format!(
+            "WITH RECURSIVE held (role_id) AS ( \
+               SELECT role_id FROM system_assignment \
+               WHERE ((type = 'UserSystem' AND actor_id = ?) \
+                   OR (type = 'GroupSystem' AND actor_id IN ({members}))) \
+                 AND target_id = 'system' \
+               UNION SELECT implied_role_id FROM held \
+               JOIN implied_role ON prior_role_id = held.role_id) \
+             {HELD_ROLES}"
+        );
+        let mut values: Vec<Value> = actors(user_id, groups);
+        values.push(GLOBAL_ROLE.into());
+        self.db.built_query(sql).bind_all(values).all().await
+    }
+
+    /// What some roles come to, with all that they imply; without the roles of single domains.
+    pub async fn with_implied(
+        &mut self,
+        role_ids: &[model::ids::RoleId],
+    ) -> Result<Vec<RoleRef>, StoreError> {
+        if role_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "WITH RECURSIVE held (role_id) AS ( \
+               SELECT id FROM role WHERE id IN ({}) \
+               UNION SELECT implied_role_id FROM held \
+               JOIN implied_role ON prior_role_id = held.role_id) \
+             {HELD_ROLES}",
+            placeholders(role_ids.len())
+        );
+        self.db
+            .built_query(sql)
+            .bind_all(role_ids)
+            .bind(GLOBAL_ROLE)
+            .all()
+            .await
+    }
+}
+
+/// The table of an assignment and its type there.
+fn place(assignment: &Assignment) -> (&'static str, &'static str) {
+    match (&assignment.actor, &assignment.target) {
+        (Actor::User(_), AssignmentTarget::Project(_)) => ("assignment", "UserProject"),
+        (Actor::Group(_), AssignmentTarget::Project(_)) => ("assignment", "GroupProject"),
+        (Actor::User(_), AssignmentTarget::Domain(_)) => ("assignment", "UserDomain"),
+        (Actor::Group(_), AssignmentTarget::Domain(_)) => ("assignment", "GroupDomain"),
+        (Actor::User(_), AssignmentTarget::System) => ("system_assignment", "UserSystem"),
+        (Actor::Group(_), AssignmentTarget::System) => ("system_assignment", "GroupSystem"),
+    }
+}
+
+/// `role.domain_id` of the roles that belong to no domain.
+pub(crate) const GLOBAL_ROLE: &str = "<<null>>";
+
+const HELD_ROLES: &str = "SELECT role.id, role.name FROM held \
+     JOIN role ON role.id = held.role_id WHERE role.domain_id = ? ORDER BY role.name, role.id";
+
+/// The groups of a user, as a subquery.
+fn membership(groups: &[GroupId]) -> String {
+    let mut sql = "SELECT group_id FROM user_group_membership WHERE user_id = ?".to_owned();
+    if !groups.is_empty() {
+        let marks = placeholders(groups.len());
+        sql.push_str(&format!(
+            " UNION SELECT id FROM \"group\" WHERE id IN ({marks})"
+        ));
+    }
+    sql
+}
+
+/// The values for `actor_id = ?` and the subquery of [`membership`].
+fn actors(user_id: &UserId, groups: &[GroupId]) -> Vec<Value> {
+    let mut values = vec![Value::from(user_id), Value::from(user_id)];
+    values.extend(groups.iter().map(Value::from));
+    values
+}
+
+impl FromRow for RoleRef {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id("id")?,
+            name: row.text("name")?,
+        })
+    }
+}
