@@ -55,7 +55,7 @@ class Identity:
         """Starts the server and returns once it answers."""
         with open(self.output, "wb") as output:
             self.process = subprocess.Popen(command or self.command(), stdout=output, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 code = self.stop()
