@@ -7,11 +7,12 @@ A file holds cases, a case holds steps, and a step is one request:
         - admin POST /v3/projects -> 201:
             json: {project: {name: apollo}}
             save: {project: /project/id}
-        - reader|stranger GET /v3/projects/${project} -> 403
+        - reader|stranger|nobody GET /v3/projects/${project} -> 403|403|401
 
 The first word is the persona that asks (`world.py`); several, joined by `|`, ask one after the
-other. `-> 201` is the status the oracle is known to answer; it keeps the corpus honest about what
-it tests. A step may have
+other. `-> 201` is the status the oracle is known to answer (`-> 200|403`: to each persona its own;
+0: it closes the connection without a word); this keeps the corpus honest about what it tests. A
+step may have
 
     json, form, body   the request's body: a JSON document, form fields, or text as it stands
     headers            more headers, or others (`null` removes one)
@@ -97,11 +98,15 @@ def _steps(entry: str | dict[str, Any]) -> list[Step]:
         ((line, rest),) = entry.items()
     if unknown := set(rest) - _STEP_KEYS:
         raise ValueError(f"{line}: unknown keys {sorted(unknown)}")
-    request, _, status = line.partition(" -> ")
-    personas, method, path = request.split(" ")
+    request, _, answer = line.partition(" -> ")
+    names, method, path = request.split(" ")
+    personas = names.split("|")
+    statuses = [int(status) for status in answer.split("|")] if answer else [None]
+    if len(statuses) == 1:
+        statuses *= len(personas)
     return [
-        Step(persona, method, path, int(status) if status else None, **rest)
-        for persona in personas.split("|")
+        Step(persona, method, path, status, **rest)
+        for persona, status in zip(personas, statuses, strict=True)
     ]
 
 

@@ -55,7 +55,8 @@ class Server:
         except (http.client.HTTPException, ConnectionError):
             self.close()
             return Answer(0)
-        if response.will_close:
+        # Who refuses a body unread may leave the rest of it in the way of the next request.
+        if response.will_close or response.status == http.client.REQUEST_ENTITY_TOO_LARGE:
             self.close()
         return Answer(response.status, response.getheaders(), text)
 

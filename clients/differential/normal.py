@@ -9,6 +9,7 @@ sorted.
 import datetime
 import json
 import re
+import urllib.parse
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +49,7 @@ class Normaliser:
     """Knows the ids of one server; one per file, for ids live as long as the file."""
 
     def __init__(self, base: str, facts: dict[str, Any]):
-        self._base = base
+        self._host = urllib.parse.urlsplit(base).netloc
         self._names: dict[str, str] = {}
         self._now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         for name, value in facts.items():
@@ -110,11 +111,11 @@ class Normaliser:
     def _known(self, value: Any) -> str:
         text = json.dumps(value, sort_keys=True)
         text = _ID.sub(lambda match: self._names.get(match[0], "<id>"), text)
-        return self._time(text.replace(self._base, "<base>"))
+        return self._time(text.replace(self._host, "<host>"))
 
     def _text(self, text: str) -> str:
         text = _ID.sub(lambda match: self._number(match[0], _ID), text)
-        return self._time(text.replace(self._base, "<base>"))
+        return self._time(text.replace(self._host, "<host>"))
 
     def _number(self, value: Any, pattern: re.Pattern[str]) -> Any:
         if not isinstance(value, str) or not pattern.fullmatch(value):

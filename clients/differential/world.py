@@ -4,7 +4,7 @@
     domain default     project admin (made by the bootstrap), project service
 
 Each persona is a user with a token. Facts are named as the corpus uses them: `${acme}`,
-`${apollo}`, `${role.reader}`, `${reader.user}`, `${reader.name}`, `${reader.token}`, `${password}`.
+`${apollo}`, `${role.reader}`, `${reader.user}`, `${reader.name}`, `${reader.token}`, `${password}`, `${text.64}`.
 """
 
 import json
@@ -13,6 +13,9 @@ from typing import Any
 from .exchange import Answer, Server
 
 PASSWORD = "throwaway-Passw0rd"
+
+# Texts of these many characters: `${text.64}`.
+LENGTHS = (64, 65, 225, 226, 255, 256, 120_000)
 
 # persona: (domain, role, on what); "-" for none. The role's target is also the token's scope.
 PERSONAS = {
@@ -41,6 +44,7 @@ class World:
             "admin.name": "admin",
             "admin.password": admin_password,
         }
+        self.facts |= {f"text.{length}": "a" * length for length in LENGTHS}
 
     def build(self) -> None:
         """Creates everything; raises `RuntimeError` at the first answer that is not a success."""
