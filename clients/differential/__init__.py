@@ -8,44 +8,36 @@ status, headers and bodies must be equal. The differences that are wanted stand 
     python -m clients.differential --oracle URL --subject URL [--only users] [--self-check]
 """
 
-from pathlib import Path
+from collections.abc import Callable
 
 from . import corpus, differences
 from .exchange import Server
-from .report import Progress, Report, record
+from .report import Result
 from .run import run
 from .world import World
 
 
-def compare(
-    oracle: str,
-    subject: str,
-    admin_password: str,
-    *,
-    only: list[str] | None = None,
-    self_check: bool = False,
-    folder: Path | None = None,
-) -> Report:
-    """Compares two freshly bootstrapped servers, given by scheme, host and port.
+class Differential:
+    """Two freshly bootstrapped servers, asked the same."""
 
-    Only the files named in `only` are played. With `self_check` no difference is wanted. With
-    `folder` the oracle's answers are written there, one file of text per file of the corpus.
-    """
-    cases = {file: corpus.load(file) for file in only or corpus.files()}
-    wanted = [] if self_check else differences.load(list(cases))
-    worlds = (World(Server(oracle), admin_password), World(Server(subject), admin_password))
-    for world in worlds:
-        world.build()
-    report = Report()
-    progress = Progress(sum(len(case.steps) for of_file in cases.values() for case in of_file))
-    for file, of_file in cases.items():
-        results = run(
-            file, of_file, worlds, wanted, lambda steps, file=file: progress.advance(file, steps)
-        )
-        report.add(file, results)
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            record(folder / f"{file}.txt", results)
-    progress.close()
-    report.add_idle(wanted)
-    return report
+    def __init__(self, oracle: str, subject: str, admin_password: str, *, self_check: bool = False):
+        """Builds the same world on both, given by scheme, host and port.
+
+        With `self_check` the subject is a second oracle, and no difference is wanted.
+        """
+        self._worlds = (World(Server(oracle), admin_password), World(Server(subject), admin_password))
+        self._wanted = [] if self_check else differences.load()
+        for world in self._worlds:
+            world.build()
+
+    def play(self, file: str, progress: Callable[[int], None] = lambda requests: None) -> Result:
+        """Plays one file of the corpus; `progress` is told of the requests of each case."""
+        return Result(file, run(file, corpus.load(file), self._worlds, self._wanted, progress))
+
+    def idle(self, files: list[str]) -> list[str]:
+        """The wanted differences of these files that did not occur when they were played."""
+        return [
+            f"{entry.where}\n  listed in differences.yaml, but does not differ like that: {entry.reason}"
+            for entry in self._wanted
+            if entry.file in files and not entry.occurred
+        ]

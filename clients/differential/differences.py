@@ -1,20 +1,20 @@
 """The wanted differences: where Archstone answers otherwise than Keystone on purpose.
 
-An entry of `differences.yaml` names requests and what Archstone answers to them:
+An entry of `differences.yaml` says what differs, why, and at which requests:
 
-    - reason: A limit that is not a number is the client's error, not ours.
-      file: projects
-      case: "*limit*"                # optional, `*` matches anything
-      request: admin GET */projects* # optional, likewise
-      status: 400                    # or `body`, `form`, `header NAME`: the aspect's value
-      any: [body, form]              # aspects that then may have any value
+    - reason: To tell an unknown client from a wrong secret is to help who guesses.
+      status: [404, 401]                        # the oracle's value, and the subject's
+      header www-authenticate: [<absent>, 'Keystone uri="http://<host>/v3"']
+      any: [body]                               # aspects that then may have any value
+      requests:                                 # file: case: request; `*` matches anything
+        - "oauth2: requests that are refused: nobody POST /v3/OS-OAUTH2/token"
 
-It excuses exactly these aspects. An entry that excuses nothing in a run fails the run, which keeps
-the list true.
+It excuses exactly these aspects, where all the stated values occur together. A request of the list
+at which nothing was excused fails the run, which keeps the list true.
 """
 
 import fnmatch
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,57 +27,41 @@ PATH = Path(__file__).parent / "differences.yaml"
 
 @dataclass
 class Wanted:
-    """One entry of the list."""
+    """An entry of the list, at one of its requests."""
 
     reason: str
-    file: str
-    case: str
-    request: str
-    values: dict[str, Any]
-    """Aspect to the subject's normalised value."""
+    where: str
+    """The pattern as it is listed."""
+    values: dict[str, tuple[Any, Any]]
+    """Aspect to the normalised values: the oracle's and the subject's."""
     any: list[str]
-    seen: set[str] = field(default_factory=set)
-    """The aspects excused so far."""
+    occurred: bool = False
 
-    def concerns(self, file: str, case: Case, step: Step) -> bool:
-        """Whether the entry speaks of this step."""
-        return (
-            file == self.file
-            and fnmatch.fnmatchcase(case.name, self.case)
-            and fnmatch.fnmatchcase(step.request, self.request)
-        )
+    @property
+    def file(self) -> str:
+        """The file of the corpus that has the request."""
+        return self.where.partition(": ")[0]
 
-    def excuses(self, differing: dict[str, tuple[Any, Any]]) -> list[str]:
-        """The aspects the entry excuses: none unless each value it states is the subject's."""
-        stated = [
-            aspect
-            for aspect, value in self.values.items()
-            if aspect in differing and differing[aspect][1] == value
-        ]
-        if not stated:
-            return []
-        excused = stated + [aspect for aspect in self.any if aspect in differing]
-        self.seen.update(excused)
-        return excused
-
-    def idle(self) -> list[str]:
-        """The stated aspects that no longer differ anywhere."""
-        return [aspect for aspect in self.values if aspect not in self.seen]
+    def excuse(
+        self, file: str, case: Case, step: Step, differing: dict[str, tuple[Any, Any]]
+    ) -> set[str]:
+        """The aspects that are excused among those that differ."""
+        if not fnmatch.fnmatchcase(f"{file}: {case.name}: {step.request}", self.where):
+            return set()
+        if any(differing.get(aspect) != values for aspect, values in self.values.items()):
+            return set()
+        self.occurred = True
+        return self.values.keys() | (differing.keys() & set(self.any))
 
 
-def load(files: list[str]) -> list[Wanted]:
-    """The wanted differences of these files of the corpus."""
+def load() -> list[Wanted]:
+    """The wanted differences."""
     with open(PATH, encoding="utf-8") as file:
         entries = yaml.safe_load(file) or []
-    return [
-        Wanted(
-            reason=entry.pop("reason"),
-            file=entry.pop("file"),
-            case=entry.pop("case", "*"),
-            request=entry.pop("request", "*"),
-            any=entry.pop("any", []),
-            values=entry,
-        )
-        for entry in entries
-        if entry["file"] in files
-    ]
+    wanted = []
+    for entry in entries:
+        reason, requests = entry.pop("reason"), entry.pop("requests")
+        free = entry.pop("any", [])
+        values = {aspect: (oracle, subject) for aspect, (oracle, subject) in entry.items()}
+        wanted += [Wanted(reason, where, values, free) for where in requests]
+    return wanted

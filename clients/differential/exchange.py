@@ -3,12 +3,12 @@
 import http.client
 import json
 import select
-import time
 import urllib.parse
 from dataclasses import dataclass, field
 from typing import Any
 
 _TIMEOUT_SECONDS = 60
+_GRACE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,12 @@ class Server:
         self.base = base.rstrip("/")
         self._url = urllib.parse.urlsplit(self.base)
         self._connection: http.client.HTTPConnection | None = None
+        self._keeps_alive: bool | None = None
 
     def send(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
         """Sends one request. The path goes out as it stands, neither merged nor quoted."""
+        if self._connection is not None and self._closed_within(0):
+            self._close()
         connection = self._open()
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
@@ -52,43 +55,30 @@ class Server:
             connection.endheaders(body)
             response = connection.getresponse()
             text = response.read().decode("utf-8", "replace")
-        except (http.client.HTTPException, ConnectionError):
-            self.close()
+        except (http.client.HTTPException, OSError):
+            self._close()
             return Answer(0)
+        if self._keeps_alive is None:
+            # Some servers close a connection without having said so.
+            self._keeps_alive = not response.will_close and not self._closed_within(_GRACE_SECONDS)
         # Who refuses a body unread may leave the rest of it in the way of the next request.
-        if response.will_close or response.status == http.client.REQUEST_ENTITY_TOO_LARGE:
-            self.close()
+        unread = response.status == http.client.REQUEST_ENTITY_TOO_LARGE
+        if response.will_close or unread or not self._keeps_alive:
+            self._close()
         return Answer(response.status, response.getheaders(), text)
 
-    def wait_until_up(self, seconds: float) -> None:
-        """Returns once the server answers; raises `TimeoutError` when it does not in time."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                if self.send("GET", "/v3", {}, None).status == 200:
-                    return
-            except OSError:
-                self.close()
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.base} does not answer")
-            time.sleep(0.1)
+    def _closed_within(self, seconds: float) -> bool:
+        # An idle connection has nothing to say, except that it was closed.
+        return bool(select.select([self._connection.sock], [], [], seconds)[0])
 
-    def close(self) -> None:
-        """Closes the connection; the next request opens another."""
+    def _open(self) -> http.client.HTTPConnection:
+        if self._connection is None:
+            secure = self._url.scheme == "https"
+            kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+            self._connection = kind(self._url.netloc, timeout=_TIMEOUT_SECONDS)
+        return self._connection
+
+    def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-    def _open(self) -> http.client.HTTPConnection:
-        # An idle connection has nothing to say, except that the server has closed it.
-        if self._connection is not None and self._connection.sock is not None:
-            if select.select([self._connection.sock], [], [], 0)[0]:
-                self.close()
-        if self._connection is None:
-            kind = (
-                http.client.HTTPSConnection
-                if self._url.scheme == "https"
-                else http.client.HTTPConnection
-            )
-            self._connection = kind(self._url.netloc, timeout=_TIMEOUT_SECONDS)
-        return self._connection

@@ -48,7 +48,10 @@ class Normal:
 class Normaliser:
     """Knows the ids of one server; one per file, for ids live as long as the file."""
 
-    def __init__(self, base: str, facts: dict[str, Any]):
+    def __init__(self, base: str, addresses: set[str], facts: dict[str, Any]):
+        """`base` is where we ask the server, `addresses` is where it says it is."""
+        self._base = base
+        self._addresses = [address for address in addresses if address != base]
         self._host = urllib.parse.urlsplit(base).netloc
         self._names: dict[str, str] = {}
         self._now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
@@ -111,16 +114,21 @@ class Normaliser:
     def _known(self, value: Any) -> str:
         text = json.dumps(value, sort_keys=True)
         text = _ID.sub(lambda match: self._names.get(match[0], "<id>"), text)
-        return self._time(text.replace(self._host, "<host>"))
+        return self._time(self._place(text))
 
     def _text(self, text: str) -> str:
         text = _ID.sub(lambda match: self._number(match[0], _ID), text)
-        return self._time(text.replace(self._host, "<host>"))
+        return self._time(self._place(text))
 
     def _number(self, value: Any, pattern: re.Pattern[str]) -> Any:
         if not isinstance(value, str) or not pattern.fullmatch(value):
             return value
         return self._names.setdefault(value, f"<id {len(self._names)}>")
+
+    def _place(self, text: str) -> str:
+        for address in self._addresses:
+            text = text.replace(address, self._base)
+        return text.replace(self._host, "<host>")
 
     def _time(self, text: str) -> str:
         return _TIME.sub(self._when, text)

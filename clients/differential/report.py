@@ -5,14 +5,15 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .corpus import Case
-from .differences import Wanted
 from .run import Exchange, Verdict
 
 _TOKEN_SHOWN = 12
+_BODY_SHOWN = 5000
 
 
 class Progress:
@@ -23,9 +24,9 @@ class Progress:
         self._done = 0
         self._shown = sys.stderr.isatty()
 
-    def advance(self, file: str, steps: int) -> None:
+    def advance(self, file: str, requests: int) -> None:
         """Tells that so many more requests were compared."""
-        self._done += steps
+        self._done += requests
         if self._shown:
             width = max(10, min(40, shutil.get_terminal_size().columns - 40))
             filled = width * self._done // self._total
@@ -39,57 +40,48 @@ class Progress:
             sys.stderr.write("\r\x1b[K")
 
 
-class Report:
-    """Collects the verdicts of all files."""
+@dataclass(frozen=True)
+class Result:
+    """What came of one file of the corpus."""
 
-    def __init__(self) -> None:
-        self._rows: list[tuple[str, int, int, int, int]] = []
-        self._problems: list[str] = []
-
-    def add(self, file: str, results: list[tuple[Case, list[Verdict]]]) -> None:
-        """Takes in one file's results."""
-        verdicts = [verdict for _, of_case in results for verdict in of_case]
-        differing = sum(bool(verdict.differing) for verdict in verdicts)
-        wanted = sum(bool(verdict.wanted and not verdict.differing) for verdict in verdicts)
-        equal = len(verdicts) - differing - wanted
-        self._rows.append((file, len(verdicts), equal, wanted, differing))
-        for case, of_case in results:
-            for number, verdict in enumerate(of_case, 1):
-                self._problems.extend(_problem(file, case, number, verdict))
-
-    def add_idle(self, wanted: list[Wanted]) -> None:
-        """Takes in the wanted differences after the run: those that did not occur are a fault."""
-        for entry in wanted:
-            if idle := entry.idle():
-                self._problems.append(
-                    f"{entry.file}: {entry.case}: {entry.request}\n"
-                    f"  listed in differences.yaml, but no longer differs in {', '.join(idle)}"
-                )
+    file: str
+    played: list[tuple[Case, list[Verdict]]]
 
     @property
-    def clean(self) -> bool:
-        """Whether nothing differs but what is wanted."""
-        return not self._problems
+    def counts(self) -> tuple[int, int, int, int]:
+        """Requests: all, equal, different as wanted, and different."""
+        verdicts = [verdict for _, of_case in self.played for verdict in of_case]
+        different = sum(bool(verdict.differing) for verdict in verdicts)
+        wanted = sum(bool(verdict.wanted and not verdict.differing) for verdict in verdicts)
+        return len(verdicts), len(verdicts) - wanted - different, wanted, different
 
-    def lines(self) -> Iterator[str]:
-        """The differences, then the table."""
-        for problem in self._problems:
-            yield problem
-            yield ""
-        titles = ("file", "requests", "equal", "wanted", "different")
-        total = ("all", *(sum(row[column] for row in self._rows) for column in range(1, 5)))
-        width = max(len(row[0]) for row in [*self._rows, titles])
-        for row in (titles, *self._rows, total):
-            yield row[0].ljust(width) + "".join(str(cell).rjust(11) for cell in row[1:])
+    def problems(self) -> list[str]:
+        """The differences, each with its case and request."""
+        return [
+            problem
+            for case, verdicts in self.played
+            for number, verdict in enumerate(verdicts, 1)
+            for problem in _problems(self.file, case, number, verdict)
+        ]
+
+    def record(self, folder: Path) -> None:
+        """Writes the requests and the oracle's answers as they were, as text to read."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / f"{self.file}.txt", "w", encoding="utf-8") as file:
+            for case, verdicts in self.played:
+                file.write(f"{'=' * 100}\n{case.name}\n")
+                for verdict in verdicts:
+                    file.write(f"{'-' * 100}\n# {verdict.step.request}\n{_transcript(verdict.oracle)}")
 
 
-def record(path: Path, results: list[tuple[Case, list[Verdict]]]) -> None:
-    """Writes a file's requests and the oracle's answers as they were, as text to read."""
-    with open(path, "w", encoding="utf-8") as file:
-        for case, verdicts in results:
-            file.write(f"{'=' * 100}\n{case.name}\n")
-            for verdict in verdicts:
-                file.write(f"{'-' * 100}\n# {verdict.step.request}\n{_transcript(verdict.oracle)}")
+def table(results: list[Result]) -> Iterator[str]:
+    """One line for each file, and one for all."""
+    titles = ("file", "requests", "equal", "wanted", "different")
+    rows = [(result.file, *result.counts) for result in results]
+    total = ("all", *(sum(column) for column in zip(*(row[1:] for row in rows), strict=True)))
+    width = max(len(row[0]) for row in [*rows, titles])
+    for name, *numbers in (titles, *rows, total):
+        yield name.ljust(width) + "".join(str(number).rjust(11) for number in numbers)
 
 
 def _transcript(exchange: Exchange) -> str:
@@ -98,7 +90,7 @@ def _transcript(exchange: Exchange) -> str:
     lines += [f"{name}: {_shorten(value)}" for name, value in request.headers.items()]
     if request.body is not None:
         text = request.body.decode("utf-8", "replace")
-        lines.append(text if len(text) < 5000 else f"{text[:200]}... ({len(text)} characters)")
+        lines.append(text if len(text) < _BODY_SHOWN else f"{text[:200]}... ({len(text)} characters)")
     lines.append(f"=> {answer.status or 'connection closed without an answer'}")
     lines += [f"{name}: {_shorten(value)}" for name, value in answer.headers]
     if answer.text:
@@ -112,23 +104,24 @@ def _shorten(value: str) -> str:
     return f"{value[:_TOKEN_SHOWN]}..." if value.startswith("gAAAA") else value
 
 
-def _problem(file: str, case: Case, number: int, verdict: Verdict) -> Iterator[str]:
+def _problems(file: str, case: Case, number: int, verdict: Verdict) -> Iterator[str]:
     where = f"{file}: {case.name}: step {number}\n  {verdict.step.request}"
-    expected, status = verdict.step.status, verdict.oracle.answer.status
-    if expected is not None and expected != status:
-        yield f"{where}\n  the corpus expects {expected}, the oracle answers {status}:\n" + (
-            f"    {verdict.oracle.answer.text[:500]}"
+    expected, answer = verdict.step.status, verdict.oracle.answer
+    if expected is not None and expected != answer.status:
+        yield (
+            f"{where}\n  the corpus expects {expected} of the oracle, which answers {answer.status}:"
+            f"\n    {answer.text[:500]}"
         )
     if verdict.differing:
         parts = [
             _difference(aspect, *values).replace("\n", "\n  ")
             for aspect, values in verdict.differing.items()
         ]
-        yield where + "\n  " + "\n  ".join(parts)
+        yield "\n  ".join([where, *parts])
 
 
 def _difference(aspect: str, oracle: Any, subject: Any) -> str:
-    if isinstance(oracle, str | int | bool) and isinstance(subject, str | int | bool):
+    if isinstance(oracle, str | int) and isinstance(subject, str | int):
         return f"{aspect}: {oracle} | {subject}"
     changes = difflib.unified_diff(_written(oracle), _written(subject), lineterm="", n=1)
     body = [line for line in changes if not line.startswith(("---", "+++", "@@"))]

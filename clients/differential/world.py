@@ -8,6 +8,7 @@ Each persona is a user with a token. Facts are named as the corpus uses them: `$
 """
 
 import json
+import urllib.parse
 from typing import Any
 
 from .exchange import Answer, Server
@@ -38,6 +39,8 @@ class World:
 
     def __init__(self, server: Server, admin_password: str):
         self.server = server
+        self.addresses: set[str] = set()
+        """Where else the server says it is: scheme, host and port of the endpoints in its catalog."""
         self.facts: dict[str, Any] = {
             "base": server.base,
             "password": PASSWORD,
@@ -93,8 +96,10 @@ class World:
         token = answer.json()["token"]
         self.facts[f"{persona}.token"] = answer.header("X-Subject-Token")
         self.facts[f"{persona}.user"] = token["user"]["id"]
-        if "project" in token:
-            self.facts[f"{persona}.project"] = token["project"]["id"]
+        for service in token.get("catalog", []):
+            for endpoint in service["endpoints"]:
+                url = urllib.parse.urlsplit(endpoint["url"])
+                self.addresses.add(f"{url.scheme}://{url.netloc}")
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         return self._answer(method, path, body).json()
