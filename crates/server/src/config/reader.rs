@@ -324,7 +324,7 @@ fn is_federation_option(name: &str) -> bool {
     name == "remote_id_attribute"
 }
 
-fn plain_default(spec: &Spec) -> Result<Plain, Refused> {
+pub(super) fn plain_default(spec: &Spec) -> Result<Plain, Refused> {
     match spec.default.is_empty() {
         true => Ok(Plain::Unset),
         false => read(spec, &spec.default),
@@ -363,13 +363,6 @@ fn as_python(value: Plain) -> String {
             let items: Vec<String> = items.iter().map(quoted).collect();
             format!("[{}]", items.join(", "))
         }
-        Plain::Map(pairs) => {
-            let pairs: Vec<String> = pairs
-                .iter()
-                .map(|(key, value)| format!("{}: {}", quoted(key), quoted(value)))
-                .collect();
-            format!("{{{}}}", pairs.join(", "))
-        }
     }
 }
 
@@ -384,5 +377,104 @@ fn bad_value(spec: &Spec, found: Option<&Found>, expected: String) -> BadValue {
         value: value.map(|value| (*value).to_owned()),
         place: found.map_or(Place::Default, |found| found.place.clone()),
         expected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::config::{ConfigError, Source, Sources, TABLE};
+
+    /// What oslo.config made of each case; `clients/oracle/config_cases.py` asked it.
+    const CASES: &str = include_str!("../../tests/data/config_cases.json");
+
+    #[test]
+    fn files_mean_what_they_mean_to_oslo_config() {
+        let cases: Vec<Json> = serde_json::from_str(CASES).unwrap();
+        assert!(cases.len() > 100);
+        for case in &cases {
+            assert_eq!(outcome(case), case["expect"], "{}", case["name"]);
+        }
+    }
+
+    fn outcome(case: &Json) -> Json {
+        let home = tempfile::tempdir().unwrap();
+        for (path, text) in case["files"].as_object().unwrap() {
+            let path = home.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text.as_str().unwrap()).unwrap();
+        }
+        let arguments: Vec<&str> = strings(&case["args"]);
+        let environment = case["environment"].as_object().unwrap();
+        let sources = Sources {
+            given: arguments
+                .chunks(2)
+                .map(|pair| source(pair, home.path()))
+                .collect(),
+            search: vec![home.path().join(".keystone"), home.path().to_owned()],
+            environment: environment
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+                .collect(),
+        };
+        match read_files(&sources) {
+            Err(ConfigError::Syntax { .. }) => json!("syntax"),
+            Err(_) => json!("missing"),
+            Ok(files) => {
+                let reader = Reader::new(&TABLE, &files, &sources.environment);
+                let asked = case["expect"]
+                    .as_object()
+                    .expect("the files are not refused");
+                asked
+                    .keys()
+                    .map(|option| (option.clone(), value(&reader, option)))
+                    .collect()
+            }
+        }
+    }
+
+    fn strings(list: &Json) -> Vec<&str> {
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it.as_str().unwrap())
+            .collect()
+    }
+
+    fn source(arguments: &[&str], home: &Path) -> Source {
+        match arguments {
+            ["--config-file", path] => Source::File(home.join(path)),
+            ["--config-dir", path] => Source::Folder(home.join(path)),
+            _ => panic!("{arguments:?}"),
+        }
+    }
+
+    fn read_files(sources: &Sources) -> Result<Vec<File>, ConfigError> {
+        sources.files()?.into_iter().map(File::read).collect()
+    }
+
+    fn value(reader: &Reader, option: &str) -> Json {
+        let (section, name) = option.split_once('.').unwrap();
+        // The rules are Keystone's: a declared type may refuse more.
+        let mut spec = reader.table.find(section, name).unwrap().clone();
+        let theirs = super::super::table::keystone();
+        spec.rule = theirs
+            .into_iter()
+            .find(|it| (it.section, it.name) == (section, name))
+            .unwrap()
+            .rule;
+        match reader.plain(&spec, reader.found(&spec).as_ref(), &mut Vec::new()) {
+            Err(_) => json!({"refused": true}),
+            Ok(Plain::Unset) => Json::Null,
+            Ok(Plain::Text(text)) => json!(text),
+            Ok(Plain::Integer(number)) => json!(number),
+            Ok(Plain::Float(number)) => json!(number),
+            Ok(Plain::Boolean(value)) => json!(value),
+            Ok(Plain::List(items)) => json!(items),
+        }
     }
 }

@@ -45,11 +45,20 @@ pub struct BadValue {
 
 impl fmt::Display for BadValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: [{}] {}", self.place, self.section, self.name)?;
+        let Self {
+            section,
+            name,
+            expected,
+            ..
+        } = self;
+        if self.place == Place::Default {
+            return write!(f, "[{section}] {name} is not set; expected {expected}");
+        }
+        write!(f, "{}: [{section}] {name}", self.place)?;
         if let Some(value) = &self.value {
             write!(f, " = {value:?}")?;
         }
-        write!(f, " is refused; expected {}", self.expected)
+        write!(f, " is refused; expected {expected}")
     }
 }
 
@@ -74,7 +83,7 @@ impl fmt::Display for Place {
         match self {
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment variable {name}"),
-            Self::Default => f.write_str("not set"),
+            Self::Default => f.write_str("the default"),
         }
     }
 }

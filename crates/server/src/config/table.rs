@@ -148,13 +148,13 @@ fn row(line: &'static str) -> Spec {
         unreachable!("options.tsv has nine columns: {line}");
     };
     let kind = match kind {
-        "text" => Kind::Text,
+        // No option that is a map is honoured: its text is enough to tell it from the default.
+        "text" | "map" => Kind::Text,
         "integer" => Kind::Integer,
         "float" => Kind::Float,
         "boolean" => Kind::Boolean,
         "list" => Kind::List,
         "repeated" => Kind::Repeated,
-        "map" => Kind::Map,
         "uri" => Kind::Uri,
         _ => unreachable!("options.tsv names a kind: {line}"),
     };
@@ -187,4 +187,70 @@ fn split_dotted(dotted: &'static str) -> (&'static str, &'static str) {
     dotted
         .split_once('.')
         .expect("a former name is section.name")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, TABLE, reader};
+
+    #[test]
+    fn what_is_honoured_is_declared_as_keystone_has_it() {
+        for ours in Config::specs() {
+            let name = format!("[{}] {}", ours.section, ours.name);
+            let Some(theirs) =
+                keystone().find(|it| (it.section, it.name) == (ours.section, ours.name))
+            else {
+                let own = ours.section == "archstone" || name == "[cache] foreign_ttl";
+                assert!(own, "{name} is neither Keystone's nor ours");
+                continue;
+            };
+            assert_eq!(ours.rule.kind, theirs.rule.kind, "kind of {name}");
+            assert_eq!(
+                reader::plain_default(&ours),
+                reader::plain_default(&theirs),
+                "default of {name}"
+            );
+            assert_eq!(ours.former, theirs.former, "former names of {name}");
+            assert_eq!(ours.deprecated, theirs.deprecated, "deprecation of {name}");
+            assert!(ours.secret || !theirs.secret, "{name} is a secret");
+            // A type may allow less than Keystone does, never more.
+            assert!(ours.rule.min >= theirs.rule.min, "least value of {name}");
+            let theirs_max = theirs.rule.max.unwrap_or(i64::MAX);
+            assert!(
+                ours.rule.max.unwrap_or(i64::MAX) <= theirs_max,
+                "greatest value of {name}"
+            );
+            if !theirs.rule.choices.is_empty() {
+                assert_eq!(ours.rule.choices, theirs.rule.choices, "choices of {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_default_of_keystone_obeys_its_rule() {
+        for spec in keystone() {
+            let default = reader::plain_default(&spec);
+            assert!(
+                default.is_ok(),
+                "[{}] {}: {default:?}",
+                spec.section,
+                spec.name
+            );
+        }
+    }
+
+    #[test]
+    fn an_option_is_found_by_present_and_former_names() {
+        let table = &*TABLE;
+        let present = table.find("resource", "caching").unwrap();
+        let former = table.find_by_any_name("assignment", "caching").unwrap();
+        assert_eq!(
+            (former.section, former.name),
+            (present.section, present.name)
+        );
+        assert!(table.find("assignment", "caching").is_none());
+        assert!(table.has_section("oslo_messaging_rabbit"));
+        assert!(!table.has_section("nova"));
+    }
 }

@@ -26,8 +26,6 @@ pub(super) enum Kind {
     List,
     /// Text that may be given many times, each time adding a value.
     Repeated,
-    /// `key:value` pairs separated by commas.
-    Map,
     /// A URI with scheme and host.
     Uri,
 }
@@ -47,8 +45,6 @@ pub(super) enum Plain {
     Boolean(bool),
     /// The values of a list or of an option given many times.
     List(Vec<String>),
-    /// The pairs of a map, as written.
-    Map(Vec<(String, String)>),
 }
 
 /// What an option accepts.
@@ -93,7 +89,6 @@ impl Rule {
                 _ => Err(self.refused()),
             },
             Kind::List => self.list(text).map(Plain::List),
-            Kind::Map => map(text).map(Plain::Map).ok_or_else(|| self.refused()),
             Kind::Uri => match is_uri(text) {
                 true => Ok(Plain::Text(text.to_owned())),
                 false => Err(self.refused()),
@@ -115,7 +110,6 @@ impl Rule {
             (Kind::Boolean, _) => "true or false".to_owned(),
             (Kind::List, true) => "a list separated by commas".to_owned(),
             (Kind::List, false) => format!("a list separated by commas, of {choices}"),
-            (Kind::Map, _) => "key:value pairs separated by commas".to_owned(),
             (Kind::Uri, _) => "a URI with scheme and host".to_owned(),
         }
     }
@@ -213,30 +207,6 @@ fn without_underscores(text: &str) -> Option<String> {
         .enumerate()
         .all(placed)
         .then(|| text.replace('_', ""))
-}
-
-/// A part without a colon belongs to the key after it.
-fn map(text: &str) -> Option<Vec<(String, String)>> {
-    let text = text.trim_matches(is_space);
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    if text.is_empty() {
-        return Some(pairs);
-    }
-    let mut pending = String::new();
-    for part in text.split(',') {
-        pending.push_str(part);
-        let Some((key, value)) = pending.split_once(':') else {
-            pending.push(',');
-            continue;
-        };
-        let key = key.trim_matches(is_space).to_owned();
-        if key.is_empty() || pairs.iter().any(|(other, _)| *other == key) {
-            return None;
-        }
-        pairs.push((key, value.trim_matches(is_space).to_owned()));
-        pending.clear();
-    }
-    pending.is_empty().then_some(pairs)
 }
 
 /// Whether a text is a URI with a scheme and a host (RFC 3986 §3); path and query may be anything.
@@ -398,7 +368,8 @@ impl Value for Secret<String> {
 
 impl Value for SocketAddr {
     const KIND: Kind = Kind::Text;
-    const WORDS: Option<&'static str> = Some("an address with a port, such as 127.0.0.1:5000");
+    const WORDS: Option<&'static str> =
+        Some("addresses with ports separated by commas, such as 127.0.0.1:5000");
 
     fn from_plain(plain: Plain) -> Option<Self> {
         String::from_plain(plain)?.parse().ok()
