@@ -13,6 +13,7 @@ use std::{
 pub mod ini;
 mod reader;
 mod report;
+mod sample;
 mod section;
 mod sections;
 mod source;
@@ -24,6 +25,7 @@ use source::File;
 use table::Table;
 
 pub use report::{BadValue, ConfigError, Place, Unhonoured, Warning};
+pub use sample::{Quickstart, Unwritable};
 pub use sections::*;
 pub use source::{Source, Sources};
 
