@@ -1,0 +1,38 @@
+//! Any text is a configuration file or a value in one.
+//!
+//!     cargo +nightly fuzz run ini -- -dict=fuzz/dictionaries/ini.txt
+
+#![no_main]
+
+use std::{convert::Infallible, path::Path};
+
+use libfuzzer_sys::fuzz_target;
+use server::config::{Config, ini};
+
+fuzz_target!(|text: &str| {
+    let path = Path::new("keystone.conf");
+    match Config::parse(path, text) {
+        Ok(config) => {
+            for warning in config.warnings() {
+                assert!(!warning.to_string().is_empty());
+            }
+            for unhonoured in config.unhonoured() {
+                assert!(!unhonoured.to_string().is_empty());
+            }
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+
+    // Whatever can be written is read back unchanged.
+    if let Some(written) = ini::quote(text) {
+        let file = format!("[section]\nname = {written}\n");
+        let assignments = ini::parse(&file).expect("a quoted value is an assignment");
+        let [assignment] = &assignments[..] else {
+            panic!("one assignment was written: {assignments:?}");
+        };
+        let value = ini::substitute(&assignment.value, |name| -> Result<String, Infallible> {
+            panic!("a quoted value refers to nothing, but to {name}")
+        });
+        assert_eq!(value, Ok(text.to_owned()));
+    }
+});
