@@ -10,7 +10,6 @@ import datetime
 import json
 import re
 import urllib.parse
-from dataclasses import dataclass
 from typing import Any
 
 from .exchange import Answer
@@ -36,13 +35,13 @@ _UNORDERED_TEXTS = {"methods", "tags"}
 _UNORDERED_HEADERS = {"allow"}
 
 
-@dataclass(frozen=True)
-class Normal:
-    """An answer reduced to what must be equal: the aspects, by name."""
+Aspects = dict[str, Any]
+"""An answer reduced to what must be equal: status, body, form of the body, and each header."""
 
-    aspects: dict[str, Any]
-    document: bool
-    """Whether the body is JSON."""
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal as JSON has it, which tells 1, 1.0 and true apart."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 class Normaliser:
@@ -63,14 +62,16 @@ class Normaliser:
         """Gives the ids in a request's text their names before they are answered."""
         self._text(value)
 
-    def answer(self, answer: Answer, mask: list[str]) -> Normal:
-        """The answer's aspects: status, body, form of the body, and each header."""
-        aspects: dict[str, Any] = {"status": answer.status}
+    def answer(self, answer: Answer, mask: list[str]) -> Aspects:
+        """The answer's aspects, without the values that the JSON pointers of `mask` name."""
+        aspects: Aspects = {"status": answer.status}
         document = answer.json()
         for name, value in answer.headers:
             name = name.lower()
             if name not in _TRANSPORT:
-                aspects[f"header {name}"] = self._header(name, value, answer.text)
+                value = self._header(name, value, answer.text)
+                before = aspects.get(f"header {name}")
+                aspects[f"header {name}"] = f"{before} and {value}" if before else value
         if document is None:
             aspects["body"] = self._text(answer.text)
         else:
@@ -78,7 +79,7 @@ class Normaliser:
                 _mask(document, pointer.split("/")[1:])
             aspects["body"] = self._value(document)
             aspects["form"] = _form(answer.text)
-        return Normal(aspects, document is not None)
+        return aspects
 
     def _header(self, name: str, value: str, text: str) -> str:
         if name == "content-length":

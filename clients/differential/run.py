@@ -12,7 +12,7 @@ from typing import Any
 from .corpus import Case, Step
 from .differences import Wanted
 from .exchange import Answer, Server
-from .normal import Normal, Normaliser
+from .normal import Aspects, Normaliser, same
 from .world import World
 
 _REFERENCE = re.compile(r"\$\{([^}]+)\}")
@@ -35,7 +35,7 @@ class Exchange:
 
     request: Request
     answer: Answer
-    normal: Normal
+    aspects: Aspects
 
 
 @dataclass
@@ -78,11 +78,12 @@ class Side:
             saved[name] = (
                 _point(document, where) if where.startswith("/") else answer.header(where)
             )
-        normal = self._normaliser.answer(answer, step.mask)
+        aspects = self._normaliser.answer(answer, step.mask)
         if step.ascending is not None:
-            ids = [item.get("id") for item in _point(document, step.ascending) or []]
-            normal.aspects["ascending"] = ids == sorted(ids)
-        return Exchange(request, answer, normal)
+            items = _point(document, step.ascending)
+            ids = [_point(item, "/id") for item in items] if isinstance(items, list) else None
+            aspects["ascending"] = ids is not None and ids == sorted(ids, key=str)
+        return Exchange(request, answer, aspects)
 
     def _resolve(self, step: Step, saved: dict[str, Any]) -> Request:
         def resolve(value: Any) -> Any:
@@ -149,13 +150,13 @@ def run(
 def _judge(
     file: str, case: Case, step: Step, oracle: Exchange, subject: Exchange, wanted: list[Wanted]
 ) -> Verdict:
-    theirs, ours = oracle.normal.aspects, subject.normal.aspects
+    theirs, ours = oracle.aspects, subject.aspects
     # An oracle that fell over says nothing to compare with but that it did.
     compared = ["status"] if oracle.answer.status == 0 else list(theirs | ours)
     differing = {
         aspect: (theirs.get(aspect, _ABSENT), ours.get(aspect, _ABSENT))
         for aspect in compared
-        if theirs.get(aspect, _ABSENT) != ours.get(aspect, _ABSENT)
+        if not same(theirs.get(aspect, _ABSENT), ours.get(aspect, _ABSENT))
     }
     verdict = Verdict(step, oracle, subject, differing)
     for entry in wanted:
