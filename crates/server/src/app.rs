@@ -7,6 +7,7 @@ use model::Timestamp;
 use store::Store;
 
 use crate::config::Config;
+use crate::credential_encryption::CredentialCipher;
 use crate::key_repository::KeyRing;
 use crate::passwords::Hasher;
 use crate::policy_file::PolicyFile;
@@ -34,8 +35,8 @@ pub struct App {
     pub hasher: Hasher,
     /// What request bodies and queries may hold.
     pub schemas: Schemas,
-    /// The keys that encrypt stored credentials.
-    pub credential_keys: Arc<KeyRing>,
+    /// Encrypts stored credentials.
+    pub credential_cipher: CredentialCipher,
     /// The other keys, to be followed when they change.
     pub(crate) key_rings: Vec<Arc<KeyRing>>,
 }
@@ -77,7 +78,10 @@ pub trait Random: Send + Sync {
     fn id(&self) -> String {
         let mut bytes = [0; 16];
         self.fill(&mut bytes);
-        uuid::Builder::from_random_bytes(bytes).into_uuid().simple().to_string()
+        uuid::Builder::from_random_bytes(bytes)
+            .into_uuid()
+            .simple()
+            .to_string()
     }
 }
 
@@ -87,6 +91,8 @@ pub struct SystemRandomness(SystemRandom);
 
 impl Random for SystemRandomness {
     fn fill(&self, bytes: &mut [u8]) {
-        self.0.fill(bytes).expect("the operating system always has random bytes for us");
+        self.0
+            .fill(bytes)
+            .expect("the operating system always has random bytes for us");
     }
 }

@@ -83,7 +83,11 @@ impl Call {
     /// 401 when nobody is logged in, 403 when the rule does not hold.
     pub fn authorize(&self, rule: Rule, target: impl Into<Target>) -> Result<Permit, ApiError> {
         debug_assert!(
-            self.request.operation.rules.iter().any(|declared| declared.name == rule.name),
+            self.request
+                .operation
+                .rules
+                .iter()
+                .any(|declared| declared.name == rule.name),
             "{} asks {}, which its operation does not declare",
             self.request.operation.path,
             rule.name
@@ -98,7 +102,12 @@ impl Call {
         for (name, value) in &self.request.variables {
             facts.entry(*name).or_insert_with(|| value.as_str().into());
         }
-        match self.app.policy.current().check(rule.name, credentials, &facts) {
+        match self
+            .app
+            .policy
+            .current()
+            .check(rule.name, credentials, &facts)
+        {
             Decision::Allowed => Ok(Permit(())),
             Decision::Denied | Decision::WrongScope => Err(ApiError::denied(rule.name)),
         }
@@ -106,7 +115,10 @@ impl Call {
 
     /// Answers without asking the policy, in an operation declared public.
     pub fn public(&self) -> Permit {
-        debug_assert!(self.request.operation.public.is_some(), "the operation is not public");
+        debug_assert!(
+            self.request.operation.public.is_some(),
+            "the operation is not public"
+        );
         Permit(())
     }
 
@@ -139,7 +151,10 @@ impl Call {
                 }
             },
         };
-        Ok(Page { limit, marker: self.request.query.get("marker").map(str::to_owned) })
+        Ok(Page {
+            limit,
+            marker: self.request.query.get("marker").map(str::to_owned),
+        })
     }
 
     /// A list under its plural name, with the links of a collection.
@@ -161,7 +176,11 @@ impl Call {
         items: Vec<T>,
         last_id: Option<&str>,
     ) -> Collection<T> {
-        let limit = self.request.query.get("limit").and_then(|text| text.trim().parse().ok());
+        let limit = self
+            .request
+            .query
+            .get("limit")
+            .and_then(|text| text.trim().parse().ok());
         let truncated = limit.is_some_and(|limit: usize| items.len() >= limit);
         let mut collection = self.collection(name, items);
         collection.truncated = truncated;
@@ -173,11 +192,22 @@ impl Call {
 
     fn next_page(&self, last_id: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in self.request.query.pairs.iter().filter(|(name, _)| name != "marker") {
+        for (name, value) in self
+            .request
+            .query
+            .pairs
+            .iter()
+            .filter(|(name, _)| name != "marker")
+        {
             query.append_pair(name, value);
         }
         query.append_pair("marker", last_id);
-        format!("{}{}?{}", self.links.base_url, self.request.path, query.finish())
+        format!(
+            "{}{}?{}",
+            self.links.base_url,
+            self.request.path,
+            query.finish()
+        )
     }
 }
 
@@ -206,13 +236,21 @@ pub struct Query {
 impl Query {
     /// Reads a query string.
     pub fn parse(raw: &str) -> Self {
-        let pairs = form_urlencoded::parse(raw.as_bytes()).into_owned().collect();
-        Self { raw: raw.to_owned(), pairs }
+        let pairs = form_urlencoded::parse(raw.as_bytes())
+            .into_owned()
+            .collect();
+        Self {
+            raw: raw.to_owned(),
+            pairs,
+        }
     }
 
     /// The first value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.pairs
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The text of the query, without the question mark.
@@ -234,7 +272,8 @@ impl Query {
     /// that does not deny.
     pub fn flag(&self, name: &str) -> Option<bool> {
         let denials = ["0", "false", "no", "off", "n", "f"];
-        self.get(name).map(|text| !denials.contains(&text.trim().to_lowercase().as_str()))
+        self.get(name)
+            .map(|text| !denials.contains(&text.trim().to_lowercase().as_str()))
     }
 
     /// A flag of a show: present and not `0`.
@@ -282,7 +321,9 @@ impl Links {
 
     /// The URL of a path below `/v3`.
     pub fn to(&self, path: &str) -> SelfLink {
-        SelfLink { itself: format!("{}/v3/{path}", self.base_url) }
+        SelfLink {
+            itself: format!("{}/v3/{path}", self.base_url),
+        }
     }
 }
 

@@ -33,12 +33,16 @@ pub enum Caller {
 impl Caller {
     /// Nobody, for a reason.
     pub fn nobody(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::Nobody { reason: reason.into() }
+        Self::Nobody {
+            reason: reason.into(),
+        }
     }
 
     /// The holder of the administrator's token.
     pub fn operator() -> Self {
-        Self::Operator { credentials: json!({}) }
+        Self::Operator {
+            credentials: json!({}),
+        }
     }
 
     /// The holder of a valid token.

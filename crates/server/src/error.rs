@@ -100,12 +100,17 @@ pub enum ApiError {
 impl ApiError {
     /// 404: there is no such thing.
     pub fn not_found(kind: &'static str, id: impl ToString) -> Self {
-        Self::NotFound { kind, id: id.to_string() }
+        Self::NotFound {
+            kind,
+            id: id.to_string(),
+        }
     }
 
     /// 400: something is missing from where it should be.
     pub fn expecting(attribute: &str, target: &str) -> Self {
-        Self::BadRequest(format!("Expecting to find {attribute} in {target}. {MALFORMED}"))
+        Self::BadRequest(format!(
+            "Expecting to find {attribute} in {target}. {MALFORMED}"
+        ))
     }
 
     /// 400 with Keystone's common ending.
@@ -115,12 +120,16 @@ impl ApiError {
 
     /// 401, for a reason that only the log tells.
     pub fn unauthorized(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::Unauthorized { reason: reason.into() }
+        Self::Unauthorized {
+            reason: reason.into(),
+        }
     }
 
     /// 403, as a policy refusal with its own words.
     pub fn denied(action: impl Into<Cow<'static, str>>) -> Self {
-        Self::Denied { action: action.into() }
+        Self::Denied {
+            action: action.into(),
+        }
     }
 
     /// 500 for a cause of any kind.
@@ -132,7 +141,10 @@ impl ApiError {
     #[must_use]
     pub fn conflict_details(self, details: impl FnOnce() -> String) -> Self {
         match self {
-            Self::Conflict { kind, .. } => Self::Conflict { kind, details: details().into() },
+            Self::Conflict { kind, .. } => Self::Conflict {
+                kind,
+                details: details().into(),
+            },
             other => other,
         }
     }
@@ -159,9 +171,10 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Conflict { kind } => {
-                Self::Conflict { kind, details: "Duplicate entry".into() }
-            }
+            StoreError::Conflict { kind } => Self::Conflict {
+                kind,
+                details: "Duplicate entry".into(),
+            },
             StoreError::Repeat(_) => Self::Repeat(error),
             StoreError::Unavailable(_) | StoreError::TimedOut(_) => {
                 Self::Unavailable(error.to_string())
@@ -208,13 +221,19 @@ impl Failure for ApiError {
         {
             error.insert("identity".into(), identity.clone());
         }
-        error.insert("message".into(), self.message(context.insecure_debug).into());
+        error.insert(
+            "message".into(),
+            self.message(context.insecure_debug).into(),
+        );
         error.insert("title".into(), title(status).into());
         let text = json::compact(&json!({ "error": error })) + "\n";
         let mut response = Response::new(Body::from(text));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, challenge(context.base_url));
         }
@@ -245,7 +264,10 @@ fn more_methods(receipt: &str, document: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(json::spaced(document)));
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     if let Ok(receipt) = HeaderValue::try_from(receipt) {
         headers.insert("Openstack-Auth-Receipt", receipt);
     }
@@ -256,7 +278,10 @@ fn more_methods(receipt: &str, document: &Value) -> Response<Body> {
 fn log(error: &ApiError) {
     match error {
         ApiError::Internal(cause) => {
-            tracing::error!(error = cause.as_ref() as &dyn std::error::Error, "request failed");
+            tracing::error!(
+                error = cause.as_ref() as &dyn std::error::Error,
+                "request failed"
+            );
         }
         ApiError::Repeat(cause) => {
             tracing::error!(

@@ -92,7 +92,12 @@ pub struct Json(pub Value);
 
 impl Extract for Json {
     fn extract(call: &Call) -> Result<Self, ApiError> {
-        Ok(Self(call.request.json.clone().unwrap_or_else(|| Value::Object(Default::default()))))
+        Ok(Self(
+            call.request
+                .json
+                .clone()
+                .unwrap_or_else(|| Value::Object(Default::default())),
+        ))
     }
 }
 

@@ -88,12 +88,18 @@ mod tests {
     #[test]
     fn resources_have_blanks_and_errors_do_not() {
         let value = json!({"a": 1, "b": [2, {"c": null}], "d": {}});
-        assert_eq!(spaced(&value), r#"{"a": 1, "b": [2, {"c": null}], "d": {}}"#);
+        assert_eq!(
+            spaced(&value),
+            r#"{"a": 1, "b": [2, {"c": null}], "d": {}}"#
+        );
         assert_eq!(compact(&value), r#"{"a":1,"b":[2,{"c":null}],"d":{}}"#);
     }
 
     #[test]
     fn what_is_not_ascii_is_escaped_as_utf_16() {
-        assert_eq!(spaced(&"grün\n𝄞x\u{7f}"), "\"gr\\u00fcn\\n\\ud834\\udd1ex\u{7f}\"");
+        assert_eq!(
+            spaced(&"grün\n𝄞x\u{7f}"),
+            "\"gr\\u00fcn\\n\\ud834\\udd1ex\u{7f}\""
+        );
     }
 }

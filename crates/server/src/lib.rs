@@ -16,7 +16,7 @@ pub mod local_ca;
 pub mod oauth2;
 pub mod operation;
 pub mod passwords;
-mod policy_file;
+pub mod policy_file;
 mod proxy_headers;
 pub mod reply;
 pub mod router;

@@ -166,7 +166,11 @@ impl Routes {
                             base_url: &base_url,
                             insecure_debug: app.insecure_debug(),
                         });
-                        if repeat { Outcome::Repeat(response) } else { Outcome::Answer(response) }
+                        if repeat {
+                            Outcome::Repeat(response)
+                        } else {
+                            Outcome::Answer(response)
+                        }
                     }
                 }
             })
@@ -194,10 +198,7 @@ pub trait Handler<A>: Clone + Send + Sync + 'static {
     type Failure: Failure;
 
     /// Takes the request apart and runs the function.
-    fn run(
-        self,
-        call: Call,
-    ) -> impl Future<Output = Result<Response<Body>, Self::Failure>> + Send;
+    fn run(self, call: Call) -> impl Future<Output = Result<Response<Body>, Self::Failure>> + Send;
 }
 
 macro_rules! handler {

@@ -33,7 +33,12 @@ impl PolicyFile {
         let defaults = Rules::new(rules, options);
         let seen = look(&files);
         let current = ArcSwap::from_pointee(read(&defaults, &files)?);
-        Ok(Self { defaults, current, files, seen: Mutex::new(seen) })
+        Ok(Self {
+            defaults,
+            current,
+            files,
+            seen: Mutex::new(seen),
+        })
     }
 
     /// The rules in force.
@@ -45,7 +50,10 @@ impl PolicyFile {
     /// is logged.
     pub fn refresh(&self) {
         let now = look(&self.files);
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut seen = self
+            .seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if *seen == now {
             return;
         }
@@ -72,8 +80,9 @@ fn read(defaults: &Rules, files: &[PathBuf]) -> Result<Rules, String> {
     let mut rules = defaults.clone();
     for path in files {
         let Some(text) = text(path)? else { continue };
-        rules =
-            rules.with_overrides(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        rules = rules
+            .with_overrides(&text)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         for problem in rules.problems() {
             tracing::warn!(file = %path.display(), %problem, "a policy rule denies everything");
         }

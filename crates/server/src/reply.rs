@@ -60,7 +60,12 @@ impl Permit {
 
     /// Any other success.
     pub fn reply<T>(self, status: StatusCode, document: Option<T>) -> Reply<T> {
-        Reply { status, headers: Vec::new(), document, form: Form::Resource }
+        Reply {
+            status,
+            headers: Vec::new(),
+            document,
+            form: Form::Resource,
+        }
     }
 }
 

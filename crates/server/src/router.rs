@@ -50,12 +50,21 @@ impl Router {
                 variables: variables(operation.path),
                 operations: BTreeMap::new(),
             });
-            let before = resource.operations.insert(method_name(operation), (operation, handle));
-            assert!(before.is_none(), "{} {} twice", operation.method, operation.path);
+            let before = resource
+                .operations
+                .insert(method_name(operation), (operation, handle));
+            assert!(
+                before.is_none(),
+                "{} {} twice",
+                operation.method,
+                operation.path
+            );
         }
         let mut paths = matchit::Router::new();
         for (path, resource) in resources {
-            paths.insert(path, resource).expect("paths of operations do not collide");
+            paths
+                .insert(path, resource)
+                .expect("paths of operations do not collide");
         }
         Self { app, paths }
     }
@@ -74,7 +83,10 @@ impl Router {
             Err(_) => {
                 tracing::warn!(request.id = request_id, "no answer within {time_limit:?}");
                 let error = ApiError::Unavailable("the request took too long".into());
-                error.into_response(&ErrorContext { base_url: "", insecure_debug: false })
+                error.into_response(&ErrorContext {
+                    base_url: "",
+                    insecure_debug: false,
+                })
             }
         };
         let headers = response.headers_mut();
@@ -118,12 +130,15 @@ impl Router {
         let Some((operation, handle)) = resource.operations.get(asked.as_str()) else {
             return resource.refuse_method(&parts.method);
         };
-        let segments = found.params.iter().map(|(_, value)| {
-            percent_decode_str(value).decode_utf8_lossy().into_owned()
-        });
+        let segments = found
+            .params
+            .iter()
+            .map(|(_, value)| percent_decode_str(value).decode_utf8_lossy().into_owned());
         let variables = resource.variables.iter().copied().zip(segments).collect();
-        let context =
-            ErrorContext { base_url: &base_url, insecure_debug: self.app.insecure_debug() };
+        let context = ErrorContext {
+            base_url: &base_url,
+            insecure_debug: self.app.insecure_debug(),
+        };
         let limit = self.app.config.oslo_middleware.max_request_body_size as usize;
         let body = match Limited::new(body, limit).collect().await {
             Ok(body) => body.to_bytes(),
@@ -190,12 +205,11 @@ impl Router {
         }
     }
 
-    async fn caller(
-        &self,
-        headers: &HeaderMap,
-        now: model::Timestamp,
-    ) -> Result<Caller, Refusal> {
-        let Some(text) = headers.get("X-Auth-Token").and_then(|value| value.to_str().ok()) else {
+    async fn caller(&self, headers: &HeaderMap, now: model::Timestamp) -> Result<Caller, Refusal> {
+        let Some(text) = headers
+            .get("X-Auth-Token")
+            .and_then(|value| value.to_str().ok())
+        else {
             return Ok(Caller::nobody("there is no X-Auth-Token"));
         };
         if let Some(operator) = &self.app.config.default.admin_token
@@ -203,8 +217,10 @@ impl Router {
         {
             return Ok(Caller::operator());
         }
-        let leniency =
-            Leniency { access_rules: promises_access_rules(headers), ..Leniency::default() };
+        let leniency = Leniency {
+            access_rules: promises_access_rules(headers),
+            ..Leniency::default()
+        };
         match validate_token(&self.app, text, now, leniency).await {
             Ok(token) => Ok(Caller::user(token)),
             Err(Refusal::Invalid(error)) => Ok(Caller::nobody(error.to_string())),
@@ -290,7 +306,9 @@ fn method_name(operation: &Operation) -> &'static str {
 }
 
 fn variables(path: &'static str) -> Vec<&'static str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect()
+    path.split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .collect()
 }
 
 fn read_json(
@@ -301,10 +319,20 @@ fn read_json(
     if operation.input == Input::Form || body.is_empty() {
         return Ok(None);
     }
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let kind = content_type.unwrap_or("").split(';').next().unwrap_or("").trim();
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let kind = content_type
+        .unwrap_or("")
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim();
     if !kind.is_empty() && !kind.eq_ignore_ascii_case("application/json") {
-        return Err(ApiError::expecting("application/json", "Content-Type header"));
+        return Err(ApiError::expecting(
+            "application/json",
+            "Content-Type header",
+        ));
     }
     match serde_json::from_slice::<Value>(body) {
         Ok(value @ Value::Object(_)) => Ok(Some(value)),
@@ -371,7 +399,12 @@ fn html(status: StatusCode, text: &'static str) -> Response<Body> {
 
 /// Puts the dashes into 32 hexadecimal digits.
 fn uuid(digits: &str) -> String {
-    match (digits.get(..8), digits.get(8..12), digits.get(12..16), digits.get(16..20)) {
+    match (
+        digits.get(..8),
+        digits.get(8..12),
+        digits.get(12..16),
+        digits.get(16..20),
+    ) {
         (Some(a), Some(b), Some(c), Some(d)) => format!("{a}-{b}-{c}-{d}-{}", &digits[20..]),
         _ => digits.to_owned(),
     }

@@ -11,6 +11,7 @@ use store::{Options, Store, StoreError};
 use crate::app::{App, Clock, Random};
 use crate::base_rules::BASE_RULES;
 use crate::config::{Config, Limit, PasswordHash};
+use crate::credential_encryption::CredentialCipher;
 use crate::key_repository::{KeyRepositoryError, KeyRing};
 use crate::passwords::{Algorithm, Hasher, Settings, SetupError};
 use crate::policy_file::PolicyFile;
@@ -51,8 +52,12 @@ impl App {
         random: Arc<dyn Random>,
     ) -> Result<Self, StartError> {
         let store = Store::connect(&database(&config))?;
-        let methods: Vec<Method> =
-            config.auth.methods.iter().map(|name| Method::from(name.as_str())).collect();
+        let methods: Vec<Method> = config
+            .auth
+            .methods
+            .iter()
+            .map(|name| Method::from(name.as_str()))
+            .collect();
         let token_keys = KeyRing::open(&config.fernet_tokens.key_repository);
         let token_keys = Arc::new(token_keys.map_err(StartError::TokenKeys)?);
         let receipt_keys =
@@ -74,10 +79,16 @@ impl App {
             ..policy::Options::default()
         };
         let routes = crate::routes();
-        let rules = routes.operations().flat_map(|operation| operation.rules).copied();
-        let policy =
-            PolicyFile::open(BASE_RULES.iter().copied().chain(rules), options, policy_files(&config))
-                .map_err(StartError::Policy)?;
+        let rules = routes
+            .operations()
+            .flat_map(|operation| operation.rules)
+            .copied();
+        let policy = PolicyFile::open(
+            BASE_RULES.iter().copied().chain(rules),
+            options,
+            policy_files(&config),
+        )
+        .map_err(StartError::Policy)?;
         Ok(Self {
             store,
             clock,
@@ -87,9 +98,7 @@ impl App {
             receipts,
             hasher: Hasher::new(&hashing(&config))?,
             schemas: Schemas::load(),
-            credential_keys: Arc::new(KeyRing::open_with_null_key(
-                &config.credential.key_repository,
-            )),
+            credential_cipher: CredentialCipher::open(&config.credential.key_repository),
             key_rings: vec![token_keys, receipt_keys],
             config,
         })
@@ -98,14 +107,16 @@ impl App {
     /// Follows what changes outside of the process: key repositories and policy files. Call it
     /// about once a second.
     pub fn refresh(&self) {
-        for keys in self.key_rings.iter().chain([&self.credential_keys]) {
+        for keys in &self.key_rings {
             keys.refresh();
         }
+        self.credential_cipher.refresh();
         self.policy.refresh();
     }
 }
 
-fn database(config: &Config) -> Options {
+/// How to use the database that the settings name.
+pub fn database(config: &Config) -> Options {
     let overflow = match config.database.max_overflow {
         Limit::AtMost(overflow) => overflow,
         Limit::Unlimited => 100,
@@ -148,9 +159,12 @@ fn policy_files(config: &Config) -> Vec<PathBuf> {
     let find = |name: &Path| config.find_file(name).unwrap_or_else(|| name.to_owned());
     let mut files = vec![find(&config.oslo_policy.policy_file)];
     for folder in config.oslo_policy.policy_dirs.iter() {
-        let Ok(entries) = std::fs::read_dir(find(folder)) else { continue };
-        let mut inside: Vec<PathBuf> =
-            entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        let Ok(entries) = std::fs::read_dir(find(folder)) else {
+            continue;
+        };
+        let mut inside: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .collect();
         inside.retain(|path| path.is_file());
         inside.sort();
         files.extend(inside);

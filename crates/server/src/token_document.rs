@@ -24,7 +24,12 @@ pub(crate) fn token(valid: &ValidToken, catalog: Option<&[CatalogService]>) -> V
     out.insert("expires_at".into(), time(token.expires_at).into());
     out.insert("issued_at".into(), time(token.issued_at).into());
     match &valid.target {
-        Some(target @ ScopeTarget { domain: Some(domain), .. }) => {
+        Some(
+            target @ ScopeTarget {
+                domain: Some(domain),
+                ..
+            },
+        ) => {
             out.insert(
                 "project".into(),
                 json!({"domain": domain_ref(domain), "id": target.id, "name": target.name}),
@@ -32,7 +37,10 @@ pub(crate) fn token(valid: &ValidToken, catalog: Option<&[CatalogService]>) -> V
             out.insert("is_domain".into(), false.into());
         }
         Some(target) => {
-            out.insert("domain".into(), json!({"id": target.id, "name": target.name}));
+            out.insert(
+                "domain".into(),
+                json!({"id": target.id, "name": target.name}),
+            );
         }
         None if token.has_system_scope() => {
             out.insert("system".into(), json!({"all": true}));
@@ -40,14 +48,20 @@ pub(crate) fn token(valid: &ValidToken, catalog: Option<&[CatalogService]>) -> V
         None => {}
     }
     if valid.target.is_some() || token.has_system_scope() {
-        let roles = valid.roles.iter().map(|role| json!({"id": role.id, "name": role.name}));
+        let roles = valid
+            .roles
+            .iter()
+            .map(|role| json!({"id": role.id, "name": role.name}));
         out.insert("roles".into(), roles.collect());
         if let Some(catalog) = catalog {
             out.insert("catalog".into(), self::catalog(valid, catalog));
         }
     }
     if let Some(credential) = &valid.application_credential {
-        out.insert("application_credential".into(), application_credential(credential));
+        out.insert(
+            "application_credential".into(),
+            application_credential(credential),
+        );
     }
     if let TokenKind::Certificate { thumbprint, .. } = &token.kind {
         out.insert("oauth2_credential".into(), json!({"x5t#S256": thumbprint}));
@@ -157,7 +171,10 @@ mod tests {
     #[test]
     fn urls_are_filled_or_dropped() {
         let url = "http://a/$(project_id)s/%(tenant_id)s/$(user_id)s/x";
-        assert_eq!(fill(url, Some("p"), "u").as_deref(), Some("http://a/p/p/u/x"));
+        assert_eq!(
+            fill(url, Some("p"), "u").as_deref(),
+            Some("http://a/p/p/u/x")
+        );
         assert_eq!(fill(url, None, "u"), None);
         assert_eq!(fill("http://a/$(nobody)s", Some("p"), "u"), None);
         assert_eq!(fill("http://a/", None, "u").as_deref(), Some("http://a/"));

@@ -292,6 +292,11 @@ impl Session {
         self.settle(outcome)
     }
 
+    /// Runs one statement that was put together, without values.
+    pub(crate) async fn statement(&mut self, sql: String) -> Result<(), StoreError> {
+        self.execute(Cow::Owned(sql), &[]).await.map(drop)
+    }
+
     fn connection(&mut self) -> Result<&mut Connection, Failure> {
         self.db.statements.fetch_add(1, Ordering::Relaxed);
         self.connection.as_mut().ok_or(Failure {

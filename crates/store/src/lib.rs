@@ -7,15 +7,18 @@ mod address;
 mod application_credentials;
 mod assignments;
 mod catalog;
+mod credentials;
 mod db;
 mod dialect;
 mod domains;
 mod error;
 mod filter;
 mod logins;
+mod migrations;
 mod projects;
 mod revocations;
 mod roles;
+pub mod scratch;
 mod services;
 mod users;
 mod value;
@@ -25,6 +28,7 @@ use std::sync::Arc;
 pub use application_credentials::{ApplicationCredentials, StoredCredential};
 pub use assignments::Assignments;
 pub use catalog::Catalog;
+pub use credentials::Credentials;
 pub use db::{Options, Saved, Tx};
 pub use dialect::Dialect;
 pub use domains::Domains;
@@ -107,6 +111,8 @@ repositories! {
     assignments: Assignments,
     /// The service catalog as tokens carry it.
     catalog: Catalog,
+    /// Credentials kept for users.
+    credentials: Credentials,
     /// Domains.
     domains: Domains,
     /// Endpoints of services.

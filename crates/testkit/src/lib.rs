@@ -1,1 +1,210 @@
-//! Under construction.
+//! A real server on a free port, and people who talk to it.
+//!
+//! The database is a fresh SQLite file, or a fresh database on the server that
+//! `ARCHSTONE_TEST_DATABASE` names. The clock stands still and ids count up.
+
+// What fails here fails the test, and says where.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test helper panics where a test would"
+)]
+
+mod client;
+mod fixtures;
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::{TimeDelta, TimeZone as _};
+use model::{Secret, Timestamp};
+use server::app::{App, Clock, Random};
+use server::config::Config;
+use server::flows::bootstrap::{Bootstrap, bootstrap};
+use server::key_repository::KeyRepository;
+use server::listen::Listener;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+pub use client::{Answer, Client};
+pub use fixtures::{Scope, home};
+
+/// The password of everybody.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A server with a database of its own.
+pub struct TestServer {
+    /// Where it listens.
+    pub url: String,
+    /// The server.
+    pub app: Arc<App>,
+    /// Its clock.
+    pub clock: Arc<TestClock>,
+    http: reqwest::Client,
+    folder: tempfile::TempDir,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl TestServer {
+    /// Starts a server with the default settings.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts a server with some settings changed.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        let keys = folder.path().join("fernet-keys");
+        KeyRepository::new(&keys).setup(3, None).unwrap();
+        let credential_keys = folder.path().join("credential-keys");
+        KeyRepository::new(&credential_keys).setup(3, None).unwrap();
+        config.fernet_tokens.key_repository = keys.clone();
+        config.fernet_receipts.key_repository = keys;
+        config.credential.key_repository = credential_keys;
+        config.oslo_policy.policy_file = folder.path().join("policy.yaml");
+        config.database.connection = Secret::new(fresh_database(&folder).await);
+        config.database.max_pool_size = 4;
+        config.database.max_overflow = server::config::Limit::AtMost(0);
+        // The cheapest hash: these tests are about other things.
+        config.identity.password_hash_rounds = Some(4);
+        config.archstone.hash_threads = 1;
+        change(&mut config);
+
+        let clock = Arc::new(TestClock::default());
+        let random = Arc::new(CountingRandom::default());
+        let app = App::open(config, Arc::clone(&clock) as _, Arc::clone(&random) as _).unwrap();
+        app.store.sync_schema().await.unwrap();
+        bootstrap(&app, &first_things()).await.unwrap();
+        // What is created from here on has ids that do not depend on the bootstrap.
+        random.next.store(0x1000, Ordering::Relaxed);
+        let app = Arc::new(app);
+
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", socket.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let listeners = vec![Listener::http(socket)];
+        let serving = server::serve(Arc::clone(&app), listeners, async {
+            let _ = stopped.await;
+        });
+        tokio::spawn(async move { serving.await.unwrap() });
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(30))
+            .no_proxy()
+            .build()
+            .unwrap();
+        Self {
+            url,
+            app,
+            clock,
+            http,
+            folder,
+            stop: Some(stop),
+        }
+    }
+
+    /// Somebody without a token.
+    pub fn nobody(&self) -> Client {
+        Client::new(self.http.clone(), self.url.clone(), None)
+    }
+
+    /// Writes the operator's policy file, which takes effect at once.
+    pub fn set_policy(&self, text: &str) {
+        std::fs::write(self.folder.path().join("policy.yaml"), text).unwrap();
+        self.app.policy.refresh();
+    }
+
+    /// The folder that holds the server's files, for this test only.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+fn first_things() -> Bootstrap {
+    let url = "http://identity.example/v3";
+    Bootstrap {
+        username: "admin".into(),
+        password: Secret::new(PASSWORD.into()),
+        project_name: "admin".into(),
+        role_name: "admin".into(),
+        service_name: "keystone".into(),
+        region_id: Some("RegionOne".into()),
+        endpoints: vec![
+            ("public", url.into()),
+            ("internal", url.into()),
+            ("admin", url.into()),
+        ],
+        immutable_roles: true,
+    }
+}
+
+async fn fresh_database(folder: &tempfile::TempDir) -> String {
+    match std::env::var("ARCHSTONE_TEST_DATABASE") {
+        Ok(connection) if !connection.is_empty() => {
+            let options = store::Options {
+                connection,
+                max_connections: 1,
+                timeout: Duration::from_secs(60),
+            };
+            let name = format!("archstone_{}", uuid::Uuid::new_v4().simple());
+            store::scratch::create_database(&options, &name)
+                .await
+                .unwrap()
+        }
+        _ => format!("sqlite:///{}", folder.path().join("keystone.db").display()),
+    }
+}
+
+/// A clock that moves by hand.
+pub struct TestClock(Mutex<Timestamp>);
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self(Mutex::new(
+            chrono::Utc.with_ymd_and_hms(2026, 5, 4, 3, 2, 1).unwrap(),
+        ))
+    }
+}
+
+impl TestClock {
+    /// Moves the clock.
+    pub fn advance(&self, by: TimeDelta) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// Ids and bytes that count up.
+#[derive(Default)]
+struct CountingRandom {
+    next: AtomicU64,
+}
+
+impl Random for CountingRandom {
+    fn fill(&self, bytes: &mut [u8]) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        bytes.fill(0);
+        let count = number.len().min(bytes.len());
+        let start = bytes.len() - count;
+        bytes[start..].copy_from_slice(&number[number.len() - count..]);
+    }
+
+    fn id(&self) -> String {
+        format!("{:032x}", self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}

@@ -74,12 +74,16 @@ pub async fn authenticate(
                 proved.application_credential = Some(credential);
             }
             other => {
-                return Err(ApiError::unauthorized(format!("{other} proves nothing here")));
+                return Err(ApiError::unauthorized(format!(
+                    "{other} proves nothing here"
+                )));
             }
         }
         proved.methods.push(method.clone());
     }
-    let login = proved.login.ok_or_else(|| ApiError::unauthorized("no method found a user"))?;
+    let login = proved
+        .login
+        .ok_or_else(|| ApiError::unauthorized("no method found a user"))?;
     let mut methods: Vec<Method> = Vec::new();
     for method in proved.methods {
         if !methods.contains(&method) {
@@ -140,17 +144,26 @@ pub async fn check_password(
     now: Timestamp,
 ) -> Result<Login, ApiError> {
     let Some(login) = login else {
-        app.hasher.verify_absent(password).await.map_err(refuse_hash)?;
+        app.hasher
+            .verify_absent(password)
+            .await
+            .map_err(refuse_hash)?;
         return Err(ApiError::unauthorized("no such user"));
     };
     let Some(hash) = &login.password_hash else {
-        app.hasher.verify_absent(password).await.map_err(refuse_hash)?;
+        app.hasher
+            .verify_absent(password)
+            .await
+            .map_err(refuse_hash)?;
         return Err(ApiError::unauthorized("the user has no password"));
     };
     let rules = login_rules(app);
     let usable = rules.is_enabled(&login, now.date_naive()) && login.subject.domain.enabled;
     if rules.is_locked(&login, now) {
-        app.hasher.verify_absent(password).await.map_err(refuse_hash)?;
+        app.hasher
+            .verify_absent(password)
+            .await
+            .map_err(refuse_hash)?;
         return Err(ApiError::unauthorized("the account is locked"));
     }
     let right = if usable {
@@ -159,9 +172,17 @@ pub async fn check_password(
         app.hasher.verify_slowly(password, hash).await
     };
     if !right.map_err(refuse_hash)? {
-        if app.config.security_compliance.lockout_failure_attempts.is_some() {
+        if app
+            .config
+            .security_compliance
+            .lockout_failure_attempts
+            .is_some()
+        {
             let anew = rules.lock_is_over(&login, now);
-            app.store.logins().note_failure(&login.subject.id, anew, now).await?;
+            app.store
+                .logins()
+                .note_failure(&login.subject.id, anew, now)
+                .await?;
         }
         return Err(ApiError::unauthorized("wrong password"));
     }
@@ -169,9 +190,14 @@ pub async fn check_password(
         return Err(ApiError::unauthorized("the user or the domain is disabled"));
     }
     if login.password_is_expired(now) {
-        return Err(ApiError::PasswordExpired { user_id: login.subject.id.clone() });
+        return Err(ApiError::PasswordExpired {
+            user_id: login.subject.id.clone(),
+        });
     }
-    app.store.logins().note_success(&login, now.date_naive()).await?;
+    app.store
+        .logins()
+        .note_success(&login, now.date_naive())
+        .await?;
     Ok(login)
 }
 
@@ -188,24 +214,38 @@ async fn check_secret(
             None => None,
             Some(login) => {
                 let user_id = &login.subject.id;
-                app.store.application_credentials().find_by_name(user_id, name).await?
+                app.store
+                    .application_credentials()
+                    .find_by_name(user_id, name)
+                    .await?
             }
         },
     };
     let Some(found) = found else {
-        app.hasher.verify_absent(&proof.secret).await.map_err(refuse_hash)?;
+        app.hasher
+            .verify_absent(&proof.secret)
+            .await
+            .map_err(refuse_hash)?;
         return Err(ApiError::unauthorized("no such application credential"));
     };
     let right = if found.credential.is_expired(now) {
-        app.hasher.verify_slowly(&proof.secret, &found.secret_hash).await
+        app.hasher
+            .verify_slowly(&proof.secret, &found.secret_hash)
+            .await
     } else {
-        app.hasher.verify(&proof.secret, &found.secret_hash, now).await
+        app.hasher
+            .verify(&proof.secret, &found.secret_hash, now)
+            .await
     };
     if !right.map_err(refuse_hash)? {
-        return Err(ApiError::unauthorized("wrong secret of an application credential"));
+        return Err(ApiError::unauthorized(
+            "wrong secret of an application credential",
+        ));
     }
     if found.credential.is_expired(now) {
-        return Err(ApiError::unauthorized("the application credential has expired"));
+        return Err(ApiError::unauthorized(
+            "the application credential has expired",
+        ));
     }
     let login = app.store.logins().find(&found.credential.user_id).await?;
     let login = login.ok_or_else(|| ApiError::unauthorized("its user is gone"))?;

@@ -47,7 +47,11 @@ const ROLES: [&str; 3] = ["manager", "member", "reader"];
 /// When the database does not answer or the password cannot be hashed.
 pub async fn bootstrap(app: &App, wanted: &Bootstrap) -> Result<(), ApiError> {
     let now = app.clock.now();
-    let hash = app.hasher.hash(&wanted.password).await.map_err(ApiError::internal)?;
+    let hash = app
+        .hasher
+        .hash(&wanted.password)
+        .await
+        .map_err(ApiError::internal)?;
     let mut tx = app.store.begin().await?;
     let domain_id = domain(app, &mut tx).await?;
     let project_id = project(app, &mut tx, &domain_id, &wanted.project_name).await?;
@@ -64,10 +68,17 @@ pub async fn bootstrap(app: &App, wanted: &Bootstrap) -> Result<(), ApiError> {
     }
     role(app, &mut tx, "service", wanted).await?;
 
-    let password =
-        StoredPassword { hash: Some(hash), created_at: now, expires_at: None, self_service: false };
+    let password = StoredPassword {
+        hash: Some(hash),
+        created_at: now,
+        expires_at: None,
+        self_service: false,
+    };
     let user_id = user(app, &mut tx, &domain_id, wanted, &password).await?;
-    for target in [AssignmentTarget::Project(project_id), AssignmentTarget::System] {
+    for target in [
+        AssignmentTarget::Project(project_id),
+        AssignmentTarget::System,
+    ] {
         let assignment = Assignment {
             role_id: admin_role.clone(),
             actor: Actor::User(user_id.clone()),
@@ -106,7 +117,11 @@ async fn project(
     domain_id: &DomainId,
     name: &str,
 ) -> Result<ProjectId, ApiError> {
-    if let Some(found) = tx.logins().find_project_by_name(name, Some(domain_id), None).await? {
+    if let Some(found) = tx
+        .logins()
+        .find_project_by_name(name, Some(domain_id), None)
+        .await?
+    {
         return Ok(found.id);
     }
     let project = Project {
@@ -124,12 +139,7 @@ async fn project(
     Ok(project.id)
 }
 
-async fn role(
-    app: &App,
-    tx: &mut Tx,
-    name: &str,
-    wanted: &Bootstrap,
-) -> Result<RoleId, ApiError> {
+async fn role(app: &App, tx: &mut Tx, name: &str, wanted: &Bootstrap) -> Result<RoleId, ApiError> {
     if let Some(found) = tx.roles().find_by_name(name, None).await? {
         return Ok(found.id);
     }
@@ -138,7 +148,9 @@ async fn role(
         name: name.to_owned(),
         domain_id: None,
         description: None,
-        options: ResourceOptions { immutable: wanted.immutable_roles.then_some(true) },
+        options: ResourceOptions {
+            immutable: wanted.immutable_roles.then_some(true),
+        },
         extra: Extra::new(),
     };
     tx.roles().insert(&role).await?;
@@ -152,7 +164,11 @@ async fn user(
     wanted: &Bootstrap,
     password: &StoredPassword,
 ) -> Result<UserId, ApiError> {
-    if let Some(found) = tx.logins().find_by_name(&wanted.username, domain_id).await? {
+    if let Some(found) = tx
+        .logins()
+        .find_by_name(&wanted.username, domain_id)
+        .await?
+    {
         let id = found.subject.id;
         tx.users().set_enabled(&id, true).await?;
         tx.users().insert_password(&id, password).await?;
@@ -168,7 +184,9 @@ async fn user(
         options: UserOptions::default(),
         extra: Extra::new(),
     };
-    tx.users().insert(&user, Some(password), password.created_at).await?;
+    tx.users()
+        .insert(&user, Some(password), password.created_at)
+        .await?;
     Ok(user.id)
 }
 

@@ -63,7 +63,10 @@ pub async fn issue_token(
                 .ok_or_else(|| ApiError::unauthorized("a credential without a project"))?;
             let target = find_usable(app, &project_id).await?;
             let application_credential_id = credential.id.clone();
-            let kind = TokenKind::ApplicationCredential { application_credential_id, project_id };
+            let kind = TokenKind::ApplicationCredential {
+                application_credential_id,
+                project_id,
+            };
             (kind, Some(target))
         }
         (None, None) => default_scope(app, &user).await?,
@@ -71,7 +74,11 @@ pub async fn issue_token(
     let token = token(app, &user, kind, now);
     let mut roles = effective_roles(&app.store, &token).await?;
     if let Some(credential) = &user.application_credential {
-        let given = app.store.assignments().with_implied(&credential.role_ids).await?;
+        let given = app
+            .store
+            .assignments()
+            .with_implied(&credential.role_ids)
+            .await?;
         roles.retain(|role| given.contains(role));
     }
     if roles.is_empty() && token.scope() != Scope::Unscoped {
@@ -90,7 +97,11 @@ pub async fn issue_token(
         roles,
         application_credential: user.application_credential,
     };
-    Ok(IssuedToken { text, valid, catalog })
+    Ok(IssuedToken {
+        text,
+        valid,
+        catalog,
+    })
 }
 
 /// What a token shall be valid on, looked up.
@@ -102,21 +113,33 @@ struct FoundScope {
 async fn find_scope(app: &App, asked: &ScopeRequest) -> Result<FoundScope, ApiError> {
     let mut logins = app.store.logins();
     let target = match asked {
-        ScopeRequest::Unscoped => return Ok(FoundScope { scope: Scope::Unscoped, target: None }),
-        ScopeRequest::System => return Ok(FoundScope { scope: Scope::System, target: None }),
+        ScopeRequest::Unscoped => {
+            return Ok(FoundScope {
+                scope: Scope::Unscoped,
+                target: None,
+            });
+        }
+        ScopeRequest::System => {
+            return Ok(FoundScope {
+                scope: Scope::System,
+                target: None,
+            });
+        }
         ScopeRequest::Trust(_) => {
             return Err(ApiError::unauthorized("there is no such trust"));
         }
         ScopeRequest::Project(Named::Id(id)) => logins.find_target(id).await?,
         ScopeRequest::Project(Named::Name(name, DomainName::Id(domain))) => {
-            logins.find_project_by_name(name, Some(domain), None).await?
+            logins
+                .find_project_by_name(name, Some(domain), None)
+                .await?
         }
         ScopeRequest::Project(Named::Name(name, DomainName::Name(domain))) => {
-            logins.find_project_by_name(name, None, Some(domain)).await?
+            logins
+                .find_project_by_name(name, None, Some(domain))
+                .await?
         }
-        ScopeRequest::Domain(DomainName::Id(id)) => {
-            logins.find_target(&id.clone().into()).await?
-        }
+        ScopeRequest::Domain(DomainName::Id(id)) => logins.find_target(&id.clone().into()).await?,
         ScopeRequest::Domain(DomainName::Name(name)) => logins.find_domain_by_name(name).await?,
     };
     let target = target
@@ -124,13 +147,17 @@ async fn find_scope(app: &App, asked: &ScopeRequest) -> Result<FoundScope, ApiEr
         .ok_or_else(|| ApiError::unauthorized("no such project or domain, or it is disabled"))?;
     let wants_domain = matches!(asked, ScopeRequest::Domain(_));
     match (&target.domain, wants_domain) {
-        (None, true) => {
-            Ok(FoundScope { scope: Scope::Domain(target.id.clone().into()), target: Some(target) })
-        }
-        (Some(_), false) => {
-            Ok(FoundScope { scope: Scope::Project(target.id.clone()), target: Some(target) })
-        }
-        _ => Err(ApiError::unauthorized("a domain is no project, nor the other way round")),
+        (None, true) => Ok(FoundScope {
+            scope: Scope::Domain(target.id.clone().into()),
+            target: Some(target),
+        }),
+        (Some(_), false) => Ok(FoundScope {
+            scope: Scope::Project(target.id.clone()),
+            target: Some(target),
+        }),
+        _ => Err(ApiError::unauthorized(
+            "a domain is no project, nor the other way round",
+        )),
     }
 }
 
@@ -147,14 +174,21 @@ async fn default_scope(
     user: &Authenticated,
 ) -> Result<(TokenKind, Option<ScopeTarget>), ApiError> {
     let unscoped = (TokenKind::Direct(Scope::Unscoped), None);
-    let Some(id) = &user.login.subject.default_project_id else { return Ok(unscoped) };
+    let Some(id) = &user.login.subject.default_project_id else {
+        return Ok(unscoped);
+    };
     let target = app.store.logins().find_target(id).await?;
-    let Some(target) = target.filter(|target| target.is_usable() && target.domain.is_some())
-    else {
+    let Some(target) = target.filter(|target| target.is_usable() && target.domain.is_some()) else {
         return Ok(unscoped);
     };
     let user_id = &user.login.subject.id;
-    if app.store.assignments().effective_on_project(user_id, &[], id).await?.is_empty() {
+    if app
+        .store
+        .assignments()
+        .effective_on_project(user_id, &[], id)
+        .await?
+        .is_empty()
+    {
         return Ok(unscoped);
     }
     Ok((TokenKind::Direct(Scope::Project(id.clone())), Some(target)))
@@ -191,12 +225,16 @@ fn token(app: &App, user: &Authenticated, kind: TokenKind, now: Timestamp) -> To
     app.random.fill(&mut audit_id);
     let own = AuditId::from_bytes(audit_id);
     let (audit_ids, mut expires_at) = match &user.source {
-        Some(source) => {
-            (AuditIds::descended(own, &source.token.audit_ids), source.token.expires_at)
-        }
+        Some(source) => (
+            AuditIds::descended(own, &source.token.audit_ids),
+            source.token.expires_at,
+        ),
         None => (AuditIds::root(own), issued_at + app.config.token.expiration),
     };
-    let credential_end = user.application_credential.as_ref().and_then(|own| own.expires_at);
+    let credential_end = user
+        .application_credential
+        .as_ref()
+        .and_then(|own| own.expires_at);
     if let Some(end) = credential_end {
         expires_at = expires_at.min(end.trunc_subsecs(0));
     }

@@ -71,7 +71,11 @@ impl LoginRequest {
             }
         }
         let scope = auth.get("scope").map(ScopeRequest::parse).transpose()?;
-        Ok(Self { methods, identity, scope })
+        Ok(Self {
+            methods,
+            identity,
+            scope,
+        })
     }
 
     /// The proof of one method.
@@ -90,7 +94,9 @@ fn check_names(auth: &Value) -> Result<(), ApiError> {
         "scope/domain",
     ];
     for place in places {
-        let found = auth.pointer(&format!("/{place}")).and_then(Value::as_object);
+        let found = auth
+            .pointer(&format!("/{place}"))
+            .and_then(Value::as_object);
         let nameless = |found: &serde_json::Map<String, Value>| {
             !found.contains_key("id") && !found.contains_key("name")
         };
@@ -125,7 +131,9 @@ impl ScopeRequest {
             "project" => Self::Project(Named::parse(value, "project")?),
             "domain" => Self::Domain(DomainName::parse(value, "domain")?),
             _ => Self::Trust(
-                text(value, "id").ok_or_else(|| ApiError::expecting("trust_id", "trust"))?.into(),
+                text(value, "id")
+                    .ok_or_else(|| ApiError::expecting("trust_id", "trust"))?
+                    .into(),
             ),
         })
     }
@@ -140,8 +148,9 @@ impl<Id: From<String>> Named<Id> {
     pub fn parse(value: &Value, kind: &str) -> Result<Self, ApiError> {
         match (text(value, "name"), text(value, "id")) {
             (Some(name), _) => {
-                let domain =
-                    value.get("domain").ok_or_else(|| ApiError::expecting("domain", kind))?;
+                let domain = value
+                    .get("domain")
+                    .ok_or_else(|| ApiError::expecting("domain", kind))?;
                 Ok(Self::Name(name, DomainName::parse(domain, "domain")?))
             }
             (None, Some(id)) => Ok(Self::Id(id.into())),
@@ -176,10 +185,15 @@ impl PasswordProof {
     /// 400 when the user is not named.
     pub fn parse(proof: &Value) -> Result<Self, ApiError> {
         // The reference has no name for the place, and says so.
-        let user = proof.get("user").ok_or_else(|| ApiError::expecting("user", "None"))?;
+        let user = proof
+            .get("user")
+            .ok_or_else(|| ApiError::expecting("user", "None"))?;
         let password = text(user, "password")
             .ok_or_else(|| ApiError::unauthorized("no password was given"))?;
-        Ok(Self { user: by_id_first(user)?, password: Secret::new(password) })
+        Ok(Self {
+            user: by_id_first(user)?,
+            password: Secret::new(password),
+        })
     }
 }
 
@@ -226,9 +240,12 @@ impl ApplicationCredentialProof {
                 return Err(ApiError::expecting("name or ID", "application credential"));
             }
         };
-        let secret = text(proof, "secret")
-            .ok_or_else(|| ApiError::unauthorized("no secret was given"))?;
-        Ok(Self { credential, secret: Secret::new(secret) })
+        let secret =
+            text(proof, "secret").ok_or_else(|| ApiError::unauthorized("no secret was given"))?;
+        Ok(Self {
+            credential,
+            secret: Secret::new(secret),
+        })
     }
 }
 

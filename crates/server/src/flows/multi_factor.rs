@@ -37,12 +37,17 @@ pub fn check(
         }
     }
     let options = &user.login.options;
-    let rules = options.multi_factor_auth_rules.as_deref().unwrap_or_default();
+    let rules = options
+        .multi_factor_auth_rules
+        .as_deref()
+        .unwrap_or_default();
     if options.multi_factor_auth_enabled == Some(false) {
         return Ok(());
     }
     let missing = unmet(rules, &app.config.auth.methods, &user.methods);
-    let Some(missing) = missing else { return Ok(()) };
+    let Some(missing) = missing else {
+        return Ok(());
+    };
     let receipt = Receipt {
         user_id: user.login.subject.id.clone(),
         methods: user.methods.clone(),
@@ -75,14 +80,24 @@ pub fn check(
 fn unmet(rules: &[Vec<String>], enabled: &[String], passed: &[Method]) -> Option<Vec<Vec<String>>> {
     let rules: Vec<Vec<String>> = rules
         .iter()
-        .map(|rule| rule.iter().filter(|name| enabled.contains(name)).cloned().collect())
+        .map(|rule| {
+            rule.iter()
+                .filter(|name| enabled.contains(name))
+                .cloned()
+                .collect()
+        })
         .filter(|rule: &Vec<String>| !rule.is_empty())
         .collect();
     let is_passed = |name: &String| passed.iter().any(|method| method.as_str() == name);
     if rules.is_empty() || rules.iter().any(|rule| rule.iter().all(is_passed)) {
         return None;
     }
-    Some(rules.into_iter().filter(|rule| rule.iter().any(is_passed)).collect())
+    Some(
+        rules
+            .into_iter()
+            .filter(|rule| rule.iter().any(is_passed))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -103,13 +118,19 @@ mod tests {
             unmet(&rules, &enabled, &[Method::Password]),
             Some(vec![names(&["password", "totp"])])
         );
-        assert_eq!(unmet(&rules, &enabled, &[Method::Password, Method::Totp]), None);
+        assert_eq!(
+            unmet(&rules, &enabled, &[Method::Password, Method::Totp]),
+            None
+        );
         assert_eq!(unmet(&rules, &enabled, &[Method::Token]), None);
     }
 
     #[test]
     fn rules_without_an_enabled_method_let_everybody_in() {
-        assert_eq!(unmet(&[names(&["custom"])], &names(&["password"]), &[]), None);
+        assert_eq!(
+            unmet(&[names(&["custom"])], &names(&["password"]), &[]),
+            None
+        );
         assert_eq!(unmet(&[], &names(&["password"]), &[]), None);
     }
 }

@@ -12,5 +12,7 @@ use crate::app::App;
 /// When the database does not answer.
 pub async fn revoke(app: &App, tx: &mut Tx, event: &RevocationEvent) -> Result<(), StoreError> {
     let lifetime = app.config.token.expiration + app.config.revoke.expiration_buffer;
-    tx.revocations().insert(event, event.revoked_at - lifetime).await
+    tx.revocations()
+        .insert(event, event.revoked_at - lifetime)
+        .await
 }

@@ -85,8 +85,10 @@ pub async fn validate_token(
     if is_revoked(&app.store, &valid).await? || !valid.subject.enabled {
         return Err(failed_to_validate());
     }
-    let bound =
-        valid.application_credential.as_ref().is_some_and(|own| !own.access_rules.is_empty());
+    let bound = valid
+        .application_credential
+        .as_ref()
+        .is_some_and(|own| !own.access_rules.is_empty());
     if bound && !leniency.access_rules {
         return Err(failed_to_validate());
     }
@@ -120,13 +122,22 @@ async fn look_up(store: &Store, token: Token, text: &str) -> Result<ValidToken, 
     }
     let mut roles = effective_roles(store, &token).await?;
     if let Some(credential) = &application_credential {
-        let given = store.assignments().with_implied(&credential.role_ids).await?;
+        let given = store
+            .assignments()
+            .with_implied(&credential.role_ids)
+            .await?;
         roles.retain(|role| given.contains(role));
     }
     if roles.is_empty() && token.scope() != Scope::Unscoped {
         return Err(no_such_token(text));
     }
-    Ok(ValidToken { token, subject, target, roles, application_credential })
+    Ok(ValidToken {
+        token,
+        subject,
+        target,
+        roles,
+        application_credential,
+    })
 }
 
 /// The roles that a token's user holds now on what the token is valid on.
@@ -138,13 +149,30 @@ pub async fn effective_roles(
     store: &Store,
     token: &Token,
 ) -> Result<Vec<RoleRef>, store::StoreError> {
-    let groups = token.federated_login().map_or(&[][..], |login| &login.group_ids);
+    let groups = token
+        .federated_login()
+        .map_or(&[][..], |login| &login.group_ids);
     let user_id = &token.user_id;
     match token.scope() {
         Scope::Unscoped => Ok(Vec::new()),
-        Scope::Project(id) => store.assignments().effective_on_project(user_id, groups, &id).await,
-        Scope::Domain(id) => store.assignments().effective_on_domain(user_id, groups, &id).await,
-        Scope::System => store.assignments().effective_on_system(user_id, groups).await,
+        Scope::Project(id) => {
+            store
+                .assignments()
+                .effective_on_project(user_id, groups, &id)
+                .await
+        }
+        Scope::Domain(id) => {
+            store
+                .assignments()
+                .effective_on_domain(user_id, groups, &id)
+                .await
+        }
+        Scope::System => {
+            store
+                .assignments()
+                .effective_on_system(user_id, groups)
+                .await
+        }
     }
 }
 
@@ -215,13 +243,16 @@ impl ValidToken {
     /// must not make others, nor long-lived secrets.
     pub fn is_delegated(&self, additional_primary_methods: &[String]) -> bool {
         const PRIMARY: [&str; 9] = [
-            "external", "kerberos", "mapped", "openid", "password", "saml2", "token", "totp", "x509",
+            "external", "kerberos", "mapped", "openid", "password", "saml2", "token", "totp",
+            "x509",
         ];
         let is_primary = |method: &model::Method| {
             let name = method.as_str();
             PRIMARY.contains(&name)
                 || (name != "ec2credential"
-                    && additional_primary_methods.iter().any(|primary| primary == name))
+                    && additional_primary_methods
+                        .iter()
+                        .any(|primary| primary == name))
         };
         self.token.methods.is_empty() || !self.token.methods.iter().all(is_primary)
     }

@@ -72,35 +72,44 @@ impl TokenRequest {
     /// Reads the form and the `Authorization` header, which counts more (RFC 6749 §2.3.1).
     fn parse(call: &Call) -> Result<Self, OAuthError> {
         let content_type = call.request.header("content-type").unwrap_or_default();
-        let is_form = content_type
-            .split(';')
-            .next()
-            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+        let is_form = content_type.split(';').next().is_some_and(|kind| {
+            kind.trim()
+                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        });
         let body = if is_form { &call.request.body[..] } else { &[] };
         let field = |name: &str| {
             form_urlencoded::parse(body)
                 .find(|(key, _)| key == name)
                 .map(|(_, value)| value.into_owned())
         };
-        let grant_type = field("grant_type").filter(|text| !text.is_empty()).ok_or_else(|| {
-            OAuthError::InvalidRequest("The parameter grant_type is required.".into())
-        })?;
+        let grant_type = field("grant_type")
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| {
+                OAuthError::InvalidRequest("The parameter grant_type is required.".into())
+            })?;
         if grant_type != "client_credentials" {
             return Err(OAuthError::UnsupportedGrantType(grant_type));
         }
-        let basic = call.request.header("authorization").and_then(basic_credentials);
+        let basic = call
+            .request
+            .header("authorization")
+            .and_then(basic_credentials);
         let (client_id, client_secret) = match basic {
             Some((id, secret)) => (Some(id), Some(secret)),
             None => (field("client_id"), field("client_secret")),
         };
         let given = |text: Option<String>| {
-            text.filter(|text| !text.is_empty()).ok_or_else(OAuthError::client_failed)
+            text.filter(|text| !text.is_empty())
+                .ok_or_else(OAuthError::client_failed)
         };
         let allowed = &call.app.config.oauth2.oauth2_authn_methods;
         if !allowed.contains(&OAuth2ClientAuthentication::ClientSecretBasic) {
             return Err(OAuthError::client_failed());
         }
-        Ok(Self { client_id: given(client_id)?, client_secret: given(client_secret)? })
+        Ok(Self {
+            client_id: given(client_id)?,
+            client_secret: given(client_secret)?,
+        })
     }
 }
 
@@ -112,7 +121,9 @@ fn basic_credentials(header: &str) -> Option<(String, String)> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(encoded.trim())
+        .ok()?;
     let text = String::from_utf8(bytes).ok()?;
     let (user, password) = text.split_once(':')?;
     Some((user.to_owned(), password.to_owned()))

@@ -81,9 +81,17 @@ async fn list(call: Call) -> Result<Reply<Collection<ProjectDocument>>, ApiError
     filter.domain_id = scope.or(filter.domain_id);
     let projects = call.store.projects().list(&filter, &call.page()?).await?;
     let last = projects.last().map(|project| project.id.clone());
-    let documents =
-        projects.into_iter().map(|project| ProjectDocument::new(project, &call.links)).collect();
-    Ok(permit.ok(call.paged_collection("projects", documents, last.as_ref().map(|id| id.as_str()))))
+    let documents = projects
+        .into_iter()
+        .map(|project| ProjectDocument::new(project, &call.links))
+        .collect();
+    Ok(
+        permit.ok(call.paged_collection(
+            "projects",
+            documents,
+            last.as_ref().map(|id| id.as_str()),
+        )),
+    )
 }
 
 async fn show(
@@ -94,7 +102,10 @@ async fn show(
     // Enforce before admitting absence, so a stranger cannot probe for ids.
     let permit = call.authorize(GET_PROJECT, project.as_ref())?;
     let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
-    Ok(permit.ok(One::new("project", ProjectDocument::new(project, &call.links))))
+    Ok(permit.ok(One::new(
+        "project",
+        ProjectDocument::new(project, &call.links),
+    )))
 }
 
 async fn create(
@@ -105,9 +116,15 @@ async fn create(
     let permit = call.authorize(CREATE_PROJECT, &project)?;
     check_place(&call, &project).await?;
     let mut tx = call.begin().await?;
-    tx.projects().insert(&project).await.map_err(|error| name_taken(error, &project))?;
+    tx.projects()
+        .insert(&project)
+        .await
+        .map_err(|error| name_taken(error, &project))?;
     let saved = tx.commit().await?;
-    Ok(permit.created(saved, One::new("project", ProjectDocument::new(project, &call.links))))
+    Ok(permit.created(
+        saved,
+        One::new("project", ProjectDocument::new(project, &call.links)),
+    ))
 }
 
 async fn update(
@@ -127,7 +144,10 @@ async fn update(
         check_parents_enabled(&call, &id).await?;
     }
     let mut tx = call.begin().await?;
-    tx.projects().update(&changed).await.map_err(|error| name_taken(error, &changed))?;
+    tx.projects()
+        .update(&changed)
+        .await
+        .map_err(|error| name_taken(error, &changed))?;
     let saved = tx.commit().await?;
     let document = ProjectDocument::new(changed, &call.links).with_extra();
     Ok(permit.updated(saved, One::new("project", document)))
@@ -146,7 +166,10 @@ async fn delete(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiE
     }
     let mut tx = call.begin().await?;
     tx.projects().delete(&id).await?;
-    let event = RevocationEvent { project_id: Some(id), ..RevocationEvent::at(call.now()) };
+    let event = RevocationEvent {
+        project_id: Some(id),
+        ..RevocationEvent::at(call.now())
+    };
     revoke(&call.app, &mut tx, &event).await?;
     Ok(permit.done(tx.commit().await?))
 }
@@ -179,14 +202,23 @@ async fn check_place(call: &Call, project: &Project) -> Result<(), ApiError> {
         return Ok(());
     };
     let missing = |kind, id: &str| {
-        Err(ApiError::BadRequest(ApiError::not_found(kind, id).to_string()))
+        Err(ApiError::BadRequest(
+            ApiError::not_found(kind, id).to_string(),
+        ))
     };
     let parent = call.store.projects().find(parent_id).await?;
     let Some(parent) = parent else {
-        let kind = if domain_id.as_str() == parent_id.as_str() { "domain" } else { "project" };
+        let kind = if domain_id.as_str() == parent_id.as_str() {
+            "domain"
+        } else {
+            "project"
+        };
         return missing(kind, parent_id.as_str());
     };
-    let parents_domain = parent.domain_id.clone().unwrap_or_else(|| parent.id.clone().into());
+    let parents_domain = parent
+        .domain_id
+        .clone()
+        .unwrap_or_else(|| parent.id.clone().into());
     if parents_domain != *domain_id {
         return Err(ApiError::BadRequest(if parent.is_domain() {
             format!(
@@ -353,7 +385,11 @@ impl ChangeProject {
     /// Refuses what may never change, and all changes to what is immutable but those that lift
     /// the mark.
     fn check(&self, project: &Project) -> Result<(), ApiError> {
-        if self.id.as_deref().is_some_and(|id| id != project.id.as_str()) {
+        if self
+            .id
+            .as_deref()
+            .is_some_and(|id| id != project.id.as_str())
+        {
             return Err(ApiError::BadRequest("Cannot change ID".into()));
         }
         if !self.only_lifts_the_mark() {
@@ -362,11 +398,22 @@ impl ChangeProject {
         if self.domain_id.is_some() && self.domain_id != project.domain_id {
             return Err(ApiError::BadRequest("Cannot change Domain ID".into()));
         }
-        if self.parent_id.as_ref().is_some_and(|id| *id != project.parent_id) {
-            return Err(ApiError::Forbidden("Update of `parent_id` is not allowed.".into()));
+        if self
+            .parent_id
+            .as_ref()
+            .is_some_and(|id| *id != project.parent_id)
+        {
+            return Err(ApiError::Forbidden(
+                "Update of `parent_id` is not allowed.".into(),
+            ));
         }
-        if self.is_domain.is_some_and(|is_domain| is_domain != project.is_domain()) {
-            return Err(ApiError::BadRequest("Update of `is_domain` is not allowed.".into()));
+        if self
+            .is_domain
+            .is_some_and(|is_domain| is_domain != project.is_domain())
+        {
+            return Err(ApiError::BadRequest(
+                "Update of `is_domain` is not allowed.".into(),
+            ));
         }
         Ok(())
     }
@@ -402,7 +449,10 @@ impl ChangeProject {
             tags.sort_unstable();
             changed.tags = tags;
         }
-        if let Some(OptionsDocument { immutable: Some(immutable) }) = self.options {
+        if let Some(OptionsDocument {
+            immutable: Some(immutable),
+        }) = self.options
+        {
             changed.options.immutable = immutable;
         }
         changed.extra.extend(self.extra);
@@ -469,13 +519,17 @@ pub(crate) struct OptionsDocument {
 
 impl From<OptionsDocument> for ResourceOptions {
     fn from(document: OptionsDocument) -> Self {
-        Self { immutable: document.immutable.flatten() }
+        Self {
+            immutable: document.immutable.flatten(),
+        }
     }
 }
 
 impl From<ResourceOptions> for OptionsDocument {
     fn from(options: ResourceOptions) -> Self {
-        Self { immutable: options.immutable.map(Some) }
+        Self {
+            immutable: options.immutable.map(Some),
+        }
     }
 }
 
@@ -488,7 +542,10 @@ impl From<&Project> for Target {
             .with("target.project.is_domain", project.is_domain())
             .with(
                 "target.project.domain_id",
-                project.domain_id.as_ref().map_or(Value::Null, |id| id.as_str().into()),
+                project
+                    .domain_id
+                    .as_ref()
+                    .map_or(Value::Null, |id| id.as_str().into()),
             )
     }
 }

@@ -21,11 +21,15 @@ use crate::router::promises_access_rules;
 
 /// The operations on tokens.
 pub fn routes() -> Routes {
-    Routes::new().on(&ISSUE, issue).on(&SHOW, show).on(&CHECK, check).on(&REVOKE, revoke_token)
+    Routes::new()
+        .on(&ISSUE, issue)
+        .on(&SHOW, show)
+        .on(&CHECK, check)
+        .on(&REVOKE, revoke_token)
 }
 
-static ISSUE: Operation = Operation::post("/v3/auth/tokens", "Log in")
-    .public("a login is how somebody becomes known");
+static ISSUE: Operation =
+    Operation::post("/v3/auth/tokens", "Log in").public("a login is how somebody becomes known");
 static SHOW: Operation =
     Operation::get("/v3/auth/tokens", "Validate and show a token").rules(&[VALIDATE_TOKEN]);
 static CHECK: Operation =
@@ -33,15 +37,19 @@ static CHECK: Operation =
 static REVOKE: Operation =
     Operation::delete("/v3/auth/tokens", "Revoke a token").rules(&[REVOKE_TOKEN]);
 
-const VALIDATE_TOKEN: Rule =
-    Rule::new("identity:validate_token", "rule:service_admin_or_token_subject");
+const VALIDATE_TOKEN: Rule = Rule::new(
+    "identity:validate_token",
+    "rule:service_admin_or_token_subject",
+);
 const CHECK_TOKEN: Rule = Rule::new("identity:check_token", "rule:admin_or_token_subject");
 const REVOKE_TOKEN: Rule = Rule::new("identity:revoke_token", "rule:admin_or_token_subject");
 
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
 async fn issue(call: Call, Json(body): Json) -> Result<Reply<One<Value>>, ApiError> {
-    let auth = body.get("auth").ok_or_else(|| ApiError::expecting("auth", "request body"))?;
+    let auth = body
+        .get("auth")
+        .ok_or_else(|| ApiError::expecting("auth", "request body"))?;
     call.app.schemas.validate("auth.token_issue", auth)?;
     let request = LoginRequest::parse(auth)?;
     let receipt = call.request.header("Openstack-Auth-Receipt");
@@ -49,7 +57,9 @@ async fn issue(call: Call, Json(body): Json) -> Result<Reply<One<Value>>, ApiErr
     let issued = issue_token(&call.app, &request, receipt, with_catalog, call.now()).await?;
     let document = One::new("token", issued.valid.document(issued.catalog.as_deref()));
     let reply = call.public().reply(StatusCode::CREATED, Some(document));
-    Ok(reply.as_token().header(X_SUBJECT_TOKEN, header_value(&issued.text)?))
+    Ok(reply
+        .as_token()
+        .header(X_SUBJECT_TOKEN, header_value(&issued.text)?))
 }
 
 async fn show(call: Call) -> Result<Reply<One<Value>>, ApiError> {
@@ -69,11 +79,21 @@ async fn validate(call: Call, rule: Rule) -> Result<Reply<One<Value>>, ApiError>
     let catalog = match subject.token.scope() {
         model::Scope::Unscoped => None,
         _ if !with_catalog => None,
-        _ => Some(call.store.catalog().list(subject.token.project_id()).await?),
+        _ => Some(
+            call.store
+                .catalog()
+                .list(subject.token.project_id())
+                .await?,
+        ),
     };
-    let text = call.request.header(X_SUBJECT_TOKEN.as_str()).unwrap_or_default();
+    let text = call
+        .request
+        .header(X_SUBJECT_TOKEN.as_str())
+        .unwrap_or_default();
     let reply = permit.ok(One::new("token", subject.document(catalog.as_deref())));
-    Ok(reply.as_token().header(X_SUBJECT_TOKEN, header_value(text)?))
+    Ok(reply
+        .as_token()
+        .header(X_SUBJECT_TOKEN, header_value(text)?))
 }
 
 async fn revoke_token(call: Call) -> Result<Reply<()>, ApiError> {
@@ -83,12 +103,17 @@ async fn revoke_token(call: Call) -> Result<Reply<()>, ApiError> {
     let subject = subject.ok_or_else(no_token)?;
     let own = subject.token.audit_ids.own;
     let mut tx = call.begin().await?;
-    let event = RevocationEvent { audit_id: Some(own), ..RevocationEvent::at(call.now()) };
+    let event = RevocationEvent {
+        audit_id: Some(own),
+        ..RevocationEvent::at(call.now())
+    };
     revoke(&call.app, &mut tx, &event).await?;
     // Tokens that were obtained with this one go with it, unless the client wants to keep them.
     if call.request.query.flag("cascade") != Some(false) {
-        let event =
-            RevocationEvent { audit_chain_id: Some(own), ..RevocationEvent::at(call.now()) };
+        let event = RevocationEvent {
+            audit_chain_id: Some(own),
+            ..RevocationEvent::at(call.now())
+        };
         revoke(&call.app, &mut tx, &event).await?;
     }
     Ok(permit.done(tx.commit().await?))
@@ -97,7 +122,9 @@ async fn revoke_token(call: Call) -> Result<Reply<()>, ApiError> {
 /// The token in `X-Subject-Token`; `None` when there is no such header. It is validated before
 /// the policy is asked, since the policy asks whose it is.
 async fn subject_token(call: &Call) -> Result<Option<Arc<ValidToken>>, ApiError> {
-    let Some(text) = call.request.header(X_SUBJECT_TOKEN.as_str()) else { return Ok(None) };
+    let Some(text) = call.request.header(X_SUBJECT_TOKEN.as_str()) else {
+        return Ok(None);
+    };
     let window = call.app.config.token.allow_expired_window;
     let leniency = Leniency {
         expired_for: match call.request.query.flag("allow_expired") {
@@ -112,7 +139,9 @@ async fn subject_token(call: &Call) -> Result<Option<Arc<ValidToken>>, ApiError>
     {
         return Ok(Some(Arc::clone(own)));
     }
-    Ok(Some(validate_token(&call.app, text, call.now(), leniency).await?))
+    Ok(Some(
+        validate_token(&call.app, text, call.now(), leniency).await?,
+    ))
 }
 
 fn no_token() -> ApiError {
@@ -127,6 +156,9 @@ impl From<&ValidToken> for Target {
     fn from(valid: &ValidToken) -> Self {
         Self::none()
             .with("target.token.user_id", valid.subject.id.as_str())
-            .with("target.token.user.domain.id", valid.subject.domain.id.as_str())
+            .with(
+                "target.token.user.domain.id",
+                valid.subject.domain.id.as_str(),
+            )
     }
 }

@@ -1,0 +1,259 @@
+//! `archstone quickstart`: a complete server in one folder, for trying and for development.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Args;
+use model::Secret;
+use server::app::{Random as _, SystemRandomness};
+use server::config::{Config, Source, Sources};
+use server::credential_encryption::MAX_ACTIVE_KEYS;
+use server::flows::bootstrap::{Bootstrap, bootstrap};
+use server::key_repository::KeyRepository;
+use server::local_ca::LocalAuthority;
+
+use crate::serve::{Sockets, serve};
+use crate::settings;
+
+/// Start a complete server with an embedded database, and show how to use it.
+#[derive(Args)]
+pub(crate) struct Quickstart {
+    /// The folder for the database, keys and certificates. A second start uses it again.
+    #[arg(long, default_value = "./archstone-data")]
+    data_dir: PathBuf,
+    /// Where to serve HTTPS.
+    #[arg(long, default_value = "127.0.0.1:5000", value_name = "ADDRESS")]
+    https: SocketAddr,
+    /// Where to serve plain HTTP, which is only for this machine.
+    #[arg(long, default_value = "127.0.0.1:5001", value_name = "ADDRESS")]
+    http: SocketAddr,
+    /// The administrator's password. Without it, the first start makes one and prints it.
+    #[arg(long, env = "OS_BOOTSTRAP_PASSWORD", hide_env_values = true)]
+    admin_password: Option<String>,
+}
+
+impl Quickstart {
+    pub(crate) async fn run(self) -> Result<()> {
+        fs::create_dir_all(&self.data_dir)
+            .with_context(|| format!("--data-dir {}", self.data_dir.display()))?;
+        let folder = fs::canonicalize(&self.data_dir)?;
+        let is_new = !folder.join("keystone.conf").exists();
+        let names = [
+            "localhost".to_owned(),
+            self.https.ip().to_string(),
+            "127.0.0.1".to_owned(),
+        ];
+        let authority =
+            LocalAuthority::open_or_create(&folder.join("tls"), &names, chrono::Utc::now())?;
+        let files = Files {
+            folder: &folder,
+            authority: &authority,
+        };
+        for keys in [files.fernet_keys(), files.credential_keys()] {
+            KeyRepository::new(keys).setup(MAX_ACTIVE_KEYS, None)?;
+        }
+        // The addresses are this start's; all else in the file is the operator's to change.
+        if is_new {
+            write(
+                &folder.join("keystone.conf"),
+                &self.configuration(&files),
+                0o600,
+            )?;
+        }
+        let mut config = Config::load(&Sources::of_process(vec![Source::File(
+            folder.join("keystone.conf"),
+        )]))?;
+        config.archstone.https_listen = vec![self.https];
+        config.archstone.http_listen = vec![self.http];
+        settings::start_log(&config)?;
+        let sockets = Sockets::bind(&config).await?;
+        let app = settings::open(config)?;
+        app.store.sync_schema().await?;
+        let generated = self.admin_password.is_none();
+        if is_new {
+            let password = self.admin_password.clone().unwrap_or_else(new_password);
+            bootstrap(&app, &self.first_things(&password)).await?;
+            write(
+                &folder.join("clouds.yaml"),
+                &self.clouds(&files, &password),
+                0o600,
+            )?;
+            self.greet(&files, generated.then_some(password.as_str()));
+        } else {
+            self.greet_again(&files);
+        }
+        serve(app, sockets).await
+    }
+
+    fn url(&self) -> String {
+        format!("https://{}", self.https)
+    }
+
+    fn first_things(&self, password: &str) -> Bootstrap {
+        let url = format!("{}/v3", self.url());
+        let interfaces = ["public", "internal", "admin"];
+        Bootstrap {
+            username: "admin".into(),
+            password: Secret::new(password.to_owned()),
+            project_name: "admin".into(),
+            role_name: "admin".into(),
+            service_name: "keystone".into(),
+            region_id: Some("RegionOne".into()),
+            endpoints: interfaces
+                .map(|interface| (interface, url.clone()))
+                .to_vec(),
+            immutable_roles: true,
+        }
+    }
+
+    fn configuration(&self, files: &Files<'_>) -> String {
+        format!(
+            "# Written by `archstone quickstart`; `archstone serve --config-file` takes it as it is.\n\
+             \n\
+             [archstone]\n\
+             https_listen = {https}\n\
+             http_listen = {http}\n\
+             tls_certificate = {certificate}\n\
+             tls_key = {key}\n\
+             \n\
+             [database]\n\
+             connection = sqlite:///{database}\n\
+             \n\
+             [fernet_tokens]\n\
+             key_repository = {fernet_keys}\n\
+             \n\
+             [fernet_receipts]\n\
+             key_repository = {fernet_keys}\n\
+             \n\
+             [credential]\n\
+             key_repository = {credential_keys}\n",
+            https = self.https,
+            http = self.http,
+            certificate = files.authority.certificate.display(),
+            key = files.authority.key.display(),
+            database = files.folder.join("keystone.db").display(),
+            fernet_keys = files.fernet_keys().display(),
+            credential_keys = files.credential_keys().display(),
+        )
+    }
+
+    fn clouds(&self, files: &Files<'_>, password: &str) -> String {
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        format!(
+            "clouds:\n\
+             \x20 archstone:\n\
+             \x20   auth:\n\
+             \x20     auth_url: {url}/v3\n\
+             \x20     username: admin\n\
+             \x20     password: {password}\n\
+             \x20     project_name: admin\n\
+             \x20     user_domain_id: default\n\
+             \x20     project_domain_id: default\n\
+             \x20   region_name: RegionOne\n\
+             \x20   identity_api_version: 3\n\
+             \x20   cacert: {authority}\n",
+            url = self.url(),
+            password = quoted(password),
+            authority = quoted(&files.authority.authority.display().to_string()),
+        )
+    }
+
+    fn greet(&self, files: &Files<'_>, password: Option<&str>) {
+        let folder = files.folder.display();
+        println!(
+            "Archstone is serving {} and http://{}",
+            self.url(),
+            self.http
+        );
+        println!();
+        if let Some(password) = password {
+            println!("  user      admin");
+            println!("  password  {password}   (also in {folder}/clouds.yaml; not shown again)");
+            println!();
+        }
+        self.show_usage(files);
+    }
+
+    fn greet_again(&self, files: &Files<'_>) {
+        println!(
+            "Archstone is serving {} and http://{} again.",
+            self.url(),
+            self.http
+        );
+        println!();
+        self.show_usage(files);
+    }
+
+    /// What a newcomer does next, to be copied line by line.
+    fn show_usage(&self, files: &Files<'_>) {
+        let clouds = files.folder.join("clouds.yaml");
+        println!("Use it with the openstack command (pip install python-openstackclient):");
+        println!();
+        println!(
+            "  export OS_CLIENT_CONFIG_FILE={} OS_CLOUD=archstone",
+            clouds.display()
+        );
+        println!("  openstack token issue");
+        println!("  openstack application credential create my-app");
+        println!();
+        println!("Buy an OAuth 2.0 access token with the id and secret that this prints:");
+        println!();
+        println!(
+            "  curl --cacert {} -u ID:SECRET -d grant_type=client_credentials \\\n    \
+             {}/v3/OS-OAUTH2/token",
+            files.authority.authority.display(),
+            self.url()
+        );
+        println!();
+        println!(
+            "Stop with Ctrl-C. Everything is in {}.",
+            files.folder.display()
+        );
+        // A pipe that nobody reads any more must not stop the server.
+        let _ = std::io::stdout().flush();
+    }
+}
+
+/// Where things are in the data folder.
+struct Files<'a> {
+    folder: &'a Path,
+    authority: &'a LocalAuthority,
+}
+
+impl Files<'_> {
+    fn fernet_keys(&self) -> PathBuf {
+        self.folder.join("fernet-keys")
+    }
+
+    fn credential_keys(&self) -> PathBuf {
+        self.folder.join("credential-keys")
+    }
+}
+
+/// 128 random bits that can be typed.
+fn new_password() -> String {
+    let mut bytes = [0; 16];
+    SystemRandomness::default().fill(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = fs::File::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(mode)
+        .open(&temporary)
+        .with_context(|| temporary.display().to_string())?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,3 @@
+//! The API over HTTP: one module for each resource, in the tree of the sources.
+
+mod v3;
