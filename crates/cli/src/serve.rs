@@ -84,8 +84,8 @@ fn open_certificates(
         key: key.clone(),
         client_authorities: None,
         minimum_version: match config.archstone.tls_minimum_version {
-            ConfiguredVersion::V1_2 => TlsVersion::V1_2,
-            ConfiguredVersion::V1_3 => TlsVersion::V1_3,
+            ConfiguredVersion::V1_2 => TlsVersion::Tls12,
+            ConfiguredVersion::V1_3 => TlsVersion::Tls13,
         },
     };
     let store = CertificateStore::open(settings, chrono::Utc::now())
