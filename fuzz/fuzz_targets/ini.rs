@@ -30,9 +30,12 @@ fuzz_target!(|text: &str| {
         let [assignment] = &assignments[..] else {
             panic!("one assignment was written: {assignments:?}");
         };
-        let value = ini::substitute(&assignment.value, |name| -> Result<String, Infallible> {
-            panic!("a quoted value refers to nothing, but to {name}")
-        });
+        let value = ini::substitute(
+            assignment.value.expose(),
+            |name| -> Result<String, Infallible> {
+                panic!("a quoted value refers to nothing, but to {name}")
+            },
+        );
         assert_eq!(value, Ok(text.to_owned()));
     }
 });

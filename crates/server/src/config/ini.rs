@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use model::secret::Secret;
+
 /// One `name = value` of a file, under the section it stands in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
@@ -9,8 +11,9 @@ pub struct Assignment {
     pub section: String,
     /// The option's name; case matters.
     pub name: String,
-    /// The value; the lines of a continued one are joined by a newline.
-    pub value: String,
+    /// The value, which only its option can tell from a secret. The lines of a continued one are
+    /// joined by a newline.
+    pub value: Secret<String>,
     /// The line that holds the name, counted from 1.
     pub line: usize,
 }
@@ -73,10 +76,8 @@ pub fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
             match &mut open {
                 None => return wrong(Problem::StrayContinuation),
                 Some(assignment) => {
-                    assignment.value.push('\n');
-                    assignment
-                        .value
-                        .push_str(content.trim_start_matches(is_space));
+                    let next = content.trim_start_matches(is_space);
+                    assignment.value = format!("{}\n{next}", assignment.value.expose()).into();
                 }
             }
             continue;
@@ -107,7 +108,7 @@ pub fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
         open = Some(Assignment {
             section: section.to_owned(),
             name: name.to_owned(),
-            value: unquote(value.trim_matches(is_space)).to_owned(),
+            value: unquote(value.trim_matches(is_space)).to_owned().into(),
             line,
         });
     }
@@ -206,4 +207,84 @@ fn unquote(value: &str) -> &str {
         }
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    fn parsed(text: &str) -> Vec<(String, String, String, usize)> {
+        parse(text)
+            .unwrap()
+            .into_iter()
+            .map(|it| (it.section, it.name, it.value.expose().clone(), it.line))
+            .collect()
+    }
+
+    fn problem(text: &str) -> (usize, Problem) {
+        let error = parse(text).unwrap_err();
+        (error.line, error.problem)
+    }
+
+    /// Substitutes every reference by its name in brackets.
+    fn named(text: &str) -> String {
+        let bracketed = |name: &str| Ok::<_, Infallible>(format!("<{name}>"));
+        substitute(text, bracketed).unwrap()
+    }
+
+    #[test]
+    fn assignments_keep_their_order_and_the_line_of_their_name() {
+        let text = "[a]\n\n# c\nx = 1\n  2\ny: 3\r\n[b]\rx=\r";
+        let own = |(section, name, value, line): (&str, &str, &str, usize)| {
+            (section.to_owned(), name.to_owned(), value.to_owned(), line)
+        };
+        let expected = [("a", "x", "1\n2", 4), ("a", "y", "3", 6), ("b", "x", "", 8)];
+        assert_eq!(parsed(text), expected.map(own));
+    }
+
+    #[test]
+    fn each_wrong_line_has_its_own_problem() {
+        assert_eq!(problem("\nx = 1"), (2, Problem::NoSection));
+        assert_eq!(problem("[]"), (1, Problem::EmptySection));
+        assert_eq!(problem("["), (1, Problem::OpenSection));
+        assert_eq!(problem("[a] # b"), (1, Problem::OpenSection));
+        assert_eq!(problem("[a]\nb"), (2, Problem::NoAssignment));
+        assert_eq!(problem("[a]\n:b"), (2, Problem::EmptyName));
+        assert_eq!(problem("[a]\nb = c\n\n d"), (4, Problem::StrayContinuation));
+    }
+
+    #[test]
+    fn references_and_escapes_are_replaced_in_one_pass() {
+        assert_eq!(named("$a ${b.c} $d-e"), "<a> <b.c> <d>-e");
+        assert_eq!(named("$$a $$$a $$$$a"), "$a $<a> $$a");
+        assert_eq!(named(r"\$a \\$a"), r"$a \$a");
+        assert_eq!(named("$ $1 ${ ${} ${a $"), "$ $1 ${ ${} ${a $");
+        assert_eq!(named("é$ä$_"), "é$ä<_>");
+    }
+
+    #[test]
+    fn a_failed_look_up_ends_the_substitution() {
+        assert_eq!(
+            substitute("a $b $c", |name| Err(name.to_owned())),
+            Err("b".to_owned())
+        );
+    }
+
+    #[test]
+    fn only_values_that_need_it_are_quoted() {
+        assert_eq!(quote("a b").as_deref(), Some("a b"));
+        assert_eq!(quote("").as_deref(), Some(""));
+        assert_eq!(quote(" a").as_deref(), Some("\" a\""));
+        assert_eq!(quote("'a'").as_deref(), Some("\"'a'\""));
+        assert_eq!(quote("$a").as_deref(), Some(r"\$a"));
+        assert_eq!(quote("a\rb"), None);
+    }
+
+    #[test]
+    fn a_value_is_not_shown_with_its_assignment() {
+        let assignments = parse("[database]\nconnection = hunter2").unwrap();
+        assert!(!format!("{assignments:?}").contains("hunter2"));
+    }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    ini,
+    ini::{self, Assignment},
     report::{BadValue, Place, Unhonoured, Warning},
     source::File,
     table::{Spec, Table},
@@ -43,7 +43,6 @@ struct Written<'a> {
 }
 
 /// The texts that set an option; more than one only when it is repeated.
-#[derive(Debug)]
 struct Found<'a> {
     texts: Vec<&'a str>,
     place: Place,
@@ -85,52 +84,43 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Everything that the operator should hear of although it does not stop the start.
+    /// What the operator should hear of although it does not stop the start.
     pub(super) fn warnings(&self, files: &[File]) -> Vec<Warning> {
-        let mut warnings = Vec::new();
         let mut unknown_sections = HashSet::new();
-        for file in files {
-            for assignment in &file.assignments {
-                let section = normalized(&assignment.section);
-                let place = || Place::File {
-                    path: file.path.clone(),
-                    line: assignment.line,
-                };
-                let written = || (assignment.section.clone(), assignment.name.clone());
-                match self.table.find_by_any_name(&section, &assignment.name) {
-                    Some(spec) if spec.section != section || spec.name != assignment.name => {
-                        warnings.push(Warning::FormerName {
-                            written: written(),
-                            present: (spec.section, spec.name),
-                            place: place(),
-                        });
-                    }
-                    Some(spec) if spec.honoured && spec.deprecated => {
-                        warnings.push(Warning::Deprecated {
-                            written: written(),
-                            place: place(),
-                        });
-                    }
-                    Some(_) => {}
-                    None if is_federation_option(&assignment.name) => {}
-                    None if self.table.has_section(&section) => {
-                        warnings.push(Warning::UnknownOption {
-                            written: written(),
-                            place: place(),
-                        });
-                    }
-                    None => {
-                        if unknown_sections.insert(assignment.section.clone()) {
-                            warnings.push(Warning::UnknownSection {
-                                section: assignment.section.clone(),
-                                place: place(),
-                            });
-                        }
-                    }
-                }
+        placed(files)
+            .filter_map(|(assignment, place)| self.warning(assignment, place))
+            // Once for a section is enough, however much stands in it.
+            .filter(|warning| match warning {
+                Warning::UnknownSection { section, .. } => unknown_sections.insert(section.clone()),
+                _ => true,
+            })
+            .collect()
+    }
+
+    fn warning(&self, assignment: &Assignment, place: Place) -> Option<Warning> {
+        let section = normalized(&assignment.section);
+        let written = (assignment.section.clone(), assignment.name.clone());
+        match self.table.find_by_any_name(&section, &assignment.name) {
+            Some(spec) if spec.section != section || spec.name != assignment.name => {
+                Some(Warning::FormerName {
+                    written,
+                    present: (spec.section, spec.name),
+                    place,
+                })
             }
+            Some(spec) if spec.honoured && spec.deprecated => {
+                Some(Warning::Deprecated { written, place })
+            }
+            Some(_) => None,
+            None if is_federation_option(&assignment.name) => None,
+            None if self.table.has_section(&section) => {
+                Some(Warning::UnknownOption { written, place })
+            }
+            None => Some(Warning::UnknownSection {
+                section: assignment.section.clone(),
+                place,
+            }),
         }
-        warnings
     }
 
     /// Keystone's options that are set to something other than their default, to no effect here.
@@ -158,27 +148,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Keystone reads the one option of a section that is named after a federation protocol.
-    fn federation_options(&self, files: &[File]) -> Vec<Unhonoured> {
-        files
-            .iter()
-            .flat_map(|file| {
-                file.assignments
-                    .iter()
-                    .filter(|it| is_federation_option(&it.name))
-                    .filter(|it| {
-                        let section = normalized(&it.section);
-                        self.table.find_by_any_name(&section, &it.name).is_none()
-                    })
-                    .map(|it| Unhonoured {
-                        section: it.section.clone(),
-                        name: it.name.clone(),
-                        place: Place::File {
-                            path: file.path.clone(),
-                            line: it.line,
-                        },
-                    })
+    fn federation_options(&self, files: &[File]) -> impl Iterator<Item = Unhonoured> {
+        placed(files)
+            .filter(|(assignment, _)| is_federation_option(&assignment.name))
+            .filter(|(assignment, _)| {
+                let section = normalized(&assignment.section);
+                self.table.find(&section, &assignment.name).is_none()
             })
-            .collect()
+            .map(|(assignment, place)| Unhonoured {
+                section: assignment.section.clone(),
+                name: assignment.name.clone(),
+                place,
+            })
     }
 
     /// What sets an option. A stronger file wins under any name, within one file the present name;
@@ -297,7 +278,7 @@ impl<'a> Index<'a> {
                 .entry(&assignment.name)
                 .or_default()
                 .push(Written {
-                    value: &assignment.value,
+                    value: assignment.value.expose(),
                     line: assignment.line,
                 });
         }
@@ -310,6 +291,19 @@ impl<'a> Index<'a> {
     fn find(&self, (section, name): (&str, &str)) -> Option<&[Written<'a>]> {
         Some(self.sections.get(section)?.get(name)?)
     }
+}
+
+/// All assignments with their places, in their order.
+fn placed(files: &[File]) -> impl Iterator<Item = (&Assignment, Place)> {
+    files.iter().flat_map(|file| {
+        file.assignments.iter().map(|assignment| {
+            let place = Place::File {
+                path: file.path.clone(),
+                line: assignment.line,
+            };
+            (assignment, place)
+        })
+    })
 }
 
 /// Sections are told apart without regard to case, but `[default]` is not `[DEFAULT]`.

@@ -14,7 +14,7 @@ use super::{
 
 choices! {
     /// How tokens, receipts or credentials are protected.
-    Provider {
+    pub enum Provider {
         /// Symmetric keys from a key repository.
         Fernet = "fernet",
     }
@@ -22,7 +22,7 @@ choices! {
 
 choices! {
     /// How new passwords are hashed; hashes of all kinds are verified.
-    PasswordHash {
+    pub enum PasswordHash {
         /// bcrypt, which sees 72 bytes of a password.
         Bcrypt = "bcrypt",
         /// bcrypt over a keyed SHA-256 of the password.
@@ -36,7 +36,7 @@ choices! {
 
 choices! {
     /// What becomes of names that a URL cannot hold.
-    UrlSafe {
+    pub enum UrlSafe {
         /// They are accepted.
         Off = "off",
         /// They are refused when something is created or renamed.
@@ -48,7 +48,7 @@ choices! {
 
 choices! {
     /// How a client authenticates at the token endpoint (RFC 8705 §2, RFC 6749 §2.3.1).
-    OAuth2ClientAuthentication {
+    pub enum OAuth2ClientAuthentication {
         /// By a client certificate.
         TlsClientAuth = "tls_client_auth",
         /// By its secret, in the `Authorization` header.
@@ -58,7 +58,7 @@ choices! {
 
 choices! {
     /// The lowest version of TLS that is spoken.
-    TlsVersion {
+    pub enum TlsVersion {
         /// TLS 1.2 (RFC 5246).
         V1_2 = "1.2",
         /// TLS 1.3 (RFC 8446).

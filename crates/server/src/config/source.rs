@@ -20,8 +20,24 @@ pub enum Source {
     Folder(PathBuf),
 }
 
+impl Source {
+    /// Takes a leading `~` as the home folder, as oslo.config does even where no shell did.
+    fn below_home(self, home: Option<&Path>) -> Self {
+        let expand = |path: PathBuf| match (home, path.strip_prefix("~")) {
+            (Some(home), Ok(rest)) => home.join(rest),
+            _ => path,
+        };
+        match self {
+            Self::File(path) => Self::File(expand(path)),
+            Self::Folder(path) => Self::Folder(expand(path)),
+        }
+    }
+}
+
 /// All that a configuration is read from. What comes later wins, the environment over files.
-#[derive(Clone, Debug, Default)]
+///
+/// It does not print: the environment may hold secrets.
+#[derive(Clone, Default)]
 pub struct Sources {
     /// What the command line names, in its order.
     pub given: Vec<Source>,
@@ -43,6 +59,10 @@ impl Sources {
             .collect();
         let variable = |name| environment.get(name).map(PathBuf::from);
         let home = env::home_dir();
+        let given = given
+            .into_iter()
+            .map(|source| source.below_home(home.as_deref()))
+            .collect();
         let search = [
             home.as_ref().map(|home| home.join(".keystone")),
             home.clone(),
@@ -131,7 +151,6 @@ impl Sources {
 }
 
 /// A file that has been read.
-#[derive(Debug)]
 pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) assignments: Vec<Assignment>,
@@ -175,4 +194,33 @@ fn conf_files(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     }
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tilde_is_the_home_folder() {
+        let file = |path: &str| Source::File(PathBuf::from(path));
+        let below = |source: Source| source.below_home(Some(Path::new("/home/a")));
+        assert_eq!(below(file("~/k.conf")), file("/home/a/k.conf"));
+        assert_eq!(below(file("~b/k.conf")), file("~b/k.conf"));
+        assert_eq!(below(file("x/~/k.conf")), file("x/~/k.conf"));
+        let folder = |path: &str| Source::Folder(PathBuf::from(path));
+        assert_eq!(below(folder("~")), folder("/home/a"));
+        assert_eq!(folder("~").below_home(None), folder("~"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_text_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.conf");
+        fs::write(&path, b"[token]\n# \xff\n").unwrap();
+        let error = File::read(path.clone()).err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            format!("{}: it is not UTF-8", path.display())
+        );
+    }
 }

@@ -484,10 +484,12 @@ impl<T: Value> Value for Limit<T> {
 
 /// Defines an enum whose variants are written as fixed words.
 macro_rules! choices {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
+    ($(#[$doc:meta])* $visibility:vis enum $name:ident {
+        $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)*
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name {
+        $visibility enum $name {
             $($(#[$variant_doc])* $variant,)*
         }
 
@@ -505,3 +507,56 @@ macro_rules! choices {
     };
 }
 pub(super) use choices;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T: Value>(text: &str) -> Option<T> {
+        T::rule().read(text).ok().and_then(T::from_plain)
+    }
+
+    choices! {
+        enum Colour {
+            Red = "red",
+            Green = "green",
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_accepted() {
+        let refusal = |rule: Rule, text: &str| rule.read(text).unwrap_err().0;
+        let bounded = Rule {
+            min: Some(1),
+            max: Some(9),
+            ..u32::rule()
+        };
+        assert_eq!(refusal(bounded.clone(), "x"), "an integer from 1 to 9");
+        assert_eq!(refusal(bounded.clone(), "0"), "at least 1");
+        assert_eq!(refusal(bounded, "10"), "at most 9");
+        assert_eq!(refusal(u32::rule(), "4294967296"), "at most 4294967295");
+        assert_eq!(refusal(Limit::<u32>::rule(), "many"), "an integer");
+        assert_eq!(refusal(Colour::rule(), "Red"), "one of red, green");
+        assert_eq!(
+            refusal(Vec::<Colour>::rule(), "red,blue"),
+            "a list separated by commas, of red, green"
+        );
+        assert_eq!(refusal(Uri::rule(), "/"), "a URI with scheme and host");
+    }
+
+    #[test]
+    fn types_hold_what_their_texts_say() {
+        assert_eq!(read("7"), Some(Duration::from_secs(7)));
+        assert_eq!(read::<Option<Duration>>(""), Some(None));
+        assert_eq!(read::<u32>(""), None);
+        assert_eq!(read("-3"), Some(Limit::<u32>::Unlimited));
+        assert_eq!(read("3"), Some(Limit::AtMost(3_u32)));
+        assert_eq!(read("red, green"), Some(vec![Colour::Red, Colour::Green]));
+        assert_eq!(read::<Option<String>>(""), Some(None));
+        assert_eq!(
+            read::<Vec<SocketAddr>>("127.0.0.1:1, [::1]:2").map(|it| it.len()),
+            Some(2)
+        );
+        assert_eq!(read::<Vec<SocketAddr>>("localhost:1"), None);
+    }
+}
