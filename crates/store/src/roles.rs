@@ -2,11 +2,13 @@
 
 use model::ids::{DomainId, RoleId};
 use model::project::ResourceOptions;
-use model::role::Role;
+use model::listing::Page;
+use model::role::{Role, RoleFilter};
 
 use crate::assignments::GLOBAL_ROLE;
 use crate::db::Conn;
 use crate::error::StoreError;
+use crate::filter::{Where, placeholders};
 use crate::projects::IMMUTABLE;
 use crate::value::{FromRow, Row};
 
@@ -51,6 +53,27 @@ impl Roles<'_> {
             .await
     }
 
+    /// Lists roles by id.
+    pub async fn list(
+        &mut self,
+        filter: &RoleFilter,
+        page: &Page,
+    ) -> Result<Vec<Role>, StoreError> {
+        let dialect = self.db.dialect();
+        let mut conditions = Where::default();
+        let domain_id = filter.domain_id.as_ref().map_or(GLOBAL_ROLE, |id| id.as_str());
+        conditions
+            .and("role.domain_id = ?", [domain_id])
+            .text(dialect, "role.name", filter.name.as_ref());
+        let sql = conditions.statement(roles!(""), "role.id", page);
+        let query = self.db.built_query(sql).bind_all(conditions.into_values());
+        let mut found = query.all::<Role>().await?;
+        if let Some(name) = &filter.name {
+            found.retain(|role| name.holds_beyond_sql(&role.name));
+        }
+        Ok(found)
+    }
+
     /// Adds a role.
     pub async fn insert(&mut self, role: &Role) -> Result<(), StoreError> {
         self.db
@@ -71,6 +94,84 @@ impl Roles<'_> {
             .await
             .map_err(|error| error.on_unique("role"))?;
         self.write_options(role).await
+    }
+
+    /// Writes all attributes of a role that may change.
+    pub async fn update(&mut self, role: &Role) -> Result<(), StoreError> {
+        self.db
+            .query("UPDATE role SET name = ?, description = ?, extra = ? WHERE id = ?")
+            .bind(&role.name)
+            .bind(role.description.as_deref())
+            .bind(serde_json::Value::Object(role.extra.clone()).to_string())
+            .bind(&role.id)
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("role"))?;
+        self.db
+            .query("DELETE FROM role_option WHERE role_id = ?")
+            .bind(&role.id)
+            .execute()
+            .await?;
+        self.write_options(role).await
+    }
+
+    /// Removes a role with its assignments and implications, and the application credentials
+    /// that were given it.
+    pub async fn delete(&mut self, id: &RoleId) -> Result<(), StoreError> {
+        for statement in [
+            "DELETE FROM assignment WHERE role_id = ?",
+            "DELETE FROM system_assignment WHERE role_id = ?",
+            "DELETE FROM implied_role WHERE prior_role_id = ?",
+            "DELETE FROM implied_role WHERE implied_role_id = ?",
+            "DELETE FROM application_credential WHERE internal_id IN \
+             (SELECT application_credential_id FROM application_credential_role \
+              WHERE role_id = ?)",
+            "DELETE FROM application_credential_role WHERE role_id = ?",
+            "DELETE FROM role_option WHERE role_id = ?",
+            "DELETE FROM role WHERE id = ?",
+        ] {
+            self.db.query(statement).bind(id).execute().await?;
+        }
+        Ok(())
+    }
+
+    /// Removes that one role implies another; tells whether it did.
+    pub async fn delete_implication(
+        &mut self,
+        prior: &RoleId,
+        implied: &RoleId,
+    ) -> Result<bool, StoreError> {
+        let removed = self
+            .db
+            .query("DELETE FROM implied_role WHERE prior_role_id = ? AND implied_role_id = ?")
+            .bind(prior)
+            .bind(implied)
+            .execute()
+            .await?;
+        Ok(removed > 0)
+    }
+
+    /// Which role implies which, directly.
+    pub async fn list_implications(&mut self) -> Result<Vec<(RoleId, RoleId)>, StoreError> {
+        let rows = self
+            .db
+            .query(
+                "SELECT prior_role_id, implied_role_id FROM implied_role \
+                 ORDER BY prior_role_id, implied_role_id",
+            )
+            .rows()
+            .await?;
+        rows.iter().map(|row| Ok((row.id("prior_role_id")?, row.id("implied_role_id")?))).collect()
+    }
+
+    /// Finds several roles by id.
+    pub async fn find_all(&mut self, ids: &[RoleId]) -> Result<Vec<Role>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let marks = placeholders(ids.len());
+        let sql = format!("{} WHERE role.id IN ({marks}) ORDER BY role.id", roles!(""));
+        self.db.built_query(sql).bind_all(ids).all().await
     }
 
     /// Adds that one role implies another.

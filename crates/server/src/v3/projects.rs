@@ -419,10 +419,7 @@ impl ChangeProject {
     }
 
     fn only_lifts_the_mark(&self) -> bool {
-        let lifts = self
-            .options
-            .as_ref()
-            .is_some_and(|options| matches!(options.immutable, Some(None | Some(false))));
+        let lifts = self.options.is_some_and(|options| options.lifts_the_mark());
         let says_nothing_else = self.name.is_none()
             && self.description.is_none()
             && self.domain_id.is_none()
@@ -515,6 +512,13 @@ pub(crate) struct OptionsDocument {
         skip_serializing_if = "Option::is_none"
     )]
     pub(crate) immutable: Option<Option<bool>>,
+}
+
+impl OptionsDocument {
+    /// Whether it takes back that the resource is immutable.
+    pub(crate) fn lifts_the_mark(self) -> bool {
+        matches!(self.immutable, Some(None | Some(false)))
+    }
 }
 
 impl From<OptionsDocument> for ResourceOptions {
