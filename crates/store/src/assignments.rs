@@ -1,7 +1,8 @@
 //! Role assignments: who holds which role on what.
 
 use model::assignment::{Actor, Assignment, AssignmentTarget};
-use model::ids::{GroupId, ProjectId, UserId};
+use model::ids::{DomainId, GroupId, ProjectId, UserId};
+use model::role::Role;
 use model::subject::RoleRef;
 
 use crate::db::Conn;
@@ -33,6 +34,65 @@ impl Assignments<'_> {
             .await
             .map_err(|error| error.on_unique("role assignment"))?;
         Ok(())
+    }
+
+    /// Removes an assignment; tells whether it was there.
+    pub async fn delete(&mut self, assignment: &Assignment) -> Result<bool, StoreError> {
+        let (table, kind) = place(assignment);
+        let sql = format!(
+            "DELETE FROM {table} WHERE type = '{kind}' AND actor_id = ? AND target_id = ? \
+             AND role_id = ? AND inherited = ?"
+        );
+        let removed = self
+            .db
+            .built_query(sql)
+            .bind(assignment.actor.id())
+            .bind(assignment.target.id())
+            .bind(&assignment.role_id)
+            .bind(assignment.inherited)
+            .execute()
+            .await?;
+        Ok(removed > 0)
+    }
+
+    /// The roles that an actor was given on a target.
+    pub async fn list_granted(
+        &mut self,
+        actor: &Actor,
+        target: &AssignmentTarget,
+        inherited: bool,
+    ) -> Result<Vec<Role>, StoreError> {
+        let (table, kind) = table_and_type(actor, target);
+        let sql = format!(
+            "SELECT role.id, role.name, role.domain_id, role.description, role.extra, \
+             option_value FROM {table} JOIN role ON role.id = {table}.role_id \
+             LEFT JOIN role_option ON role_option.role_id = role.id AND option_id = 'IMMU' \
+             WHERE type = '{kind}' AND actor_id = ? AND target_id = ? AND inherited = ? \
+             ORDER BY role.id"
+        );
+        self.db
+            .built_query(sql)
+            .bind(actor.id())
+            .bind(target.id())
+            .bind(inherited)
+            .all()
+            .await
+    }
+
+    /// The domain that owns a user or group; `None` when there is no such actor.
+    pub async fn find_actor_domain(
+        &mut self,
+        actor: &Actor,
+    ) -> Result<Option<DomainId>, StoreError> {
+        let query = match actor {
+            Actor::User(id) => {
+                self.db.query(r#"SELECT domain_id FROM "user" WHERE id = ?"#).bind(id)
+            }
+            Actor::Group(id) => {
+                self.db.query(r#"SELECT domain_id FROM "group" WHERE id = ?"#).bind(id)
+            }
+        };
+        query.rows().await?.first().map(|row| row.id("domain_id")).transpose()
     }
 
     /// Whether there is such an assignment.
@@ -95,7 +155,7 @@ impl Assignments<'_> {
         &mut self,
         user_id: &UserId,
         groups: &[GroupId],
-        domain_id: &model::ids::DomainId,
+        domain_id: &DomainId,
     ) -> Result<Vec<RoleRef>, StoreError> {
         let members = membership(groups);
         let sql = format!(
@@ -162,7 +222,11 @@ impl Assignments<'_> {
 
 /// The table of an assignment and its type there.
 fn place(assignment: &Assignment) -> (&'static str, &'static str) {
-    match (&assignment.actor, &assignment.target) {
+    table_and_type(&assignment.actor, &assignment.target)
+}
+
+fn table_and_type(actor: &Actor, target: &AssignmentTarget) -> (&'static str, &'static str) {
+    match (actor, target) {
         (Actor::User(_), AssignmentTarget::Project(_)) => ("assignment", "UserProject"),
         (Actor::Group(_), AssignmentTarget::Project(_)) => ("assignment", "GroupProject"),
         (Actor::User(_), AssignmentTarget::Domain(_)) => ("assignment", "UserDomain"),

@@ -1,11 +1,19 @@
 //! The Identity API, version 3: one file for each resource, named like its URL.
 
 pub mod auth;
+pub mod grants;
+pub mod implied_roles;
 pub mod projects;
+pub mod roles;
 
 use crate::operation::Routes;
 
 /// All operations of the API.
 pub fn routes() -> Routes {
-    Routes::new().and(auth::routes()).and(projects::routes())
+    Routes::new()
+        .and(auth::routes())
+        .and(grants::routes())
+        .and(implied_roles::routes())
+        .and(projects::routes())
+        .and(roles::routes())
 }

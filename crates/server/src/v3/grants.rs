@@ -1,0 +1,342 @@
+//! Grants: roles given to a user or group on a project, a domain or the whole deployment.
+//!
+//! All these routes are one, with another actor, target or kind of inheritance in the path.
+
+use model::assignment::{Actor, Assignment, AssignmentTarget};
+use model::ids::RoleId;
+use model::role::Role;
+use policy::{Rule, ScopeType};
+
+use crate::call::{Call, Collection, Target};
+use crate::error::ApiError;
+use crate::operation::{Operation, Routes};
+use crate::reply::{Permit, Reply};
+use crate::v3::roles::{self, RoleDocument};
+
+/// The operations on grants.
+pub fn routes() -> Routes {
+    let mut routes = Routes::new();
+    for operation in &LIST {
+        routes = routes.on(operation, list);
+    }
+    for operation in &CHECK {
+        routes = routes.on(operation, check);
+    }
+    for operation in &CREATE {
+        routes = routes.on(operation, create);
+    }
+    for operation in &REVOKE {
+        routes = routes.on(operation, revoke);
+    }
+    routes
+}
+
+/// The same operation at every place where one role is granted: on projects and domains by one
+/// rule, on the system by a rule for each kind of actor.
+macro_rules! on_each_grant {
+    ($method:ident, $summary:literal, $rule:expr, $user_rule:expr, $group_rule:expr) => {
+        [
+            Operation::$method("/v3/projects/{project_id}/users/{user_id}/roles/{role_id}", $summary)
+                .rules(&[$rule]),
+            Operation::$method("/v3/projects/{project_id}/groups/{group_id}/roles/{role_id}", $summary)
+                .rules(&[$rule]),
+            Operation::$method("/v3/domains/{domain_id}/users/{user_id}/roles/{role_id}", $summary)
+                .rules(&[$rule]),
+            Operation::$method("/v3/domains/{domain_id}/groups/{group_id}/roles/{role_id}", $summary)
+                .rules(&[$rule]),
+            Operation::$method(
+                "/v3/OS-INHERIT/projects/{project_id}/users/{user_id}/roles/{role_id}/inherited_to_projects",
+                $summary,
+            )
+            .rules(&[$rule]),
+            Operation::$method(
+                "/v3/OS-INHERIT/projects/{project_id}/groups/{group_id}/roles/{role_id}/inherited_to_projects",
+                $summary,
+            )
+            .rules(&[$rule]),
+            Operation::$method(
+                "/v3/OS-INHERIT/domains/{domain_id}/users/{user_id}/roles/{role_id}/inherited_to_projects",
+                $summary,
+            )
+            .rules(&[$rule]),
+            Operation::$method(
+                "/v3/OS-INHERIT/domains/{domain_id}/groups/{group_id}/roles/{role_id}/inherited_to_projects",
+                $summary,
+            )
+            .rules(&[$rule]),
+            Operation::$method("/v3/system/users/{user_id}/roles/{role_id}", $summary)
+                .rules(&[$user_rule]),
+            Operation::$method("/v3/system/groups/{group_id}/roles/{role_id}", $summary)
+                .rules(&[$group_rule]),
+        ]
+    };
+}
+
+static CHECK: [Operation; 10] =
+    on_each_grant!(get, "Check a grant", CHECK_GRANT, CHECK_SYSTEM_USER, CHECK_SYSTEM_GROUP);
+static CREATE: [Operation; 10] =
+    on_each_grant!(put, "Grant a role", CREATE_GRANT, CREATE_SYSTEM_USER, CREATE_SYSTEM_GROUP);
+static REVOKE: [Operation; 10] =
+    on_each_grant!(delete, "Revoke a grant", REVOKE_GRANT, REVOKE_SYSTEM_USER, REVOKE_SYSTEM_GROUP);
+static LIST: [Operation; 8] = [
+    Operation::get("/v3/projects/{project_id}/users/{user_id}/roles", "List grants")
+        .rules(&[LIST_GRANTS]),
+    Operation::get("/v3/projects/{project_id}/groups/{group_id}/roles", "List grants")
+        .rules(&[LIST_GRANTS]),
+    Operation::get("/v3/domains/{domain_id}/users/{user_id}/roles", "List grants")
+        .rules(&[LIST_GRANTS]),
+    Operation::get("/v3/domains/{domain_id}/groups/{group_id}/roles", "List grants")
+        .rules(&[LIST_GRANTS]),
+    Operation::get(
+        "/v3/OS-INHERIT/domains/{domain_id}/users/{user_id}/roles/inherited_to_projects",
+        "List inherited grants",
+    )
+    .rules(&[LIST_GRANTS]),
+    Operation::get(
+        "/v3/OS-INHERIT/domains/{domain_id}/groups/{group_id}/roles/inherited_to_projects",
+        "List inherited grants",
+    )
+    .rules(&[LIST_GRANTS]),
+    Operation::get("/v3/system/users/{user_id}/roles", "List grants on the system")
+        .rules(&[LIST_SYSTEM_USER]),
+    Operation::get("/v3/system/groups/{group_id}/roles", "List grants on the system")
+        .rules(&[LIST_SYSTEM_GROUP]),
+];
+
+const ANY_SCOPE: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
+const SYSTEM_PROJECT: &[ScopeType] = &[ScopeType::System, ScopeType::Project];
+const ADMIN: &str = "rule:admin_required";
+const ADMIN_OR_SYSTEM_READER: &str = "rule:admin_required or (role:reader and system_scope:all)";
+
+/// Actor and target in the domain of the caller's token, for a role of that caller.
+macro_rules! within_domain {
+    ($role:literal) => {
+        concat!(
+            "(role:", $role, " and domain_id:%(target.user.domain_id)s and \
+             domain_id:%(target.project.domain_id)s) or \
+             (role:", $role, " and domain_id:%(target.user.domain_id)s and \
+             domain_id:%(target.domain.id)s) or \
+             (role:", $role, " and domain_id:%(target.group.domain_id)s and \
+             domain_id:%(target.project.domain_id)s) or \
+             (role:", $role, " and domain_id:%(target.group.domain_id)s and \
+             domain_id:%(target.domain.id)s)"
+        )
+    };
+}
+
+const LIST_GRANTS: Rule = Rule::new(
+    "identity:list_grants",
+    concat!(
+        "(rule:admin_required) or ((role:reader and system_scope:all) or ",
+        within_domain!("reader"),
+        ")"
+    ),
+)
+.scopes(ANY_SCOPE)
+.deprecated(ADMIN);
+const CHECK_GRANT: Rule = Rule::new(
+    "identity:check_grant",
+    concat!(
+        "(rule:admin_required) or ((role:reader and system_scope:all) or (",
+        within_domain!("reader"),
+        ") and (domain_id:%(target.role.domain_id)s or None:%(target.role.domain_id)s))"
+    ),
+)
+.scopes(ANY_SCOPE)
+.deprecated(ADMIN);
+const MANAGE: &str = concat!(
+    "(rule:admin_required) or (",
+    within_domain!("admin"),
+    ") and (domain_id:%(target.role.domain_id)s or None:%(target.role.domain_id)s) or (",
+    within_domain!("manager"),
+    ") and rule:domain_managed_target_role"
+);
+const CREATE_GRANT: Rule =
+    Rule::new("identity:create_grant", MANAGE).scopes(ANY_SCOPE).deprecated(ADMIN);
+const REVOKE_GRANT: Rule =
+    Rule::new("identity:revoke_grant", MANAGE).scopes(ANY_SCOPE).deprecated(ADMIN);
+
+macro_rules! system_rules {
+    ($($rule:ident = $name:literal, $check:expr;)*) => {$(
+        const $rule: Rule =
+            Rule::new($name, $check).scopes(SYSTEM_PROJECT).deprecated(ADMIN);
+    )*};
+}
+
+system_rules! {
+    LIST_SYSTEM_USER = "identity:list_system_grants_for_user", ADMIN_OR_SYSTEM_READER;
+    CHECK_SYSTEM_USER = "identity:check_system_grant_for_user", ADMIN_OR_SYSTEM_READER;
+    CREATE_SYSTEM_USER = "identity:create_system_grant_for_user", ADMIN;
+    REVOKE_SYSTEM_USER = "identity:revoke_system_grant_for_user", ADMIN;
+    LIST_SYSTEM_GROUP = "identity:list_system_grants_for_group", ADMIN_OR_SYSTEM_READER;
+    CHECK_SYSTEM_GROUP = "identity:check_system_grant_for_group", ADMIN_OR_SYSTEM_READER;
+    CREATE_SYSTEM_GROUP = "identity:create_system_grant_for_group", ADMIN;
+    REVOKE_SYSTEM_GROUP = "identity:revoke_system_grant_for_group", ADMIN;
+}
+
+async fn list(call: Call) -> Result<Reply<Collection<RoleDocument>>, ApiError> {
+    let (place, _, permit) = authorized(&call, Existence::Required).await?;
+    let roles = call.store.assignments().list_granted(&place.actor, &place.target, place.inherited);
+    let roles = roles.await?;
+    let documents = roles.into_iter().map(|role| RoleDocument::new(role, &call.links)).collect();
+    Ok(permit.ok(call.collection("roles", documents)))
+}
+
+async fn check(call: Call) -> Result<Reply<()>, ApiError> {
+    let (place, role, permit) = authorized(&call, Existence::Required).await?;
+    let assignment = place.assignment(role)?;
+    if !call.store.assignments().exists(&assignment).await? {
+        return Err(not_granted(&assignment));
+    }
+    Ok(permit.confirmed())
+}
+
+async fn create(call: Call) -> Result<Reply<()>, ApiError> {
+    let (place, role, permit) = authorized(&call, Existence::Required).await?;
+    if let Some(role) = &role {
+        check_role_fits(&call, role, &place).await?;
+    }
+    let assignment = place.assignment(role)?;
+    let mut tx = call.begin().await?;
+    if !tx.assignments().exists(&assignment).await? {
+        tx.assignments().insert(&assignment).await?;
+    }
+    Ok(permit.done(tx.commit().await?))
+}
+
+async fn revoke(call: Call) -> Result<Reply<()>, ApiError> {
+    // A grant may outlive its user or group, and must then be removable.
+    let (place, role, permit) = authorized(&call, Existence::OfActorOptional).await?;
+    let assignment = place.assignment(role)?;
+    let mut tx = call.begin().await?;
+    if !tx.assignments().delete(&assignment).await? {
+        return Err(not_granted(&assignment));
+    }
+    Ok(permit.done(tx.commit().await?))
+}
+
+/// What a path says: who, where, and perhaps which role.
+struct Place {
+    actor: Actor,
+    target: AssignmentTarget,
+    role_id: Option<RoleId>,
+    inherited: bool,
+}
+
+/// What of a path must exist before the policy is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Existence {
+    Required,
+    OfActorOptional,
+}
+
+impl Place {
+    fn of(call: &Call) -> Self {
+        let variable = |name: &str| {
+            let found = call.request.variables.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        let actor = match variable("user_id") {
+            Some(id) => Actor::User(id.into()),
+            None => Actor::Group(variable("group_id").unwrap_or_default().into()),
+        };
+        let target = match (variable("project_id"), variable("domain_id")) {
+            (Some(id), _) => AssignmentTarget::Project(id.into()),
+            (None, Some(id)) => AssignmentTarget::Domain(id.into()),
+            (None, None) => AssignmentTarget::System,
+        };
+        let inherited = call.request.operation.path.ends_with("/inherited_to_projects");
+        Self { actor, target, role_id: variable("role_id").map(Into::into), inherited }
+    }
+
+    fn assignment(self, role: Option<Role>) -> Result<Assignment, ApiError> {
+        let role_id = role.map(|role| role.id).or(self.role_id);
+        let role_id = role_id.ok_or_else(|| ApiError::not_found("role", ""))?;
+        Ok(Assignment {
+            role_id,
+            actor: self.actor,
+            target: self.target,
+            inherited: self.inherited,
+        })
+    }
+}
+
+/// Looks up what the path names, and asks the policy about it.
+async fn authorized(
+    call: &Call,
+    existence: Existence,
+) -> Result<(Place, Option<Role>, Permit), ApiError> {
+    let _known = call.authenticated()?;
+    let place = Place::of(call);
+    let mut target = Target::none();
+    let role = match &place.role_id {
+        None => None,
+        Some(id) => {
+            let role = roles::find(call, id).await?;
+            target = target.and(&role);
+            Some(role)
+        }
+    };
+    // The reference looks the actor of an inherited grant up leniently, and grants to nobody.
+    let lenient = existence == Existence::OfActorOptional || place.inherited;
+    let domain_id = call.store.assignments().find_actor_domain(&place.actor).await?;
+    target = match (&place.actor, domain_id) {
+        (Actor::User(_), Some(id)) => target.with("target.user.domain_id", String::from(id)),
+        (Actor::Group(_), Some(id)) => target.with("target.group.domain_id", String::from(id)),
+        (_, None) if lenient => target,
+        (Actor::User(id), None) => return Err(ApiError::not_found("user", id)),
+        (Actor::Group(id), None) => return Err(ApiError::not_found("group", id)),
+    };
+    target = match &place.target {
+        AssignmentTarget::System => target,
+        AssignmentTarget::Domain(id) => {
+            let domain = call.store.domains().find(id).await?;
+            let domain = domain.ok_or_else(|| ApiError::not_found("domain", id))?;
+            target.with("target.domain.id", domain.id.as_str())
+        }
+        AssignmentTarget::Project(id) => {
+            let project = call.store.projects().find(id).await?;
+            target.and(&project.ok_or_else(|| ApiError::not_found("project", id))?)
+        }
+    };
+    let rules = call.request.operation.rules;
+    let rule = rules.first().copied().expect("every operation on grants has one rule");
+    let permit = call.authorize(rule, target)?;
+    Ok((place, role, permit))
+}
+
+/// A role of one domain can be granted only there.
+async fn check_role_fits(call: &Call, role: &Role, place: &Place) -> Result<(), ApiError> {
+    let Some(domain_id) = &role.domain_id else { return Ok(()) };
+    let (kind, id, owner) = match &place.target {
+        AssignmentTarget::System => {
+            return Err(ApiError::BadRequest(format!(
+                "Role {} is a domain-specific role. Unable to use a domain-specific role in a \
+                 system assignment.",
+                role.id
+            )));
+        }
+        AssignmentTarget::Domain(id) => ("Domain", id.as_str(), Some(id.clone())),
+        AssignmentTarget::Project(id) => {
+            let project = call.store.projects().find(id).await?;
+            ("Project", id.as_str(), project.and_then(|project| project.domain_id))
+        }
+    };
+    if owner.as_ref() == Some(domain_id) {
+        return Ok(());
+    }
+    Err(ApiError::Forbidden(format!(
+        "{kind} {id} must be in the same domain as the role {} being assigned.",
+        role.id
+    )))
+}
+
+fn not_granted(assignment: &Assignment) -> ApiError {
+    ApiError::NotFoundAs(format!(
+        "Could not find role assignment with role: {}, user or group: {}, project, domain, or \
+         system: {}.",
+        assignment.role_id,
+        assignment.actor.id(),
+        assignment.target.id()
+    ))
+}
