@@ -85,14 +85,21 @@ impl Assignments<'_> {
         actor: &Actor,
     ) -> Result<Option<DomainId>, StoreError> {
         let query = match actor {
-            Actor::User(id) => {
-                self.db.query(r#"SELECT domain_id FROM "user" WHERE id = ?"#).bind(id)
-            }
-            Actor::Group(id) => {
-                self.db.query(r#"SELECT domain_id FROM "group" WHERE id = ?"#).bind(id)
-            }
+            Actor::User(id) => self
+                .db
+                .query(r#"SELECT domain_id FROM "user" WHERE id = ?"#)
+                .bind(id),
+            Actor::Group(id) => self
+                .db
+                .query(r#"SELECT domain_id FROM "group" WHERE id = ?"#)
+                .bind(id),
         };
-        query.rows().await?.first().map(|row| row.id("domain_id")).transpose()
+        query
+            .rows()
+            .await?
+            .first()
+            .map(|row| row.id("domain_id"))
+            .transpose()
     }
 
     /// Whether there is such an assignment.

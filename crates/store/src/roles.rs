@@ -1,8 +1,8 @@
 //! Roles, and which role implies which.
 
 use model::ids::{DomainId, RoleId};
-use model::project::ResourceOptions;
 use model::listing::Page;
+use model::project::ResourceOptions;
 use model::role::{Role, RoleFilter};
 
 use crate::assignments::GLOBAL_ROLE;
@@ -61,10 +61,15 @@ impl Roles<'_> {
     ) -> Result<Vec<Role>, StoreError> {
         let dialect = self.db.dialect();
         let mut conditions = Where::default();
-        let domain_id = filter.domain_id.as_ref().map_or(GLOBAL_ROLE, |id| id.as_str());
-        conditions
-            .and("role.domain_id = ?", [domain_id])
-            .text(dialect, "role.name", filter.name.as_ref());
+        let domain_id = filter
+            .domain_id
+            .as_ref()
+            .map_or(GLOBAL_ROLE, |id| id.as_str());
+        conditions.and("role.domain_id = ?", [domain_id]).text(
+            dialect,
+            "role.name",
+            filter.name.as_ref(),
+        );
         let sql = conditions.statement(roles!(""), "role.id", page);
         let query = self.db.built_query(sql).bind_all(conditions.into_values());
         let mut found = query.all::<Role>().await?;
@@ -161,7 +166,9 @@ impl Roles<'_> {
             )
             .rows()
             .await?;
-        rows.iter().map(|row| Ok((row.id("prior_role_id")?, row.id("implied_role_id")?))).collect()
+        rows.iter()
+            .map(|row| Ok((row.id("prior_role_id")?, row.id("implied_role_id")?)))
+            .collect()
     }
 
     /// Finds several roles by id.

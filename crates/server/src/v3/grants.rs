@@ -72,21 +72,48 @@ macro_rules! on_each_grant {
     };
 }
 
-static CHECK: [Operation; 10] =
-    on_each_grant!(get, "Check a grant", CHECK_GRANT, CHECK_SYSTEM_USER, CHECK_SYSTEM_GROUP);
-static CREATE: [Operation; 10] =
-    on_each_grant!(put, "Grant a role", CREATE_GRANT, CREATE_SYSTEM_USER, CREATE_SYSTEM_GROUP);
-static REVOKE: [Operation; 10] =
-    on_each_grant!(delete, "Revoke a grant", REVOKE_GRANT, REVOKE_SYSTEM_USER, REVOKE_SYSTEM_GROUP);
+static CHECK: [Operation; 10] = on_each_grant!(
+    get,
+    "Check a grant",
+    CHECK_GRANT,
+    CHECK_SYSTEM_USER,
+    CHECK_SYSTEM_GROUP
+);
+static CREATE: [Operation; 10] = on_each_grant!(
+    put,
+    "Grant a role",
+    CREATE_GRANT,
+    CREATE_SYSTEM_USER,
+    CREATE_SYSTEM_GROUP
+);
+static REVOKE: [Operation; 10] = on_each_grant!(
+    delete,
+    "Revoke a grant",
+    REVOKE_GRANT,
+    REVOKE_SYSTEM_USER,
+    REVOKE_SYSTEM_GROUP
+);
 static LIST: [Operation; 8] = [
-    Operation::get("/v3/projects/{project_id}/users/{user_id}/roles", "List grants")
-        .rules(&[LIST_GRANTS]),
-    Operation::get("/v3/projects/{project_id}/groups/{group_id}/roles", "List grants")
-        .rules(&[LIST_GRANTS]),
-    Operation::get("/v3/domains/{domain_id}/users/{user_id}/roles", "List grants")
-        .rules(&[LIST_GRANTS]),
-    Operation::get("/v3/domains/{domain_id}/groups/{group_id}/roles", "List grants")
-        .rules(&[LIST_GRANTS]),
+    Operation::get(
+        "/v3/projects/{project_id}/users/{user_id}/roles",
+        "List grants",
+    )
+    .rules(&[LIST_GRANTS]),
+    Operation::get(
+        "/v3/projects/{project_id}/groups/{group_id}/roles",
+        "List grants",
+    )
+    .rules(&[LIST_GRANTS]),
+    Operation::get(
+        "/v3/domains/{domain_id}/users/{user_id}/roles",
+        "List grants",
+    )
+    .rules(&[LIST_GRANTS]),
+    Operation::get(
+        "/v3/domains/{domain_id}/groups/{group_id}/roles",
+        "List grants",
+    )
+    .rules(&[LIST_GRANTS]),
     Operation::get(
         "/v3/OS-INHERIT/domains/{domain_id}/users/{user_id}/roles/inherited_to_projects",
         "List inherited grants",
@@ -97,10 +124,16 @@ static LIST: [Operation; 8] = [
         "List inherited grants",
     )
     .rules(&[LIST_GRANTS]),
-    Operation::get("/v3/system/users/{user_id}/roles", "List grants on the system")
-        .rules(&[LIST_SYSTEM_USER]),
-    Operation::get("/v3/system/groups/{group_id}/roles", "List grants on the system")
-        .rules(&[LIST_SYSTEM_GROUP]),
+    Operation::get(
+        "/v3/system/users/{user_id}/roles",
+        "List grants on the system",
+    )
+    .rules(&[LIST_SYSTEM_USER]),
+    Operation::get(
+        "/v3/system/groups/{group_id}/roles",
+        "List grants on the system",
+    )
+    .rules(&[LIST_SYSTEM_GROUP]),
 ];
 
 const ANY_SCOPE: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
@@ -112,13 +145,21 @@ const ADMIN_OR_SYSTEM_READER: &str = "rule:admin_required or (role:reader and sy
 macro_rules! within_domain {
     ($role:literal) => {
         concat!(
-            "(role:", $role, " and domain_id:%(target.user.domain_id)s and \
+            "(role:",
+            $role,
+            " and domain_id:%(target.user.domain_id)s and \
              domain_id:%(target.project.domain_id)s) or \
-             (role:", $role, " and domain_id:%(target.user.domain_id)s and \
+             (role:",
+            $role,
+            " and domain_id:%(target.user.domain_id)s and \
              domain_id:%(target.domain.id)s) or \
-             (role:", $role, " and domain_id:%(target.group.domain_id)s and \
+             (role:",
+            $role,
+            " and domain_id:%(target.group.domain_id)s and \
              domain_id:%(target.project.domain_id)s) or \
-             (role:", $role, " and domain_id:%(target.group.domain_id)s and \
+             (role:",
+            $role,
+            " and domain_id:%(target.group.domain_id)s and \
              domain_id:%(target.domain.id)s)"
         )
     };
@@ -151,10 +192,12 @@ const MANAGE: &str = concat!(
     within_domain!("manager"),
     ") and rule:domain_managed_target_role"
 );
-const CREATE_GRANT: Rule =
-    Rule::new("identity:create_grant", MANAGE).scopes(ANY_SCOPE).deprecated(ADMIN);
-const REVOKE_GRANT: Rule =
-    Rule::new("identity:revoke_grant", MANAGE).scopes(ANY_SCOPE).deprecated(ADMIN);
+const CREATE_GRANT: Rule = Rule::new("identity:create_grant", MANAGE)
+    .scopes(ANY_SCOPE)
+    .deprecated(ADMIN);
+const REVOKE_GRANT: Rule = Rule::new("identity:revoke_grant", MANAGE)
+    .scopes(ANY_SCOPE)
+    .deprecated(ADMIN);
 
 macro_rules! system_rules {
     ($($rule:ident = $name:literal, $check:expr;)*) => {$(
@@ -176,9 +219,21 @@ system_rules! {
 
 async fn list(call: Call) -> Result<Reply<Collection<RoleDocument>>, ApiError> {
     let (place, _, permit) = authorized(&call, Existence::Required).await?;
-    let roles = call.store.assignments().list_granted(&place.actor, &place.target, place.inherited);
-    let roles = roles.await?;
-    let documents = roles.into_iter().map(|role| RoleDocument::new(role, &call.links)).collect();
+    let Place {
+        actor,
+        target,
+        inherited,
+        ..
+    } = &place;
+    let roles = call
+        .store
+        .assignments()
+        .list_granted(actor, target, *inherited)
+        .await?;
+    let documents = roles
+        .into_iter()
+        .map(|role| RoleDocument::new(role, &call.links))
+        .collect();
     Ok(permit.ok(call.collection("roles", documents)))
 }
 
@@ -245,8 +300,17 @@ impl Place {
             (None, Some(id)) => AssignmentTarget::Domain(id.into()),
             (None, None) => AssignmentTarget::System,
         };
-        let inherited = call.request.operation.path.ends_with("/inherited_to_projects");
-        Self { actor, target, role_id: variable("role_id").map(Into::into), inherited }
+        let inherited = call
+            .request
+            .operation
+            .path
+            .ends_with("/inherited_to_projects");
+        Self {
+            actor,
+            target,
+            role_id: variable("role_id").map(Into::into),
+            inherited,
+        }
     }
 
     fn assignment(self, role: Option<Role>) -> Result<Assignment, ApiError> {
@@ -279,7 +343,11 @@ async fn authorized(
     };
     // The reference looks the actor of an inherited grant up leniently, and grants to nobody.
     let lenient = existence == Existence::OfActorOptional || place.inherited;
-    let domain_id = call.store.assignments().find_actor_domain(&place.actor).await?;
+    let domain_id = call
+        .store
+        .assignments()
+        .find_actor_domain(&place.actor)
+        .await?;
     target = match (&place.actor, domain_id) {
         (Actor::User(_), Some(id)) => target.with("target.user.domain_id", String::from(id)),
         (Actor::Group(_), Some(id)) => target.with("target.group.domain_id", String::from(id)),
@@ -300,14 +368,19 @@ async fn authorized(
         }
     };
     let rules = call.request.operation.rules;
-    let rule = rules.first().copied().expect("every operation on grants has one rule");
+    let rule = rules
+        .first()
+        .copied()
+        .expect("every operation on grants has one rule");
     let permit = call.authorize(rule, target)?;
     Ok((place, role, permit))
 }
 
 /// A role of one domain can be granted only there.
 async fn check_role_fits(call: &Call, role: &Role, place: &Place) -> Result<(), ApiError> {
-    let Some(domain_id) = &role.domain_id else { return Ok(()) };
+    let Some(domain_id) = &role.domain_id else {
+        return Ok(());
+    };
     let (kind, id, owner) = match &place.target {
         AssignmentTarget::System => {
             return Err(ApiError::BadRequest(format!(
@@ -319,7 +392,11 @@ async fn check_role_fits(call: &Call, role: &Role, place: &Place) -> Result<(), 
         AssignmentTarget::Domain(id) => ("Domain", id.as_str(), Some(id.clone())),
         AssignmentTarget::Project(id) => {
             let project = call.store.projects().find(id).await?;
-            ("Project", id.as_str(), project.and_then(|project| project.domain_id))
+            (
+                "Project",
+                id.as_str(),
+                project.and_then(|project| project.domain_id),
+            )
         }
     };
     if owner.as_ref() == Some(domain_id) {

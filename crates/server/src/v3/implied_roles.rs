@@ -25,9 +25,11 @@ pub fn routes() -> Routes {
 
 static LIST_ALL: Operation =
     Operation::get("/v3/role_inferences", "List which role implies which").rules(&[LIST_RULES]);
-static LIST: Operation =
-    Operation::get("/v3/roles/{prior_role_id}/implies", "List what a role implies")
-        .rules(&[LIST_IMPLIED]);
+static LIST: Operation = Operation::get(
+    "/v3/roles/{prior_role_id}/implies",
+    "List what a role implies",
+)
+.rules(&[LIST_IMPLIED]);
 static SHOW: Operation =
     Operation::get(ONE, "Show that a role implies another").rules(&[GET_IMPLIED]);
 static CHECK: Operation =
@@ -43,29 +45,40 @@ const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Project];
 const ADMIN: &str = "rule:admin_required";
 const READER: &str = "rule:admin_required or (role:reader and system_scope:all)";
 
-const LIST_RULES: Rule =
-    Rule::new("identity:list_role_inference_rules", READER).scopes(SCOPES).deprecated(ADMIN);
-const LIST_IMPLIED: Rule =
-    Rule::new("identity:list_implied_roles", READER).scopes(SCOPES).deprecated(ADMIN);
-const GET_IMPLIED: Rule =
-    Rule::new("identity:get_implied_role", READER).scopes(SCOPES).deprecated(ADMIN);
-const CHECK_IMPLIED: Rule =
-    Rule::new("identity:check_implied_role", READER).scopes(SCOPES).deprecated(ADMIN);
-const CREATE_IMPLIED: Rule =
-    Rule::new("identity:create_implied_role", ADMIN).scopes(SCOPES).deprecated(ADMIN);
-const DELETE_IMPLIED: Rule =
-    Rule::new("identity:delete_implied_role", ADMIN).scopes(SCOPES).deprecated(ADMIN);
+const LIST_RULES: Rule = Rule::new("identity:list_role_inference_rules", READER)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const LIST_IMPLIED: Rule = Rule::new("identity:list_implied_roles", READER)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const GET_IMPLIED: Rule = Rule::new("identity:get_implied_role", READER)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const CHECK_IMPLIED: Rule = Rule::new("identity:check_implied_role", READER)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const CREATE_IMPLIED: Rule = Rule::new("identity:create_implied_role", ADMIN)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const DELETE_IMPLIED: Rule = Rule::new("identity:delete_implied_role", ADMIN)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
 
 async fn list_all(call: Call) -> Result<Reply<One<Vec<Value>>>, ApiError> {
     let permit = call.authorize(LIST_RULES, Target::none())?;
     let implications = call.store.roles().list_implications().await?;
-    let mut ids: Vec<RoleId> =
-        implications.iter().flat_map(|(prior, implied)| [prior.clone(), implied.clone()]).collect();
+    let mut ids: Vec<RoleId> = implications
+        .iter()
+        .flat_map(|(prior, implied)| [prior.clone(), implied.clone()])
+        .collect();
     ids.sort_unstable();
     ids.dedup();
     let roles = call.store.roles().find_all(&ids).await?;
     let document = |id: &RoleId| {
-        roles.iter().find(|role| role.id == *id).map(|role| short(&call, role))
+        roles
+            .iter()
+            .find(|role| role.id == *id)
+            .map(|role| short(&call, role))
     };
     let mut inferences: Vec<(&RoleId, Value, Vec<Value>)> = Vec::new();
     for (prior, implied) in &implications {
@@ -122,10 +135,15 @@ async fn create(
     let widens = prior.domain_id.is_none() && implied.domain_id.is_some();
     if prohibited.contains(&implied.name) || widens {
         // The reference says it so.
-        return Err(ApiError::Forbidden(format!("{} cannot be an implied roles.", implied.id)));
+        return Err(ApiError::Forbidden(format!(
+            "{} cannot be an implied roles.",
+            implied.id
+        )));
     }
     let mut tx = call.begin().await?;
-    tx.roles().insert_implication(&prior.id, &implied.id).await?;
+    tx.roles()
+        .insert_implication(&prior.id, &implied.id)
+        .await?;
     let saved = tx.commit().await?;
     Ok(permit.created(saved, one(&call, &prior, &implied)))
 }

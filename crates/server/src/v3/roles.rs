@@ -43,8 +43,7 @@ static DELETE: Operation = Operation::delete("/v3/roles/{role_id}", "Delete a ro
 const SYSTEM_PROJECT: &[ScopeType] = &[ScopeType::System, ScopeType::Project];
 const ANY_SCOPE: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
 const ADMIN: &str = "rule:admin_required";
-const ADMIN_OR_SYSTEM_READER: &str =
-    "rule:admin_required or (role:reader and system_scope:all)";
+const ADMIN_OR_SYSTEM_READER: &str = "rule:admin_required or (role:reader and system_scope:all)";
 
 const LIST_ROLES: Rule = Rule::new(
     "identity:list_roles",
@@ -60,33 +59,48 @@ const GET_ROLE: Rule = Rule::new(
 )
 .scopes(ANY_SCOPE)
 .deprecated(ADMIN);
-const CREATE_ROLE: Rule =
-    Rule::new("identity:create_role", ADMIN).scopes(SYSTEM_PROJECT).deprecated(ADMIN);
-const UPDATE_ROLE: Rule =
-    Rule::new("identity:update_role", ADMIN).scopes(SYSTEM_PROJECT).deprecated(ADMIN);
-const DELETE_ROLE: Rule =
-    Rule::new("identity:delete_role", ADMIN).scopes(SYSTEM_PROJECT).deprecated(ADMIN);
+const CREATE_ROLE: Rule = Rule::new("identity:create_role", ADMIN)
+    .scopes(SYSTEM_PROJECT)
+    .deprecated(ADMIN);
+const UPDATE_ROLE: Rule = Rule::new("identity:update_role", ADMIN)
+    .scopes(SYSTEM_PROJECT)
+    .deprecated(ADMIN);
+const DELETE_ROLE: Rule = Rule::new("identity:delete_role", ADMIN)
+    .scopes(SYSTEM_PROJECT)
+    .deprecated(ADMIN);
 const LIST_DOMAIN_ROLES: Rule = Rule::new("identity:list_domain_roles", ADMIN_OR_SYSTEM_READER)
     .scopes(SYSTEM_PROJECT)
     .deprecated(ADMIN);
 const GET_DOMAIN_ROLE: Rule = Rule::new("identity:get_domain_role", ADMIN_OR_SYSTEM_READER)
     .scopes(SYSTEM_PROJECT)
     .deprecated(ADMIN);
-const CREATE_DOMAIN_ROLE: Rule =
-    Rule::new("identity:create_domain_role", ADMIN).scopes(SYSTEM_PROJECT).deprecated(ADMIN);
-const UPDATE_DOMAIN_ROLE: Rule =
-    Rule::new("identity:update_domain_role", ADMIN).scopes(SYSTEM_PROJECT).deprecated(ADMIN);
-const DELETE_DOMAIN_ROLE: Rule =
-    Rule::new("identity:delete_domain_role", ADMIN).scopes(SYSTEM_PROJECT).deprecated(ADMIN);
+const CREATE_DOMAIN_ROLE: Rule = Rule::new("identity:create_domain_role", ADMIN)
+    .scopes(SYSTEM_PROJECT)
+    .deprecated(ADMIN);
+const UPDATE_DOMAIN_ROLE: Rule = Rule::new("identity:update_domain_role", ADMIN)
+    .scopes(SYSTEM_PROJECT)
+    .deprecated(ADMIN);
+const DELETE_DOMAIN_ROLE: Rule = Rule::new("identity:delete_domain_role", ADMIN)
+    .scopes(SYSTEM_PROJECT)
+    .deprecated(ADMIN);
 
 async fn list(call: Call) -> Result<Reply<Collection<RoleDocument>>, ApiError> {
     let query = &call.request.query;
-    let filter = RoleFilter { name: query.text("name"), domain_id: query.id("domain_id") };
-    let rule = if filter.domain_id.is_some() { LIST_DOMAIN_ROLES } else { LIST_ROLES };
+    let filter = RoleFilter {
+        name: query.text("name"),
+        domain_id: query.id("domain_id"),
+    };
+    let rule = if filter.domain_id.is_some() {
+        LIST_DOMAIN_ROLES
+    } else {
+        LIST_ROLES
+    };
     let permit = call.authorize(rule, Target::none())?;
     let roles = call.store.roles().list(&filter, &call.page()?).await?;
-    let documents =
-        roles.into_iter().map(|role| RoleDocument::new(role, &call.links)).collect();
+    let documents = roles
+        .into_iter()
+        .map(|role| RoleDocument::new(role, &call.links))
+        .collect();
     Ok(permit.ok(call.collection("roles", documents)))
 }
 
@@ -94,7 +108,11 @@ async fn show(call: Call, Path(id): Path<RoleId>) -> Result<Reply<One<RoleDocume
     let _known = call.authenticated()?;
     // Whose rule counts depends on the role, so a missing one is told to everybody.
     let role = find(&call, &id).await?;
-    let rule = if role.domain_id.is_some() { GET_DOMAIN_ROLE } else { GET_ROLE };
+    let rule = if role.domain_id.is_some() {
+        GET_DOMAIN_ROLE
+    } else {
+        GET_ROLE
+    };
     let permit = call.authorize(rule, &role)?;
     Ok(permit.ok(One::new("role", RoleDocument::new(role, &call.links))))
 }
@@ -104,12 +122,22 @@ async fn create(
     Body(request): Body<CreateRole>,
 ) -> Result<Reply<One<RoleDocument>>, ApiError> {
     let role = request.into_role(call.new_id());
-    let rule = if role.domain_id.is_some() { CREATE_DOMAIN_ROLE } else { CREATE_ROLE };
+    let rule = if role.domain_id.is_some() {
+        CREATE_DOMAIN_ROLE
+    } else {
+        CREATE_ROLE
+    };
     let permit = call.authorize(rule, &role)?;
     let mut tx = call.begin().await?;
-    tx.roles().insert(&role).await.map_err(|error| name_taken(error, &role))?;
+    tx.roles()
+        .insert(&role)
+        .await
+        .map_err(|error| name_taken(error, &role))?;
     let saved = tx.commit().await?;
-    Ok(permit.created(saved, One::new("role", RoleDocument::new(role, &call.links))))
+    Ok(permit.created(
+        saved,
+        One::new("role", RoleDocument::new(role, &call.links)),
+    ))
 }
 
 async fn update(
@@ -119,20 +147,34 @@ async fn update(
 ) -> Result<Reply<One<RoleDocument>>, ApiError> {
     let _known = call.authenticated()?;
     let role = find(&call, &id).await?;
-    let rule = if role.domain_id.is_some() { UPDATE_DOMAIN_ROLE } else { UPDATE_ROLE };
+    let rule = if role.domain_id.is_some() {
+        UPDATE_DOMAIN_ROLE
+    } else {
+        UPDATE_ROLE
+    };
     let permit = call.authorize(rule, &role)?;
     change.check(&role)?;
     let changed = change.apply(role);
     let mut tx = call.begin().await?;
-    tx.roles().update(&changed).await.map_err(|error| name_taken(error, &changed))?;
+    tx.roles()
+        .update(&changed)
+        .await
+        .map_err(|error| name_taken(error, &changed))?;
     let saved = tx.commit().await?;
-    Ok(permit.updated(saved, One::new("role", RoleDocument::new(changed, &call.links))))
+    Ok(permit.updated(
+        saved,
+        One::new("role", RoleDocument::new(changed, &call.links)),
+    ))
 }
 
 async fn delete(call: Call, Path(id): Path<RoleId>) -> Result<Reply<()>, ApiError> {
     let _known = call.authenticated()?;
     let role = find(&call, &id).await?;
-    let rule = if role.domain_id.is_some() { DELETE_DOMAIN_ROLE } else { DELETE_ROLE };
+    let rule = if role.domain_id.is_some() {
+        DELETE_DOMAIN_ROLE
+    } else {
+        DELETE_ROLE
+    };
     let permit = call.authorize(rule, &role)?;
     refuse_immutable("delete", "role", role.id.as_str(), role.options)?;
     let mut tx = call.begin().await?;
@@ -218,8 +260,14 @@ impl ChangeRole {
         if self.id.as_deref().is_some_and(|id| id != role.id.as_str()) {
             return Err(ApiError::BadRequest("Cannot change ID".into()));
         }
-        if self.domain_id.as_ref().is_some_and(|id| *id != role.domain_id) {
-            return Err(ApiError::BadRequest("Update of `domain_id` is not allowed.".into()));
+        if self
+            .domain_id
+            .as_ref()
+            .is_some_and(|id| *id != role.domain_id)
+        {
+            return Err(ApiError::BadRequest(
+                "Update of `domain_id` is not allowed.".into(),
+            ));
         }
         Ok(())
     }
@@ -231,7 +279,10 @@ impl ChangeRole {
         if let Some(description) = self.description {
             role.description = description;
         }
-        if let Some(OptionsDocument { immutable: Some(immutable) }) = self.options {
+        if let Some(OptionsDocument {
+            immutable: Some(immutable),
+        }) = self.options
+        {
             role.options = ResourceOptions { immutable };
         }
         role.extra.extend(self.extra);
@@ -273,7 +324,9 @@ impl From<&Role> for Target {
             .with("target.role.name", role.name.as_str())
             .with(
                 "target.role.domain_id",
-                role.domain_id.as_ref().map_or(Value::Null, |id| id.as_str().into()),
+                role.domain_id
+                    .as_ref()
+                    .map_or(Value::Null, |id| id.as_str().into()),
             )
     }
 }
