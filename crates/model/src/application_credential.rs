@@ -2,6 +2,7 @@
 
 use crate::Timestamp;
 use crate::ids::{AccessRuleId, ApplicationCredentialId, ProjectId, RoleId, UserId};
+use crate::listing::TextMatch;
 
 /// A part of a user's authority on one project, bought with a secret.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,4 +45,15 @@ pub struct AccessRule {
     pub path: String,
     /// The HTTP method.
     pub method: String,
+}
+
+/// Which access rules to list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AccessRuleFilter {
+    /// Only those for this type of service.
+    pub service: Option<TextMatch>,
+    /// Only those with this path.
+    pub path: Option<TextMatch>,
+    /// Only those with this HTTP method.
+    pub method: Option<TextMatch>,
 }

@@ -1,10 +1,12 @@
 //! Application credentials with their roles and access rules.
 
 use model::application_credential::{AccessRule, ApplicationCredential};
-use model::ids::{ApplicationCredentialId, UserId};
+use model::ids::{AccessRuleId, ApplicationCredentialId, UserId};
+use model::listing::{Page, TextMatch};
 
 use crate::db::Conn;
 use crate::error::StoreError;
+use crate::filter::{Where, placeholders};
 use crate::value::Row;
 
 /// Application credentials of the database.
@@ -21,37 +23,15 @@ pub struct StoredCredential {
     pub secret_hash: String,
 }
 
-/// One row for each pair of a role and an access rule.
-macro_rules! credentials {
-    ($rest:literal) => {
-        concat!(
-            "SELECT c.id, c.name, c.secret_hash, c.description, c.user_id, c.project_id, \
-             c.expires_at, c.unrestricted, r.role_id, rule.external_id AS rule_id, rule.service, rule.path, \
-             rule.method \
-             FROM application_credential c \
-             LEFT JOIN application_credential_role r \
-               ON r.application_credential_id = c.internal_id \
-             LEFT JOIN application_credential_access_rule cr \
-               ON cr.application_credential_id = c.internal_id \
-             LEFT JOIN access_rule rule ON rule.id = cr.access_rule_id ",
-            $rest
-        )
-    };
-}
-
 impl ApplicationCredentials<'_> {
     /// Finds an application credential by id.
     pub async fn find(
         &mut self,
         id: &ApplicationCredentialId,
     ) -> Result<Option<StoredCredential>, StoreError> {
-        let rows = self
-            .db
-            .query(credentials!("WHERE c.id = ?"))
-            .bind(id)
-            .rows()
-            .await?;
-        Ok(gather(&rows)?.pop())
+        let mut conditions = Where::default();
+        conditions.equals("id", Some(id));
+        Ok(self.select(conditions, &Page::default()).await?.pop())
     }
 
     /// Finds an application credential by its user and name.
@@ -60,14 +40,149 @@ impl ApplicationCredentials<'_> {
         user_id: &UserId,
         name: &str,
     ) -> Result<Option<StoredCredential>, StoreError> {
+        let mut conditions = Where::default();
+        conditions
+            .equals("user_id", Some(user_id))
+            .equals("name", Some(name));
+        Ok(self.select(conditions, &Page::default()).await?.pop())
+    }
+
+    /// Lists the application credentials of a user by id.
+    pub async fn list(
+        &mut self,
+        user_id: &UserId,
+        name: Option<&TextMatch>,
+        page: &Page,
+    ) -> Result<Vec<ApplicationCredential>, StoreError> {
+        let dialect = self.db.dialect();
+        let mut conditions = Where::default();
+        conditions
+            .equals("user_id", Some(user_id))
+            .text(dialect, "name", name)
+            .after("id", page);
+        let found = self.select(conditions, page).await?;
+        let mut found: Vec<_> = found.into_iter().map(|stored| stored.credential).collect();
+        if let Some(name) = name {
+            found.retain(|credential| name.holds_beyond_sql(&credential.name));
+        }
+        Ok(found)
+    }
+
+    /// How many application credentials a user has.
+    pub async fn count(&mut self, user_id: &UserId) -> Result<u64, StoreError> {
         let rows = self
             .db
-            .query(credentials!("WHERE c.user_id = ? AND c.name = ?"))
+            .query("SELECT COUNT(*) AS number FROM application_credential WHERE user_id = ?")
             .bind(user_id)
-            .bind(name)
             .rows()
             .await?;
-        Ok(gather(&rows)?.pop())
+        let number = rows.first().map_or(Ok(0), |row| row.int("number"))?;
+        Ok(u64::try_from(number).unwrap_or(0))
+    }
+
+    /// Adds an application credential. Its access rules exist already.
+    pub async fn insert(&mut self, stored: &StoredCredential) -> Result<(), StoreError> {
+        let credential = &stored.credential;
+        self.db
+            .query(
+                "INSERT INTO application_credential (id, name, secret_hash, description, user_id, \
+                 project_id, expires_at, unrestricted) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(&credential.id)
+            .bind(&credential.name)
+            .bind(&stored.secret_hash)
+            .bind(credential.description.as_deref())
+            .bind(&credential.user_id)
+            .bind(credential.project_id.as_ref())
+            .bind(credential.expires_at.map(|end| end.timestamp_micros()))
+            .bind(credential.unrestricted)
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("application_credential"))?;
+        if !credential.role_ids.is_empty() {
+            let sql = format!(
+                "INSERT INTO application_credential_role (application_credential_id, role_id) \
+                 SELECT c.internal_id, role.id FROM application_credential c CROSS JOIN role \
+                 WHERE c.id = ? AND role.id IN ({})",
+                placeholders(credential.role_ids.len())
+            );
+            self.db
+                .built_query(sql)
+                .bind(&credential.id)
+                .bind_all(&credential.role_ids)
+                .execute()
+                .await?;
+        }
+        if !credential.access_rules.is_empty() {
+            let sql = format!(
+                "INSERT INTO application_credential_access_rule \
+                 (application_credential_id, access_rule_id) \
+                 SELECT c.internal_id, rule.id FROM application_credential c \
+                 JOIN access_rule rule ON rule.user_id = c.user_id \
+                 WHERE c.id = ? AND rule.external_id IN ({})",
+                placeholders(credential.access_rules.len())
+            );
+            self.db
+                .built_query(sql)
+                .bind(&credential.id)
+                .bind_all(credential.access_rules.iter().map(|rule| &rule.id))
+                .execute()
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Removes an application credential; false when there was none.
+    pub async fn delete(&mut self, id: &ApplicationCredentialId) -> Result<bool, StoreError> {
+        for table in [
+            "application_credential_role",
+            "application_credential_access_rule",
+        ] {
+            let sql = format!(
+                "DELETE FROM {table} WHERE application_credential_id IN \
+                 (SELECT internal_id FROM application_credential WHERE id = ?)"
+            );
+            self.db.built_query(sql).bind(id).execute().await?;
+        }
+        let deleted = self
+            .db
+            .query("DELETE FROM application_credential WHERE id = ?")
+            .bind(id)
+            .execute()
+            .await?;
+        Ok(deleted > 0)
+    }
+    /// Reads a page of application credentials in the order of their ids.
+    async fn select(
+        &mut self,
+        conditions: Where,
+        page: &Page,
+    ) -> Result<Vec<StoredCredential>, StoreError> {
+        let chosen = conditions.statement("SELECT * FROM application_credential", "id", page);
+        // One row for each role and one for each rule: to join both would give every pair of them.
+        let columns = "c.id, c.name, c.secret_hash, c.description, c.user_id, c.project_id, \
+                       c.expires_at, c.unrestricted";
+        let sql = format!(
+            "SELECT {columns}, role.role_id, NULL AS rule_id, NULL AS service, NULL AS path, \
+                    NULL AS method \
+             FROM ({chosen}) c LEFT JOIN application_credential_role role \
+               ON role.application_credential_id = c.internal_id \
+             UNION ALL \
+             SELECT {columns}, NULL, rule.external_id, rule.service, rule.path, rule.method \
+             FROM ({chosen}) c JOIN application_credential_access_rule used \
+               ON used.application_credential_id = c.internal_id \
+             JOIN access_rule rule ON rule.id = used.access_rule_id \
+             ORDER BY id, rule_id"
+        );
+        let values = conditions.into_values();
+        let rows = self
+            .db
+            .built_query(sql)
+            .bind_all(values.clone())
+            .bind_all(values)
+            .rows()
+            .await?;
+        gather(&rows)
     }
 }
 
@@ -77,41 +192,38 @@ fn gather(rows: &[Row]) -> Result<Vec<StoredCredential>, StoreError> {
     for row in rows {
         let id = row.id("id")?;
         if found.last().is_none_or(|last| last.credential.id != id) {
-            let secret_hash = row.text("secret_hash")?;
-            let credential = ApplicationCredential {
-                id,
-                name: row.text("name")?,
-                description: row.optional_text("description")?,
-                user_id: row.id("user_id")?,
-                project_id: row.optional_id("project_id")?,
-                expires_at: row.micros("expires_at")?,
-                unrestricted: row.optional_bool("unrestricted")?,
-                role_ids: Vec::new(),
-                access_rules: Vec::new(),
-            };
             found.push(StoredCredential {
-                credential,
-                secret_hash,
+                credential: ApplicationCredential {
+                    id,
+                    name: row.text("name")?,
+                    description: row.optional_text("description")?,
+                    user_id: row.id("user_id")?,
+                    project_id: row.optional_id("project_id")?,
+                    expires_at: row.micros("expires_at")?,
+                    unrestricted: row.optional_bool("unrestricted")?,
+                    role_ids: Vec::new(),
+                    access_rules: Vec::new(),
+                },
+                secret_hash: row.text("secret_hash")?,
             });
         }
         let Some(StoredCredential { credential, .. }) = found.last_mut() else {
             continue;
         };
-        if let Some(role_id) = row.optional_id("role_id")?
-            && !credential.role_ids.contains(&role_id)
-        {
-            credential.role_ids.push(role_id);
-        }
-        if let Some(id) = row.optional_id("rule_id")?
-            && !credential.access_rules.iter().any(|rule| rule.id == id)
-        {
-            credential.access_rules.push(AccessRule {
-                id,
-                service: row.optional_text("service")?.unwrap_or_default(),
-                path: row.optional_text("path")?.unwrap_or_default(),
-                method: row.optional_text("method")?.unwrap_or_default(),
-            });
+        credential.role_ids.extend(row.optional_id("role_id")?);
+        if row.optional_id::<AccessRuleId>("rule_id")?.is_some() {
+            credential.access_rules.push(access_rule(row, "rule_id")?);
         }
     }
     Ok(found)
+}
+
+/// An access rule whose id stands in the named column.
+pub(crate) fn access_rule(row: &Row, id: &str) -> Result<AccessRule, StoreError> {
+    Ok(AccessRule {
+        id: row.id(id)?,
+        service: row.optional_text("service")?.unwrap_or_default(),
+        path: row.optional_text("path")?.unwrap_or_default(),
+        method: row.optional_text("method")?.unwrap_or_default(),
+    })
 }

@@ -3,6 +3,7 @@
 //! One file holds the SQL of one resource. A repository is reached through the store, which reads
 //! from the pool, or through the one transaction of a request, and is written once for both.
 
+mod access_rules;
 mod address;
 mod application_credentials;
 mod assignments;
@@ -25,6 +26,7 @@ mod value;
 
 use std::sync::Arc;
 
+pub use access_rules::{AccessRules, OwnedAccessRule, Undeleted};
 pub use application_credentials::{ApplicationCredentials, StoredCredential};
 pub use assignments::Assignments;
 pub use catalog::Catalog;
@@ -105,6 +107,8 @@ macro_rules! repositories {
 }
 
 repositories! {
+    /// Access rules of application credentials.
+    access_rules: AccessRules,
     /// Application credentials, with their roles and access rules.
     application_credentials: ApplicationCredentials,
     /// Role assignments, and the roles in effect that they come to.

@@ -79,6 +79,21 @@ impl Roles<'_> {
         Ok(found)
     }
 
+    /// The roles of these names, in whatever domain.
+    pub async fn list_by_names(&mut self, names: &[&str]) -> Result<Vec<Role>, StoreError> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let head = roles!("WHERE");
+        let marks = placeholders(names.len());
+        let sql = format!("{head} role.name IN ({marks}) ORDER BY role.id");
+        self.db
+            .built_query(sql)
+            .bind_all(names.iter().copied())
+            .all()
+            .await
+    }
+
     /// Adds a role.
     pub async fn insert(&mut self, role: &Role) -> Result<(), StoreError> {
         self.db
