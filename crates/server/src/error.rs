@@ -80,6 +80,12 @@ pub enum ApiError {
         /// Whose.
         user_id: UserId,
     },
+    /// 403 for a reason that only the log tells.
+    #[error("You are not authorized to perform the requested action.")]
+    Refused {
+        /// Why, for the operator.
+        reason: Cow<'static, str>,
+    },
     /// The database asks for the whole request once more. Never rendered before it was tried.
     #[error("An unexpected error prevented the server from fulfilling your request.")]
     Repeat(#[source] StoreError),
@@ -132,6 +138,13 @@ impl ApiError {
         }
     }
 
+    /// 403, for a reason that only the log tells.
+    pub fn refused(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Refused {
+            reason: reason.into(),
+        }
+    }
+
     /// 500 for a cause of any kind.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(cause.into())
@@ -154,7 +167,9 @@ impl ApiError {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Conflict { .. } => StatusCode::CONFLICT,
-            Self::Denied { .. } | Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Denied { .. } | Self::Forbidden(_) | Self::Refused { .. } => {
+                StatusCode::FORBIDDEN
+            }
             Self::Gone(_) => StatusCode::GONE,
             Self::Internal(_) | Self::Repeat(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::LoginIncomplete { .. }
@@ -249,9 +264,9 @@ impl Failure for ApiError {
 }
 
 impl ApiError {
-    fn message(&self, insecure_debug: bool) -> String {
+    pub(crate) fn message(&self, insecure_debug: bool) -> String {
         match self {
-            Self::Unauthorized { reason } if insecure_debug => {
+            Self::Refused { reason } | Self::Unauthorized { reason } if insecure_debug => {
                 format!("{reason} (Disable insecure_debug mode to suppress these details.)")
             }
             other => other.to_string(),
@@ -291,6 +306,7 @@ fn log(error: &ApiError) {
         }
         ApiError::Unavailable(reason) => tracing::warn!(reason, "request refused for now"),
         ApiError::Unauthorized { reason } => tracing::info!(%reason, "authentication failed"),
+        ApiError::Refused { reason } => tracing::info!(%reason, "the request was refused"),
         ApiError::Denied { action } => tracing::info!(%action, "the policy refused"),
         _ => {}
     }

@@ -22,6 +22,7 @@ pub mod reply;
 pub mod router;
 pub mod schemas;
 pub mod startup;
+mod times;
 mod token_document;
 pub mod tokens;
 pub mod v3;

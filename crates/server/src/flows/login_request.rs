@@ -226,13 +226,15 @@ impl ApplicationCredentialProof {
     ///
     /// # Errors
     ///
-    /// 400 when the credential is not named, 401 when there is no secret.
+    /// 400 when the credential is not named or the secret is no text, 401 when there is no secret.
     pub fn parse(proof: &Value) -> Result<Self, ApiError> {
-        let credential = match (text(proof, "id"), text(proof, "name")) {
+        let given = |name: &str| text(proof, name).filter(|text| !text.is_empty());
+        let credential = match (given("id"), given("name")) {
             (Some(id), _) => CredentialName::Id(id.into()),
             (None, Some(name)) => {
                 let user = proof
                     .get("user")
+                    .filter(|user| user.as_object().is_some_and(|user| !user.is_empty()))
                     .ok_or_else(|| ApiError::expecting("user", "application credential"))?;
                 CredentialName::Name(name, by_id_first(user)?)
             }
@@ -240,12 +242,14 @@ impl ApplicationCredentialProof {
                 return Err(ApiError::expecting("name or ID", "application credential"));
             }
         };
-        let secret =
-            text(proof, "secret").ok_or_else(|| ApiError::unauthorized("no secret was given"))?;
-        Ok(Self {
-            credential,
-            secret: Secret::new(secret),
-        })
+        match &proof["secret"] {
+            Value::String(secret) => Ok(Self {
+                credential,
+                secret: Secret::new(secret.clone()),
+            }),
+            Value::Null => Err(ApiError::unauthorized("no secret was given")),
+            _ => Err(ApiError::expecting("string", "password")),
+        }
     }
 }
 

@@ -101,13 +101,6 @@ fn failed_to_validate() -> Refusal {
 
 /// Looks at the world as it is now: whom the token names, and what they may do still.
 async fn look_up(store: &Store, token: Token, text: &str) -> Result<ValidToken, Refusal> {
-    let application_credential = match token.application_credential_id() {
-        None => None,
-        Some(id) => {
-            let found = store.application_credentials().find(id).await?;
-            Some(found.ok_or_else(|| no_such_token(text))?.credential)
-        }
-    };
     let target = match token.scope() {
         Scope::Unscoped | Scope::System => None,
         Scope::Project(id) => Some(usable_target(store, &id, "project").await?),
@@ -120,13 +113,17 @@ async fn look_up(store: &Store, token: Token, text: &str) -> Result<ValidToken, 
     if !subject.domain.enabled {
         return Err(disabled("domain", subject.domain.id.as_str()));
     }
+    let application_credential = match token.application_credential_id() {
+        None => None,
+        Some(id) => {
+            let found = store.application_credentials().find(id).await?;
+            let gone = || Refusal::Vanished(ApiError::not_found("Application Credential", id));
+            Some(found.ok_or_else(gone)?.credential)
+        }
+    };
     let mut roles = effective_roles(store, &token).await?;
     if let Some(credential) = &application_credential {
-        let given = store
-            .assignments()
-            .with_implied(&credential.role_ids)
-            .await?;
-        roles.retain(|role| given.contains(role));
+        roles.retain(|role| credential.role_ids.contains(&role.id));
     }
     if roles.is_empty() && token.scope() != Scope::Unscoped {
         return Err(no_such_token(text));

@@ -1,8 +1,11 @@
 //! The Identity API, version 3: one file for each resource, named like its URL.
 
+pub mod access_rules;
+pub mod application_credentials;
 pub mod auth;
 pub mod grants;
 pub mod implied_roles;
+pub mod os_revoke;
 pub mod projects;
 pub mod roles;
 
@@ -11,9 +14,12 @@ use crate::operation::Routes;
 /// All operations of the API.
 pub fn routes() -> Routes {
     Routes::new()
+        .and(access_rules::routes())
+        .and(application_credentials::routes())
         .and(auth::routes())
         .and(grants::routes())
         .and(implied_roles::routes())
+        .and(os_revoke::routes())
         .and(projects::routes())
         .and(roles::routes())
 }

@@ -300,13 +300,23 @@ pub(crate) struct RoleDocument {
     domain_id: Option<DomainId>,
     description: Option<String>,
     options: OptionsDocument,
-    links: SelfLink,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    links: Option<SelfLink>,
 }
 
 impl RoleDocument {
     pub(crate) fn new(role: Role, links: &Links) -> Self {
+        let link = links.to(&format!("roles/{}", role.id));
         Self {
-            links: links.to(&format!("roles/{}", role.id)),
+            links: Some(link),
+            ..Self::inside(role)
+        }
+    }
+
+    /// A role within another document: whole, but without links.
+    pub(crate) fn inside(role: Role) -> Self {
+        Self {
+            links: None,
             id: role.id,
             name: role.name,
             domain_id: role.domain_id,

@@ -1,1 +1,4 @@
+mod access_rules;
+mod application_credentials;
+mod os_revoke;
 mod projects;

@@ -1,0 +1,159 @@
+//! Access rules: the kinds of request that application credentials may make. They are made with
+//! a credential, and stay when it goes.
+
+use model::application_credential::{AccessRule, AccessRuleFilter};
+use model::ids::{AccessRuleId, UserId};
+use policy::{Rule, ScopeType};
+use serde::Serialize;
+use store::Undeleted;
+
+use crate::call::{Call, Collection, Links, SelfLink, Target};
+use crate::error::ApiError;
+use crate::extract::Path;
+use crate::operation::{Operation, Routes};
+use crate::reply::{One, Reply};
+use crate::v3::application_credentials::refuse_delegated;
+
+/// The operations on access rules.
+pub fn routes() -> Routes {
+    Routes::new()
+        .on(&LIST, list)
+        .on(&SHOW, show)
+        .on(&DELETE, delete)
+}
+
+static LIST: Operation = Operation::get(
+    "/v3/users/{user_id}/access_rules",
+    "List the access rules of a user",
+)
+.rules(&[LIST_ACCESS_RULES])
+.query("application_credential.access_rule_index_request_query");
+static SHOW: Operation = Operation::get(
+    "/v3/users/{user_id}/access_rules/{access_rule_id}",
+    "Show an access rule",
+)
+.rules(&[GET_ACCESS_RULE])
+.query("application_credential.access_rule_show_request_query");
+static DELETE: Operation = Operation::delete(
+    "/v3/users/{user_id}/access_rules/{access_rule_id}",
+    "Delete an access rule",
+)
+.rules(&[DELETE_ACCESS_RULE]);
+
+const LIST_ACCESS_RULES: Rule = Rule::new(
+    "identity:list_access_rules",
+    "(role:reader and system_scope:all) or user_id:%(target.user.id)s",
+)
+.scopes(&[ScopeType::System, ScopeType::Project]);
+const GET_ACCESS_RULE: Rule = Rule::new(
+    "identity:get_access_rule",
+    "(role:reader and system_scope:all) or user_id:%(target.user.id)s",
+)
+.scopes(&[ScopeType::System, ScopeType::Project]);
+const DELETE_ACCESS_RULE: Rule = Rule::new(
+    "identity:delete_access_rule",
+    "(role:admin and system_scope:all) or user_id:%(target.user.id)s",
+)
+.scopes(&[ScopeType::System, ScopeType::Project]);
+
+async fn list(
+    call: Call,
+    Path(user_id): Path<UserId>,
+) -> Result<Reply<Collection<Linked>>, ApiError> {
+    let permit = call.authorize(LIST_ACCESS_RULES, owner(&call, &user_id).await?)?;
+    refuse_delegated(&call)?;
+    let query = &call.request.query;
+    let filter = AccessRuleFilter {
+        service: query.text("service"),
+        path: query.text("path"),
+        method: query.text("method"),
+    };
+    let found = call
+        .store
+        .access_rules()
+        .list(&user_id, &filter, &call.page()?)
+        .await?;
+    let last = found.last().map(|rule| rule.id.clone());
+    let documents = found
+        .into_iter()
+        .map(|rule| Linked::new(rule, &call.links))
+        .collect();
+    let last = last.as_ref().map(|id| id.as_str());
+    Ok(permit.ok(call.paged_collection("access_rules", documents, last)))
+}
+
+async fn show(
+    call: Call,
+    Path((user_id, id)): Path<(UserId, AccessRuleId)>,
+) -> Result<Reply<One<Linked>>, ApiError> {
+    let permit = call.authorize(GET_ACCESS_RULE, owner(&call, &user_id).await?)?;
+    refuse_delegated(&call)?;
+    let found = call.store.access_rules().find(&user_id, &id).await?;
+    let rule = found.ok_or_else(|| ApiError::not_found("Access Rule", &id))?;
+    Ok(permit.ok(One::new("access_rule", Linked::new(rule, &call.links))))
+}
+
+async fn delete(
+    call: Call,
+    Path((user_id, id)): Path<(UserId, AccessRuleId)>,
+) -> Result<Reply<()>, ApiError> {
+    let permit = call.authorize(DELETE_ACCESS_RULE, owner(&call, &user_id).await?)?;
+    refuse_delegated(&call)?;
+    let mut tx = call.begin().await?;
+    match tx.access_rules().delete(&user_id, &id).await? {
+        Ok(()) => Ok(permit.done(tx.commit().await?)),
+        Err(Undeleted::Absent) => Err(ApiError::not_found("Access Rule", &id)),
+        Err(Undeleted::InUse) => Err(ApiError::Forbidden(
+            "May not delete access rule in use".into(),
+        )),
+    }
+}
+
+/// Whose rules they are. A user who does not exist owns none.
+async fn owner(call: &Call, id: &UserId) -> Result<Target, ApiError> {
+    let Some(login) = call.store.logins().find(id).await? else {
+        return Ok(Target::none());
+    };
+    Ok(Target::none()
+        .with("target.user.id", login.subject.id.as_str())
+        .with("target.user.name", login.subject.name.as_str())
+        .with("target.user.domain_id", login.subject.domain.id.as_str()))
+}
+
+/// An access rule, as it stands in an application credential.
+#[derive(Debug, Serialize)]
+pub(crate) struct AccessRuleDocument {
+    id: AccessRuleId,
+    service: String,
+    path: String,
+    method: String,
+}
+
+/// The same by itself.
+#[derive(Debug, Serialize)]
+struct Linked {
+    #[serde(flatten)]
+    rule: AccessRuleDocument,
+    links: SelfLink,
+}
+
+impl Linked {
+    fn new(rule: AccessRule, links: &Links) -> Self {
+        // In the reference the link leaves the user out.
+        Self {
+            links: links.to(&format!("access_rules/{}", rule.id)),
+            rule: rule.into(),
+        }
+    }
+}
+
+impl From<AccessRule> for AccessRuleDocument {
+    fn from(rule: AccessRule) -> Self {
+        Self {
+            id: rule.id,
+            service: rule.service,
+            path: rule.path,
+            method: rule.method,
+        }
+    }
+}
