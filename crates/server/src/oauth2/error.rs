@@ -3,76 +3,89 @@
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::error::{ApiError, ErrorContext, Failure, challenge};
+use crate::error::{ApiError, ErrorContext, Failure};
 use crate::json;
 use crate::operation::Body;
 
 /// Why a request to the token endpoint failed (RFC 6749 §5.2).
 #[derive(Debug, thiserror::Error)]
 pub enum OAuthError {
-    /// `invalid_request`: a parameter is missing or malformed.
-    #[error("{0}")]
-    InvalidRequest(String),
-    /// `invalid_client`: the client is unknown or could not prove itself.
-    #[error("{0}")]
-    InvalidClient(String),
+    /// `invalid_request`: a parameter is missing.
+    #[error("The parameter {0} is required.")]
+    MissingParameter(&'static str),
     /// `unsupported_grant_type`: we do not know this kind of grant.
     #[error("The parameter grant_type {0} is not supported.")]
     UnsupportedGrantType(String),
-    /// `other_error`, which is Keystone's own: anything else, with its status.
-    #[error("An unknown error occurred and failed to get an OAuth2.0 access token.")]
-    Other(#[source] ApiError),
+    /// `invalid_client`: the client does not say who it is, or not in a way that it may. The
+    /// reason goes to the log only.
+    #[error("Client authentication failed.")]
+    NotAuthenticated(&'static str),
+    /// The client's login failed: `invalid_client` or `invalid_request` by its status, else
+    /// Keystone's own `other_error`.
+    #[error("{}", description(.0))]
+    Login(#[source] ApiError),
     /// A method other than POST.
     #[error("The method is not allowed for the requested URL.")]
     MethodNotAllowed,
 }
 
-impl OAuthError {
-    /// `invalid_client` in the words that tell nothing.
-    pub fn client_failed() -> Self {
-        Self::InvalidClient("Client authentication failed.".into())
+/// What a client may know of a failed login.
+fn description(error: &ApiError) -> String {
+    match error.status() {
+        StatusCode::UNAUTHORIZED | StatusCode::BAD_REQUEST => error.to_string(),
+        _ => "An unknown error occurred and failed to get an OAuth2.0 access token.".into(),
     }
+}
 
+impl OAuthError {
     fn code(&self) -> &'static str {
-        match self {
-            Self::InvalidRequest(_) => "invalid_request",
-            Self::InvalidClient(_) => "invalid_client",
-            Self::UnsupportedGrantType(_) => "unsupported_grant_type",
-            Self::Other(_) | Self::MethodNotAllowed => "other_error",
+        match self.status() {
+            StatusCode::UNAUTHORIZED => "invalid_client",
+            StatusCode::BAD_REQUEST if matches!(self, Self::UnsupportedGrantType(_)) => {
+                "unsupported_grant_type"
+            }
+            StatusCode::BAD_REQUEST => "invalid_request",
+            _ => "other_error",
         }
     }
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::InvalidRequest(_) | Self::UnsupportedGrantType(_) => StatusCode::BAD_REQUEST,
-            Self::InvalidClient(_) => StatusCode::UNAUTHORIZED,
-            Self::Other(error) => error.status(),
+            Self::MissingParameter(_) | Self::UnsupportedGrantType(_) => StatusCode::BAD_REQUEST,
+            Self::NotAuthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::Login(error) => error.status(),
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
 }
 
 impl From<ApiError> for OAuthError {
-    /// What a login fails with, as the token endpoint tells it.
     fn from(error: ApiError) -> Self {
-        match error.status() {
-            StatusCode::UNAUTHORIZED => Self::InvalidClient(error.to_string()),
-            StatusCode::BAD_REQUEST => Self::InvalidRequest(error.to_string()),
-            _ => Self::Other(error),
-        }
+        Self::Login(match error {
+            // There is no place for a receipt in this form.
+            ApiError::MoreMethods { .. } => ApiError::unauthorized("more methods are needed"),
+            other => other,
+        })
     }
 }
 
 impl Failure for OAuthError {
     fn into_response(self, context: &ErrorContext<'_>) -> Response<Body> {
-        let (status, code, description) = (self.status(), self.code(), self.to_string());
-        // What is ours to mend is logged, and asks the client to come back, as anywhere else.
+        let (status, code) = (self.status(), self.code());
+        let description = match &self {
+            Self::Login(error) if status == StatusCode::UNAUTHORIZED => {
+                error.message(context.insecure_debug)
+            }
+            other => other.to_string(),
+        };
         let mut response = match self {
-            Self::Other(error) => error.into_response(context),
+            // Logs the reason, and asks the client to come back where that helps, as anywhere.
+            Self::Login(error) => error.into_response(context),
+            Self::NotAuthenticated(reason) => ApiError::unauthorized(reason).into_response(context),
             _ => Response::new(Body::default()),
         };
-        let text = json::compact(&json!({ "error": code, "error_description": description }));
-        *response.body_mut() = Body::from(text + "\n");
+        let document = json!({ "error": code, "error_description": description });
+        *response.body_mut() = Body::from(json::compact(&document) + "\n");
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(
@@ -81,13 +94,10 @@ impl Failure for OAuthError {
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, challenge(context.base_url));
-        }
         response
     }
 
     fn asks_to_repeat(&self) -> bool {
-        matches!(self, Self::Other(ApiError::Repeat(_)))
+        matches!(self, Self::Login(ApiError::Repeat(_)))
     }
 }

@@ -1,6 +1,9 @@
 //! The token endpoint (RFC 6749 §3.2): application credentials buy access tokens.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, header};
+use model::{Method, Secret};
 use serde::Serialize;
 use serde_json::json;
 
@@ -35,11 +38,11 @@ static PATCH: Operation = Operation::patch(PATH, "Refused").public(WHY_PUBLIC).f
 static DELETE: Operation = Operation::delete(PATH, "Refused").public(WHY_PUBLIC).form();
 
 async fn issue(call: Call) -> Result<Reply<AccessToken>, OAuthError> {
-    let request = TokenRequest::parse(&call)?;
+    let client = Client::of(&call)?;
     let login = LoginRequest {
-        methods: vec![model::Method::ApplicationCredential],
+        methods: vec![Method::ApplicationCredential],
         identity: json!({
-            "application_credential": {"id": request.client_id, "secret": request.client_secret},
+            "application_credential": {"id": client.id, "secret": client.secret.expose()},
         }),
         scope: None,
     };
@@ -62,70 +65,85 @@ async fn refuse(_: Call) -> Result<Reply<()>, OAuthError> {
     Err(OAuthError::MethodNotAllowed)
 }
 
-/// What a client sends (RFC 6749 §4.4.2), with its credentials from wherever they stood.
-struct TokenRequest {
-    client_id: String,
-    client_secret: String,
+/// Who wants a token, and the proof.
+struct Client {
+    /// The id of an application credential.
+    id: String,
+    secret: Secret<String>,
 }
 
-impl TokenRequest {
-    /// Reads the form and the `Authorization` header, which counts more (RFC 6749 §2.3.1).
-    fn parse(call: &Call) -> Result<Self, OAuthError> {
-        let content_type = call.request.header("content-type").unwrap_or_default();
-        let is_form = content_type.split(';').next().is_some_and(|kind| {
-            kind.trim()
-                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        });
-        let body = if is_form { &call.request.body[..] } else { &[] };
-        let field = |name: &str| {
-            form_urlencoded::parse(body)
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.into_owned())
-        };
-        let grant_type = field("grant_type")
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| {
-                OAuthError::InvalidRequest("The parameter grant_type is required.".into())
-            })?;
+impl Client {
+    /// Reads a request of the client-credentials grant (RFC 6749 §4.4.2), in the order in which
+    /// the reference looks. HTTP Basic counts more than the form (RFC 6749 §2.3.1), and a client
+    /// certificate (RFC 8705 §2) more than both.
+    fn of(call: &Call) -> Result<Self, OAuthError> {
+        let form = Form::of(call);
+        let grant_type = form
+            .field("grant_type")
+            .ok_or(OAuthError::MissingParameter("grant_type"))?;
         if grant_type != "client_credentials" {
             return Err(OAuthError::UnsupportedGrantType(grant_type));
         }
+        let peer = call.request.peer.as_ref();
+        let has_certificate = peer.is_some_and(|peer| peer.client_certificate.is_some());
         let basic = call
             .request
             .header("authorization")
             .and_then(basic_credentials);
-        let (client_id, client_secret) = match basic {
-            Some((id, secret)) => (Some(id), Some(secret)),
-            None => (field("client_id"), field("client_secret")),
+        let (id, secret) = match basic {
+            Some((id, secret)) if !has_certificate => (Some(id), Some(secret)),
+            _ => (form.field("client_id"), form.field("client_secret")),
         };
-        let given = |text: Option<String>| {
-            text.filter(|text| !text.is_empty())
-                .ok_or_else(OAuthError::client_failed)
-        };
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let id = given(id).ok_or(OAuthError::NotAuthenticated("no client_id"))?;
+        if has_certificate {
+            // It takes a mapping from the names in certificates to users, and there is none.
+            return Err(OAuthError::NotAuthenticated(
+                "no mapping for client certificates",
+            ));
+        }
+        let secret = given(secret).ok_or(OAuthError::NotAuthenticated("no client_secret"))?;
         let allowed = &call.app.config.oauth2.oauth2_authn_methods;
         if !allowed.contains(&OAuth2ClientAuthentication::ClientSecretBasic) {
-            return Err(OAuthError::client_failed());
+            return Err(OAuthError::NotAuthenticated(
+                "client_secret_basic is not allowed",
+            ));
         }
         Ok(Self {
-            client_id: given(client_id)?,
-            client_secret: given(client_secret)?,
+            id,
+            secret: Secret::new(secret),
         })
     }
 }
 
-/// The user and password of HTTP Basic (RFC 7617).
-fn basic_credentials(header: &str) -> Option<(String, String)> {
-    use base64::Engine as _;
+/// The fields of a form; none when the body is of another kind.
+struct Form<'a>(&'a [u8]);
 
+impl<'a> Form<'a> {
+    fn of(call: &'a Call) -> Self {
+        let content_type = call.request.header("content-type").unwrap_or_default();
+        let kind = content_type.split(';').next().unwrap_or_default().trim();
+        let is_form = kind.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+        Self(if is_form { &call.request.body } else { &[] })
+    }
+
+    /// The first field of that name.
+    fn field(&self, name: &str) -> Option<String> {
+        let mut fields = form_urlencoded::parse(self.0);
+        fields
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    }
+}
+
+/// The user and password of HTTP Basic (RFC 7617); without a colon there is only a user.
+fn basic_credentials(header: &str) -> Option<(String, String)> {
     let (scheme, encoded) = header.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(encoded.trim())
-        .ok()?;
-    let text = String::from_utf8(bytes).ok()?;
-    let (user, password) = text.split_once(':')?;
+    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (user, password) = text.split_once(':').unwrap_or((&text, ""));
     Some((user.to_owned(), password.to_owned()))
 }
 

@@ -10,6 +10,7 @@ mod remembered;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{io, thread};
 
 use chrono::TimeDelta;
@@ -130,6 +131,7 @@ pub struct Hasher {
     strict_length: bool,
     pool: Pool,
     remembered: Arc<Remembered>,
+    computed: AtomicU64,
 }
 
 impl Hasher {
@@ -150,6 +152,7 @@ impl Hasher {
             pool: Pool::start(settings.threads.max(1), settings.waiting)
                 .map_err(SetupError::Threads)?,
             remembered: Arc::new(Remembered::new(settings.remembered, settings.remember_for)),
+            computed: AtomicU64::new(0),
         })
     }
 
@@ -232,6 +235,11 @@ impl Hasher {
         self.hash(secret).await.map(drop)
     }
 
+    /// How many slow computations were begun so far.
+    pub fn computed(&self) -> u64 {
+        self.computed.load(Ordering::Relaxed)
+    }
+
     /// The bytes that count: at most as many as the limit, unless that is an error.
     fn within_limit(&self, secret: &Secret<String>) -> Result<Secret<Vec<u8>>, PasswordError> {
         let bytes = secret.expose().as_bytes();
@@ -249,6 +257,7 @@ impl Hasher {
             .pool
             .submit(work)
             .map_err(|pool::Busy| PasswordError::Busy)?;
+        self.computed.fetch_add(1, Ordering::Relaxed);
         result.await.map_err(|_| PasswordError::BrokenOff)
     }
 }
