@@ -47,3 +47,14 @@ pub struct Endpoint {
     /// Attributes that the server does not know.
     pub extra: Extra,
 }
+
+/// Which endpoints to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointFilter {
+    /// Only `public`, `internal` or `admin` ones.
+    pub interface: Option<String>,
+    /// Only those of this service.
+    pub service_id: Option<ServiceId>,
+    /// Only those in this region.
+    pub region_id: Option<RegionId>,
+}

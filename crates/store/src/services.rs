@@ -1,44 +1,13 @@
-//! Regions, services and endpoints.
+//! Services of the catalog.
 
-use model::ids::{RegionId, ServiceId};
-use model::service::{Endpoint, Region, Service};
+use model::ids::ServiceId;
+use model::listing::{Page, TextMatch};
+use model::service::Service;
 
 use crate::db::Conn;
 use crate::error::StoreError;
+use crate::filter::Where;
 use crate::value::{FromRow, Row};
-
-/// Regions of the database.
-pub struct Regions<'a> {
-    pub(crate) db: Conn<'a>,
-}
-
-impl Regions<'_> {
-    /// Finds a region by id.
-    pub async fn find(&mut self, id: &RegionId) -> Result<Option<Region>, StoreError> {
-        self.db
-            .query("SELECT id, description, parent_region_id, extra FROM region WHERE id = ?")
-            .bind(id)
-            .optional()
-            .await
-    }
-
-    /// Adds a region.
-    pub async fn insert(&mut self, region: &Region) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "INSERT INTO region (id, description, parent_region_id, extra) \
-                 VALUES (?, ?, ?, ?)",
-            )
-            .bind(&region.id)
-            .bind(&region.description)
-            .bind(region.parent_region_id.as_ref())
-            .bind(serde_json::Value::Object(region.extra.clone()).to_string())
-            .execute()
-            .await
-            .map_err(|error| error.on_unique("region"))?;
-        Ok(())
-    }
-}
 
 /// Services of the database.
 pub struct Services<'a> {
@@ -67,57 +36,59 @@ impl Services<'_> {
             .await?;
         Ok(())
     }
-}
 
-/// Endpoints of the database.
-pub struct Endpoints<'a> {
-    pub(crate) db: Conn<'a>,
-}
-
-impl Endpoints<'_> {
-    /// Lists the endpoints of a service.
-    pub async fn list_by_service(
-        &mut self,
-        service_id: &ServiceId,
-    ) -> Result<Vec<Endpoint>, StoreError> {
+    /// Finds a service by id.
+    pub async fn find(&mut self, id: &ServiceId) -> Result<Option<Service>, StoreError> {
         self.db
-            .query(
-                "SELECT id, interface, region_id, service_id, url, enabled, extra \
-                 FROM endpoint WHERE service_id = ? ORDER BY id",
-            )
-            .bind(service_id)
-            .all()
+            .query("SELECT id, type, enabled, extra FROM service WHERE id = ?")
+            .bind(id)
+            .optional()
             .await
     }
 
-    /// Adds an endpoint.
-    pub async fn insert(&mut self, endpoint: &Endpoint) -> Result<(), StoreError> {
+    /// Lists services by id. Their names are kept beside the columns, so that filter is the
+    /// caller's.
+    pub async fn list(&mut self, kind: Option<&TextMatch>) -> Result<Vec<Service>, StoreError> {
+        let dialect = self.db.dialect();
+        let mut conditions = Where::default();
+        conditions.text(dialect, "type", kind);
+        let head = "SELECT id, type, enabled, extra FROM service";
+        let sql = conditions.statement(head, "id", &Page::default());
+        let query = self.db.built_query(sql).bind_all(conditions.into_values());
+        let mut found = query.all::<Service>().await?;
+        if let Some(kind) = kind {
+            found.retain(|service| kind.holds_beyond_sql(&service.kind));
+        }
+        Ok(found)
+    }
+
+    /// Writes all attributes of a service that may change.
+    pub async fn update(&mut self, service: &Service) -> Result<(), StoreError> {
         self.db
-            .query(
-                "INSERT INTO endpoint (id, interface, region_id, service_id, url, enabled, \
-                 extra) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(&endpoint.id)
-            .bind(&endpoint.interface)
-            .bind(endpoint.region_id.as_ref())
-            .bind(&endpoint.service_id)
-            .bind(&endpoint.url)
-            .bind(endpoint.enabled)
-            .bind(serde_json::Value::Object(endpoint.extra.clone()).to_string())
+            .query("UPDATE service SET type = ?, enabled = ?, extra = ? WHERE id = ?")
+            .bind(&service.kind)
+            .bind(service.enabled)
+            .bind(serde_json::Value::Object(service.extra.clone()).to_string())
+            .bind(&service.id)
             .execute()
             .await?;
         Ok(())
     }
-}
 
-impl FromRow for Region {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.id("id")?,
-            description: row.text("description")?,
-            parent_region_id: row.optional_id("parent_region_id")?,
-            extra: row.extra("extra")?,
-        })
+    /// Removes a service with its endpoints and what was said about them.
+    pub async fn delete(&mut self, id: &ServiceId) -> Result<(), StoreError> {
+        for statement in [
+            "DELETE FROM project_endpoint WHERE endpoint_id IN \
+             (SELECT id FROM endpoint WHERE service_id = ?)",
+            "DELETE FROM policy_association WHERE endpoint_id IN \
+             (SELECT id FROM endpoint WHERE service_id = ?)",
+            "DELETE FROM policy_association WHERE service_id = ?",
+            "DELETE FROM endpoint WHERE service_id = ?",
+            "DELETE FROM service WHERE id = ?",
+        ] {
+            self.db.query(statement).bind(id).execute().await?;
+        }
+        Ok(())
     }
 }
 
@@ -126,20 +97,6 @@ impl FromRow for Service {
         Ok(Self {
             id: row.id("id")?,
             kind: row.optional_text("type")?.unwrap_or_default(),
-            enabled: row.bool("enabled")?,
-            extra: row.extra("extra")?,
-        })
-    }
-}
-
-impl FromRow for Endpoint {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.id("id")?,
-            interface: row.text("interface")?,
-            region_id: row.optional_id("region_id")?,
-            service_id: row.id("service_id")?,
-            url: row.text("url")?,
             enabled: row.bool("enabled")?,
             extra: row.extra("extra")?,
         })

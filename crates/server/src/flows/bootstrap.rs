@@ -7,7 +7,7 @@ use model::assignment::{Actor, Assignment, AssignmentTarget};
 use model::ids::{DomainId, ProjectId, RegionId, RoleId, UserId};
 use model::project::{Domain, Project, ResourceOptions};
 use model::role::Role;
-use model::service::{Endpoint, Region, Service};
+use model::service::{Endpoint, EndpointFilter, Region, Service};
 use model::subject::UserOptions;
 use model::user::{StoredPassword, User};
 use model::{Extra, Secret};
@@ -222,7 +222,11 @@ async fn catalog(app: &App, tx: &mut Tx, wanted: &Bootstrap) -> Result<(), ApiEr
             service.id
         }
     };
-    let known = tx.endpoints().list_by_service(&service_id).await?;
+    let filter = EndpointFilter {
+        service_id: Some(service_id.clone()),
+        ..Default::default()
+    };
+    let known = tx.endpoints().list(&filter).await?;
     for (interface, url) in &wanted.endpoints {
         let same = |endpoint: &Endpoint| {
             endpoint.interface == *interface && endpoint.region_id == wanted.region_id

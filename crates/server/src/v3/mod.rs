@@ -3,11 +3,14 @@
 pub mod access_rules;
 pub mod application_credentials;
 pub mod auth;
+pub mod endpoints;
 pub mod grants;
 pub mod implied_roles;
 pub mod os_revoke;
 pub mod projects;
+pub mod regions;
 pub mod roles;
+pub mod services;
 
 use crate::operation::Routes;
 
@@ -17,9 +20,12 @@ pub fn routes() -> Routes {
         .and(access_rules::routes())
         .and(application_credentials::routes())
         .and(auth::routes())
+        .and(endpoints::routes())
         .and(grants::routes())
         .and(implied_roles::routes())
         .and(os_revoke::routes())
         .and(projects::routes())
+        .and(regions::routes())
         .and(roles::routes())
+        .and(services::routes())
 }

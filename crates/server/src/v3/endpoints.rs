@@ -1,0 +1,292 @@
+//! Endpoints: where services are reached.
+
+use model::Extra;
+use model::ids::{EndpointId, RegionId, ServiceId};
+use model::service::{Endpoint, EndpointFilter, Region};
+use policy::{Rule, ScopeType};
+use serde::{Deserialize, Serialize};
+use store::Tx;
+
+use crate::call::{Call, Collection, Links, SelfLink, Target};
+use crate::error::ApiError;
+use crate::extract::{Body, Named, Path, nullable};
+use crate::operation::{Operation, Routes};
+use crate::reply::{One, Reply};
+use crate::token_document;
+
+/// The operations on endpoints.
+pub fn routes() -> Routes {
+    Routes::new()
+        .on(&LIST, list)
+        .on(&SHOW, show)
+        .on(&CREATE, create)
+        .on(&UPDATE, update)
+        .on(&DELETE, delete)
+}
+
+static LIST: Operation = Operation::get("/v3/endpoints", "List endpoints")
+    .rules(&[LIST_ENDPOINTS])
+    .query("catalog.endpoint_index_request_query");
+static SHOW: Operation =
+    Operation::get("/v3/endpoints/{endpoint_id}", "Show an endpoint").rules(&[GET_ENDPOINT]);
+static CREATE: Operation = Operation::post("/v3/endpoints", "Create an endpoint")
+    .rules(&[CREATE_ENDPOINT])
+    .body("catalog.endpoint_create_request_body");
+static UPDATE: Operation = Operation::patch("/v3/endpoints/{endpoint_id}", "Change an endpoint")
+    .rules(&[UPDATE_ENDPOINT])
+    .body("catalog.endpoint_update_request_body");
+static DELETE: Operation = Operation::delete("/v3/endpoints/{endpoint_id}", "Delete an endpoint")
+    .rules(&[DELETE_ENDPOINT]);
+
+const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Project];
+const ADMIN: &str = "rule:admin_required";
+const READER: &str = "rule:admin_required or (role:reader and system_scope:all)";
+
+const LIST_ENDPOINTS: Rule = Rule::new("identity:list_endpoints", READER)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const GET_ENDPOINT: Rule = Rule::new("identity:get_endpoint", READER)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const CREATE_ENDPOINT: Rule = Rule::new("identity:create_endpoint", ADMIN)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const UPDATE_ENDPOINT: Rule = Rule::new("identity:update_endpoint", ADMIN)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const DELETE_ENDPOINT: Rule = Rule::new("identity:delete_endpoint", ADMIN)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+
+async fn list(call: Call) -> Result<Reply<Collection<EndpointDocument>>, ApiError> {
+    let permit = call.authorize(LIST_ENDPOINTS, Target::none())?;
+    let query = &call.request.query;
+    let filter = EndpointFilter {
+        interface: query.get("interface").map(str::to_owned),
+        service_id: query.id("service_id"),
+        region_id: query.id("region_id"),
+    };
+    let endpoints = call.store.endpoints().list(&filter).await?;
+    let documents = endpoints
+        .into_iter()
+        .map(|endpoint| EndpointDocument::new(endpoint, &call.links))
+        .collect();
+    Ok(permit.ok(call.collection("endpoints", documents)))
+}
+
+async fn show(
+    call: Call,
+    Path(id): Path<EndpointId>,
+) -> Result<Reply<One<EndpointDocument>>, ApiError> {
+    let permit = call.authorize(GET_ENDPOINT, Target::none())?;
+    let endpoint = find(&call, &id).await?;
+    Ok(permit.ok(One::new(
+        "endpoint",
+        EndpointDocument::new(endpoint, &call.links),
+    )))
+}
+
+async fn create(
+    call: Call,
+    Body(request): Body<CreateEndpoint>,
+) -> Result<Reply<One<EndpointDocument>>, ApiError> {
+    let permit = call.authorize(CREATE_ENDPOINT, Target::none())?;
+    let legacy_region = request.region.clone();
+    let endpoint = request.into_endpoint(call.new_id());
+    check_references(&call, &endpoint, legacy_region.as_ref()).await?;
+    if token_document::fill(&endpoint.url, Some("project"), "user").is_none() {
+        return Err(ApiError::BadRequest(format!(
+            "Cannot create an endpoint with an invalid URL: {}.",
+            endpoint.url
+        )));
+    }
+    let mut tx = call.begin().await?;
+    add_legacy_region(&mut tx, legacy_region.as_ref()).await?;
+    tx.endpoints().insert(&endpoint).await?;
+    let saved = tx.commit().await?;
+    Ok(permit.created(
+        saved,
+        One::new("endpoint", EndpointDocument::new(endpoint, &call.links)),
+    ))
+}
+
+async fn update(
+    call: Call,
+    Path(id): Path<EndpointId>,
+    Body(change): Body<ChangeEndpoint>,
+) -> Result<Reply<One<EndpointDocument>>, ApiError> {
+    let permit = call.authorize(UPDATE_ENDPOINT, Target::none())?;
+    let endpoint = find(&call, &id).await?;
+    if change.id.as_ref().is_some_and(|other| *other != id) {
+        return Err(ApiError::BadRequest("Cannot change ID".into()));
+    }
+    let legacy_region = change.region.clone().flatten();
+    let changed = change.apply(endpoint);
+    check_references(&call, &changed, legacy_region.as_ref()).await?;
+    let mut tx = call.begin().await?;
+    add_legacy_region(&mut tx, legacy_region.as_ref()).await?;
+    tx.endpoints().update(&changed).await?;
+    let saved = tx.commit().await?;
+    Ok(permit.updated(
+        saved,
+        One::new("endpoint", EndpointDocument::new(changed, &call.links)),
+    ))
+}
+
+async fn delete(call: Call, Path(id): Path<EndpointId>) -> Result<Reply<()>, ApiError> {
+    let permit = call.authorize(DELETE_ENDPOINT, Target::none())?;
+    find(&call, &id).await?;
+    let mut tx = call.begin().await?;
+    tx.endpoints().delete(&id).await?;
+    Ok(permit.done(tx.commit().await?))
+}
+
+async fn find(call: &Call, id: &EndpointId) -> Result<Endpoint, ApiError> {
+    let endpoint = call.store.endpoints().find(id).await?;
+    endpoint.ok_or_else(|| ApiError::not_found("endpoint", id))
+}
+
+/// Checks that the service and the region exist; a region that comes by its old name is made.
+async fn check_references(
+    call: &Call,
+    endpoint: &Endpoint,
+    legacy_region: Option<&RegionId>,
+) -> Result<(), ApiError> {
+    if let Some(id) = &endpoint.region_id
+        && legacy_region != Some(id)
+        && call.store.regions().find(id).await?.is_none()
+    {
+        return Err(ApiError::expecting("endpoint region_id", "region table"));
+    }
+    if call
+        .store
+        .services()
+        .find(&endpoint.service_id)
+        .await?
+        .is_none()
+    {
+        return Err(ApiError::expecting("endpoint service_id", "service table"));
+    }
+    Ok(())
+}
+
+async fn add_legacy_region(tx: &mut Tx, id: Option<&RegionId>) -> Result<(), ApiError> {
+    let Some(id) = id else { return Ok(()) };
+    if tx.regions().find(id).await?.is_none() {
+        let region = Region {
+            id: id.clone(),
+            description: String::new(),
+            parent_region_id: None,
+            extra: Extra::new(),
+        };
+        tx.regions().insert(&region).await?;
+    }
+    Ok(())
+}
+
+/// The body of a new endpoint. `region` is what `region_id` was called in version 2.
+#[derive(Deserialize)]
+struct CreateEndpoint {
+    interface: String,
+    service_id: ServiceId,
+    url: String,
+    region_id: Option<RegionId>,
+    region: Option<RegionId>,
+    enabled: Option<bool>,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl Named for CreateEndpoint {
+    const NAME: &'static str = "endpoint";
+}
+
+impl CreateEndpoint {
+    fn into_endpoint(mut self, id: EndpointId) -> Endpoint {
+        for ours in ["id", "links"] {
+            self.extra.remove(ours);
+        }
+        Endpoint {
+            id,
+            interface: self.interface,
+            region_id: self.region.or(self.region_id),
+            service_id: self.service_id,
+            url: self.url,
+            enabled: self.enabled.unwrap_or(true),
+            extra: self.extra,
+        }
+    }
+}
+
+/// The body of a change. What is absent stays as it is.
+#[derive(Deserialize)]
+struct ChangeEndpoint {
+    id: Option<EndpointId>,
+    interface: Option<String>,
+    service_id: Option<ServiceId>,
+    url: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    region_id: Option<Option<RegionId>>,
+    #[serde(default, deserialize_with = "nullable")]
+    region: Option<Option<RegionId>>,
+    enabled: Option<bool>,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl Named for ChangeEndpoint {
+    const NAME: &'static str = "endpoint";
+}
+
+impl ChangeEndpoint {
+    fn apply(self, mut endpoint: Endpoint) -> Endpoint {
+        if let Some(interface) = self.interface {
+            endpoint.interface = interface;
+        }
+        if let Some(service_id) = self.service_id {
+            endpoint.service_id = service_id;
+        }
+        if let Some(url) = self.url {
+            endpoint.url = url;
+        }
+        if let Some(region_id) = self.region.or(self.region_id) {
+            endpoint.region_id = region_id;
+        }
+        if let Some(enabled) = self.enabled {
+            endpoint.enabled = enabled;
+        }
+        endpoint.extra.extend(self.extra);
+        endpoint
+    }
+}
+
+/// An endpoint, as clients see it.
+#[derive(Debug, Serialize)]
+struct EndpointDocument {
+    #[serde(flatten)]
+    attributes: Extra,
+    id: EndpointId,
+    interface: String,
+    region_id: Option<RegionId>,
+    service_id: ServiceId,
+    url: String,
+    enabled: bool,
+    region: Option<RegionId>,
+    links: SelfLink,
+}
+
+impl EndpointDocument {
+    fn new(endpoint: Endpoint, links: &Links) -> Self {
+        Self {
+            links: links.to(&format!("endpoints/{}", endpoint.id)),
+            id: endpoint.id,
+            interface: endpoint.interface,
+            region: endpoint.region_id.clone(),
+            region_id: endpoint.region_id,
+            service_id: endpoint.service_id,
+            url: endpoint.url,
+            enabled: endpoint.enabled,
+            attributes: endpoint.extra,
+        }
+    }
+}
