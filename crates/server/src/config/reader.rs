@@ -13,8 +13,9 @@ use super::{
     value::{Kind, Plain, Refused, Value},
 };
 
-/// The default of a declared option.
-pub(super) fn default<T: Value>(spec: Option<&Spec>) -> T {
+/// The default of an option among those of its section.
+pub(super) fn default<T: Value>(specs: &[Spec], name: &str) -> T {
+    let spec = specs.iter().find(|spec| spec.name == name);
     spec.and_then(|spec| plain_default(spec).ok())
         .and_then(T::from_plain)
         .expect("a declared default obeys its own rule")

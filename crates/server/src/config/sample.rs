@@ -55,8 +55,9 @@ pub struct Quickstart {
     pub https_listen: Vec<SocketAddr>,
     /// The certificate and its key, as PEM files.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// The URL under which clients reach the server, without `/v3`.
-    pub public_endpoint: String,
+    /// The URL under which clients reach the server, without `/v3`; without one, links follow the
+    /// address that a request was sent to.
+    pub public_endpoint: Option<String>,
 }
 
 /// A value that a file cannot hold: it spans lines or is not UTF-8.
@@ -78,7 +79,11 @@ impl Quickstart {
     /// A value spans lines or is not UTF-8.
     pub fn write(&self) -> Result<String, Unwritable> {
         let mut file = Writer::new();
-        file.set("DEFAULT", "public_endpoint", Some(&self.public_endpoint))?;
+        file.set(
+            "DEFAULT",
+            "public_endpoint",
+            self.public_endpoint.as_deref(),
+        )?;
         file.set(
             "archstone",
             "https_listen",
@@ -168,6 +173,7 @@ fn comment(doc: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Uri, Warning};
 
     #[test]
     fn the_sample_is_the_one_that_is_checked_in() {
@@ -198,8 +204,7 @@ mod tests {
             .collect();
         let config = Config::parse(Path::new("sample"), &values).unwrap();
         assert!(values.contains("\nexpiration = 3600\n"));
-        let others =
-            |it: &crate::config::Warning| !matches!(it, crate::config::Warning::Deprecated { .. });
+        let others = |it: &Warning| !matches!(it, Warning::Deprecated { .. });
         assert!(
             !config.warnings().iter().any(others),
             "{:?}",
@@ -226,7 +231,7 @@ mod tests {
                 "[::1]:5000".parse().unwrap(),
             ],
             tls: Some(("/etc/c.pem".into(), "/etc/k.pem".into())),
-            public_endpoint: "https://localhost:5000".to_owned(),
+            public_endpoint: Some("https://localhost:5000".to_owned()),
         }
     }
 
@@ -256,8 +261,8 @@ mod tests {
             assert_eq!(config.credential.key_repository, written.credential_keys);
             assert_eq!(config.archstone.https_listen, written.https_listen);
             assert_eq!(config.archstone.http_listen, []);
-            let endpoint = config.default.public_endpoint.as_ref().unwrap();
-            assert_eq!(endpoint.as_str(), written.public_endpoint);
+            let endpoint = config.default.public_endpoint.as_ref().map(Uri::as_str);
+            assert_eq!(endpoint, written.public_endpoint.as_deref());
             assert!(config.warnings().is_empty() && config.unhonoured().is_empty());
         }
     }

@@ -50,10 +50,9 @@ macro_rules! sections {
 
             impl Default for $section {
                 fn default() -> Self {
+                    let specs = Self::specs();
                     Self {
-                        $($name: $crate::config::reader::default(
-                            Self::specs().iter().find(|spec| spec.name == stringify!($name)),
-                        ),)*
+                        $($name: $crate::config::reader::default(&specs, stringify!($name)),)*
                     }
                 }
             }
