@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn an_account_unused_for_too_long_is_disabled_unless_exempt() {
-        let day = |n| at(n * 86_400).date_naive();
+        let day = |n: i64| at(n * 86_400).date_naive();
         assert!(rules().is_enabled(&login(), day(1)));
         assert!(!rules().is_enabled(&login(), day(2)));
         let mut exempt = login();
