@@ -16,6 +16,7 @@
 mod python;
 mod walk;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -89,13 +90,22 @@ impl Schemas {
     /// # Panics
     /// When no schema has this name; see [`Schemas::names`].
     pub fn validate_query(&self, name: &str, query: &str) -> Result<(), SchemaError> {
-        let mut pairs = Map::new();
-        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-            pairs
-                .entry(key)
-                .or_insert_with(|| Value::String(value.into_owned()));
+        let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+        let mut arguments = Map::new();
+        for (key, value) in &pairs {
+            arguments
+                .entry(key.as_ref())
+                .or_insert_with(|| Value::from(value.as_ref()));
         }
-        self.validate(name, &Value::Object(pairs))
+        let arguments = Value::Object(arguments);
+        self.validate(name, &arguments)
+            .map_err(|SchemaError(told)| {
+                // Keystone shows a whole query as the type that it is there.
+                match told.strip_prefix(&python::repr(&arguments)) {
+                    Some(rest) => SchemaError(multi_dict(&pairs) + rest),
+                    None => SchemaError(told),
+                }
+            })
     }
 
     /// The names of all schemas.
@@ -154,6 +164,20 @@ impl Sections {
     }
 }
 
+/// A query as Werkzeug's `ImmutableMultiDict` shows it: repeated keys stand together.
+fn multi_dict(pairs: &[(Cow<'_, str>, Cow<'_, str>)]) -> String {
+    let mut shown = Map::new();
+    for (key, value) in pairs {
+        let pair = format!("({}, {})", python::repr_str(key), python::repr_str(value));
+        match shown.get_mut(key.as_ref()) {
+            Some(Value::String(pairs)) => *pairs += &format!(", {pair}"),
+            _ => drop(shown.insert(key.to_string(), Value::String(pair))),
+        }
+    }
+    let shown: Vec<_> = shown.values().filter_map(Value::as_str).collect();
+    format!("ImmutableMultiDict([{}])", shown.join(", "))
+}
+
 fn brief(violation: &Violation<'_>) -> String {
     let reason = &violation.reason;
     match violation.path.last() {
@@ -200,4 +224,71 @@ fn indices(path: &[Step<'_>]) -> String {
             Step::Index(index) => format!("[{index}]"),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// What Keystone answered; `clients/oracle/schema_cases.py` asks it again.
+    #[derive(Deserialize)]
+    struct Case {
+        schema: String,
+        #[serde(default)]
+        value: Value,
+        query: Option<String>,
+        error: Option<String>,
+    }
+
+    fn cases() -> Vec<Case> {
+        serde_json::from_str(include_str!("../tests/data/schema_cases.json")).unwrap()
+    }
+
+    #[test]
+    fn requests_are_judged_in_keystones_words() {
+        let schemas = Schemas::load();
+        for case in cases() {
+            let Case { schema, value, .. } = &case;
+            let told = match &case.query {
+                Some(query) => schemas.validate_query(schema, query),
+                None => schemas.validate(schema, value),
+            };
+            let told = told.err().map(|error| error.to_string());
+            let query = case.query.as_deref().unwrap_or_default();
+            assert_eq!(told, case.error, "{schema} for {value} {query}");
+        }
+    }
+
+    #[test]
+    fn every_schema_has_cases() {
+        let cases = cases();
+        let tried: HashSet<_> = cases.iter().map(|case| case.schema.as_str()).collect();
+        assert_eq!(tried, Schemas::load().names().collect());
+    }
+
+    #[test]
+    fn the_first_of_repeated_arguments_counts() {
+        let schemas = Schemas::load();
+        let check = |query| {
+            let name = "resource.domain_index_request_query";
+            schemas.validate_query(name, query).is_ok()
+        };
+        assert!(check("enabled=1&enabled=nonsense"));
+        assert!(!check("enabled=nonsense&enabled=1"));
+        assert!(check("enabled"));
+        assert!(check(""));
+    }
+
+    #[test]
+    fn an_error_shows_nothing_when_debugged() {
+        let schemas = Schemas::load();
+        let body = serde_json::json!({"original_password": "secret"});
+        let error = schemas
+            .validate("identity.password_change", &body)
+            .unwrap_err();
+        assert!(error.to_string().contains("secret"));
+        assert_eq!(format!("{error:?}"), "SchemaError");
+    }
 }

@@ -271,3 +271,48 @@ fn is_word_end(c: char, next: Option<char>) -> bool {
 fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\x1C'..='\x1F')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_shown_as_python_shows_them() {
+        for (float, shown) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (-2.5, "-2.5"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (1.5e-7, "1.5e-07"),
+            (123_456_789.125, "123456789.125"),
+            (9_999_999_999_999_998.0, "9999999999999998.0"),
+            (1e16, "1e+16"),
+            (1.25e22, "1.25e+22"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (5e-324, "5e-324"),
+        ] {
+            assert_eq!(repr_float(float), shown);
+        }
+    }
+
+    #[test]
+    fn strings_are_quoted_and_escaped_as_python_does() {
+        for (text, shown) in [
+            ("", "''"),
+            ("it's", r#""it's""#),
+            (r#"say "yes""#, r#"'say "yes"'"#),
+            (r#"it's "both""#, r#"'it\'s "both"'"#),
+            ("a\\b\t\r\n\0\u{7f}", r"'a\\b\t\r\n\x00\x7f'"),
+            ("é 日本 🔑 e\u{301}", "'é 日本 🔑 e\u{301}'"),
+            (
+                "\u{a0}\u{ad}\u{200b}\u{e000}\u{e0001}",
+                r"'\xa0\xad\u200b\ue000\U000e0001'",
+            ),
+        ] {
+            assert_eq!(repr_str(text), shown);
+        }
+    }
+}

@@ -470,3 +470,90 @@ fn collect_patterns(schema: &Value, patterns: &mut HashMap<String, Regex>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::Schemas;
+    use super::*;
+
+    const CHECKED: [&str; 24] = [
+        "$ref",
+        "additionalProperties",
+        "allOf",
+        "const",
+        "dependentRequired",
+        "enum",
+        "format",
+        "if",
+        "items",
+        "maxItems",
+        "maxLength",
+        "maxProperties",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minProperties",
+        "minimum",
+        "not",
+        "oneOf",
+        "pattern",
+        "properties",
+        "required",
+        "type",
+        "uniqueItems",
+    ];
+    /// `then` belongs to `if`; the last is a typing error in Keystone, without effect.
+    const IGNORED: [&str; 3] = ["definitions", "then", "additonalProperties"];
+
+    #[test]
+    fn every_keyword_in_the_schemas_is_known() {
+        fn visit(schema: &Value) {
+            for (keyword, argument) in members(schema) {
+                let known = CHECKED.iter().chain(&IGNORED).any(|known| known == keyword);
+                assert!(known, "{keyword} is not implemented");
+                match keyword.as_str() {
+                    "properties" | "definitions" => {
+                        members(argument).for_each(|(_, schema)| visit(schema));
+                    }
+                    "allOf" | "oneOf" => elements(argument).for_each(visit),
+                    "if" | "items" | "not" | "then" => visit(argument),
+                    // The walk knows no other kind.
+                    "additionalProperties" => assert!(argument.is_boolean()),
+                    _ => {}
+                }
+            }
+        }
+        let schemas = Schemas::load();
+        schemas.sections.all().for_each(visit);
+    }
+
+    #[test]
+    fn equality_is_that_of_json_schema() {
+        assert!(equal(&json!(1), &json!(1.0)));
+        assert!(equal(&json!(0), &json!(-0.0)));
+        assert!(equal(
+            &json!([{"a": 1, "b": [2]}]),
+            &json!([{"b": [2.0], "a": 1}])
+        ));
+        assert!(!equal(&json!(1), &json!(true)));
+        assert!(!equal(&json!(0), &json!(false)));
+        assert!(!equal(&json!("1"), &json!(1)));
+        assert!(!equal(&json!(["a", "b"]), &json!(["a,b"])));
+        assert!(!equal(&json!(null), &json!("null")));
+    }
+
+    #[test]
+    fn patterns_are_read_as_python_reads_them() {
+        let patterns =
+            Patterns::of([json!({"pattern": "^a$"}), json!({"pattern": r"[\S]+"})].iter());
+        assert!(patterns.is_match("^a$", "a"));
+        assert!(patterns.is_match("^a$", "a\n"));
+        assert!(!patterns.is_match("^a$", "a\n\n"));
+        assert!(!patterns.is_match("^a$", "b\na"));
+        assert!(patterns.is_match(r"[\S]+", " a "));
+        assert!(!patterns.is_match(r"[\S]+", " \t\n\u{b}\u{1c}\u{85}\u{a0}\u{3000}"));
+        assert!(patterns.is_match(r"[\S]+", "\u{200b}"));
+    }
+}
