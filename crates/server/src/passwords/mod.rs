@@ -366,6 +366,10 @@ mod tests {
         Hasher::new(&settings(Algorithm::Bcrypt)).unwrap()
     }
 
+    fn secret_of(text: &str) -> Secret<String> {
+        Secret::new(text.to_owned())
+    }
+
     fn noon() -> Timestamp {
         "2026-01-01T12:00:00Z".parse().unwrap()
     }
@@ -409,12 +413,12 @@ mod tests {
         ];
         for (algorithm, prefix, length) in forms {
             let hasher = Hasher::new(&settings(algorithm)).unwrap();
-            let secret = Secret::from("pässwörd");
+            let secret = secret_of("pässwörd");
             let stored = hasher.hash(&secret).await.unwrap();
             assert!(stored.starts_with(prefix), "{stored}");
             assert_eq!(stored.len(), length, "{stored}");
             assert_ne!(stored, hasher.hash(&secret).await.unwrap());
-            let other = Secret::from("passwort");
+            let other = secret_of("passwort");
             assert_eq!(hasher.verify(&secret, &stored, noon()).await, Ok(true));
             assert_eq!(hasher.verify(&other, &stored, noon()).await, Ok(false));
             assert_eq!(hasher.verify_slowly(&secret, &stored).await, Ok(true));
@@ -425,7 +429,7 @@ mod tests {
     #[tokio::test]
     async fn what_only_older_releases_could_verify_still_verifies() {
         let hasher = Hasher::new(&settings(Algorithm::Scrypt)).unwrap();
-        let secret = Secret::from("secret");
+        let secret = secret_of("secret");
         let stored = [
             // passlib's first version, made with passlib 1.7.4.
             "$bcrypt-sha256$2b,4$n1Zb5phjhzh07xOb58IZVe$jvu3ABpF76asYOhlhI2./L0mIAXu9kW",
@@ -438,13 +442,13 @@ mod tests {
         }
         // A secret of more than 72 bytes, from when bcrypt was configured.
         let stored = "$2b$04$L555WKoGY0e1L7pCVNqhD.fSMzW3HwFCPqVD4giOsZACCvtoBNQne";
-        let secret = Secret::new("a".repeat(80));
+        let secret = secret_of(&"a".repeat(80));
         assert_eq!(hasher.verify_slowly(&secret, stored).await, Ok(true));
     }
 
     #[tokio::test]
     async fn a_damaged_row_cannot_take_the_memory() {
-        let secret = Secret::from("secret");
+        let secret = secret_of("secret");
         for params in ["ln=63,r=8,p=1", "ln=255,r=8,p=1", "ln=4,r=65536,p=65536"] {
             let stored = format!("$scrypt${params}$c2FsdA$ZGlnZXN0");
             let answer = hasher().verify(&secret, &stored, noon()).await;
@@ -455,12 +459,12 @@ mod tests {
     #[tokio::test]
     async fn a_remembered_secret_needs_no_thread() {
         let hasher = hasher();
-        let secret = Secret::from("secret");
+        let secret = secret_of("secret");
         let stored = hasher.hash(&secret).await.unwrap();
         assert_eq!(hasher.verify(&secret, &stored, noon()).await, Ok(true));
 
         let _occupied = occupy(&hasher);
-        let other = Secret::from("other");
+        let other = secret_of("other");
         let later = noon() + TimeDelta::minutes(5);
         let busy = Err(PasswordError::Busy);
         assert_eq!(hasher.verify(&secret, &stored, noon()).await, Ok(true));
@@ -476,7 +480,7 @@ mod tests {
     #[tokio::test]
     async fn neither_failures_nor_slow_checks_are_remembered() {
         let hasher = hasher();
-        let (secret, other) = (Secret::from("secret"), Secret::from("other"));
+        let (secret, other) = (secret_of("secret"), secret_of("other"));
         let stored = hasher.hash(&secret).await.unwrap();
         assert_eq!(hasher.verify_slowly(&secret, &stored).await, Ok(true));
         assert_eq!(hasher.verify(&other, &stored, noon()).await, Ok(false));
@@ -494,7 +498,7 @@ mod tests {
             ..settings(Algorithm::Bcrypt)
         })
         .unwrap();
-        let long = Secret::new("a".repeat(73));
+        let long = secret_of(&"a".repeat(73));
         let too_long = PasswordError::TooLong { limit: 72 };
         assert_eq!(strict.verify_absent(&long).await, Err(too_long));
         assert_eq!(hasher().verify_absent(&long).await, Ok(()));
