@@ -63,6 +63,8 @@ pub struct ResourceOptions {
 /// Which projects to list.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProjectFilter {
+    /// Only this one.
+    pub id: Option<ProjectId>,
     /// Only those of this domain.
     pub domain_id: Option<DomainId>,
     /// Only enabled, or only disabled ones.
@@ -88,4 +90,15 @@ pub enum TagFilter {
     NotAll(Vec<String>),
     /// It has none of these (`not-tags-any`).
     NotAny(Vec<String>),
+}
+
+/// Which domains to list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DomainFilter {
+    /// Only this one.
+    pub id: Option<DomainId>,
+    /// Only enabled, or only disabled ones.
+    pub enabled: Option<bool>,
+    /// Only those so named.
+    pub name: Option<TextMatch>,
 }

@@ -1,7 +1,8 @@
 //! Domains: rows of the project table that act as the top of a tree.
 
 use model::ids::DomainId;
-use model::project::{Domain, Project};
+use model::listing::Page;
+use model::project::{Domain, DomainFilter, Project, ProjectFilter};
 
 use crate::db::Conn;
 use crate::error::StoreError;
@@ -17,6 +18,83 @@ impl Domains<'_> {
     pub async fn find(&mut self, id: &DomainId) -> Result<Option<Domain>, StoreError> {
         let found = self.projects().find(&id.clone().into()).await?;
         Ok(found.filter(Project::is_domain).map(domain))
+    }
+
+    /// Lists domains by id.
+    pub async fn list(
+        &mut self,
+        filter: &DomainFilter,
+        page: &Page,
+    ) -> Result<Vec<Domain>, StoreError> {
+        let filter = ProjectFilter {
+            enabled: filter.enabled,
+            name: filter.name.clone(),
+            is_domain: Some(true),
+            id: filter.id.clone().map(Into::into),
+            ..ProjectFilter::default()
+        };
+        let found = self.projects().list(&filter, page).await?;
+        Ok(found.into_iter().map(domain).collect())
+    }
+
+    /// Writes all attributes of a domain that may change.
+    pub async fn update(&mut self, domain: &Domain) -> Result<(), StoreError> {
+        self.projects().update(&project(domain)).await
+    }
+
+    /// Removes a domain with its users, groups and projects, and all that hangs on them.
+    pub async fn delete(&mut self, id: &DomainId) -> Result<(), StoreError> {
+        for statement in [
+            // What refers to the domain's projects.
+            "DELETE FROM assignment WHERE target_id IN \
+             (SELECT id FROM project WHERE domain_id = ?)",
+            "DELETE FROM credential WHERE project_id IN \
+             (SELECT id FROM project WHERE domain_id = ?)",
+            "DELETE FROM project_endpoint WHERE project_id IN \
+             (SELECT id FROM project WHERE domain_id = ?)",
+            "DELETE FROM project_endpoint_group WHERE project_id IN \
+             (SELECT id FROM project WHERE domain_id = ?)",
+            "DELETE FROM \"limit\" WHERE project_id IN \
+             (SELECT id FROM project WHERE domain_id = ?)",
+            "UPDATE \"user\" SET default_project_id = NULL WHERE default_project_id IN \
+             (SELECT id FROM project WHERE domain_id = ?)",
+            // What refers to its users and groups.
+            "DELETE FROM assignment WHERE actor_id IN \
+             (SELECT id FROM \"user\" WHERE domain_id = ?)",
+            "DELETE FROM assignment WHERE actor_id IN \
+             (SELECT id FROM \"group\" WHERE domain_id = ?)",
+            "DELETE FROM system_assignment WHERE actor_id IN \
+             (SELECT id FROM \"user\" WHERE domain_id = ?)",
+            "DELETE FROM system_assignment WHERE actor_id IN \
+             (SELECT id FROM \"group\" WHERE domain_id = ?)",
+            "DELETE FROM user_group_membership WHERE user_id IN \
+             (SELECT id FROM \"user\" WHERE domain_id = ?)",
+            "DELETE FROM user_group_membership WHERE group_id IN \
+             (SELECT id FROM \"group\" WHERE domain_id = ?)",
+            "DELETE FROM credential WHERE user_id IN \
+             (SELECT id FROM \"user\" WHERE domain_id = ?)",
+            "DELETE FROM application_credential WHERE user_id IN \
+             (SELECT id FROM \"user\" WHERE domain_id = ?)",
+            "DELETE FROM access_rule WHERE user_id IN \
+             (SELECT id FROM \"user\" WHERE domain_id = ?)",
+            "DELETE FROM \"user\" WHERE domain_id = ?",
+            "DELETE FROM \"group\" WHERE domain_id = ?",
+            // What refers to the domain itself.
+            "DELETE FROM assignment WHERE target_id = ? \
+             AND type IN ('UserDomain', 'GroupDomain')",
+            "DELETE FROM whitelisted_config WHERE domain_id = ?",
+            "DELETE FROM sensitive_config WHERE domain_id = ?",
+            "DELETE FROM \"limit\" WHERE domain_id = ?",
+        ] {
+            self.db.query(statement).bind(id).execute().await?;
+        }
+        // Children go before their parents, which they refer to.
+        let mut below = self.projects().descendants(&id.clone().into()).await?;
+        below.reverse();
+        for project in below {
+            self.projects().delete(&project.id).await?;
+        }
+        self.projects().delete(&id.clone().into()).await
     }
 
     /// Adds a domain.

@@ -52,6 +52,7 @@ impl Projects<'_> {
         let mut conditions = Where::default();
         conditions
             .and("id <> ?", [ROOT])
+            .equals("id", filter.id.as_ref())
             .equals("domain_id", filter.domain_id.as_ref())
             .equals("enabled", filter.enabled)
             .equals("parent_id", filter.parent_id.as_ref())

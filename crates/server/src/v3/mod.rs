@@ -3,6 +3,7 @@
 pub mod access_rules;
 pub mod application_credentials;
 pub mod auth;
+pub mod domains;
 pub mod endpoints;
 pub mod grants;
 pub mod implied_roles;
@@ -20,6 +21,7 @@ pub fn routes() -> Routes {
         .and(access_rules::routes())
         .and(application_credentials::routes())
         .and(auth::routes())
+        .and(domains::routes())
         .and(endpoints::routes())
         .and(grants::routes())
         .and(implied_roles::routes())

@@ -186,6 +186,7 @@ fn filter(query: &Query) -> ProjectFilter {
         tags("not-tags-any").map(TagFilter::NotAny),
     ];
     ProjectFilter {
+        id: None,
         domain_id: query.id("domain_id"),
         enabled: query.flag("enabled"),
         name: query.text("name"),

@@ -1,0 +1,318 @@
+//! Domains: owners of projects, users and groups.
+
+use model::Extra;
+use model::ids::DomainId;
+use model::project::{Domain, DomainFilter};
+use policy::{Rule, ScopeType};
+use serde::{Deserialize, Serialize};
+use store::StoreError;
+
+use crate::call::{Call, Collection, Links, SelfLink, Target};
+use crate::error::ApiError;
+use crate::extract::{Body, Named, Path, nullable};
+use crate::operation::{Operation, Routes};
+use crate::reply::{One, Reply};
+use crate::v3::projects::{OptionsDocument, refuse_immutable};
+
+/// The operations on domains.
+pub fn routes() -> Routes {
+    Routes::new()
+        .on(&LIST, list)
+        .on(&SHOW, show)
+        .on(&CREATE, create)
+        .on(&UPDATE, update)
+        .on(&DELETE, delete)
+}
+
+static LIST: Operation = Operation::get("/v3/domains", "List domains")
+    .rules(&[LIST_DOMAINS])
+    .query("resource.domain_index_request_query");
+static SHOW: Operation =
+    Operation::get("/v3/domains/{domain_id}", "Show a domain").rules(&[GET_DOMAIN]);
+static CREATE: Operation = Operation::post("/v3/domains", "Create a domain")
+    .rules(&[CREATE_DOMAIN])
+    .body("resource.domain_create_request_body");
+static UPDATE: Operation = Operation::patch("/v3/domains/{domain_id}", "Change a domain")
+    .rules(&[UPDATE_DOMAIN])
+    .body("resource.domain_update_request_body");
+static DELETE: Operation =
+    Operation::delete("/v3/domains/{domain_id}", "Delete a domain").rules(&[DELETE_DOMAIN]);
+
+const ANY_SCOPE: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
+const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Project];
+const ADMIN: &str = "rule:admin_required";
+
+const LIST_DOMAINS: Rule = Rule::new(
+    "identity:list_domains",
+    "rule:admin_required or (role:reader and system_scope:all) or \
+     (role:reader and domain_id:%(target.domain.id)s)",
+)
+.scopes(ANY_SCOPE)
+.deprecated(ADMIN);
+const GET_DOMAIN: Rule = Rule::new(
+    "identity:get_domain",
+    "rule:admin_required or (role:reader and system_scope:all) or \
+     token.domain.id:%(target.domain.id)s or token.project.domain.id:%(target.domain.id)s",
+)
+.scopes(ANY_SCOPE)
+.deprecated("rule:admin_required or token.project.domain.id:%(target.domain.id)s");
+const CREATE_DOMAIN: Rule = Rule::new("identity:create_domain", ADMIN)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const UPDATE_DOMAIN: Rule = Rule::new("identity:update_domain", ADMIN)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const DELETE_DOMAIN: Rule = Rule::new("identity:delete_domain", ADMIN)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+
+async fn list(call: Call) -> Result<Reply<Collection<DomainDocument>>, ApiError> {
+    // A token of a domain sees that one only.
+    let scope = call.caller.domain_scope();
+    let target = Target::none().with_some("target.domain.id", scope.clone().map(String::from));
+    let permit = call.authorize(LIST_DOMAINS, target)?;
+    let query = &call.request.query;
+    let filter = DomainFilter {
+        id: scope,
+        enabled: query.flag("enabled"),
+        name: query.text("name"),
+    };
+    let domains = call.store.domains().list(&filter, &call.page()?).await?;
+    let last = domains.last().map(|domain| domain.id.clone());
+    let documents = domains
+        .into_iter()
+        .map(|domain| DomainDocument::new(domain, &call.links))
+        .collect();
+    let last = last.as_ref().map(|id| id.as_str());
+    Ok(permit.ok(call.paged_collection("domains", documents, last)))
+}
+
+async fn show(
+    call: Call,
+    Path(id): Path<DomainId>,
+) -> Result<Reply<One<DomainDocument>>, ApiError> {
+    let domain = call.store.domains().find(&id).await?;
+    let permit = call.authorize(GET_DOMAIN, domain.as_ref())?;
+    let domain = domain.ok_or_else(|| ApiError::not_found("domain", &id))?;
+    Ok(permit.ok(One::new("domain", DomainDocument::new(domain, &call.links))))
+}
+
+async fn create(
+    call: Call,
+    Body(request): Body<CreateDomain>,
+) -> Result<Reply<One<DomainDocument>>, ApiError> {
+    let permit = call.authorize(CREATE_DOMAIN, Target::none())?;
+    let domain = request.into_domain(&call)?;
+    let mut tx = call.begin().await?;
+    tx.domains()
+        .insert(&domain)
+        .await
+        .map_err(|error| name_taken(error, &domain))?;
+    let saved = tx.commit().await?;
+    Ok(permit.created(
+        saved,
+        One::new("domain", DomainDocument::new(domain, &call.links)),
+    ))
+}
+
+async fn update(
+    call: Call,
+    Path(id): Path<DomainId>,
+    Body(change): Body<ChangeDomain>,
+) -> Result<Reply<One<DomainDocument>>, ApiError> {
+    let permit = call.authorize(UPDATE_DOMAIN, Target::none())?;
+    let domain = call.store.domains().find(&id).await?;
+    let domain = domain.ok_or_else(|| ApiError::not_found("domain", &id))?;
+    if !change.only_lifts_the_mark() {
+        refuse_immutable("update", "domain", domain.id.as_str(), domain.options)?;
+    }
+    let changed = change.apply(domain);
+    let mut tx = call.begin().await?;
+    tx.domains()
+        .update(&changed)
+        .await
+        .map_err(|error| name_taken(error, &changed))?;
+    let saved = tx.commit().await?;
+    Ok(permit.updated(
+        saved,
+        One::new("domain", DomainDocument::new(changed, &call.links)),
+    ))
+}
+
+async fn delete(call: Call, Path(id): Path<DomainId>) -> Result<Reply<()>, ApiError> {
+    let permit = call.authorize(DELETE_DOMAIN, Target::none())?;
+    let domain = call.store.domains().find(&id).await?;
+    let domain = domain.ok_or_else(|| ApiError::not_found("domain", &id))?;
+    refuse_immutable("delete", "domain", domain.id.as_str(), domain.options)?;
+    if domain.enabled {
+        return Err(ApiError::Forbidden(
+            "Cannot delete a domain that is enabled, please disable it first.".into(),
+        ));
+    }
+    // Its tokens need no event: they die with the users and projects that they name.
+    let mut tx = call.begin().await?;
+    tx.domains().delete(&id).await?;
+    Ok(permit.done(tx.commit().await?))
+}
+
+fn name_taken(error: StoreError, domain: &Domain) -> ApiError {
+    ApiError::from(error).conflict_details(|| {
+        format!(
+            "it is not permitted to have two projects acting as domains with the same name: {}",
+            domain.name
+        )
+    })
+}
+
+/// The body of a new domain.
+#[derive(Deserialize)]
+struct CreateDomain {
+    name: String,
+    explicit_domain_id: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    description: Option<Option<String>>,
+    enabled: Option<bool>,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    options: OptionsDocument,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl Named for CreateDomain {
+    const NAME: &'static str = "domain";
+}
+
+impl CreateDomain {
+    fn into_domain(mut self, call: &Call) -> Result<Domain, ApiError> {
+        for ours in ["id", "links", "is_domain", "domain_id", "parent_id"] {
+            self.extra.remove(ours);
+        }
+        let id = match self.explicit_domain_id {
+            None => call.new_id(),
+            Some(id) if is_hex_uuid(&id) => id.into(),
+            Some(_) => {
+                return Err(ApiError::BadRequest(
+                    "Domain ID does not conform to required UUID format.".into(),
+                ));
+            }
+        };
+        let name = self.name.trim().to_owned();
+        if name.eq_ignore_ascii_case("federated") {
+            // The reference keeps the name for the users of identity providers, and breaks.
+            return Err(ApiError::BadRequest(format!(
+                "The domain name {name} is reserved."
+            )));
+        }
+        self.tags.sort_unstable();
+        Ok(Domain {
+            id,
+            name,
+            description: self.description.unwrap_or_else(|| Some(String::new())),
+            enabled: self.enabled.unwrap_or(true),
+            tags: self.tags,
+            options: self.options.into(),
+            extra: self.extra,
+        })
+    }
+}
+
+fn is_hex_uuid(id: &str) -> bool {
+    id.len() == 32
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// The body of a change. What is absent stays as it is.
+#[derive(Deserialize)]
+struct ChangeDomain {
+    name: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    description: Option<Option<String>>,
+    enabled: Option<bool>,
+    tags: Option<Vec<String>>,
+    options: Option<OptionsDocument>,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl Named for ChangeDomain {
+    const NAME: &'static str = "domain";
+}
+
+impl ChangeDomain {
+    fn only_lifts_the_mark(&self) -> bool {
+        self.options.is_some_and(OptionsDocument::lifts_the_mark)
+            && self.name.is_none()
+            && self.description.is_none()
+            && self.enabled.is_none()
+            && self.tags.is_none()
+            && self.extra.is_empty()
+    }
+
+    fn apply(mut self, mut domain: Domain) -> Domain {
+        for ours in ["id", "links", "is_domain", "domain_id", "parent_id"] {
+            self.extra.remove(ours);
+        }
+        if let Some(name) = self.name {
+            domain.name = name.trim().to_owned();
+        }
+        if let Some(description) = self.description {
+            domain.description = description;
+        }
+        if let Some(enabled) = self.enabled {
+            domain.enabled = enabled;
+        }
+        if let Some(mut tags) = self.tags {
+            tags.sort_unstable();
+            domain.tags = tags;
+        }
+        if let Some(OptionsDocument {
+            immutable: Some(immutable),
+        }) = self.options
+        {
+            domain.options.immutable = immutable;
+        }
+        domain.extra.extend(self.extra);
+        domain
+    }
+}
+
+/// A domain, as clients see it.
+#[derive(Debug, Serialize)]
+struct DomainDocument {
+    #[serde(flatten)]
+    attributes: Extra,
+    id: DomainId,
+    name: String,
+    description: Option<String>,
+    enabled: bool,
+    tags: Vec<String>,
+    options: OptionsDocument,
+    links: SelfLink,
+}
+
+impl DomainDocument {
+    fn new(domain: Domain, links: &Links) -> Self {
+        Self {
+            links: links.to(&format!("domains/{}", domain.id)),
+            id: domain.id,
+            name: domain.name,
+            description: domain.description,
+            enabled: domain.enabled,
+            tags: domain.tags,
+            options: domain.options.into(),
+            attributes: domain.extra,
+        }
+    }
+}
+
+impl From<&Domain> for Target {
+    fn from(domain: &Domain) -> Self {
+        Self::none()
+            .with("target.domain.id", domain.id.as_str())
+            .with("target.domain.name", domain.name.as_str())
+    }
+}
