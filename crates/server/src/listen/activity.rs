@@ -48,21 +48,12 @@ pub(super) enum Overdue {
 impl Activity {
     /// A connection whose first request is expected from now on.
     pub(super) fn new() -> Arc<Self> {
-        let now = Instant::now();
-        Arc::new(Self(Mutex::new(State {
-            running: 0,
-            quiet_since: now,
-            head_since: Some(now),
-            bytes_are_heads: true,
-        })))
+        Arc::new(Self(Mutex::new(State::new(Instant::now()))))
     }
 
     /// Notes that a request runs, until the result is dropped.
     pub(super) fn begin(self: &Arc<Self>, version: Version) -> Running {
-        let mut state = self.state();
-        state.running += 1;
-        state.head_since = None;
-        state.bytes_are_heads = version < Version::HTTP_2;
+        self.state().begin(version);
         Running(Arc::clone(self))
     }
 
@@ -70,8 +61,8 @@ impl Activity {
     pub(super) async fn overdue(&self, limits: &Limits) -> Overdue {
         loop {
             let now = Instant::now();
-            // A head may begin at any time, so never sleep longer than one may take.
-            let mut wake = now + limits.header_read_timeout;
+            // What is waited for may change at any time, so sleep no longer than the shortest wait.
+            let mut wake = now + limits.header_read_timeout.min(limits.keep_alive_timeout);
             if let Some((deadline, overdue)) = self.state().deadline(limits) {
                 if deadline <= now {
                     return overdue;
@@ -94,23 +85,42 @@ impl Activity {
         }
     }
 
-    fn received(&self) {
-        let mut state = self.state();
-        if state.running == 0 && state.bytes_are_heads && state.head_since.is_none() {
-            state.head_since = Some(Instant::now());
-        }
-    }
-
-    fn sent(&self) {
-        self.state().quiet_since = Instant::now();
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("nothing panics while holding this")
     }
 }
 
 impl State {
+    fn new(now: Instant) -> Self {
+        Self {
+            running: 0,
+            quiet_since: now,
+            head_since: Some(now),
+            bytes_are_heads: true,
+        }
+    }
+
+    fn begin(&mut self, version: Version) {
+        self.running += 1;
+        self.head_since = None;
+        self.bytes_are_heads = version < Version::HTTP_2;
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.running -= 1;
+        self.quiet_since = now;
+    }
+
+    fn received(&mut self, now: Instant) {
+        if self.running == 0 && self.bytes_are_heads {
+            self.head_since.get_or_insert(now);
+        }
+    }
+
+    fn sent(&mut self, now: Instant) {
+        self.quiet_since = now;
+    }
+
     /// Since when nothing has run or been sent; `None` while a request runs.
     fn quiet_since(&self) -> Option<Instant> {
         (self.running == 0).then_some(self.quiet_since)
@@ -134,9 +144,7 @@ pub(super) struct Running(Arc<Activity>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.running -= 1;
-        state.quiet_since = Instant::now();
+        self.0.state().end(Instant::now());
     }
 }
 
@@ -161,7 +169,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
-            self.activity.received();
+            self.activity.state().received(Instant::now());
         }
         Poll::Ready(Ok(()))
     }
@@ -174,7 +182,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let sent = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        self.activity.sent();
+        self.activity.state().sent(Instant::now());
         Poll::Ready(Ok(sent))
     }
 
@@ -184,7 +192,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let sent = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, bytes))?;
-        self.activity.sent();
+        self.activity.state().sent(Instant::now());
         Poll::Ready(Ok(sent))
     }
 
@@ -205,91 +213,90 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 mod tests {
     use super::*;
 
+    const HEAD: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(60);
     const LIMITS: Limits = Limits {
-        header_read_timeout: Duration::from_secs(10),
-        keep_alive_timeout: Duration::from_secs(60),
+        header_read_timeout: HEAD,
+        keep_alive_timeout: IDLE,
         ..Limits::DEFAULT
     };
 
-    async fn overdue_after(activity: &Activity) -> (Overdue, Duration) {
+    /// A connection and the time of its begin.
+    fn fresh() -> (State, Instant) {
         let start = Instant::now();
-        (activity.overdue(&LIMITS).await, start.elapsed())
+        (State::new(start), start)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_first_head_must_come_soon_even_if_nothing_arrives() {
-        let activity = Activity::new();
-        let expected = (Overdue::Head, LIMITS.header_read_timeout);
-        assert_eq!(overdue_after(&activity).await, expected);
+    /// A connection and the time when its first request was answered.
+    fn answered(version: Version) -> (State, Instant) {
+        let (mut state, start) = fresh();
+        let now = start + Duration::from_secs(5);
+        state.begin(version);
+        state.end(now);
+        (state, now)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_trickle_does_not_put_off_the_end() {
-        let activity = Activity::new();
-        let trickle = async {
-            loop {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                activity.received();
-            }
-        };
-        tokio::select! {
-            end = overdue_after(&activity) => {
-                assert_eq!(end, (Overdue::Head, LIMITS.header_read_timeout));
-            }
-            () = trickle => unreachable!("a trickle is endless"),
-        }
+    #[test]
+    fn the_first_head_must_come_soon_whether_it_begins_or_not() {
+        let (mut state, start) = fresh();
+        let expected = Some((start + HEAD, Overdue::Head));
+        assert_eq!(state.deadline(&LIMITS), expected);
+        state.received(start + Duration::from_secs(9));
+        assert_eq!(state.deadline(&LIMITS), expected);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_answered_connection_may_idle_for_longer() {
-        let activity = Activity::new();
-        drop(activity.begin(Version::HTTP_11));
-        let expected = (Overdue::Request, LIMITS.keep_alive_timeout);
-        assert_eq!(overdue_after(&activity).await, expected);
+    #[test]
+    fn a_running_request_takes_the_time_it_takes() {
+        let (mut state, _) = fresh();
+        state.begin(Version::HTTP_11);
+        assert_eq!(state.deadline(&LIMITS), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_second_head_is_timed_from_its_first_byte() {
-        let activity = Activity::new();
-        drop(activity.begin(Version::HTTP_11));
-        tokio::time::sleep(Duration::from_secs(25)).await;
-        activity.received();
-        let expected = (Overdue::Head, LIMITS.header_read_timeout);
-        assert_eq!(overdue_after(&activity).await, expected);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn frames_of_http_2_are_no_heads() {
-        let activity = Activity::new();
-        drop(activity.begin(Version::HTTP_2));
-        activity.received();
-        let expected = (Overdue::Request, LIMITS.keep_alive_timeout);
-        assert_eq!(overdue_after(&activity).await, expected);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_running_request_takes_the_time_it_takes() {
-        let activity = Activity::new();
-        let running = activity.begin(Version::HTTP_11);
-        let hour = Duration::from_secs(3600);
-        assert!(
-            tokio::time::timeout(hour, activity.overdue(&LIMITS))
-                .await
-                .is_err()
+    #[test]
+    fn an_answered_connection_may_idle() {
+        let (state, now) = answered(Version::HTTP_11);
+        assert_eq!(
+            state.deadline(&LIMITS),
+            Some((now + IDLE, Overdue::Request))
         );
-        drop(running);
-        assert_eq!(activity.overdue(&LIMITS).await, Overdue::Request);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_its_answer_slowly_is_waited_for() {
-        let activity = Activity::new();
-        drop(activity.begin(Version::HTTP_11));
-        for _ in 0..10 {
-            tokio::time::sleep(Duration::from_secs(50)).await;
-            activity.sent();
-        }
-        let expected = (Overdue::Request, LIMITS.keep_alive_timeout);
-        assert_eq!(overdue_after(&activity).await, expected);
+    #[test]
+    fn a_further_head_is_timed_from_its_first_byte() {
+        let (mut state, now) = answered(Version::HTTP_11);
+        let begun = now + Duration::from_secs(25);
+        state.received(begun);
+        state.received(begun + Duration::from_secs(5));
+        assert_eq!(state.deadline(&LIMITS), Some((begun + HEAD, Overdue::Head)));
+    }
+
+    #[test]
+    fn frames_of_http_2_are_no_heads() {
+        let (mut state, now) = answered(Version::HTTP_2);
+        state.received(now + Duration::from_secs(25));
+        assert_eq!(
+            state.deadline(&LIMITS),
+            Some((now + IDLE, Overdue::Request))
+        );
+    }
+
+    #[test]
+    fn one_of_several_requests_is_enough_to_run() {
+        let (mut state, now) = fresh();
+        state.begin(Version::HTTP_2);
+        state.begin(Version::HTTP_2);
+        state.end(now);
+        assert_eq!(state.deadline(&LIMITS), None);
+    }
+
+    #[test]
+    fn a_client_that_takes_its_answer_slowly_is_waited_for() {
+        let (mut state, now) = answered(Version::HTTP_11);
+        let sent = now + Duration::from_secs(50);
+        state.sent(sent);
+        assert_eq!(
+            state.deadline(&LIMITS),
+            Some((sent + IDLE, Overdue::Request))
+        );
     }
 }

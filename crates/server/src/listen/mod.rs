@@ -327,7 +327,7 @@ where
         connection.as_mut().graceful_shutdown();
         tokio::select! {
             ended = connection => ended,
-            () = activity.quiet_for(LINGER) => Ok(()),
+            () = activity.quiet_for(LINGER.min(limits.keep_alive_timeout)) => Ok(()),
         }
     }
 }
