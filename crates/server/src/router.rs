@@ -108,10 +108,10 @@ impl Router {
             "" => "/",
             trimmed => trimmed,
         };
-        let peer = parts.extensions.get::<Peer>().cloned();
+        let peer = parts.extensions.get::<Peer>().cloned().expect("the listener names the peer");
         let origin = Origin::of(
-            &parts.headers,
-            peer.as_ref(),
+            &parts,
+            &peer,
             self.app.config.oslo_middleware.enable_proxy_headers_parsing,
         );
         let base_url = match &self.app.config.default.public_endpoint {
@@ -169,7 +169,7 @@ impl Router {
             headers: parts.headers,
             body,
             json,
-            peer,
+            peer: Some(peer),
         });
         self.run(handle, caller, links, request, now).await
     }
