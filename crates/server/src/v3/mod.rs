@@ -3,6 +3,7 @@
 pub mod access_rules;
 pub mod application_credentials;
 pub mod auth;
+pub mod discovery;
 pub mod domains;
 pub mod endpoints;
 pub mod grants;
