@@ -21,7 +21,8 @@ pub(crate) struct DbSync {
     /// Nothing is left to remove with this release.
     #[arg(long, group = "step")]
     contract: bool,
-    /// Only tell what is to be done: exit status 0 when nothing is, 2 when --expand is.
+    /// Only tell what is to be done: exit status 0 when nothing is, 2 when --expand is, 4 when
+    /// --contract is, 1 when the database is not one of Keystone's.
     #[arg(long, group = "step")]
     check: bool,
 }
@@ -38,25 +39,16 @@ impl DbSync {
     }
 
     async fn sync(self) -> Result<ExitCode> {
-        let app = settings::open_database(&self.settings.load()?)?;
+        let store = settings::open_database(&self.settings.load()?)?;
         if self.check {
-            return match app.check_schema().await {
-                Ok(()) => {
-                    println!(
-                        "All db_sync commands are upgraded to the same version and up-to-date."
-                    );
-                    Ok(ExitCode::SUCCESS)
-                }
-                Err(error) => {
-                    println!("{error}");
-                    Ok(ExitCode::from(2))
-                }
-            };
+            let state = store.schema_state().await?;
+            println!("{state}");
+            return Ok(ExitCode::from(state.check() as u8));
         }
         if !self.migrate && !self.contract {
-            app.sync_schema().await?;
+            store.sync_schema().await?;
         }
-        app.close().await;
+        store.close().await;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -400,6 +400,11 @@ impl Tx {
         Ok(Saved(()))
     }
 
+    /// Runs statements as they stand, without values; several may stand in one text.
+    pub(crate) async fn batch(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        self.session().batch(sql).await
+    }
+
     fn dialect(&self) -> Dialect {
         self.session
             .as_ref()

@@ -39,6 +39,24 @@ impl Dialect {
         }
     }
 
+    /// Lists the tables of the database by `name`, those aside that the database keeps for itself.
+    pub(crate) fn tables(self) -> &'static str {
+        match self {
+            Self::MariaDb => {
+                "SELECT table_name AS name FROM information_schema.tables
+                 WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'"
+            }
+            Self::Postgres => {
+                "SELECT CAST(tablename AS VARCHAR) AS name FROM pg_tables
+                 WHERE schemaname = current_schema()"
+            }
+            Self::Sqlite => {
+                "SELECT name FROM sqlite_master
+                 WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+            }
+        }
+    }
+
     /// A condition that compares without regard to case, as Keystone's `ilike` does.
     pub(crate) fn ilike(self) -> &'static str {
         match self {

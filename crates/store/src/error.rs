@@ -36,6 +36,9 @@ pub enum StoreError {
     /// The database address in the configuration cannot be used.
     #[error("[database] connection cannot be used: {0}")]
     Address(String),
+    /// The tables are not ones that this release can work on; the text says what to do.
+    #[error("{0}")]
+    Schema(String),
     /// Any other failure of the driver.
     #[error("the database refused a statement")]
     Database(#[source] sqlx::Error),

@@ -39,6 +39,7 @@ pub use domains::Domains;
 pub use endpoints::Endpoints;
 pub use error::StoreError;
 pub use logins::Logins;
+pub use migrations::{SchemaState, SyncCheck};
 pub use projects::Projects;
 pub use regions::Regions;
 pub use revocations::Revocations;

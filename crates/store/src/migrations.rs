@@ -1,92 +1,557 @@
 //! The schema: Keystone's own tables, and ours beside them.
+//!
+//! Keystone's tables are those that the `db_sync` of Keystone 30 makes, and either server may own
+//! them; ours carry the prefix `archstone_`. On PostgreSQL and SQLite a run is one transaction. On
+//! MariaDB, which commits at each statement that defines a table, every statement can be run
+//! again, so that a second run completes a first one that was cut short, and runs may overlap.
+
+use std::fmt;
 
 use crate::Store;
-use crate::db::Conn;
+use crate::db::{Conn, Tx};
 use crate::dialect::Dialect;
 use crate::error::StoreError;
 
-/// The revisions of Keystone 30's schema: the head of the expand and of the contract branch.
-const KEYSTONE_HEADS: [&str; 2] = ["742c857f1dfb", "c88cdce8f248"];
+/// The last revisions of Keystone 30's branches.
+const EXPAND_HEAD: &str = "742c857f1dfb";
+const CONTRACT_HEAD: &str = "c88cdce8f248";
 
-macro_rules! scripts {
-    ($($dialect:literal),*) => {[$(
-        [
-            include_str!(concat!("migrations/", $dialect, "/0000_keystone_30.sql")),
-            include_str!(concat!("migrations/", $dialect, "/0001_change.sql")),
-        ]
-    ),*]};
+/// The revisions that led there, since Keystone counts them with Alembic.
+const EARLIER_REVISIONS: [&str; 8] = [
+    "27e647c0fad4",
+    "29e87d24a316",
+    "e25ffa003242",
+    "b4f8b3f584e0",
+    "11c3b243b4cb",
+    "99de3849d860",
+    "47147121",
+    "e8725d6fa226",
+];
+
+/// Makes the table that comes before all others. It is written alike everywhere.
+const FIRST_TABLE: &str = include_str!("migrations/archstone_schema.sql");
+
+/// How often a run is repeated that a concurrent one got in the way of.
+const ATTEMPTS: usize = 5;
+
+/// Names our PostgreSQL lock on changing the schema: "archston" in ASCII.
+const POSTGRES_LOCK: i64 = i64::from_be_bytes(*b"archston");
+
+/// The migrations of a dialect: Keystone's tables, then ours, where the place in the list is the
+/// version that `archstone_schema` records.
+fn migrations(dialect: Dialect) -> [&'static str; 2] {
+    macro_rules! of {
+        ($folder:literal) => {
+            [
+                include_str!(concat!("migrations/", $folder, "/0000_keystone_30.sql")),
+                include_str!(concat!("migrations/", $folder, "/0001_change.sql")),
+            ]
+        };
+    }
+    match dialect {
+        Dialect::MariaDb => of!("mariadb"),
+        Dialect::Postgres => of!("postgres"),
+        Dialect::Sqlite => of!("sqlite"),
+    }
 }
 
-const SCRIPTS: [[&str; 2]; 3] = scripts!("mariadb", "postgres", "sqlite");
+/// What the tables of a database are, and so what a [`Store::sync_schema`] would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SchemaState {
+    /// There are none: all would be made.
+    Empty,
+    /// A run that was to make them was cut short: the rest would be made.
+    CutShort,
+    /// Keystone 30's are there, and ours up to this version: the rest of ours would be made.
+    Behind {
+        /// The last of our migrations that the database has had; 0 when it has had none.
+        version: usize,
+    },
+    /// Keystone 30's and ours are there: nothing would be done. Ours may be those of a later
+    /// release, which only ever adds to them.
+    Current,
+    /// An earlier Keystone's: the run would be refused.
+    Earlier {
+        /// The revisions found in `alembic_version`.
+        revisions: Vec<String>,
+    },
+    /// Those of Keystone 30, before its contract step: the run would be refused.
+    Uncontracted {
+        /// The revisions found in `alembic_version`.
+        revisions: Vec<String>,
+    },
+    /// Not Keystone's, or those of a release to come: the run would be refused.
+    Unknown {
+        /// The revisions found in `alembic_version`; empty when there is no such table.
+        revisions: Vec<String>,
+    },
+}
+
+/// The answers of `keystone-manage db_sync --check`, whose values are its exit codes. Keystone
+/// reserves 3 for a pending data migration, which it has had none of since it counts by Alembic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SyncCheck {
+    /// Nothing is left to do.
+    UpToDate = 0,
+    /// The revision is not one of Keystone's.
+    Failed = 1,
+    /// Tables or columns are to be added.
+    ExpandNeeded = 2,
+    /// What is no longer needed is to be removed.
+    ContractNeeded = 4,
+}
+
+impl SchemaState {
+    /// What `db_sync --check` says of this state. Tables of ours that are missing count as a
+    /// pending expansion.
+    pub fn check(&self) -> SyncCheck {
+        match self {
+            Self::Current => SyncCheck::UpToDate,
+            Self::Empty | Self::CutShort | Self::Behind { .. } | Self::Earlier { .. } => {
+                SyncCheck::ExpandNeeded
+            }
+            Self::Uncontracted { .. } => SyncCheck::ContractNeeded,
+            // Keystone sees tables without a revision as a database to expand.
+            Self::Unknown { revisions } if revisions.is_empty() => SyncCheck::ExpandNeeded,
+            Self::Unknown { .. } => SyncCheck::Failed,
+        }
+    }
+
+    async fn read(conn: &mut Conn<'_>) -> Result<Self, StoreError> {
+        let tables = conn.query(conn.dialect().tables()).rows().await?;
+        let tables = texts(&tables, "name")?;
+        let has = |name: &str| tables.iter().any(|table| table == name);
+
+        let revisions = if has("alembic_version") {
+            let sql = "SELECT version_num FROM alembic_version ORDER BY version_num";
+            texts(&conn.query(sql).rows().await?, "version_num")?
+        } else {
+            Vec::new()
+        };
+        let version = if has("archstone_schema") {
+            let sql = "SELECT COALESCE(MAX(version), 0) AS version FROM archstone_schema";
+            let rows = conn.query(sql).rows().await?;
+            rows.first().map(|row| row.int("version")).transpose()?
+        } else {
+            None
+        };
+        Ok(Self::judge(&tables, revisions, version, conn.dialect()))
+    }
+
+    /// Judges by the tables' names, the revisions, and our own version, which is `None` without
+    /// an `archstone_schema`.
+    fn judge(
+        tables: &[String],
+        revisions: Vec<String>,
+        version: Option<i64>,
+        dialect: Dialect,
+    ) -> Self {
+        let at = |revision: &str| revisions.iter().any(|found| found == revision);
+        let known = |found: &String| {
+            let found = found.as_str();
+            [EXPAND_HEAD, CONTRACT_HEAD].contains(&found) || EARLIER_REVISIONS.contains(&found)
+        };
+        if tables.is_empty() {
+            Self::Empty
+        } else if revisions.is_empty() && version == Some(0) {
+            Self::CutShort
+        } else if revisions.is_empty() || !revisions.iter().all(known) {
+            Self::Unknown { revisions }
+        } else if !at(EXPAND_HEAD) {
+            Self::Earlier { revisions }
+        } else if !at(CONTRACT_HEAD) {
+            Self::Uncontracted { revisions }
+        } else {
+            let version = usize::try_from(version.unwrap_or(0)).unwrap_or(0);
+            if version + 1 < migrations(dialect).len() {
+                Self::Behind { version }
+            } else {
+                Self::Current
+            }
+        }
+    }
+
+    /// The first migration to run, `None` when there is nothing to do.
+    fn next(&self) -> Result<Option<usize>, StoreError> {
+        match self {
+            Self::Empty | Self::CutShort => Ok(Some(0)),
+            Self::Behind { version } => Ok(Some(version + 1)),
+            Self::Current => Ok(None),
+            Self::Earlier { .. } | Self::Uncontracted { .. } | Self::Unknown { .. } => {
+                Err(StoreError::Schema(self.to_string()))
+            }
+        }
+    }
+}
+
+/// What an operator is told, and told to do.
+impl fmt::Display for SchemaState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty | Self::CutShort | Self::Behind { .. } => {
+                write!(f, "the database lacks tables: run `archstone db_sync`")
+            }
+            Self::Current => write!(f, "the database is up to date"),
+            Self::Earlier { revisions } | Self::Uncontracted { revisions } => write!(
+                f,
+                "the database is at revision {}, which Keystone 30 has yet to bring up to date: \
+                 run `keystone-manage db_sync` of Keystone 30 on it first",
+                revisions.join(" and ")
+            ),
+            Self::Unknown { revisions } if revisions.is_empty() => write!(
+                f,
+                "the database has tables, but no revision in alembic_version: give an empty one, \
+                 or run `keystone-manage db_sync` of Keystone 30 on it first"
+            ),
+            Self::Unknown { revisions } => write!(
+                f,
+                "the database is at revision {}, which Keystone 30 does not know: it belongs to a \
+                 later Keystone or to another program",
+                revisions.join(" and ")
+            ),
+        }
+    }
+}
+
+fn texts(rows: &[crate::value::Row], column: &str) -> Result<Vec<String>, StoreError> {
+    rows.iter().map(|row| row.text(column)).collect()
+}
+
+/// The statements of a migration, comments before them included.
+fn statements(sql: &'static str) -> impl Iterator<Item = &'static str> {
+    sql.split_inclusive(";\n")
+        .filter(|part| !part.trim().is_empty())
+}
 
 impl Store {
-    /// Creates what is missing of the schema.
+    /// Looks at the tables and changes nothing.
     ///
     /// # Errors
     ///
-    /// When the database belongs to another release of Keystone, or does not answer.
-    pub async fn sync_schema(&self) -> Result<(), StoreError> {
-        let [keystone, ours] = SCRIPTS[match self.dialect() {
-            Dialect::MariaDb => 0,
-            Dialect::Postgres => 1,
-            Dialect::Sqlite => 2,
-        }];
-        let mut session = self.db.acquire(true).await?;
-        if !self.has_table("alembic_version").await? {
-            session
-                .batch(include_str!("migrations/archstone_schema.sql"))
-                .await?;
-            session.batch(keystone).await?;
-        }
-        let mut conn = Conn::Pool(&self.db);
-        let rows = conn
-            .query("SELECT version_num FROM alembic_version")
-            .rows()
-            .await?;
-        for row in rows {
-            let head = row.text("version_num")?;
-            if !KEYSTONE_HEADS.contains(&head.as_str()) {
-                return Err(StoreError::Address(format!(
-                    "schema {head} is not Keystone 30's"
-                )));
-            }
-        }
-        if !self.has_table("archstone_change").await? {
-            session
-                .batch(include_str!("migrations/archstone_schema.sql"))
-                .await?;
-            session.batch(ours).await?;
-        }
-        Ok(())
+    /// When the database does not answer.
+    pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
+        SchemaState::read(&mut Conn::Pool(&self.db)).await
     }
 
-    /// Checks that the schema is whole.
+    /// Makes the tables that are missing. A database that has them all is only read, and many
+    /// nodes may do this at once.
     ///
     /// # Errors
     ///
-    /// When it is not, saying what to do; or when the database does not answer.
+    /// [`StoreError::Schema`] when the database belongs to another release of Keystone or to
+    /// another program: then it was not touched.
+    pub async fn sync_schema(&self) -> Result<(), StoreError> {
+        for _ in 1..ATTEMPTS {
+            match self.try_sync_schema().await {
+                Err(StoreError::Repeat(_)) => {}
+                outcome => return outcome,
+            }
+        }
+        self.try_sync_schema().await
+    }
+
+    /// Checks that nothing is left for [`Self::sync_schema`] to do.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Schema`] when there is, saying what to do.
     pub async fn check_schema(&self) -> Result<(), StoreError> {
-        if self.has_table("alembic_version").await? && self.has_table("archstone_change").await? {
+        match self.schema_state().await? {
+            SchemaState::Current => Ok(()),
+            state => Err(StoreError::Schema(state.to_string())),
+        }
+    }
+
+    async fn try_sync_schema(&self) -> Result<(), StoreError> {
+        // Most often there is nothing to do, and perhaps not even the right to do it.
+        if self.schema_state().await? == SchemaState::Current {
             return Ok(());
         }
-        Err(StoreError::Address(
-            "the schema is not there: run `archstone db_sync`".into(),
-        ))
+        let mut tx = self.begin().await?;
+        if self.dialect() == Dialect::Postgres {
+            let mut conn = Conn::Tx(&mut tx);
+            let lock = conn.query("SELECT pg_advisory_xact_lock(?)");
+            lock.bind(POSTGRES_LOCK).rows().await?;
+        }
+        // Once more, because whoever held the lock may have done the work.
+        let state = SchemaState::read(&mut Conn::Tx(&mut tx)).await?;
+        if let Some(next) = state.next()? {
+            tracing::info!(?state, "making the tables that are missing");
+            migrate(&mut tx, self.dialect(), next).await?;
+        }
+        tx.commit().await.map(drop)
+    }
+}
+
+/// Runs our migrations from that one on. Each records itself with its last statement.
+async fn migrate(tx: &mut Tx, dialect: Dialect, next: usize) -> Result<(), StoreError> {
+    let scripts = migrations(dialect);
+    for sql in [FIRST_TABLE].iter().chain(&scripts[next..]) {
+        // One by one, so that the time limit is that of a statement.
+        for statement in statements(sql) {
+            tx.batch(statement).await?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::db::Options;
+    use crate::scratch::create_database;
+
+    /// An empty database for one test: on the server that `ARCHSTONE_TEST_DATABASE` names, or an
+    /// SQLite file.
+    struct Scratch {
+        options: Options,
+        _folder: tempfile::TempDir,
     }
 
-    async fn has_table(&self, name: &'static str) -> Result<bool, StoreError> {
-        let mut conn = Conn::Pool(&self.db);
-        let sql = match self.dialect() {
-            Dialect::Sqlite => "SELECT name FROM sqlite_master WHERE name = ?",
-            Dialect::MariaDb => {
-                "SELECT table_name AS name FROM information_schema.tables \
-                 WHERE table_schema = DATABASE() AND table_name = ?"
+    impl Scratch {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let mut options = Options {
+                connection: format!("sqlite:///{}", folder.path().join("keystone.db").display()),
+                max_connections: 2,
+                timeout: Duration::from_secs(60),
+            };
+            if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {
+                let clock = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+                let name = format!("schema_{}_{clock}", std::process::id());
+                options.connection = server;
+                options.connection = create_database(&options, &name).await.unwrap();
             }
-            Dialect::Postgres => {
-                "SELECT table_name::text AS name FROM information_schema.tables \
-                 WHERE table_schema = current_schema() AND table_name = ?"
+            Self {
+                options,
+                _folder: folder,
             }
-        };
-        Ok(!conn.query(sql).bind(name).rows().await?.is_empty())
+        }
+
+        /// Another node on the same database.
+        fn node(&self) -> Store {
+            Store::connect(&self.options).unwrap()
+        }
+    }
+
+    async fn run(store: &Store, sql: &str) {
+        Conn::Pool(&store.db)
+            .built_query(sql.into())
+            .execute()
+            .await
+            .unwrap();
+    }
+
+    /// What a Keystone 30 would have made.
+    async fn made_by_keystone(store: &Store) {
+        let mut tx = store.begin().await.unwrap();
+        for statement in statements(migrations(store.dialect())[0]) {
+            tx.batch(statement).await.unwrap();
+        }
+        drop(tx.commit().await.unwrap());
+    }
+
+    async fn at_revisions(store: &Store, revisions: &[&str]) {
+        run(store, "DELETE FROM alembic_version").await;
+        for revision in revisions {
+            run(
+                store,
+                &format!("INSERT INTO alembic_version VALUES ('{revision}')"),
+            )
+            .await;
+        }
+    }
+
+    async fn tables(store: &Store) -> usize {
+        let sql = store.dialect().tables();
+        Conn::Pool(&store.db).query(sql).rows().await.unwrap().len()
+    }
+
+    #[test]
+    fn every_migration_is_split_into_statements() {
+        for dialect in [Dialect::MariaDb, Dialect::Postgres, Dialect::Sqlite] {
+            for statement in [FIRST_TABLE]
+                .iter()
+                .chain(&migrations(dialect))
+                .flat_map(|sql| statements(sql))
+            {
+                let code = statement
+                    .lines()
+                    .find(|line| !line.is_empty() && !line.starts_with("--"));
+                let word = code.unwrap().split(' ').next();
+                assert!(
+                    matches!(word, Some("ALTER" | "CREATE" | "INSERT")),
+                    "{statement}"
+                );
+                assert_eq!(
+                    statement.matches(';').count() - statement.matches("; ").count(),
+                    1,
+                    "{statement}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_database_gets_all_tables() {
+        let scratch = Scratch::new().await;
+        let store = scratch.node();
+        assert_eq!(store.schema_state().await.unwrap(), SchemaState::Empty);
+        assert_eq!(SchemaState::Empty.check(), SyncCheck::ExpandNeeded);
+        store.sync_schema().await.unwrap();
+        assert_eq!(store.schema_state().await.unwrap(), SchemaState::Current);
+        assert_eq!(SchemaState::Current.check(), SyncCheck::UpToDate);
+        // Keystone's 49, archstone_schema, archstone_change.
+        assert_eq!(tables(&store).await, 51);
+    }
+
+    #[tokio::test]
+    async fn a_complete_database_is_only_read() {
+        let scratch = Scratch::new().await;
+        let store = scratch.node();
+        store.sync_schema().await.unwrap();
+        let before = store.statements();
+        store.sync_schema().await.unwrap();
+        assert_eq!(store.statements() - before, 3);
+    }
+
+    #[tokio::test]
+    async fn a_database_of_keystone_gets_only_our_tables() {
+        let scratch = Scratch::new().await;
+        let store = scratch.node();
+        made_by_keystone(&store).await;
+        run(
+            &store,
+            "INSERT INTO policy (id, type, \"blob\") VALUES ('a', 'b', 'c')",
+        )
+        .await;
+        assert_eq!(
+            store.schema_state().await.unwrap(),
+            SchemaState::Behind { version: 0 }
+        );
+        store.sync_schema().await.unwrap();
+        assert_eq!(store.schema_state().await.unwrap(), SchemaState::Current);
+        assert_eq!(tables(&store).await, 51);
+        let rows = Conn::Pool(&store.db)
+            .query("SELECT id FROM policy")
+            .rows()
+            .await
+            .unwrap();
+        assert_eq!(rows.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_database_of_our_next_release_is_left_alone() {
+        let scratch = Scratch::new().await;
+        let store = scratch.node();
+        store.sync_schema().await.unwrap();
+        run(&store, "INSERT INTO archstone_schema VALUES (1000)").await;
+        assert_eq!(store.schema_state().await.unwrap(), SchemaState::Current);
+        store.sync_schema().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_database_of_another_release_is_refused_by_name() {
+        let scratch = Scratch::new().await;
+        let store = scratch.node();
+        made_by_keystone(&store).await;
+        for (revisions, check, words) in [
+            (
+                &["e8725d6fa226", CONTRACT_HEAD][..],
+                SyncCheck::ExpandNeeded,
+                "e8725d6fa226",
+            ),
+            (
+                &[EXPAND_HEAD, "99de3849d860"][..],
+                SyncCheck::ContractNeeded,
+                "99de3849d860",
+            ),
+            (
+                &[EXPAND_HEAD][..],
+                SyncCheck::ContractNeeded,
+                "run `keystone-manage db_sync`",
+            ),
+            (
+                &["5ca1ab1e0000", CONTRACT_HEAD][..],
+                SyncCheck::Failed,
+                "5ca1ab1e0000",
+            ),
+            (&[][..], SyncCheck::ExpandNeeded, "no revision"),
+        ] {
+            at_revisions(&store, revisions).await;
+            assert_eq!(
+                store.schema_state().await.unwrap().check(),
+                check,
+                "{revisions:?}"
+            );
+            let error = store.sync_schema().await.unwrap_err();
+            assert!(
+                matches!(&error, StoreError::Schema(text) if text.contains(words)),
+                "{error}"
+            );
+            assert_eq!(tables(&store).await, 49);
+        }
+    }
+
+    #[tokio::test]
+    async fn tables_of_another_program_are_refused() {
+        let scratch = Scratch::new().await;
+        let store = scratch.node();
+        run(&store, "CREATE TABLE project (id INTEGER)").await;
+        assert!(matches!(
+            store.sync_schema().await,
+            Err(StoreError::Schema(_))
+        ));
+        assert_eq!(tables(&store).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_run_cut_short_anywhere_is_completed_by_the_next() {
+        let dialect = Scratch::new().await.node().dialect();
+        let all: Vec<_> = [FIRST_TABLE]
+            .iter()
+            .chain(&migrations(dialect))
+            .flat_map(|sql| statements(sql))
+            .collect();
+        for cut in [1, 2, all.len() / 2, all.len() - 4, all.len() - 1] {
+            let scratch = Scratch::new().await;
+            let store = scratch.node();
+            let mut tx = store.begin().await.unwrap();
+            for statement in &all[..cut] {
+                tx.batch(statement).await.unwrap();
+            }
+            drop(tx);
+            // Closing waits for the rollback.
+            store.close().await;
+            let store = scratch.node();
+            store.sync_schema().await.unwrap();
+            assert_eq!(store.schema_state().await.unwrap(), SchemaState::Current);
+            assert_eq!(tables(&store).await, 51);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nodes_that_start_together_make_the_tables_once() {
+        let scratch = Scratch::new().await;
+        let runs: Vec<_> = (0..6)
+            .map(|_| {
+                let node = scratch.node();
+                tokio::spawn(async move { node.sync_schema().await })
+            })
+            .collect();
+        for run in runs {
+            run.await.unwrap().unwrap();
+        }
+        let store = scratch.node();
+        assert_eq!(store.schema_state().await.unwrap(), SchemaState::Current);
+        let rows = Conn::Pool(&store.db)
+            .query("SELECT id FROM project")
+            .rows()
+            .await
+            .unwrap();
+        assert_eq!(rows.len(), 1);
     }
 }
