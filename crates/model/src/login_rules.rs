@@ -54,7 +54,56 @@ impl LoginRules {
     }
 }
 
+/// Why a user may not change the own password now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordKept {
+    /// An administrator locked it.
+    #[error(
+        "You cannot change your password at this time due to password policy disallowing password \
+         changes. Please contact your administrator to reset your password."
+    )]
+    Locked,
+    /// The user set it too short a time ago.
+    #[error(
+        "You cannot change your password at this time due to the minimum password age. Once you \
+         change your password, it must be used for {least} day(s) before it can be changed. Please \
+         try again in {left} day(s) or contact your administrator to reset your password."
+    )]
+    TooNew {
+        /// Days that a password must be kept.
+        least: u32,
+        /// Whole days until it may be changed.
+        left: i64,
+    },
+}
+
 impl Login {
+    /// Whether the user may change the own password, which must have been kept for some days. One
+    /// that an administrator set may be changed at once.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn may_change_password(&self, least: u32, now: Timestamp) -> Result<(), PasswordKept> {
+        if self.options.lock_password == Some(true) {
+            return Err(PasswordKept::Locked);
+        }
+        let Some(set_at) = self
+            .password_created_at
+            .filter(|_| self.password_self_service)
+        else {
+            return Ok(());
+        };
+        let left = set_at + TimeDelta::days(least.into()) - now;
+        if left > TimeDelta::zero() {
+            return Err(PasswordKept::TooNew {
+                least,
+                left: left.num_days(),
+            });
+        }
+        Ok(())
+    }
+
     /// Whether the current password has ended.
     pub fn password_is_expired(&self, now: Timestamp) -> bool {
         self.options.ignore_password_expiry != Some(true)
@@ -135,6 +184,21 @@ mod tests {
         assert!(rules().is_enabled(&exempt, day(9)));
         exempt.subject.enabled = false;
         assert!(!rules().is_enabled(&exempt, day(0)));
+    }
+
+    #[test]
+    fn a_password_is_kept_for_some_days_unless_an_administrator_set_it() {
+        let mut login = login();
+        login.password_created_at = Some(at(0));
+        assert_eq!(login.may_change_password(2, at(0)), Ok(()));
+        login.password_self_service = true;
+        let kept = |left| Err(PasswordKept::TooNew { least: 2, left });
+        assert_eq!(login.may_change_password(2, at(0)), kept(2));
+        assert_eq!(login.may_change_password(2, at(2 * 86_400 - 1)), kept(0));
+        assert_eq!(login.may_change_password(2, at(2 * 86_400)), Ok(()));
+        login.options.lock_password = Some(true);
+        let locked = Err(PasswordKept::Locked);
+        assert_eq!(login.may_change_password(0, at(9)), locked);
     }
 
     #[test]

@@ -189,6 +189,12 @@ impl Token {
         }
     }
 
+    /// The groups that the federated login brought; none for other tokens.
+    pub fn group_ids(&self) -> &[GroupId] {
+        self.federated_login()
+            .map_or(&[], |login| login.group_ids.as_slice())
+    }
+
     /// The OAuth 1.0a access token that the token acts by.
     pub fn access_token_id(&self) -> Option<&AccessTokenId> {
         match &self.kind {

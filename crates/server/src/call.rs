@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 use model::Timestamp;
+use model::ids::DomainId;
 use model::listing::{Page, TextMatch};
 use policy::{Decision, Rule};
 use serde::Serialize;
@@ -64,6 +65,27 @@ impl Call {
     /// A new random id, of 32 hexadecimal digits.
     pub fn new_id<Id: From<String>>(&self) -> Id {
         self.app.random.id().into()
+    }
+
+    /// The domain that shall own something new: the one that was named, else that of the caller's
+    /// token, else `[identity] default_domain_id`.
+    ///
+    /// # Errors
+    ///
+    /// 400 when the holder of the administrator's token names none.
+    pub fn owning_domain(&self, named: Option<DomainId>) -> Result<DomainId, ApiError> {
+        if let Some(id) = named.or_else(|| self.caller.domain_scope()) {
+            return Ok(id);
+        }
+        if self.caller.is_operator() {
+            return Err(ApiError::BadRequest(
+                "You have tried to create a resource using the admin token. As this token is not \
+                 within a domain you must explicitly include a domain for this resource to belong \
+                 to."
+                .into(),
+            ));
+        }
+        Ok(self.app.config.identity.default_domain_id.clone())
     }
 
     /// Opens the transaction of this request. Call it when the handler first writes.

@@ -21,6 +21,12 @@ const RETRY_AFTER: &str = "1";
 /// Why a v3 request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
+    /// 401: the right password, but the user is disabled.
+    #[error("The account is disabled for user: {user_id}.")]
+    AccountDisabled {
+        /// Whose.
+        user_id: UserId,
+    },
     /// 400, in these words.
     #[error("{0}")]
     BadRequest(String),
@@ -124,6 +130,19 @@ impl ApiError {
         Self::BadRequest(format!("{complaint} {MALFORMED}"))
     }
 
+    /// 404: the page should start behind something that is not there.
+    pub fn unknown_marker(marker: &str) -> Self {
+        Self::NotFoundAs(format!("Marker {marker} could not be found."))
+    }
+
+    /// 400: a text does not fit into its column of `limit` characters.
+    pub fn too_long(text: &str, column: &str, limit: usize) -> Self {
+        Self::BadRequest(format!(
+            "String length exceeded. The length of string '{text}' exceeds the limit of column \
+             {column}(CHAR({limit}))."
+        ))
+    }
+
     /// 401, for a reason that only the log tells.
     pub fn unauthorized(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Unauthorized {
@@ -172,7 +191,8 @@ impl ApiError {
             }
             Self::Gone(_) => StatusCode::GONE,
             Self::Internal(_) | Self::Repeat(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::LoginIncomplete { .. }
+            Self::AccountDisabled { .. }
+            | Self::LoginIncomplete { .. }
             | Self::MoreMethods { .. }
             | Self::PasswordExpired { .. }
             | Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,

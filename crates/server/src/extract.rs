@@ -72,6 +72,10 @@ pub struct Body<T>(pub T);
 pub trait Named {
     /// The name.
     const NAME: &'static str;
+
+    /// Whether `:` and `-` in the names of its attributes read as `_`, as they do in most of
+    /// Keystone's bodies of new resources.
+    const UNDERSCORES: bool = false;
 }
 
 impl<T: Named + DeserializeOwned> Extract for Body<T> {
@@ -80,7 +84,17 @@ impl<T: Named + DeserializeOwned> Extract for Body<T> {
         let value = body
             .and_then(|body| body.get(T::NAME))
             .ok_or_else(|| ApiError::BadRequest(format!("'{}' is a required property", T::NAME)))?;
-        let value = T::deserialize(value).map_err(|error| {
+        let parsed = match value {
+            Value::Object(attributes) if T::UNDERSCORES => {
+                let name = |name: &String| name.replace([':', '-'], "_");
+                let attributes = attributes
+                    .iter()
+                    .map(|(key, value)| (name(key), value.clone()));
+                T::deserialize(Value::Object(attributes.collect()))
+            }
+            value => T::deserialize(value),
+        };
+        let value = parsed.map_err(|error| {
             ApiError::BadRequest(format!("Invalid input for field '{}': {error}.", T::NAME))
         })?;
         Ok(Self(value))

@@ -202,6 +202,32 @@ impl Assignments<'_> {
         self.db.built_query(sql).bind_all(values).all().await
     }
 
+    /// Whether a user holds a role on the whole deployment, or one of these groups does. Stored
+    /// memberships do not count.
+    pub async fn holds_system_role(
+        &mut self,
+        user_id: &UserId,
+        groups: &[GroupId],
+    ) -> Result<bool, StoreError> {
+        let mut sql = "SELECT role_id FROM system_assignment \
+                       WHERE (type = 'UserSystem' AND actor_id = ?)"
+            .to_owned();
+        if !groups.is_empty() {
+            let marks = placeholders(groups.len());
+            sql.push_str(&format!(
+                " OR (type = 'GroupSystem' AND actor_id IN ({marks}))"
+            ));
+        }
+        let rows = self
+            .db
+            .built_query(sql)
+            .bind(user_id)
+            .bind_all(groups)
+            .rows()
+            .await?;
+        Ok(!rows.is_empty())
+    }
+
     /// What some roles come to, with all that they imply; without the roles of single domains.
     pub async fn with_implied(
         &mut self,
@@ -250,7 +276,7 @@ const HELD_ROLES: &str = "SELECT role.id, role.name FROM held \
      JOIN role ON role.id = held.role_id WHERE role.domain_id = ? ORDER BY role.name, role.id";
 
 /// The groups of a user, as a subquery.
-fn membership(groups: &[GroupId]) -> String {
+pub(crate) fn membership(groups: &[GroupId]) -> String {
     let mut sql = "SELECT group_id FROM user_group_membership WHERE user_id = ?".to_owned();
     if !groups.is_empty() {
         let marks = placeholders(groups.len());
@@ -262,7 +288,7 @@ fn membership(groups: &[GroupId]) -> String {
 }
 
 /// The values for `actor_id = ?` and the subquery of [`membership`].
-fn actors(user_id: &UserId, groups: &[GroupId]) -> Vec<Value> {
+pub(crate) fn actors(user_id: &UserId, groups: &[GroupId]) -> Vec<Value> {
     let mut values = vec![Value::from(user_id), Value::from(user_id)];
     values.extend(groups.iter().map(Value::from));
     values

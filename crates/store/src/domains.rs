@@ -1,6 +1,6 @@
 //! Domains: rows of the project table that act as the top of a tree.
 
-use model::ids::DomainId;
+use model::ids::{DomainId, GroupId, UserId};
 use model::listing::Page;
 use model::project::{Domain, DomainFilter, Project, ProjectFilter};
 
@@ -95,6 +95,20 @@ impl Domains<'_> {
             self.projects().delete(&project.id).await?;
         }
         self.projects().delete(&id.clone().into()).await
+    }
+
+    /// Lists by id the domains on which a user holds a role in effect, directly or through a
+    /// group. `groups` are those that a federated login brought.
+    pub async fn list_of_user(
+        &mut self,
+        user_id: &UserId,
+        groups: &[GroupId],
+    ) -> Result<Vec<Domain>, StoreError> {
+        let found = self
+            .projects()
+            .list_domains_of_user(user_id, groups)
+            .await?;
+        Ok(found.into_iter().map(domain).collect())
     }
 
     /// Adds a domain.

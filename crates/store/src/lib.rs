@@ -15,6 +15,7 @@ mod domains;
 mod endpoints;
 mod error;
 mod filter;
+mod groups;
 mod logins;
 mod migrations;
 mod projects;
@@ -38,6 +39,7 @@ pub use dialect::Dialect;
 pub use domains::Domains;
 pub use endpoints::Endpoints;
 pub use error::StoreError;
+pub use groups::Groups;
 pub use logins::Logins;
 pub use migrations::{SchemaState, SyncCheck};
 pub use projects::Projects;
@@ -126,6 +128,8 @@ repositories! {
     domains: Domains,
     /// Endpoints of services.
     endpoints: Endpoints,
+    /// Groups of users, and who belongs to them.
+    groups: Groups,
     /// What logins and the validation of tokens look up.
     logins: Logins,
     /// Projects, and the domains that share their table.
@@ -138,6 +142,6 @@ repositories! {
     roles: Roles,
     /// Services of the catalog.
     services: Services,
-    /// Users, their passwords and their groups.
+    /// Users and their passwords.
     users: Users,
 }

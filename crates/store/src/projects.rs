@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use model::ids::ProjectId;
+use model::ids::{GroupId, ProjectId, UserId};
 use model::listing::Page;
 use model::project::{Project, ProjectFilter, ResourceOptions, TagFilter};
 
+use crate::assignments::{GLOBAL_ROLE, actors, membership};
 use crate::db::Conn;
 use crate::error::StoreError;
 use crate::filter::{Where, placeholders};
-use crate::value::{FromRow, Row};
+use crate::value::{FromRow, Row, Value};
 
 /// The row above all domains, which is never shown.
 pub(crate) const ROOT: &str = "<<keystone.domain.root>>";
@@ -72,6 +73,80 @@ impl Projects<'_> {
         if let Some(name) = &filter.name {
             found.retain(|project| name.holds_beyond_sql(&project.name));
         }
+        self.add_labels(&mut found).await?;
+        Ok(found)
+    }
+
+    /// Lists by id the projects on which a user holds a role in effect: directly, through a group,
+    /// or inherited from above. Roles of single domains count when they imply another.
+    ///
+    /// `groups` are those that a federated login brought, beyond the stored memberships.
+    pub async fn list_of_user(
+        &mut self,
+        user_id: &UserId,
+        groups: &[GroupId],
+        filter: &ProjectFilter,
+    ) -> Result<Vec<Project>, StoreError> {
+        let members = membership(groups);
+        let mut conditions = Where::default();
+        conditions
+            .and("is_domain = ?", [false])
+            .and(
+                "(id IN (SELECT id FROM below) OR id IN ( \
+                   SELECT target_id FROM given WHERE inherited = ? \
+                   AND type IN ('UserProject', 'GroupProject')))",
+                [false],
+            )
+            .equals("domain_id", filter.domain_id.as_ref())
+            .equals("enabled", filter.enabled)
+            .text(self.db.dialect(), "name", filter.name.as_ref());
+        let head = format!(
+            "WITH RECURSIVE {USEFUL_ROLES}, \
+             given (type, target_id, inherited) AS ( \
+               SELECT type, target_id, inherited FROM assignment \
+               WHERE role_id IN (SELECT id FROM useful) \
+                 AND ((type IN ('UserProject', 'UserDomain') AND actor_id = ?) \
+                   OR (type IN ('GroupProject', 'GroupDomain') AND actor_id IN ({members})))), \
+             below (id) AS ( \
+               SELECT project.id FROM project \
+               JOIN given ON given.target_id = project.parent_id AND given.inherited = ? \
+               UNION SELECT project.id FROM below JOIN project ON project.parent_id = below.id) \
+             SELECT {COLUMNS} FROM project"
+        );
+        let sql = conditions.statement(&head, "id", &Page::default());
+        let mut values: Vec<Value> = vec![GLOBAL_ROLE.into()];
+        values.extend(actors(user_id, groups));
+        values.push(true.into());
+        values.extend(conditions.into_values());
+        let query = self.db.built_query(sql).bind_all(values);
+        let mut found = query.all::<Project>().await?;
+        if let Some(name) = &filter.name {
+            found.retain(|project| name.holds_beyond_sql(&project.name));
+        }
+        self.add_labels(&mut found).await?;
+        Ok(found)
+    }
+
+    /// The same for domains, where nothing is inherited. They are given as the projects that
+    /// stand for them.
+    pub(crate) async fn list_domains_of_user(
+        &mut self,
+        user_id: &UserId,
+        groups: &[GroupId],
+    ) -> Result<Vec<Project>, StoreError> {
+        let members = membership(groups);
+        let sql = format!(
+            "WITH RECURSIVE {USEFUL_ROLES} \
+             SELECT {COLUMNS} FROM project WHERE is_domain = ? AND id IN ( \
+               SELECT target_id FROM assignment \
+               WHERE role_id IN (SELECT id FROM useful) AND inherited = ? \
+                 AND ((type = 'UserDomain' AND actor_id = ?) \
+                   OR (type = 'GroupDomain' AND actor_id IN ({members})))) ORDER BY id"
+        );
+        let mut values: Vec<Value> = vec![GLOBAL_ROLE.into(), true.into(), false.into()];
+        values.extend(actors(user_id, groups));
+        let query = self.db.built_query(sql).bind_all(values);
+        let mut found = query.all::<Project>().await?;
         self.add_labels(&mut found).await?;
         Ok(found)
     }
@@ -283,6 +358,13 @@ impl Projects<'_> {
         Ok(())
     }
 }
+
+/// The roles that come to something outside of their own domain, as a common table expression:
+/// those of no domain, and those that imply one.
+const USEFUL_ROLES: &str = "useful (id) AS ( \
+     SELECT id FROM role WHERE domain_id = ? \
+     UNION SELECT prior_role_id FROM useful \
+     JOIN implied_role ON implied_role_id = useful.id)";
 
 /// `project.id` of those that have any, or all, of some tags.
 fn tag_condition(conditions: &mut Where, filter: &TagFilter) {

@@ -1,6 +1,7 @@
 //! Revocation events.
 
 use model::Timestamp;
+use model::ids::GroupId;
 use model::revocation::RevocationEvent;
 use model::token::Token;
 
@@ -70,11 +71,7 @@ impl Revocations<'_> {
         event: &RevocationEvent,
         horizon: Timestamp,
     ) -> Result<(), StoreError> {
-        self.db
-            .query("DELETE FROM revocation_event WHERE revoked_at < ?")
-            .bind(horizon)
-            .execute()
-            .await?;
+        self.forget(horizon).await?;
         let sql = format!(
             "INSERT INTO revocation_event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         );
@@ -92,6 +89,36 @@ impl Revocations<'_> {
             .bind(event.expires_at)
             .bind(event.issued_before)
             .bind(event.revoked_at)
+            .execute()
+            .await?;
+        Ok(())
+    }
+
+    /// The same for each member of a group, as one event per user.
+    pub async fn insert_for_members(
+        &mut self,
+        id: &GroupId,
+        revoked_at: Timestamp,
+        horizon: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.forget(horizon).await?;
+        self.db
+            .query(
+                "INSERT INTO revocation_event (user_id, issued_before, revoked_at) \
+                 SELECT user_id, ?, ? FROM user_group_membership WHERE group_id = ?",
+            )
+            .bind(revoked_at)
+            .bind(revoked_at)
+            .bind(id)
+            .execute()
+            .await?;
+        Ok(())
+    }
+
+    async fn forget(&mut self, horizon: Timestamp) -> Result<(), StoreError> {
+        self.db
+            .query("DELETE FROM revocation_event WHERE revoked_at < ?")
+            .bind(horizon)
             .execute()
             .await?;
         Ok(())

@@ -1,17 +1,94 @@
-//! Users, their passwords and their groups.
+//! Users and their passwords.
 
-use model::ids::UserId;
-use model::user::{StoredPassword, User};
+use model::Timestamp;
+use model::ids::{IdentityProviderId, ProtocolId, UserId};
+use model::listing::Page;
+use model::subject::UserOptions;
+use model::user::{Comparison, FederatedIdentity, StoredPassword, User, UserFilter};
 
 use crate::db::Conn;
 use crate::error::StoreError;
+use crate::filter::{Where, placeholders};
+use crate::value::{FromRow, Row};
 
 /// Users of the database.
 pub struct Users<'a> {
     pub(crate) db: Conn<'a>,
 }
 
+/// A user's name lives in one of three tables, looked at in this order.
+macro_rules! name {
+    () => {
+        "COALESCE(local_user.name, nonlocal_user.name, \
+         (SELECT MIN(federated_user.display_name) FROM federated_user \
+          WHERE federated_user.user_id = u.id))"
+    };
+}
+
+/// Users without their options, to be put in brackets and joined with them: so a page counts
+/// users, and still takes one statement.
+const USERS: &str = concat!(
+    "SELECT u.id, u.domain_id, u.enabled, u.default_project_id, u.extra, ",
+    name!(),
+    r#" AS name, password.expires_at_int, password.expires_at
+       FROM "user" u
+       LEFT JOIN local_user ON local_user.user_id = u.id
+       LEFT JOIN nonlocal_user ON nonlocal_user.user_id = u.id
+       LEFT JOIN password ON password.local_user_id = local_user.id
+         AND password.created_at_int = (SELECT MAX(newest.created_at_int)
+           FROM password newest WHERE newest.local_user_id = local_user.id)"#
+);
+
 impl Users<'_> {
+    /// Finds a user by id; `None` when there is none.
+    pub async fn find(&mut self, id: &UserId) -> Result<Option<User>, StoreError> {
+        let sql = with_options(&format!("{USERS} WHERE u.id = ?"));
+        let rows = self.db.built_query(sql).bind(id).rows().await?;
+        Ok(gather(&rows)?.pop())
+    }
+
+    /// Lists users by id.
+    pub async fn list(
+        &mut self,
+        filter: &UserFilter,
+        page: &Page,
+    ) -> Result<Vec<User>, StoreError> {
+        let dialect = self.db.dialect();
+        let mut conditions = Where::default();
+        conditions
+            .equals("u.domain_id", filter.domain_id.as_ref())
+            .equals("u.domain_id", filter.within.as_ref())
+            .equals("u.enabled", filter.enabled)
+            .text(dialect, name!(), filter.name.as_ref())
+            .after("u.id", page);
+        if let Some(group_id) = &filter.group_id {
+            conditions.and(
+                "u.id IN (SELECT user_id FROM user_group_membership WHERE group_id = ?)",
+                [group_id],
+            );
+        }
+        if let Some((comparison, time)) = filter.password_expires {
+            let operator = operator(comparison);
+            conditions.and(format!("password.expires_at {operator} ?"), [time]);
+        }
+        let provider = filter.identity_provider_id.as_ref();
+        federated_condition(&mut conditions, "idp_id", provider.map(|id| id.as_str()));
+        let protocol = filter.protocol_id.as_ref();
+        federated_condition(
+            &mut conditions,
+            "protocol_id",
+            protocol.map(|id| id.as_str()),
+        );
+        federated_condition(&mut conditions, "unique_id", filter.unique_id.as_deref());
+        let sql = with_options(&conditions.statement(USERS, "u.id", page));
+        let query = self.db.built_query(sql).bind_all(conditions.into_values());
+        let mut found = gather(&query.rows().await?)?;
+        if let Some(name) = &filter.name {
+            found.retain(|user| name.holds_beyond_sql(&user.name));
+        }
+        Ok(found)
+    }
+
     /// Adds a user of this database, with a password or without.
     pub async fn insert(
         &mut self,
@@ -41,19 +118,21 @@ impl Users<'_> {
             .await
             .map_err(|error| error.on_unique("user"))?;
         self.write_options(user).await?;
-        match password {
-            Some(password) => self.insert_password(&user.id, password).await,
-            None => Ok(()),
+        if let Some(password) = password {
+            self.insert_password(&user.id, password).await?;
         }
+        Ok(())
     }
 
-    /// Adds a password, which is the current one from now on: the newest counts.
+    /// Adds a password, which is the current one from now on: the newest counts. `false` when the
+    /// user is none of this database.
     pub async fn insert_password(
         &mut self,
         id: &UserId,
         password: &StoredPassword,
-    ) -> Result<(), StoreError> {
-        self.db
+    ) -> Result<bool, StoreError> {
+        let added = self
+            .db
             .query(
                 "INSERT INTO password (local_user_id, self_service, password_hash, \
                  created_at_int, created_at, expires_at_int, expires_at) \
@@ -68,7 +147,7 @@ impl Users<'_> {
             .bind(id)
             .execute()
             .await?;
-        Ok(())
+        Ok(added > 0)
     }
 
     /// Switches a user on or off.
@@ -80,6 +159,228 @@ impl Users<'_> {
             .execute()
             .await?;
         Ok(())
+    }
+
+    /// Writes all attributes of a user that may change. A user who is enabled then has no wrong
+    /// passwords on the account any more.
+    pub async fn update(&mut self, user: &User) -> Result<(), StoreError> {
+        self.db
+            .query(
+                r#"UPDATE "user" SET enabled = ?, default_project_id = ?, extra = ?
+                   WHERE id = ?"#,
+            )
+            .bind(user.enabled)
+            .bind(user.default_project_id.as_ref())
+            .bind(serde_json::Value::Object(user.extra.clone()).to_string())
+            .bind(&user.id)
+            .execute()
+            .await?;
+        for statement in [
+            "UPDATE local_user SET name = ? WHERE user_id = ?",
+            "UPDATE federated_user SET display_name = ? WHERE user_id = ?",
+        ] {
+            self.db
+                .query(statement)
+                .bind(&user.name)
+                .bind(&user.id)
+                .execute()
+                .await
+                .map_err(|error| error.on_unique("user"))?;
+        }
+        if user.enabled {
+            self.db
+                .query(
+                    "UPDATE local_user SET failed_auth_count = 0, failed_auth_at = NULL \
+                     WHERE user_id = ? AND failed_auth_count > 0",
+                )
+                .bind(&user.id)
+                .execute()
+                .await?;
+        }
+        self.db
+            .query("DELETE FROM user_option WHERE user_id = ?")
+            .bind(&user.id)
+            .execute()
+            .await?;
+        self.write_options(user).await
+    }
+
+    /// Notes that a user was active on a day.
+    pub async fn note_active(
+        &mut self,
+        id: &UserId,
+        day: chrono::NaiveDate,
+    ) -> Result<(), StoreError> {
+        self.db
+            .query(r#"UPDATE "user" SET last_active_at = ? WHERE id = ?"#)
+            .bind(day)
+            .bind(id)
+            .execute()
+            .await?;
+        Ok(())
+    }
+
+    /// Removes a user and everything that hangs on the user alone: passwords, memberships, role
+    /// assignments, credentials of all kinds. Trusts of either side are marked as deleted.
+    pub async fn delete(&mut self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
+        self.db
+            .query(
+                "UPDATE trust SET deleted_at = ? \
+                 WHERE (trustor_user_id = ? OR trustee_user_id = ?) AND deleted_at IS NULL",
+            )
+            .bind(now)
+            .bind(id)
+            .bind(id)
+            .execute()
+            .await?;
+        for statement in [
+            "DELETE FROM application_credential_access_rule WHERE application_credential_id IN \
+             (SELECT internal_id FROM application_credential WHERE user_id = ?)",
+            "DELETE FROM application_credential_role WHERE application_credential_id IN \
+             (SELECT internal_id FROM application_credential WHERE user_id = ?)",
+            "DELETE FROM application_credential WHERE user_id = ?",
+            "DELETE FROM access_rule WHERE user_id = ?",
+            "DELETE FROM credential WHERE user_id = ?",
+            "DELETE FROM assignment WHERE actor_id = ? AND type IN ('UserProject', 'UserDomain')",
+            "DELETE FROM system_assignment WHERE actor_id = ? AND type = 'UserSystem'",
+            "DELETE FROM user_group_membership WHERE user_id = ?",
+            "DELETE FROM expiring_user_group_membership WHERE user_id = ?",
+            "DELETE FROM user_option WHERE user_id = ?",
+            "DELETE FROM federated_user WHERE user_id = ?",
+            "DELETE FROM nonlocal_user WHERE user_id = ?",
+            "DELETE FROM password WHERE local_user_id IN \
+             (SELECT id FROM local_user WHERE user_id = ?)",
+            "DELETE FROM local_user WHERE user_id = ?",
+            "DELETE FROM id_mapping WHERE public_id = ?",
+            r#"DELETE FROM "user" WHERE id = ?"#,
+        ] {
+            self.db.query(statement).bind(id).execute().await?;
+        }
+        Ok(())
+    }
+
+    /// The hashes of a user's latest passwords, newest first, at most `count`.
+    pub async fn list_password_hashes(
+        &mut self,
+        id: &UserId,
+        count: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        let sql = format!("{PASSWORDS} LIMIT {count}");
+        let rows = self.db.built_query(sql).bind(id).rows().await?;
+        let hashes = rows
+            .iter()
+            .map(|row| row.optional_text("password_hash").transpose());
+        hashes.flatten().collect()
+    }
+
+    /// Ends all former passwords of a user, forgets all but the latest `keep` of them, and adds a
+    /// new one. `false` when the user is none of this database and so has no password.
+    pub async fn replace_password(
+        &mut self,
+        id: &UserId,
+        password: &StoredPassword,
+        keep: usize,
+    ) -> Result<bool, StoreError> {
+        let rows = self.db.query(PASSWORDS).bind(id).rows().await?;
+        let former = rows
+            .iter()
+            .map(|row| row.int("id"))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (kept, forgotten) = former.split_at(keep.min(former.len()));
+        if !forgotten.is_empty() {
+            let marks = placeholders(forgotten.len());
+            let sql = format!("DELETE FROM password WHERE id IN ({marks})");
+            let forgotten = forgotten.iter().copied();
+            self.db
+                .built_query(sql)
+                .bind_all(forgotten)
+                .execute()
+                .await?;
+        }
+        if !kept.is_empty() {
+            let marks = placeholders(kept.len());
+            let sql = format!(
+                "UPDATE password SET expires_at = ?, expires_at_int = ? WHERE id IN ({marks}) \
+                 AND (expires_at IS NULL OR expires_at > ?)"
+            );
+            self.db
+                .built_query(sql)
+                .bind(password.created_at)
+                .bind(password.created_at.timestamp_micros())
+                .bind_all(kept.iter().copied())
+                .bind(password.created_at)
+                .execute()
+                .await?;
+        }
+        self.insert_password(id, password).await
+    }
+
+    /// Under which names identity providers know a user.
+    pub async fn list_federated_identities(
+        &mut self,
+        id: &UserId,
+    ) -> Result<Vec<FederatedIdentity>, StoreError> {
+        self.db
+            .query(
+                "SELECT idp_id, protocol_id, unique_id FROM federated_user WHERE user_id = ? \
+                 ORDER BY idp_id, id",
+            )
+            .bind(id)
+            .all()
+            .await
+    }
+
+    /// Replaces the names under which identity providers know a user.
+    pub async fn replace_federated_identities(
+        &mut self,
+        user: &User,
+        identities: &[FederatedIdentity],
+    ) -> Result<(), StoreError> {
+        self.db
+            .query("DELETE FROM federated_user WHERE user_id = ?")
+            .bind(&user.id)
+            .execute()
+            .await?;
+        for identity in identities {
+            self.db
+                .query(
+                    "INSERT INTO federated_user \
+                     (user_id, idp_id, protocol_id, unique_id, display_name) \
+                     VALUES (?, ?, ?, ?, ?)",
+                )
+                .bind(&user.id)
+                .bind(&identity.identity_provider_id)
+                .bind(&identity.protocol_id)
+                .bind(&identity.unique_id)
+                .bind(&user.name)
+                .execute()
+                .await
+                .map_err(|error| error.on_unique("federated_user"))?;
+        }
+        Ok(())
+    }
+
+    /// Which of some identity providers there are, each with its protocols, one by one; a
+    /// provider without any has `None`.
+    pub async fn list_known_protocols(
+        &mut self,
+        providers: &[&IdentityProviderId],
+    ) -> Result<Vec<(IdentityProviderId, Option<ProtocolId>)>, StoreError> {
+        if providers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let marks = placeholders(providers.len());
+        let sql = format!(
+            "SELECT identity_provider.id AS idp_id, federation_protocol.id AS protocol_id \
+             FROM identity_provider \
+             LEFT JOIN federation_protocol ON federation_protocol.idp_id = identity_provider.id \
+             WHERE identity_provider.id IN ({marks})"
+        );
+        let providers = providers.iter().copied();
+        let rows = self.db.built_query(sql).bind_all(providers).rows().await?;
+        rows.iter()
+            .map(|row| Ok((row.id("idp_id")?, row.optional_id("protocol_id")?)))
+            .collect()
     }
 
     async fn write_options(&mut self, user: &User) -> Result<(), StoreError> {
@@ -95,5 +396,73 @@ impl Users<'_> {
                 .await?;
         }
         Ok(())
+    }
+}
+
+/// The passwords of a user, newest first.
+const PASSWORDS: &str = "SELECT password.id, password_hash FROM password \
+     JOIN local_user ON local_user.id = password.local_user_id \
+     WHERE local_user.user_id = ? ORDER BY created_at_int DESC, password.id DESC";
+
+/// Joins users with their options: one row for each.
+fn with_options(users: &str) -> String {
+    format!(
+        "SELECT found.id, found.domain_id, found.enabled, found.default_project_id, found.extra, \
+         found.name, found.expires_at_int, found.expires_at, \
+         user_option.option_id, user_option.option_value FROM ({users}) found \
+         LEFT JOIN user_option ON user_option.user_id = found.id \
+         ORDER BY found.id, user_option.option_id"
+    )
+}
+
+/// Makes one user of the rows that follow each other with the user's id.
+fn gather(rows: &[Row]) -> Result<Vec<User>, StoreError> {
+    let mut found: Vec<User> = Vec::new();
+    for row in rows {
+        let id = row.id("id")?;
+        if found.last().is_none_or(|last| last.id != id) {
+            found.push(User {
+                id,
+                name: row.optional_text("name")?.unwrap_or_default(),
+                domain_id: row.id("domain_id")?,
+                enabled: row.bool("enabled")?,
+                default_project_id: row.optional_id("default_project_id")?,
+                password_expires_at: row.precise_time("expires_at_int", "expires_at")?,
+                options: UserOptions::default(),
+                extra: row.extra("extra")?,
+            });
+        }
+        if let (Some(user), Some(id)) = (found.last_mut(), row.optional_text("option_id")?) {
+            user.options.set_stored(&id, &row.json("option_value")?);
+        }
+    }
+    Ok(found)
+}
+
+fn federated_condition(conditions: &mut Where, column: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        let condition = format!("u.id IN (SELECT user_id FROM federated_user WHERE {column} = ?)");
+        conditions.and(condition, [value]);
+    }
+}
+
+fn operator(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Equal => "=",
+        Comparison::NotEqual => "<>",
+        Comparison::Less => "<",
+        Comparison::AtMost => "<=",
+        Comparison::Greater => ">",
+        Comparison::AtLeast => ">=",
+    }
+}
+
+impl FromRow for FederatedIdentity {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            identity_provider_id: row.id("idp_id")?,
+            protocol_id: row.id("protocol_id")?,
+            unique_id: row.text("unique_id")?,
+        })
     }
 }

@@ -56,7 +56,8 @@ pub async fn authenticate(
             Method::Password => {
                 let proof = PasswordProof::parse(proof)?;
                 let login = find_login(&app.store, &proof.user).await?;
-                proved.user(check_password(app, login, &proof.password, now).await?)?;
+                let checked = check_password(app, login, &proof.password, now).await;
+                proved.user(checked.map_err(hide_disabled)?)?;
             }
             Method::Token => {
                 let text = proof["id"].as_str().unwrap_or_default();
@@ -136,7 +137,7 @@ async fn find_login(store: &Store, user: &Named<UserId>) -> Result<Option<Login>
 ///
 /// # Errors
 ///
-/// The same 401 for all but an expired password.
+/// The same 401 for all but who knows the password of a disabled user, or one that has expired.
 pub async fn check_password(
     app: &App,
     login: Option<Login>,
@@ -186,8 +187,13 @@ pub async fn check_password(
         }
         return Err(ApiError::unauthorized("wrong password"));
     }
+    if !login.subject.domain.enabled {
+        return Err(ApiError::unauthorized("the domain is disabled"));
+    }
     if !usable {
-        return Err(ApiError::unauthorized("the user or the domain is disabled"));
+        return Err(ApiError::AccountDisabled {
+            user_id: login.subject.id.clone(),
+        });
     }
     if login.password_is_expired(now) {
         return Err(ApiError::PasswordExpired {
@@ -199,6 +205,14 @@ pub async fn check_password(
         .note_success(&login, now.date_naive())
         .await?;
     Ok(login)
+}
+
+/// A login does not tell that the password of a disabled user was right.
+fn hide_disabled(error: ApiError) -> ApiError {
+    match error {
+        ApiError::AccountDisabled { .. } => ApiError::unauthorized("the user is disabled"),
+        other => other,
+    }
 }
 
 /// Checks the secret of an application credential. An unknown credential takes the same time as a

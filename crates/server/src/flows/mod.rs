@@ -5,5 +5,6 @@ pub mod bootstrap;
 pub mod issue_token;
 pub mod login_request;
 pub mod multi_factor;
+pub mod new_password;
 pub mod revoke;
 pub mod validate_token;

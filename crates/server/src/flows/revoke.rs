@@ -1,5 +1,10 @@
 //! Declaring tokens void before they expire.
 
+use std::time::Duration;
+
+use chrono::SubsecRound as _;
+use model::Timestamp;
+use model::ids::{GroupId, UserId};
 use model::revocation::RevocationEvent;
 use store::{StoreError, Tx};
 
@@ -11,8 +16,47 @@ use crate::app::App;
 ///
 /// When the database does not answer.
 pub async fn revoke(app: &App, tx: &mut Tx, event: &RevocationEvent) -> Result<(), StoreError> {
-    let lifetime = app.config.token.expiration + app.config.revoke.expiration_buffer;
     tx.revocations()
-        .insert(event, event.revoked_at - lifetime)
+        .insert(event, event.revoked_at - lifetime(app))
         .await
+}
+
+/// Revokes all tokens of a user.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub async fn revoke_user(
+    app: &App,
+    tx: &mut Tx,
+    id: &UserId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let event = RevocationEvent {
+        user_id: Some(id.clone()),
+        ..RevocationEvent::at(now)
+    };
+    revoke(app, tx, &event).await
+}
+
+/// Revokes all tokens of each member of a group.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub async fn revoke_members(
+    app: &App,
+    tx: &mut Tx,
+    id: &GroupId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let second = now.trunc_subsecs(0);
+    tx.revocations()
+        .insert_for_members(id, second, second - lifetime(app))
+        .await
+}
+
+/// No token is valid for longer.
+fn lifetime(app: &App) -> Duration {
+    app.config.token.expiration + app.config.revoke.expiration_buffer
 }

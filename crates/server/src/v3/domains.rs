@@ -282,7 +282,7 @@ impl ChangeDomain {
 
 /// A domain, as clients see it.
 #[derive(Debug, Serialize)]
-struct DomainDocument {
+pub(crate) struct DomainDocument {
     #[serde(flatten)]
     attributes: Extra,
     id: DomainId,
@@ -295,7 +295,7 @@ struct DomainDocument {
 }
 
 impl DomainDocument {
-    fn new(domain: Domain, links: &Links) -> Self {
+    pub(crate) fn new(domain: Domain, links: &Links) -> Self {
         Self {
             links: links.to(&format!("domains/{}", domain.id)),
             id: domain.id,

@@ -7,12 +7,14 @@ pub mod discovery;
 pub mod domains;
 pub mod endpoints;
 pub mod grants;
+pub mod groups;
 pub mod implied_roles;
 pub mod os_revoke;
 pub mod projects;
 pub mod regions;
 pub mod roles;
 pub mod services;
+pub mod users;
 
 use crate::operation::Routes;
 
@@ -25,10 +27,12 @@ pub fn routes() -> Routes {
         .and(domains::routes())
         .and(endpoints::routes())
         .and(grants::routes())
+        .and(groups::routes())
         .and(implied_roles::routes())
         .and(os_revoke::routes())
         .and(projects::routes())
         .and(regions::routes())
         .and(roles::routes())
         .and(services::routes())
+        .and(users::routes())
 }

@@ -1,10 +1,19 @@
 //! `/v3/auth`: logins, tokens, and what a token can be exchanged for.
 
+pub mod catalog;
+pub mod domains;
+pub mod projects;
+pub mod system;
 pub mod tokens;
 
 use crate::operation::Routes;
 
 /// All operations below `/v3/auth`.
 pub fn routes() -> Routes {
-    tokens::routes()
+    Routes::new()
+        .and(catalog::routes())
+        .and(domains::routes())
+        .and(projects::routes())
+        .and(system::routes())
+        .and(tokens::routes())
 }

@@ -1,4 +1,7 @@
 mod access_rules;
 mod application_credentials;
+mod auth;
+mod groups;
 mod os_revoke;
 mod projects;
+mod users;

@@ -1,0 +1,38 @@
+//! The projects that the caller can get a token for.
+
+use policy::Rule;
+
+use crate::call::{Call, Collection, Target};
+use crate::error::ApiError;
+use crate::operation::{Operation, Routes};
+use crate::reply::Reply;
+use crate::v3::projects::ProjectDocument;
+
+/// The operations on the caller's projects.
+pub fn routes() -> Routes {
+    Routes::new().on(&LIST, list)
+}
+
+static LIST: Operation =
+    Operation::get("/v3/auth/projects", "List the projects of the caller").rules(&[GET_PROJECTS]);
+
+const GET_PROJECTS: Rule = Rule::new("identity:get_auth_projects", "");
+
+async fn list(call: Call) -> Result<Reply<Collection<ProjectDocument>>, ApiError> {
+    let permit = call.authorize(GET_PROJECTS, Target::none())?;
+    let projects = match call.caller.token() {
+        None => Vec::new(),
+        Some(own) => {
+            let groups = own.token.group_ids();
+            call.store
+                .projects()
+                .list_of_user(&own.subject.id, groups, &Default::default())
+                .await?
+        }
+    };
+    let documents = projects
+        .into_iter()
+        .map(|project| ProjectDocument::new(project, &call.links))
+        .collect();
+    Ok(permit.ok(call.collection("projects", documents)))
+}

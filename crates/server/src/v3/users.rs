@@ -1,0 +1,757 @@
+//! Users: people and programs that can log in, and what belongs to them.
+
+use chrono::NaiveDateTime;
+use model::ids::{DomainId, IdentityProviderId, ProjectId, ProtocolId, UserId};
+use model::project::ProjectFilter;
+use model::subject::UserOptions;
+use model::user::{Comparison, FederatedIdentity, GroupFilter, User, UserFilter};
+use model::{Extra, Secret, Timestamp};
+use policy::{Rule, ScopeType};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::StoreError;
+
+use crate::call::{Call, Collection, Links, Query, SelfLink, Target};
+use crate::error::ApiError;
+use crate::extract::{Body, Json, Named, Path, nullable};
+use crate::flows::authenticate::check_password;
+use crate::flows::new_password::{ChosenBy, check_history, new_password};
+use crate::flows::revoke::revoke_user;
+use crate::operation::{Operation, Routes};
+use crate::reply::{One, Reply};
+use crate::v3::groups::MembershipDocument;
+use crate::v3::projects::ProjectDocument;
+
+/// The operations on users.
+pub fn routes() -> Routes {
+    Routes::new()
+        .on(&LIST, list)
+        .on(&SHOW, show)
+        .on(&CREATE, create)
+        .on(&UPDATE, update)
+        .on(&DELETE, delete)
+        .on(&CHANGE_PASSWORD, change_password)
+        .on(&REVOKE_TOKENS, revoke_tokens)
+        .on(&LIST_OF_GROUPS, list_groups)
+        .on(&LIST_OF_PROJECTS, list_projects)
+}
+
+static LIST: Operation = Operation::get("/v3/users", "List users")
+    .rules(&[LIST_USERS])
+    .query("identity.user_index_request_query");
+static SHOW: Operation = Operation::get("/v3/users/{user_id}", "Show a user").rules(&[GET_USER]);
+static CREATE: Operation = Operation::post("/v3/users", "Create a user")
+    .rules(&[CREATE_USER])
+    .body("identity.user_create_request");
+static UPDATE: Operation = Operation::patch("/v3/users/{user_id}", "Change a user")
+    .rules(&[UPDATE_USER])
+    .body("identity.user_update_request");
+static DELETE: Operation =
+    Operation::delete("/v3/users/{user_id}", "Delete a user").rules(&[DELETE_USER]);
+static CHANGE_PASSWORD: Operation =
+    Operation::post("/v3/users/{user_id}/password", "Change one's own password")
+        .public("the old password is the proof, and it may have expired");
+static REVOKE_TOKENS: Operation =
+    Operation::delete("/v3/users/{user_id}/tokens", "Revoke all tokens of a user")
+        .rules(&[REVOKE_TOKENS_FOR_USER]);
+static LIST_OF_GROUPS: Operation =
+    Operation::get("/v3/users/{user_id}/groups", "List the groups of a user")
+        .rules(&[LIST_GROUPS_FOR_USER]);
+static LIST_OF_PROJECTS: Operation = Operation::get(
+    "/v3/users/{user_id}/projects",
+    "List the projects of a user",
+)
+.rules(&[LIST_USER_PROJECTS]);
+
+const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
+
+const LIST_USERS: Rule = Rule::new(
+    "identity:list_users",
+    "(rule:admin_required) or (role:reader and system_scope:all) or \
+     (role:reader and domain_id:%(target.domain_id)s)",
+)
+.scopes(SCOPES)
+.deprecated("rule:admin_required");
+const GET_USER: Rule = Rule::new(
+    "identity:get_user",
+    "(rule:admin_required) or (role:reader and system_scope:all) or \
+     (role:reader and token.domain.id:%(target.user.domain_id)s) or \
+     user_id:%(target.user.id)s",
+)
+.scopes(SCOPES)
+.deprecated("rule:admin_or_owner");
+const CREATE_USER: Rule = Rule::new("identity:create_user", MANAGED_IN_DOMAIN)
+    .scopes(SCOPES)
+    .deprecated("rule:admin_required");
+const UPDATE_USER: Rule = Rule::new("identity:update_user", MANAGED_IN_DOMAIN)
+    .scopes(SCOPES)
+    .deprecated("rule:admin_required");
+const DELETE_USER: Rule = Rule::new("identity:delete_user", MANAGED_IN_DOMAIN)
+    .scopes(SCOPES)
+    .deprecated("rule:admin_required");
+const REVOKE_TOKENS_FOR_USER: Rule =
+    Rule::new("identity:revoke_tokens_for_user", "rule:admin_or_owner").scopes(SCOPES);
+const LIST_GROUPS_FOR_USER: Rule = Rule::new(
+    "identity:list_groups_for_user",
+    "(rule:admin_required) or (role:reader and system_scope:all) or \
+     (role:reader and domain_id:%(target.user.domain_id)s) or user_id:%(user_id)s",
+)
+.scopes(SCOPES)
+.deprecated("rule:admin_or_owner");
+const LIST_USER_PROJECTS: Rule = Rule::new(
+    "identity:list_user_projects",
+    "(rule:admin_required) or (role:reader and system_scope:all) or \
+     (role:reader and domain_id:%(target.user.domain_id)s) or user_id:%(target.user.id)s",
+)
+.scopes(SCOPES)
+.deprecated("rule:admin_or_owner");
+
+const MANAGED_IN_DOMAIN: &str = "(rule:admin_required) or \
+     (role:manager and token.domain.id:%(target.user.domain_id)s)";
+
+async fn list(call: Call) -> Result<Reply<Collection<UserDocument>>, ApiError> {
+    let scope = call.caller.domain_scope().map(String::from);
+    let target = Target::none().with_some("target.domain_id", scope);
+    let permit = call.authorize(LIST_USERS, target)?;
+    let filter = UserFilter {
+        identity_provider_id: call.request.query.id("idp_id"),
+        protocol_id: call.request.query.id("protocol_id"),
+        unique_id: call.request.query.id("unique_id"),
+        ..filter(&call)?
+    };
+    Ok(permit.ok(page_of_users(&call, &filter).await?))
+}
+
+async fn show(call: Call, Path(id): Path<UserId>) -> Result<Reply<One<UserDocument>>, ApiError> {
+    let user = call.store.users().find(&id).await?;
+    // Enforce before admitting absence, so a stranger cannot probe for ids.
+    let permit = call.authorize(GET_USER, user.as_ref())?;
+    let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let identities = call.store.users().list_federated_identities(&id).await?;
+    let document = UserDocument::new(user, &call.links).with_federated(&identities);
+    Ok(permit.ok(One::new("user", document)))
+}
+
+async fn create(
+    call: Call,
+    Body(request): Body<CreateUser>,
+) -> Result<Reply<One<UserDocument>>, ApiError> {
+    // Only a domain that the client names counts here: a manager has to name it.
+    let named = request.domain_id.as_ref().map(|id| id.as_str());
+    let target = Target::none().with_some("target.user.domain_id", named);
+    let permit = call.authorize(CREATE_USER, target)?;
+    let NewUser {
+        mut user,
+        password,
+        identities,
+    } = request.into_user(&call)?;
+    if call.store.domains().find(&user.domain_id).await?.is_none() {
+        return Err(ApiError::not_found("domain", &user.domain_id));
+    }
+    check_default_project(&call, user.default_project_id.as_ref()).await?;
+    check_federation(&call, &identities).await?;
+    let password = match password {
+        None => None,
+        Some(password) => {
+            let chosen_by = ChosenBy::Administrator;
+            let options = &user.options;
+            Some(new_password(&call.app, password.as_ref(), chosen_by, options, call.now()).await?)
+        }
+    };
+    user.password_expires_at = password.as_ref().and_then(|password| password.expires_at);
+    let mut tx = call.begin().await?;
+    let mut users = tx.users();
+    users
+        .insert(&user, password.as_ref(), call.now())
+        .await
+        .map_err(|error| {
+            let domain_id = &user.domain_id;
+            ApiError::from(error).conflict_details(|| {
+                format!(
+                    "Duplicate entry found with name {} at domain ID {domain_id}",
+                    user.name
+                )
+            })
+        })?;
+    if !identities.is_empty() {
+        users
+            .replace_federated_identities(&user, &identities)
+            .await?;
+    }
+    let saved = tx.commit().await?;
+    let document = UserDocument::new(user, &call.links).with_federated(&identities);
+    Ok(permit.created(saved, One::new("user", document)))
+}
+
+async fn update(
+    call: Call,
+    Path(id): Path<UserId>,
+    Body(change): Body<ChangeUser>,
+) -> Result<Reply<One<UserDocument>>, ApiError> {
+    let user = call.store.users().find(&id).await?;
+    let permit = call.authorize(UPDATE_USER, user.as_ref())?;
+    let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    change.check(&user)?;
+    let mut changed = change.apply(&user);
+    if change.default_project_id.is_some() {
+        check_default_project(&call, changed.default_project_id.as_ref()).await?;
+    }
+    let given = identities(change.federated);
+    check_federation(&call, &given).await?;
+    let password = match &change.password {
+        None => None,
+        Some(password) => {
+            let chosen_by = ChosenBy::Administrator;
+            let options = &changed.options;
+            Some(new_password(&call.app, password.as_ref(), chosen_by, options, call.now()).await?)
+        }
+    };
+    let mut tx = call.begin().await?;
+    tx.users()
+        .update(&changed)
+        .await
+        .map_err(|error| name_taken(error, &changed.name))?;
+    if let Some(password) = password {
+        changed.password_expires_at = password.expires_at;
+        let keep = passwords_kept(&call);
+        if !tx.users().replace_password(&id, &password, keep).await? {
+            return Err(ApiError::BadRequest(format!(
+                "User {id} is kept elsewhere and has no password here."
+            )));
+        }
+    }
+    if change.enabled == Some(true) {
+        // So that inactivity does not disable the account again at once.
+        tx.users().note_active(&id, call.now().date_naive()).await?;
+    }
+    let identities = if given.is_empty() {
+        tx.users().list_federated_identities(&id).await?
+    } else {
+        tx.users()
+            .replace_federated_identities(&changed, &given)
+            .await?;
+        given
+    };
+    let gets_password = matches!(change.password, Some(Some(_)));
+    if gets_password || (user.enabled && !changed.enabled) {
+        revoke_user(&call.app, &mut tx, &id, call.now()).await?;
+    }
+    let saved = tx.commit().await?;
+    let document = UserDocument::new(changed, &call.links)
+        .with_extra()
+        .with_federated(&identities);
+    Ok(permit.updated(saved, One::new("user", document)))
+}
+
+async fn delete(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, ApiError> {
+    let user = call.store.users().find(&id).await?;
+    let permit = call.authorize(DELETE_USER, user.as_ref())?;
+    user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let mut tx = call.begin().await?;
+    tx.users().delete(&id, call.now()).await?;
+    revoke_user(&call.app, &mut tx, &id, call.now()).await?;
+    Ok(permit.done(tx.commit().await?))
+}
+
+async fn change_password(
+    call: Call,
+    Path(id): Path<UserId>,
+    Json(body): Json,
+) -> Result<Reply<()>, ApiError> {
+    let user = body.get("user").cloned().unwrap_or_else(|| json!({}));
+    call.app
+        .schemas
+        .validate("identity.password_change", &user)?;
+    let request: PasswordChange = serde_json::from_value(user).map_err(ApiError::internal)?;
+    let now = call.now();
+    let login = call.store.logins().find(&id).await?;
+    match check_password(&call.app, login.clone(), &request.original_password, now).await {
+        // Who knows an expired password may change it: that is the only way on.
+        Ok(_) | Err(ApiError::PasswordExpired { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let login = login.ok_or_else(|| ApiError::unauthorized("no such user"))?;
+    let compliance = &call.app.config.security_compliance;
+    login
+        .may_change_password(compliance.minimum_password_age, now)
+        .map_err(|refusal| ApiError::BadRequest(refusal.to_string()))?;
+    let count = compliance.unique_last_password_count;
+    if count > 0 {
+        let former = call.store.users().list_password_hashes(&id, count).await?;
+        check_history(&call.app, &request.password, &former).await?;
+    }
+    let password = new_password(
+        &call.app,
+        Some(&request.password),
+        ChosenBy::User,
+        &login.options,
+        now,
+    )
+    .await?;
+    let mut tx = call.begin().await?;
+    let keep = passwords_kept(&call);
+    tx.users().replace_password(&id, &password, keep).await?;
+    revoke_user(&call.app, &mut tx, &id, now).await?;
+    Ok(call.public().done(tx.commit().await?))
+}
+
+async fn revoke_tokens(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, ApiError> {
+    let user = call.store.users().find(&id).await?;
+    let permit = call.authorize(REVOKE_TOKENS_FOR_USER, user.as_ref())?;
+    user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let mut tx = call.begin().await?;
+    revoke_user(&call.app, &mut tx, &id, call.now()).await?;
+    Ok(permit.done(tx.commit().await?))
+}
+
+async fn list_groups(
+    call: Call,
+    Path(id): Path<UserId>,
+) -> Result<Reply<Collection<MembershipDocument>>, ApiError> {
+    let user = call.store.users().find(&id).await?;
+    let permit = call.authorize(LIST_GROUPS_FOR_USER, user.as_ref())?;
+    user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let filter = GroupFilter {
+        domain_id: None,
+        name: call.request.query.text("name"),
+        within: call.caller.domain_scope(),
+    };
+    let memberships = call
+        .store
+        .groups()
+        .list_of_user(&id, &filter, call.now())
+        .await?;
+    let documents = memberships
+        .into_iter()
+        .map(|membership| MembershipDocument::new(membership, &call.links))
+        .collect();
+    Ok(permit.ok(call.collection("groups", documents)))
+}
+
+async fn list_projects(
+    call: Call,
+    Path(id): Path<UserId>,
+) -> Result<Reply<Collection<ProjectDocument>>, ApiError> {
+    let user = call.store.users().find(&id).await?;
+    let permit = call.authorize(LIST_USER_PROJECTS, user.as_ref())?;
+    user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let query = &call.request.query;
+    let filter = ProjectFilter {
+        domain_id: query.id("domain_id"),
+        enabled: query.flag("enabled"),
+        name: query.text("name"),
+        ..ProjectFilter::default()
+    };
+    let projects = call
+        .store
+        .projects()
+        .list_of_user(&id, &[], &filter)
+        .await?;
+    let documents = projects
+        .into_iter()
+        .map(|project| ProjectDocument::new(project, &call.links))
+        .collect();
+    Ok(permit.ok(call.collection("projects", documents)))
+}
+
+/// The page of users that the query asks for.
+pub(crate) async fn page_of_users(
+    call: &Call,
+    filter: &UserFilter,
+) -> Result<Collection<UserDocument>, ApiError> {
+    let page = call.page()?;
+    if let Some(marker) = &page.marker
+        && call
+            .store
+            .users()
+            .find(&marker.as_str().into())
+            .await?
+            .is_none()
+    {
+        return Err(ApiError::unknown_marker(marker));
+    }
+    let users = call.store.users().list(filter, &page).await?;
+    let last = users.last().map(|user| user.id.clone());
+    let documents = users
+        .into_iter()
+        .map(|user| UserDocument::new(user, &call.links))
+        .collect();
+    Ok(call.paged_collection("users", documents, last.as_ref().map(|id| id.as_str())))
+}
+
+/// The filters that the query of any list of users asks for. A token of a domain sees nothing
+/// beyond it, whatever was asked for.
+pub(crate) fn filter(call: &Call) -> Result<UserFilter, ApiError> {
+    let query = &call.request.query;
+    Ok(UserFilter {
+        domain_id: query.id("domain_id"),
+        enabled: query.flag("enabled"),
+        name: query.text("name"),
+        password_expires: password_expires(query)?,
+        within: call.caller.domain_scope(),
+        ..UserFilter::default()
+    })
+}
+
+/// Reads `password_expires_at`: a time, after an operator such as `lt:` or without (`eq`).
+fn password_expires(query: &Query) -> Result<Option<(Comparison, Timestamp)>, ApiError> {
+    let Some(text) = query.get("password_expires_at") else {
+        return Ok(None);
+    };
+    let (comparison, time) = match text.split_once(':') {
+        // An operator is two or three letters long; a year is longer.
+        Some((operator, time)) if (2..=3).contains(&operator.len()) => {
+            let comparison = Comparison::parse(operator).ok_or_else(|| {
+                ApiError::BadRequest(format!(
+                    "The given operator {operator} is not valid. It must be one of the \
+                     following: 'eq', 'neq', 'lt', 'lte', 'gt', or 'gte'."
+                ))
+            })?;
+            (comparison, time)
+        }
+        _ => (Comparison::Equal, text),
+    };
+    let time = NaiveDateTime::parse_from_str(time, "%Y-%m-%dT%H:%M:%SZ")
+        .map_err(|_| ApiError::malformed("Timestamp not in expected format."))?;
+    Ok(Some((comparison, time.and_utc())))
+}
+
+/// A domain cannot be a default project; something that does not exist can.
+async fn check_default_project(call: &Call, id: Option<&ProjectId>) -> Result<(), ApiError> {
+    let Some(id) = id else {
+        return Ok(());
+    };
+    if id.as_str().chars().count() > 64 {
+        return Err(ApiError::too_long(id.as_str(), "default_project_id", 64));
+    }
+    match call.store.projects().find(id).await? {
+        Some(project) if project.is_domain() => Err(ApiError::BadRequest(format!(
+            "User's default project ID cannot be a domain ID: {id}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that there are the identity providers, and their protocols, that shall know a user.
+async fn check_federation(call: &Call, identities: &[FederatedIdentity]) -> Result<(), ApiError> {
+    let providers: Vec<_> = identities
+        .iter()
+        .map(|identity| &identity.identity_provider_id)
+        .collect();
+    let known = call.store.users().list_known_protocols(&providers).await?;
+    for identity in identities {
+        let provider = &identity.identity_provider_id;
+        let protocol = &identity.protocol_id;
+        if !known.iter().any(|(id, _)| id == provider) {
+            return Err(ApiError::BadRequest(format!(
+                "Could not find Identity Provider: {provider}"
+            )));
+        }
+        if !known
+            .iter()
+            .any(|(id, known)| id == provider && known.as_ref() == Some(protocol))
+        {
+            return Err(ApiError::BadRequest(format!(
+                "Could not find federated protocol {protocol} for Identity Provider: {provider}."
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// How many former passwords stay: as many as may not be taken again, and the last one anyway.
+fn passwords_kept(call: &Call) -> usize {
+    let count = call
+        .app
+        .config
+        .security_compliance
+        .unique_last_password_count;
+    count.max(1) as usize
+}
+
+fn name_taken(error: StoreError, name: &str) -> ApiError {
+    ApiError::from(error).conflict_details(|| format!("Duplicate entry found with name {name}"))
+}
+
+/// The body of a new user.
+#[derive(Deserialize)]
+struct CreateUser {
+    name: String,
+    domain_id: Option<DomainId>,
+    enabled: Option<bool>,
+    default_project_id: Option<ProjectId>,
+    #[serde(default, deserialize_with = "nullable")]
+    password: Option<Option<Secret<String>>>,
+    #[serde(default)]
+    options: OptionsDocument,
+    #[serde(default)]
+    federated: Vec<FederatedDocument>,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+/// A user to be created.
+struct NewUser {
+    user: User,
+    /// `Some(None)` is a password that nobody can log in with.
+    password: Option<Option<Secret<String>>>,
+    identities: Vec<FederatedIdentity>,
+}
+
+impl Named for CreateUser {
+    const NAME: &'static str = "user";
+    const UNDERSCORES: bool = true;
+}
+
+impl CreateUser {
+    fn into_user(mut self, call: &Call) -> Result<NewUser, ApiError> {
+        remove_ours(&mut self.extra);
+        let mut options = UserOptions::default();
+        self.options.apply(&mut options);
+        let user = User {
+            id: call.new_id(),
+            name: self.name.trim().to_owned(),
+            domain_id: call.owning_domain(self.domain_id)?,
+            enabled: self.enabled.unwrap_or(true),
+            default_project_id: self.default_project_id,
+            password_expires_at: None,
+            options,
+            extra: self.extra,
+        };
+        Ok(NewUser {
+            user,
+            password: self.password,
+            identities: identities(self.federated),
+        })
+    }
+}
+
+/// The body of a change. What is absent stays as it is.
+#[derive(Deserialize)]
+struct ChangeUser {
+    id: Option<String>,
+    name: Option<String>,
+    domain_id: Option<DomainId>,
+    enabled: Option<bool>,
+    #[serde(default, deserialize_with = "nullable")]
+    default_project_id: Option<Option<ProjectId>>,
+    #[serde(default, deserialize_with = "nullable")]
+    password: Option<Option<Secret<String>>>,
+    #[serde(default)]
+    options: OptionsDocument,
+    #[serde(default)]
+    federated: Vec<FederatedDocument>,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl Named for ChangeUser {
+    const NAME: &'static str = "user";
+}
+
+impl ChangeUser {
+    /// Refuses what may never change.
+    fn check(&self, user: &User) -> Result<(), ApiError> {
+        if self.id.as_deref().is_some_and(|id| id != user.id.as_str()) {
+            return Err(ApiError::BadRequest("Cannot change ID".into()));
+        }
+        if self
+            .domain_id
+            .as_ref()
+            .is_some_and(|id| *id != user.domain_id)
+        {
+            return Err(ApiError::BadRequest("Cannot change Domain ID".into()));
+        }
+        Ok(())
+    }
+
+    fn apply(&self, user: &User) -> User {
+        let mut changed = user.clone();
+        if let Some(name) = &self.name {
+            changed.name = name.trim().to_owned();
+        }
+        if let Some(enabled) = self.enabled {
+            changed.enabled = enabled;
+        }
+        if let Some(id) = &self.default_project_id {
+            changed.default_project_id = id.clone();
+        }
+        self.options.apply(&mut changed.options);
+        changed.extra.extend(self.extra.clone());
+        remove_ours(&mut changed.extra);
+        changed
+    }
+}
+
+/// Names that an answer writes itself cannot be attributes of a user's own.
+fn remove_ours(extra: &mut Extra) {
+    for ours in ["id", "links", "extra", "password_expires_at"] {
+        extra.remove(ours);
+    }
+}
+
+/// The body of a change of one's own password.
+#[derive(Deserialize)]
+struct PasswordChange {
+    original_password: Secret<String>,
+    password: Secret<String>,
+}
+
+/// A user, as clients see it.
+#[derive(Debug, Serialize)]
+pub(crate) struct UserDocument {
+    #[serde(flatten)]
+    attributes: Extra,
+    id: UserId,
+    name: String,
+    domain_id: DomainId,
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_project_id: Option<ProjectId>,
+    password_expires_at: Option<String>,
+    /// What a change shows once more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra: Option<Extra>,
+    options: OptionsDocument,
+    /// Absent for a user whom no identity provider knows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    federated: Vec<FederatedDocument>,
+    links: SelfLink,
+}
+
+impl UserDocument {
+    pub(crate) fn new(user: User, links: &Links) -> Self {
+        Self {
+            links: links.to(&format!("users/{}", user.id)),
+            id: user.id,
+            name: user.name,
+            domain_id: user.domain_id,
+            enabled: user.enabled,
+            default_project_id: user.default_project_id,
+            password_expires_at: user.password_expires_at.map(local_time),
+            options: user.options.into(),
+            federated: Vec::new(),
+            attributes: user.extra,
+            extra: None,
+        }
+    }
+
+    /// The answer to a change repeats the unknown attributes under `extra`.
+    fn with_extra(mut self) -> Self {
+        self.extra = Some(self.attributes.clone());
+        self
+    }
+
+    fn with_federated(mut self, identities: &[FederatedIdentity]) -> Self {
+        self.federated = FederatedDocument::of(identities);
+        self
+    }
+}
+
+/// Keystone writes the times of users and memberships without a zone.
+pub(crate) fn local_time(time: Timestamp) -> String {
+    time.format("%Y-%m-%dT%H:%M:%S%.6f").to_string()
+}
+
+/// What one identity provider calls a user.
+#[derive(Debug, Deserialize, Serialize)]
+struct FederatedDocument {
+    idp_id: IdentityProviderId,
+    protocols: Vec<ProtocolDocument>,
+}
+
+/// What an identity provider calls a user when it speaks this protocol.
+#[derive(Debug, Deserialize, Serialize)]
+struct ProtocolDocument {
+    protocol_id: ProtocolId,
+    unique_id: String,
+}
+
+impl FederatedDocument {
+    /// One document for each identity provider.
+    fn of(identities: &[FederatedIdentity]) -> Vec<Self> {
+        let mut documents: Vec<Self> = Vec::new();
+        for identity in identities {
+            let protocol = ProtocolDocument {
+                protocol_id: identity.protocol_id.clone(),
+                unique_id: identity.unique_id.clone(),
+            };
+            let idp_id = &identity.identity_provider_id;
+            match documents.iter_mut().find(|known| known.idp_id == *idp_id) {
+                Some(document) => document.protocols.push(protocol),
+                None => documents.push(Self {
+                    idp_id: idp_id.clone(),
+                    protocols: vec![protocol],
+                }),
+            }
+        }
+        documents
+    }
+}
+
+fn identities(documents: Vec<FederatedDocument>) -> Vec<FederatedIdentity> {
+    let mut identities = Vec::new();
+    for document in documents {
+        for protocol in document.protocols {
+            identities.push(FederatedIdentity {
+                identity_provider_id: document.idp_id.clone(),
+                protocol_id: protocol.protocol_id,
+                unique_id: protocol.unique_id,
+            });
+        }
+    }
+    identities
+}
+
+/// Defines the options of users, as clients write and see them. Absent: say nothing; null: take
+/// the option back.
+macro_rules! options {
+    ($($name:ident: $type:ty,)*) => {
+        #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+        struct OptionsDocument {$(
+            #[serde(
+                default,
+                deserialize_with = "nullable",
+                skip_serializing_if = "Option::is_none"
+            )]
+            $name: Option<Option<$type>>,
+        )*}
+
+        impl OptionsDocument {
+            /// Writes what the client said.
+            fn apply(&self, options: &mut UserOptions) {
+                $(
+                    if let Some(value) = &self.$name {
+                        options.$name = value.clone();
+                    }
+                )*
+            }
+        }
+
+        impl From<UserOptions> for OptionsDocument {
+            fn from(options: UserOptions) -> Self {
+                Self { $( $name: options.$name.map(Some), )* }
+            }
+        }
+    };
+}
+
+options! {
+    ignore_change_password_upon_first_use: bool,
+    ignore_password_expiry: bool,
+    ignore_lockout_failure_attempts: bool,
+    lock_password: bool,
+    ignore_user_inactivity: bool,
+    multi_factor_auth_enabled: bool,
+    multi_factor_auth_rules: Vec<Vec<String>>,
+}
+
+impl From<&User> for Target {
+    fn from(user: &User) -> Self {
+        Self::none()
+            .with("target.user.id", user.id.as_str())
+            .with("target.user.name", user.name.as_str())
+            .with("target.user.enabled", user.enabled)
+            .with("target.user.domain_id", user.domain_id.as_str())
+    }
+}

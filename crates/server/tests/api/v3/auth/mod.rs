@@ -1,0 +1,3 @@
+//! Logins, tokens and scopes over HTTP.
+
+mod scopes;

@@ -1,0 +1,231 @@
+//! Groups of users, and who belongs to them.
+
+use model::Timestamp;
+use model::ids::{GroupId, UserId};
+use model::listing::Page;
+use model::user::{Group, GroupFilter, Membership};
+
+use crate::db::Conn;
+use crate::error::StoreError;
+use crate::filter::Where;
+use crate::value::{FromRow, Row};
+
+/// Groups of the database.
+pub struct Groups<'a> {
+    pub(crate) db: Conn<'a>,
+}
+
+const COLUMNS: &str = "g.id, g.name, g.domain_id, g.description, g.extra";
+
+/// Lasting memberships, and the columns that say when they end.
+const LASTING: (&str, &str) = (
+    "JOIN user_group_membership m ON m.group_id = g.id",
+    "NULL AS last_verified, NULL AS authorization_ttl",
+);
+
+/// Those that a federated login brought.
+const ENDING: (&str, &str) = (
+    "JOIN expiring_user_group_membership m ON m.group_id = g.id \
+     JOIN identity_provider p ON p.id = m.idp_id",
+    "m.last_verified, p.authorization_ttl",
+);
+
+impl Groups<'_> {
+    /// Finds a group by id; `None` when there is none.
+    pub async fn find(&mut self, id: &GroupId) -> Result<Option<Group>, StoreError> {
+        let sql = format!(r#"SELECT {COLUMNS} FROM "group" g WHERE g.id = ?"#);
+        self.db.built_query(sql).bind(id).optional().await
+    }
+
+    /// Lists groups by id.
+    pub async fn list(
+        &mut self,
+        filter: &GroupFilter,
+        page: &Page,
+    ) -> Result<Vec<Group>, StoreError> {
+        let dialect = self.db.dialect();
+        let mut conditions = Where::default();
+        conditions
+            .equals("g.domain_id", filter.domain_id.as_ref())
+            .equals("g.domain_id", filter.within.as_ref())
+            .text(dialect, "g.name", filter.name.as_ref())
+            .after("g.id", page);
+        let head = format!(r#"SELECT {COLUMNS} FROM "group" g"#);
+        let sql = conditions.statement(&head, "g.id", page);
+        let query = self.db.built_query(sql).bind_all(conditions.into_values());
+        let mut found = query.all::<Group>().await?;
+        if let Some(name) = &filter.name {
+            found.retain(|group| name.holds_beyond_sql(&group.name));
+        }
+        Ok(found)
+    }
+
+    /// Lists the groups of a user by id: lasting memberships, and those that a federated login
+    /// brought and that have not ended by `now`.
+    pub async fn list_of_user(
+        &mut self,
+        user_id: &UserId,
+        filter: &GroupFilter,
+        now: Timestamp,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let dialect = self.db.dialect();
+        let mut found: Vec<Membership> = Vec::new();
+        for (memberships, end) in [LASTING, ENDING] {
+            let mut conditions = Where::default();
+            conditions
+                .and("m.user_id = ?", [user_id])
+                .equals("g.domain_id", filter.domain_id.as_ref())
+                .equals("g.domain_id", filter.within.as_ref())
+                .text(dialect, "g.name", filter.name.as_ref());
+            let head = format!(r#"SELECT {COLUMNS}, {end} FROM "group" g {memberships}"#);
+            let sql = conditions.statement(&head, "g.id", &Page::default());
+            let query = self.db.built_query(sql).bind_all(conditions.into_values());
+            found.extend(query.all::<Membership>().await?);
+        }
+        found.retain(|membership| {
+            let lasts = membership.expires_at.is_none_or(|end| now < end);
+            let name = filter.name.as_ref();
+            lasts && name.is_none_or(|name| name.holds_beyond_sql(&membership.group.name))
+        });
+        Ok(found)
+    }
+
+    /// Adds a group. The unique index judges names: to read first would race.
+    pub async fn insert(&mut self, group: &Group) -> Result<(), StoreError> {
+        self.db
+            .query(
+                r#"INSERT INTO "group" (id, name, domain_id, description, extra)
+                   VALUES (?, ?, ?, ?, ?)"#,
+            )
+            .bind(&group.id)
+            .bind(&group.name)
+            .bind(&group.domain_id)
+            .bind(group.description.as_deref())
+            .bind(serde_json::Value::Object(group.extra.clone()).to_string())
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("group"))?;
+        Ok(())
+    }
+
+    /// Writes all attributes of a group that may change.
+    pub async fn update(&mut self, group: &Group) -> Result<(), StoreError> {
+        self.db
+            .query(r#"UPDATE "group" SET name = ?, description = ?, extra = ? WHERE id = ?"#)
+            .bind(&group.name)
+            .bind(group.description.as_deref())
+            .bind(serde_json::Value::Object(group.extra.clone()).to_string())
+            .bind(&group.id)
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("group"))?;
+        Ok(())
+    }
+
+    /// Removes a group with its memberships and role assignments.
+    pub async fn delete(&mut self, id: &GroupId) -> Result<(), StoreError> {
+        for statement in [
+            "DELETE FROM assignment WHERE actor_id = ? \
+             AND type IN ('GroupProject', 'GroupDomain')",
+            "DELETE FROM system_assignment WHERE actor_id = ? AND type = 'GroupSystem'",
+            "DELETE FROM user_group_membership WHERE group_id = ?",
+            "DELETE FROM expiring_user_group_membership WHERE group_id = ?",
+            "DELETE FROM id_mapping WHERE public_id = ?",
+            r#"DELETE FROM "group" WHERE id = ?"#,
+        ] {
+            self.db.query(statement).bind(id).execute().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a group was given any role.
+    pub async fn holds_roles(&mut self, id: &GroupId) -> Result<bool, StoreError> {
+        let rows = self
+            .db
+            .query(
+                "SELECT role_id FROM assignment WHERE actor_id = ? \
+                 AND type IN ('GroupProject', 'GroupDomain') \
+                 UNION SELECT role_id FROM system_assignment WHERE actor_id = ? \
+                 AND type = 'GroupSystem'",
+            )
+            .bind(id)
+            .bind(id)
+            .rows()
+            .await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Whether a user is a lasting member of a group.
+    pub async fn has_member(&mut self, id: &GroupId, user_id: &UserId) -> Result<bool, StoreError> {
+        let rows = self
+            .db
+            .query("SELECT user_id FROM user_group_membership WHERE group_id = ? AND user_id = ?")
+            .bind(id)
+            .bind(user_id)
+            .rows()
+            .await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Adds a member.
+    pub async fn insert_member(
+        &mut self,
+        id: &GroupId,
+        user_id: &UserId,
+    ) -> Result<(), StoreError> {
+        self.db
+            .query("INSERT INTO user_group_membership (group_id, user_id) VALUES (?, ?)")
+            .bind(id)
+            .bind(user_id)
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("user_group_membership"))?;
+        Ok(())
+    }
+
+    /// Removes a member; tells whether there was one.
+    pub async fn delete_member(
+        &mut self,
+        id: &GroupId,
+        user_id: &UserId,
+    ) -> Result<bool, StoreError> {
+        let removed = self
+            .db
+            .query("DELETE FROM user_group_membership WHERE group_id = ? AND user_id = ?")
+            .bind(id)
+            .bind(user_id)
+            .execute()
+            .await?;
+        Ok(removed > 0)
+    }
+}
+
+impl FromRow for Group {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id("id")?,
+            name: row.text("name")?,
+            domain_id: row.id("domain_id")?,
+            description: row.optional_text("description")?,
+            extra: row.extra("extra")?,
+        })
+    }
+}
+
+impl FromRow for Membership {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        // Minutes; a provider that says nothing gives memberships that end at once.
+        let expires_at = match row.optional_time("last_verified")? {
+            None => None,
+            Some(verified) => {
+                let minutes = row.optional_int("authorization_ttl")?.unwrap_or(0);
+                let span = chrono::TimeDelta::try_minutes(minutes).unwrap_or_default();
+                Some(verified + span)
+            }
+        };
+        Ok(Self {
+            group: Group::from_row(row)?,
+            expires_at,
+        })
+    }
+}
