@@ -118,3 +118,159 @@ pub fn check_rotation<'a>(
         .all(|key_hash| key_hash == primary_key_hash);
     if migrated { Ok(()) } else { Err(NotMigrated) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::Value;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::key_repository::{KeyRepository, NULL_KEY};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    /// A repository with the keys of the vectors, and the vector of a credential.
+    fn vector() -> (TempDir, Value) {
+        let text = include_str!("../tests/data/token_vectors.json");
+        let mut data: Value = serde_json::from_str(text).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for (name, key) in data["keys"].as_object().unwrap() {
+            fs::write(folder.path().join(name), key.as_str().unwrap()).unwrap();
+        }
+        (folder, data["credential"].take())
+    }
+
+    #[test]
+    fn a_credential_of_keystone_is_read() {
+        let (folder, vector) = vector();
+        let cipher = CredentialCipher::open(folder.path());
+        let encrypted = vector["encrypted_blob"].as_str().unwrap();
+        assert_eq!(
+            cipher.decrypt("ec2", encrypted).as_deref(),
+            Ok(vector["blob"].as_str().unwrap())
+        );
+        assert_eq!(
+            cipher.primary_key_hash(),
+            vector["key_hash"].as_str().unwrap()
+        );
+    }
+
+    #[test]
+    fn credentials_outside_ascii_and_escaped_as_python_does_are_read() {
+        let (folder, _) = vector();
+        let cipher = CredentialCipher::open(folder.path());
+        let text = include_str!("../tests/data/token_vectors_more.json");
+        let data: Value = serde_json::from_str(text).unwrap();
+        for vector in data["credentials"].as_array().unwrap() {
+            let encrypted = vector["encrypted_blob"].as_str().unwrap();
+            let text = vector["text"].as_str().unwrap();
+            assert_eq!(cipher.decrypt("cert", encrypted).as_deref(), Ok(text));
+            let within = serde_json::from_str(text).unwrap_or(text.to_owned());
+            assert_eq!(cipher.decrypt("ec2", encrypted), Ok(within));
+        }
+    }
+
+    #[test]
+    fn a_secret_is_encrypted_with_padding_under_the_hash_of_its_key() {
+        let (folder, vector) = vector();
+        let cipher = CredentialCipher::open(folder.path());
+        // 57 bytes around the blocks of 16: padding shows at two lengths of three.
+        let short = cipher.encrypt("totp", "JBSWY3DPEHPK3PXP", NOW);
+        assert_eq!(short.text.len() % 4, 0);
+        assert!(short.text.ends_with('='));
+        assert_eq!(short.key_hash, vector["key_hash"].as_str().unwrap());
+        assert_eq!(
+            cipher.decrypt("totp", &short.text).unwrap(),
+            "JBSWY3DPEHPK3PXP"
+        );
+    }
+
+    #[test]
+    fn only_an_ec2_secret_is_json_within_json() {
+        let (folder, _) = vector();
+        let cipher = CredentialCipher::open(folder.path());
+        let blob = r#"{"access": "Ä", "secret": "\"\n"}"#;
+        for kind in ["ec2", "EC2", "cert"] {
+            let encrypted = cipher.encrypt(kind, blob, NOW);
+            assert_eq!(cipher.decrypt(kind, &encrypted.text).unwrap(), blob);
+            let stored = cipher.decrypt("any other", &encrypted.text).unwrap();
+            assert_eq!(stored.starts_with(r#""{\"access"#), kind == "ec2");
+        }
+    }
+
+    #[test]
+    fn an_ec2_secret_that_was_stored_as_an_object_is_returned_as_its_json() {
+        let (folder, _) = vector();
+        let cipher = CredentialCipher::open(folder.path());
+        let object = r#"{"access": "AK", "secret": "SK"}"#;
+        let encrypted = cipher.encrypt("as an object", object, NOW);
+        assert_eq!(cipher.decrypt("ec2", &encrypted.text).unwrap(), object);
+    }
+
+    #[test]
+    fn a_secret_under_a_lost_key_cannot_be_decrypted() {
+        let (folder, vector) = vector();
+        let cipher = CredentialCipher::open(folder.path());
+        let (foreign, other) = (tempfile::tempdir().unwrap(), "not a message");
+        KeyRepository::new(foreign.path())
+            .setup(MAX_ACTIVE_KEYS, None)
+            .unwrap();
+        let encrypted = CredentialCipher::open(foreign.path())
+            .encrypt("cert", "secret", NOW)
+            .text;
+        for text in [
+            encrypted.as_str(),
+            other,
+            vector["key_hash"].as_str().unwrap(),
+        ] {
+            assert_eq!(cipher.decrypt("cert", text), Err(Undecryptable));
+        }
+    }
+
+    #[test]
+    fn migration_moves_a_secret_to_the_primary_key_and_only_once() {
+        let (folder, _) = vector();
+        let cipher = CredentialCipher::open(folder.path());
+        let old = cipher.encrypt("ec2", "{}", NOW);
+        assert_eq!(cipher.migrate(&old, NOW), Ok(None));
+
+        KeyRepository::new(folder.path())
+            .rotate(MAX_ACTIVE_KEYS, None)
+            .unwrap();
+        assert!(cipher.refresh());
+        let new = cipher.migrate(&old, NOW).unwrap().unwrap();
+        assert_eq!(new.key_hash, cipher.primary_key_hash());
+        assert_ne!(new.key_hash, old.key_hash);
+        assert_eq!(cipher.decrypt("ec2", &new.text).unwrap(), "{}");
+        assert_eq!(cipher.migrate(&new, NOW), Ok(None));
+    }
+
+    #[test]
+    fn secrets_under_the_null_key_are_migrated_once_there_is_a_repository() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("credential-keys");
+        let cipher = CredentialCipher::open(&path);
+        let weak = cipher.encrypt("cert", "secret", NOW);
+        let sha1_of_the_null_key = crate::tokens::fernet::Key::parse(NULL_KEY)
+            .unwrap()
+            .text_sha1();
+        assert_eq!(weak.key_hash, sha1_of_the_null_key);
+
+        KeyRepository::new(&path)
+            .setup(MAX_ACTIVE_KEYS, None)
+            .unwrap();
+        cipher.refresh();
+        let strong = cipher.migrate(&weak, NOW).unwrap().unwrap();
+        assert_ne!(strong.key_hash, weak.key_hash);
+        assert_eq!(cipher.decrypt("cert", &strong.text).unwrap(), "secret");
+    }
+
+    #[test]
+    fn a_rotation_is_refused_while_any_secret_is_under_another_key() {
+        assert_eq!(check_rotation("new", []), Ok(()));
+        assert_eq!(check_rotation("new", ["new", "new"]), Ok(()));
+        assert_eq!(check_rotation("new", ["new", "old"]), Err(NotMigrated));
+    }
+}

@@ -3,6 +3,8 @@
 pub mod fernet;
 pub mod payload;
 pub mod receipt;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -41,7 +41,7 @@ impl FernetReceipts {
             .ok_or_else(|| ReceiptNotFound(text.to_owned()))
     }
 
-    fn issue_with(&self, receipt: &Receipt, iv: [u8; 16]) -> String {
+    pub(super) fn issue_with(&self, receipt: &Receipt, iv: [u8; 16]) -> String {
         let mut w = Writer::default();
         w.array(3);
         w.id(receipt.user_id.as_str());
