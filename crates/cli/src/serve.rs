@@ -1,7 +1,7 @@
 //! `archstone serve`: the server, as a keystone.conf says.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,12 +76,12 @@ impl Sockets {
 
 fn open_certificates(
     config: &Config,
-    certificate: &PathBuf,
-    key: &PathBuf,
+    certificate: &Path,
+    key: &Path,
 ) -> Result<Arc<CertificateStore>> {
     let settings = TlsSettings {
-        certificate: certificate.clone(),
-        key: key.clone(),
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
         client_authorities: None,
         minimum_version: match config.archstone.tls_minimum_version {
             ConfiguredVersion::V1_2 => TlsVersion::Tls12,

@@ -2,6 +2,7 @@
 
 pub mod application_credential;
 pub mod assignment;
+pub mod credential;
 pub mod ids;
 pub mod listing;
 pub mod login_rules;

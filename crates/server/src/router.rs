@@ -108,7 +108,11 @@ impl Router {
             "" => "/",
             trimmed => trimmed,
         };
-        let peer = parts.extensions.get::<Peer>().cloned().expect("the listener names the peer");
+        let peer = parts
+            .extensions
+            .get::<Peer>()
+            .cloned()
+            .expect("the listener names the peer");
         let origin = Origin::of(
             &parts,
             &peer,

@@ -1,7 +1,13 @@
 //! Credentials kept for users: EC2 keys, TOTP seeds, certificates.
 
+use model::credential::{Credential, CredentialFilter};
+use model::ids::{CredentialId, UserId};
+use model::listing::Page;
+
 use crate::db::Conn;
 use crate::error::StoreError;
+use crate::filter::Where;
+use crate::value::{FromRow, Row};
 
 /// Credentials of the database.
 pub struct Credentials<'a> {
@@ -9,6 +15,87 @@ pub struct Credentials<'a> {
 }
 
 impl Credentials<'_> {
+    /// Finds a credential by id.
+    pub async fn find(&mut self, id: &CredentialId) -> Result<Option<Credential>, StoreError> {
+        self.db
+            .query(
+                "SELECT id, user_id, project_id, type, encrypted_blob, key_hash, extra \
+                 FROM credential WHERE id = ?",
+            )
+            .bind(id)
+            .optional()
+            .await
+    }
+
+    /// Lists credentials by id.
+    pub async fn list(&mut self, filter: &CredentialFilter) -> Result<Vec<Credential>, StoreError> {
+        let mut conditions = Where::default();
+        conditions
+            .equals("user_id", filter.user_id.as_ref())
+            .equals("type", filter.kind.as_deref());
+        let head = "SELECT id, user_id, project_id, type, encrypted_blob, key_hash, extra \
+                    FROM credential";
+        let sql = conditions.statement(head, "id", &Page::default());
+        self.db
+            .built_query(sql)
+            .bind_all(conditions.into_values())
+            .all()
+            .await
+    }
+
+    /// How many credentials a user has.
+    pub async fn count(&mut self, user_id: &UserId) -> Result<u64, StoreError> {
+        let sql = "SELECT COUNT(*) AS number FROM credential WHERE user_id = ?";
+        let rows = self.db.query(sql).bind(user_id).rows().await?;
+        let number = rows.first().map(|row| row.int("number")).transpose()?;
+        Ok(number
+            .and_then(|number| number.try_into().ok())
+            .unwrap_or(0))
+    }
+
+    /// Adds a credential.
+    pub async fn insert(&mut self, credential: &Credential) -> Result<(), StoreError> {
+        self.db
+            .query(
+                "INSERT INTO credential \
+                 (id, user_id, project_id, type, encrypted_blob, key_hash, extra) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(&credential.id)
+            .bind(&credential.user_id)
+            .bind(credential.project_id.as_ref())
+            .bind(&credential.kind)
+            .bind(&credential.encrypted_blob)
+            .bind(&credential.key_hash)
+            .bind(serde_json::Value::Object(credential.extra.clone()).to_string())
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("credential"))?;
+        Ok(())
+    }
+
+    /// Replaces the secret of a credential.
+    pub async fn update(&mut self, credential: &Credential) -> Result<(), StoreError> {
+        self.db
+            .query("UPDATE credential SET encrypted_blob = ?, key_hash = ? WHERE id = ?")
+            .bind(&credential.encrypted_blob)
+            .bind(&credential.key_hash)
+            .bind(&credential.id)
+            .execute()
+            .await?;
+        Ok(())
+    }
+
+    /// Removes a credential.
+    pub async fn delete(&mut self, id: &CredentialId) -> Result<(), StoreError> {
+        self.db
+            .query("DELETE FROM credential WHERE id = ?")
+            .bind(id)
+            .execute()
+            .await?;
+        Ok(())
+    }
+
     /// The hashes of all keys under which credentials are stored.
     pub async fn key_hashes(&mut self) -> Result<Vec<String>, StoreError> {
         let rows = self
@@ -17,5 +104,19 @@ impl Credentials<'_> {
             .rows()
             .await?;
         rows.iter().map(|row| row.text("key_hash")).collect()
+    }
+}
+
+impl FromRow for Credential {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id("id")?,
+            user_id: row.id("user_id")?,
+            project_id: row.optional_id("project_id")?,
+            kind: row.text("type")?,
+            encrypted_blob: row.text("encrypted_blob")?,
+            key_hash: row.text("key_hash")?,
+            extra: row.extra("extra")?,
+        })
     }
 }

@@ -1,6 +1,56 @@
 //! Discovery: which versions of the API there are and, as JSON Home, what is in them.
 
+use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
+
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::operation::{Operation, Routes};
+use crate::reply::Reply;
+
+/// The operations of discovery.
+pub fn routes() -> Routes {
+    Routes::new()
+        .on(&VERSIONS, show_versions)
+        .on(&VERSION, show_version)
+}
+
+static VERSIONS: Operation =
+    Operation::get("/", "List the versions of the API").public("discovery precedes authentication");
+static VERSION: Operation = Operation::get("/v3", "Show this version of the API")
+    .public("discovery precedes authentication");
+
+async fn show_versions(call: Call) -> Result<Reply<Value>, ApiError> {
+    if wants_json_home(&call) {
+        return Ok(home(&call, true));
+    }
+    let base_url = call.links.base_url();
+    let location = HeaderValue::try_from(format!("{base_url}/v3/")).map_err(ApiError::internal)?;
+    let reply = call
+        .public()
+        .reply(StatusCode::MULTIPLE_CHOICES, Some(versions(base_url)));
+    Ok(reply.header(header::LOCATION, location).as_token())
+}
+
+async fn show_version(call: Call) -> Result<Reply<Value>, ApiError> {
+    if wants_json_home(&call) {
+        return Ok(home(&call, false));
+    }
+    let base_url = call.links.base_url();
+    Ok(call.public().ok(version(base_url)).as_token())
+}
+
+fn wants_json_home(call: &Call) -> bool {
+    prefers_json_home(call.request.header("accept").unwrap_or_default())
+}
+
+fn home(call: &Call, prefixed: bool) -> Reply<Value> {
+    let kind = HeaderValue::from_static("application/json-home");
+    call.public()
+        .ok(json_home(prefixed))
+        .header(header::CONTENT_TYPE, kind)
+        .as_token()
+}
 
 /// The list of versions, answered at `/`. `base_url` has neither `/v3` nor a final slash.
 pub fn versions(base_url: &str) -> Value {

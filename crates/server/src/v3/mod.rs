@@ -3,6 +3,7 @@
 pub mod access_rules;
 pub mod application_credentials;
 pub mod auth;
+pub mod credentials;
 pub mod discovery;
 pub mod domains;
 pub mod endpoints;
@@ -10,6 +11,7 @@ pub mod grants;
 pub mod groups;
 pub mod implied_roles;
 pub mod os_revoke;
+pub mod project_tags;
 pub mod projects;
 pub mod regions;
 pub mod roles;
@@ -24,12 +26,15 @@ pub fn routes() -> Routes {
         .and(access_rules::routes())
         .and(application_credentials::routes())
         .and(auth::routes())
+        .and(credentials::routes())
+        .and(discovery::routes())
         .and(domains::routes())
         .and(endpoints::routes())
         .and(grants::routes())
         .and(groups::routes())
         .and(implied_roles::routes())
         .and(os_revoke::routes())
+        .and(project_tags::routes())
         .and(projects::routes())
         .and(regions::routes())
         .and(roles::routes())

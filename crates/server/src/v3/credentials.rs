@@ -1,0 +1,309 @@
+//! Credentials: secrets that are kept for users, encrypted.
+
+use aws_lc_rs::digest;
+use model::Extra;
+use model::credential::{Credential, CredentialFilter};
+use model::ids::{CredentialId, ProjectId, UserId};
+use policy::{Rule, ScopeType};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::call::{Call, Collection, SelfLink, Target};
+use crate::error::ApiError;
+use crate::extract::{Body, Named, Path};
+use crate::operation::{Operation, Routes};
+use crate::reply::{One, Reply};
+
+/// The operations on credentials.
+pub fn routes() -> Routes {
+    Routes::new()
+        .on(&LIST, list)
+        .on(&SHOW, show)
+        .on(&CREATE, create)
+        .on(&UPDATE, update)
+        .on(&DELETE, delete)
+}
+
+static LIST: Operation = Operation::get("/v3/credentials", "List credentials")
+    .rules(&[LIST_CREDENTIALS, GET_CREDENTIAL])
+    .query("credential.index_request_query");
+static SHOW: Operation =
+    Operation::get("/v3/credentials/{credential_id}", "Show a credential").rules(&[GET_CREDENTIAL]);
+static CREATE: Operation = Operation::post("/v3/credentials", "Create a credential")
+    .rules(&[CREATE_CREDENTIAL])
+    .body("credential.create_request_body");
+static UPDATE: Operation =
+    Operation::patch("/v3/credentials/{credential_id}", "Change a credential")
+        .rules(&[UPDATE_CREDENTIAL])
+        .body("credential.update_request_body");
+static DELETE: Operation =
+    Operation::delete("/v3/credentials/{credential_id}", "Delete a credential")
+        .rules(&[DELETE_CREDENTIAL]);
+
+const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
+const ADMIN: &str = "rule:admin_required";
+const READ: &str = "(rule:admin_required) or (role:reader and system_scope:all) or \
+     user_id:%(target.credential.user_id)s";
+const WRITE: &str = "(rule:admin_required) or user_id:%(target.credential.user_id)s";
+
+const LIST_CREDENTIALS: Rule = Rule::new("identity:list_credentials", READ)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const GET_CREDENTIAL: Rule = Rule::new("identity:get_credential", READ)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const CREATE_CREDENTIAL: Rule = Rule::new("identity:create_credential", WRITE)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const UPDATE_CREDENTIAL: Rule = Rule::new("identity:update_credential", WRITE)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const DELETE_CREDENTIAL: Rule = Rule::new("identity:delete_credential", WRITE)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+
+/// The type whose blob is a pair of keys.
+const EC2: &str = "ec2";
+
+async fn list(call: Call) -> Result<Reply<Collection<CredentialDocument>>, ApiError> {
+    let own = call
+        .caller
+        .token()
+        .map(|token| token.subject.id.to_string());
+    let target = Target::none().with_some("target.credential.user_id", own);
+    let permit = call.authorize(LIST_CREDENTIALS, target)?;
+    if is_delegated(&call) {
+        return Ok(permit.ok(call.collection("credentials", Vec::new())));
+    }
+    let query = &call.request.query;
+    let filter = CredentialFilter {
+        user_id: query.id("user_id"),
+        kind: query.get("type").map(str::to_owned),
+    };
+    let mut found = call.store.credentials().list(&filter).await?;
+    // Everybody may ask, and sees what they could see one by one.
+    found.retain(|credential| call.authorize(GET_CREDENTIAL, credential).is_ok());
+    let documents = found
+        .into_iter()
+        .map(|credential| document(&call, credential));
+    let documents = documents.collect::<Result<_, _>>()?;
+    Ok(permit.ok(call.collection("credentials", documents)))
+}
+
+async fn show(
+    call: Call,
+    Path(id): Path<CredentialId>,
+) -> Result<Reply<One<CredentialDocument>>, ApiError> {
+    let credential = call.store.credentials().find(&id).await?;
+    let permit = call.authorize(GET_CREDENTIAL, credential.as_ref())?;
+    refuse_delegated(&call)?;
+    let credential = credential.ok_or_else(|| ApiError::not_found("credential", &id))?;
+    Ok(permit.ok(One::new("credential", document(&call, credential)?)))
+}
+
+async fn create(
+    call: Call,
+    Body(request): Body<CreateCredential>,
+) -> Result<Reply<One<CredentialDocument>>, ApiError> {
+    let target = Target::none().with("target.credential.user_id", request.user_id.to_string());
+    let permit = call.authorize(CREATE_CREDENTIAL, target)?;
+    refuse_delegated(&call)?;
+    let credential = request.into_credential(&call)?;
+    let mut tx = call.begin().await?;
+    let count = tx.credentials().count(&credential.user_id).await?;
+    if !call.app.config.credential.user_limit.allows_one_more(count) {
+        return Err(ApiError::Forbidden(format!(
+            "Unable to create additional credentials, maximum of {count} already exceeded for \
+             user."
+        )));
+    }
+    tx.credentials()
+        .insert(&credential)
+        .await
+        .map_err(|error| {
+            ApiError::from(error)
+                .conflict_details(|| format!("Duplicate entry found with ID {}", credential.id))
+        })?;
+    let saved = tx.commit().await?;
+    Ok(permit.created(saved, One::new("credential", document(&call, credential)?)))
+}
+
+async fn update(
+    call: Call,
+    Path(id): Path<CredentialId>,
+    Body(change): Body<ChangeCredential>,
+) -> Result<Reply<One<CredentialDocument>>, ApiError> {
+    let credential = call.store.credentials().find(&id).await?;
+    let permit = call.authorize(UPDATE_CREDENTIAL, credential.as_ref())?;
+    refuse_delegated(&call)?;
+    let mut credential = credential.ok_or_else(|| ApiError::not_found("credential", &id))?;
+    let before = decrypt(&call, &credential)?;
+    refuse_other_authority(&before, &change.blob)?;
+    let sealed = call
+        .app
+        .credential_cipher
+        .encrypt(&credential.kind, &change.blob, call.now());
+    credential.encrypted_blob = sealed.text;
+    credential.key_hash = sealed.key_hash;
+    let mut tx = call.begin().await?;
+    tx.credentials().update(&credential).await?;
+    let saved = tx.commit().await?;
+    Ok(permit.updated(saved, One::new("credential", document(&call, credential)?)))
+}
+
+async fn delete(call: Call, Path(id): Path<CredentialId>) -> Result<Reply<()>, ApiError> {
+    let credential = call.store.credentials().find(&id).await?;
+    let permit = call.authorize(DELETE_CREDENTIAL, credential.as_ref())?;
+    refuse_delegated(&call)?;
+    credential.ok_or_else(|| ApiError::not_found("credential", &id))?;
+    let mut tx = call.begin().await?;
+    tx.credentials().delete(&id).await?;
+    Ok(permit.done(tx.commit().await?))
+}
+
+/// A delegated token must not reach secrets that outlive it.
+fn refuse_delegated(call: &Call) -> Result<(), ApiError> {
+    if is_delegated(call) {
+        return Err(ApiError::denied(
+            "Using a delegated token to manage credentials",
+        ));
+    }
+    Ok(())
+}
+
+fn is_delegated(call: &Call) -> bool {
+    let primary = &call.app.config.auth.additional_primary_auth_methods;
+    call.caller
+        .token()
+        .is_some_and(|token| token.is_delegated(primary) || token.token.trust_id().is_some())
+}
+
+/// What inside a blob says by whose authority it acts can never change.
+fn refuse_other_authority(before: &str, after: &str) -> Result<(), ApiError> {
+    let (Ok(before), Ok(after)) = (
+        serde_json::from_str::<Value>(before),
+        serde_json::from_str::<Value>(after),
+    ) else {
+        return Ok(());
+    };
+    for key in ["trust_id", "app_cred_id", "access_token_id", "access_id"] {
+        if before.get(key) != after.get(key) {
+            return Err(ApiError::BadRequest(format!(
+                "{key} can not be updated for credential"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn decrypt(call: &Call, credential: &Credential) -> Result<String, ApiError> {
+    let cipher = &call.app.credential_cipher;
+    cipher
+        .decrypt(&credential.kind, &credential.encrypted_blob)
+        .map_err(ApiError::internal)
+}
+
+/// The body of a new credential.
+#[derive(Deserialize)]
+struct CreateCredential {
+    blob: String,
+    #[serde(rename = "type")]
+    kind: String,
+    user_id: UserId,
+    project_id: Option<ProjectId>,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl Named for CreateCredential {
+    const NAME: &'static str = "credential";
+}
+
+impl CreateCredential {
+    fn into_credential(mut self, call: &Call) -> Result<Credential, ApiError> {
+        for ours in ["id", "links"] {
+            self.extra.remove(ours);
+        }
+        let id = if self.kind == EC2 {
+            ec2_id(&self.blob)?
+        } else {
+            call.new_id()
+        };
+        let sealed = call
+            .app
+            .credential_cipher
+            .encrypt(&self.kind, &self.blob, call.now());
+        Ok(Credential {
+            id,
+            user_id: self.user_id,
+            project_id: self.project_id,
+            kind: self.kind,
+            encrypted_blob: sealed.text,
+            key_hash: sealed.key_hash,
+            extra: self.extra,
+        })
+    }
+}
+
+/// EC2 keys are found by the SHA-256 of their access key.
+fn ec2_id(blob: &str) -> Result<CredentialId, ApiError> {
+    let blob: Value = serde_json::from_str(blob)
+        .map_err(|_| ApiError::BadRequest("Invalid blob in credential".into()))?;
+    if !blob.is_object() {
+        return Err(ApiError::BadRequest("Invalid blob in credential".into()));
+    }
+    let access = blob.get("access").and_then(Value::as_str);
+    let access = access.ok_or_else(|| ApiError::expecting("access", "credential"))?;
+    let hash = digest::digest(&digest::SHA256, access.as_bytes());
+    let hex: String = hash
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok(hex.into())
+}
+
+/// The body of a change: nothing but the secret can change.
+#[derive(Deserialize)]
+struct ChangeCredential {
+    blob: String,
+}
+
+impl Named for ChangeCredential {
+    const NAME: &'static str = "credential";
+}
+
+/// A credential, as clients see it.
+#[derive(Serialize)]
+struct CredentialDocument {
+    #[serde(flatten)]
+    attributes: Extra,
+    id: CredentialId,
+    user_id: UserId,
+    project_id: Option<ProjectId>,
+    blob: String,
+    #[serde(rename = "type")]
+    kind: String,
+    links: SelfLink,
+}
+
+fn document(call: &Call, credential: Credential) -> Result<CredentialDocument, ApiError> {
+    Ok(CredentialDocument {
+        blob: decrypt(call, &credential)?,
+        links: call.links.to(&format!("credentials/{}", credential.id)),
+        id: credential.id,
+        user_id: credential.user_id,
+        project_id: credential.project_id,
+        kind: credential.kind,
+        attributes: credential.extra,
+    })
+}
+
+impl From<&Credential> for Target {
+    fn from(credential: &Credential) -> Self {
+        Self::none()
+            .with("target.credential.id", credential.id.as_str())
+            .with("target.credential.user_id", credential.user_id.as_str())
+            .with("target.credential.type", credential.kind.as_str())
+    }
+}
