@@ -1,5 +1,10 @@
 //! Connections from the outside: real sockets, TLS, limits, and the end of the server.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of tests panics where a test would"
+)]
+
 use std::{convert::Infallible, fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use archstone_server::{

@@ -7,8 +7,10 @@ use model::ids::{CredentialId, ProjectId, UserId};
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use store::Tx;
 
 use crate::call::{Call, Collection, SelfLink, Target};
+use crate::config::Limit;
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path};
 use crate::operation::{Operation, Routes};
@@ -110,13 +112,7 @@ async fn create(
     refuse_delegated(&call)?;
     let credential = request.into_credential(&call)?;
     let mut tx = call.begin().await?;
-    let count = tx.credentials().count(&credential.user_id).await?;
-    if !call.app.config.credential.user_limit.allows_one_more(count) {
-        return Err(ApiError::Forbidden(format!(
-            "Unable to create additional credentials, maximum of {count} already exceeded for \
-             user."
-        )));
-    }
+    check_limit(&call, &mut tx, &credential.user_id).await?;
     tx.credentials()
         .insert(&credential)
         .await
@@ -159,6 +155,20 @@ async fn delete(call: Call, Path(id): Path<CredentialId>) -> Result<Reply<()>, A
     let mut tx = call.begin().await?;
     tx.credentials().delete(&id).await?;
     Ok(permit.done(tx.commit().await?))
+}
+
+/// `[credential] user_limit`.
+async fn check_limit(call: &Call, tx: &mut Tx, user_id: &UserId) -> Result<(), ApiError> {
+    let Limit::AtMost(limit) = call.app.config.credential.user_limit else {
+        return Ok(());
+    };
+    if tx.credentials().count(user_id).await? >= limit.into() {
+        return Err(ApiError::Forbidden(format!(
+            "Unable to create additional credentials, maximum of {limit} already exceeded for \
+             user."
+        )));
+    }
+    Ok(())
 }
 
 /// A delegated token must not reach secrets that outlive it.

@@ -1,4 +1,9 @@
 //! The API over HTTP: one module for each resource, in the tree of the sources.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of tests panics where a test would"
+)]
+
 mod oauth2;
 mod v3;

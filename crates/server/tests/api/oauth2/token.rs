@@ -1,6 +1,5 @@
 //! The token endpoint of OAuth 2.0 over HTTP.
 
-use archstone_server::app::Clock as _;
 use archstone_server::config::OAuth2ClientAuthentication;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
