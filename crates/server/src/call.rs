@@ -175,7 +175,12 @@ impl Call {
         };
         Ok(Page {
             limit,
-            marker: self.request.query.get("marker").map(str::to_owned),
+            marker: self
+                .request
+                .query
+                .get("marker")
+                .filter(|marker| !marker.is_empty())
+                .map(str::to_owned),
         })
     }
 
