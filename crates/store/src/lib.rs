@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 pub use access_rules::{AccessRules, OwnedAccessRule, Undeleted};
 pub use application_credentials::{ApplicationCredentials, StoredCredential};
-pub use assignments::Assignments;
+pub use assignments::{Assignments, Memberships, NamedRow};
 pub use catalog::Catalog;
 pub use credentials::Credentials;
 pub use db::{Options, Saved, Tx};

@@ -14,6 +14,7 @@ pub mod os_revoke;
 pub mod project_tags;
 pub mod projects;
 pub mod regions;
+pub mod role_assignments;
 pub mod roles;
 pub mod services;
 pub mod users;
@@ -37,6 +38,7 @@ pub fn routes() -> Routes {
         .and(project_tags::routes())
         .and(projects::routes())
         .and(regions::routes())
+        .and(role_assignments::routes())
         .and(roles::routes())
         .and(services::routes())
         .and(users::routes())
