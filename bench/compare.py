@@ -1,0 +1,487 @@
+"""Loads Archstone and the reference Keystone in turn, and prints how they compare.
+
+Both serve the same data from one MariaDB with one keystone.conf: 1,000 users, and a catalog of ten
+services in three interfaces. Keystone has two processes of uWSGI, and memcached for its cache.
+Each round loads one server after the other with the same request, and the next round the other way
+round, so that a machine that slows down or warms up favours neither. Medians are printed.
+
+CPU is what all processes of the server used, memcached included where it has one, and the
+database not; memory is the sum of their proportional set sizes (PSS) after the last round.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import requests
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY / "clients"))
+
+from databases import run as run_sql  # noqa: E402
+from servers import free_port  # noqa: E402
+
+PASSWORD = "correct horse battery staple"
+USERS = 1000
+SERVICES = 10
+TOKENS = 100
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def main():
+    arguments = parse()
+    # So that what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archstone-bench-")))
+        directory.chmod(0o755)
+        progress = Progress()
+        binary = None if arguments.only_keystone else archstone_binary(progress)
+        progress.say("starting MariaDB, memcached and Keystone")
+        database = start_database(stack, directory)
+        keystone = start_keystone(stack, directory, database)
+        facts = seed(keystone, progress)
+        servers = [keystone]
+        if binary:
+            progress.say("starting Archstone")
+            servers.append(start_archstone(stack, directory, binary))
+        results = measure(servers, cases(facts), arguments, progress, directory)
+        memory = {server.name: server.memory() for server in servers}
+        if not keystone.cache_hits():
+            sys.exit("Keystone did not use memcached, so this would be no fair comparison")
+    print(table(results, memory, arguments))
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"cases": results, "memory_mib": memory}, indent=2))
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        prog="bench/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="how often each case is run (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=5, help="how long one run lasts at least (%(default)s)")
+    parser.add_argument("--connections", type=int, default=4, help="how many requests wait together (%(default)s)")
+    parser.add_argument("--case", action="append", help="only this one; may be repeated")
+    parser.add_argument("--only-keystone", action="store_true", help="measure the reference alone")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there as well")
+    return parser.parse_args()
+
+
+class Progress:
+    """A bar on a terminal, and nothing elsewhere."""
+
+    WIDTH = 30
+
+    def __init__(self):
+        self.visible = sys.stderr.isatty()
+
+    def say(self, text):
+        """One line that stays until the next."""
+        if self.visible:
+            columns = shutil.get_terminal_size().columns
+            print(f"\r\x1b[K{text[: columns - 1]}", end="", file=sys.stderr, flush=True)
+
+    def show(self, done, total, text):
+        """How far one is, and with what."""
+        filled = self.WIDTH * done // total
+        self.say(f"[{'#' * filled}{'.' * (self.WIDTH - filled)}] {done}/{total} {text}")
+
+    def clear(self):
+        self.say("")
+
+
+# Servers
+
+
+class Server:
+    """A server under load: its name, where it listens, and the processes whose work is its own."""
+
+    def __init__(self, name, url, *processes, cache_port=None):
+        self.name = name
+        self.url = url
+        self.roots = [process.pid for process in processes]
+        self.cache_port = cache_port
+
+    def pids(self):
+        """Its processes, with all that they started."""
+        children = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                children.setdefault(int(stat_fields(stat)[1]), []).append(int(stat.parent.name))
+        found, wanted = [], list(self.roots)
+        while wanted:
+            pid = wanted.pop()
+            found.append(pid)
+            wanted += children.get(pid, [])
+        return found
+
+    def cpu_seconds(self):
+        """User and system time of all its processes until now."""
+        fields = [stat_fields(Path(f"/proc/{pid}/stat")) for pid in self.pids()]
+        return sum(int(each[11]) + int(each[12]) for each in fields) / TICKS_PER_SECOND
+
+    def memory(self):
+        """Its resident memory in MiB, what processes share counted once."""
+        sizes = 0
+        for pid in self.pids():
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            sizes += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        return sizes / 1024
+
+    def cache_hits(self):
+        """How often its memcached had what was asked for."""
+        with socket.create_connection(("127.0.0.1", self.cache_port)) as connection:
+            connection.sendall(b"stats\r\nquit\r\n")
+            lines = connection.makefile().read().splitlines()
+        return next(int(line.split()[2]) for line in lines if line.startswith("STAT get_hits"))
+
+
+def stat_fields(path):
+    """The fields of /proc/PID/stat after the name, which may hold blanks: [1] is the parent."""
+    return path.read_text().rpartition(")")[2].split()
+
+
+def start_database(stack, directory):
+    """The URL of an empty database, on $ARCHSTONE_TEST_MARIADB or a server of our own."""
+    administrator = os.environ.get("ARCHSTONE_TEST_MARIADB")
+    if administrator is None:
+        script = REPOSITORY / "scripts" / "mariadb"
+        started = subprocess.run(
+            [script, "start", directory / "mariadb"], check=True, stdout=subprocess.PIPE, text=True
+        )
+        stack.callback(subprocess.run, [script, "stop", directory / "mariadb"], check=True)
+        administrator = started.stdout.strip()
+    base = administrator.replace("mysql://", "mysql+pymysql://", 1).rpartition("/")[0]
+    name = f"bench{os.getpid()}"
+    run_sql(f"{base}/mysql", f"CREATE DATABASE {name}")
+    stack.callback(run_sql, f"{base}/mysql", f"DROP DATABASE {name}")
+    return f"{base}/{name}"
+
+
+def start_keystone(stack, directory, database):
+    """Keystone under uWSGI with two processes and its cache on; makes database and keys."""
+    cache_port, port = free_port(), free_port()
+    user = ["-u", "nobody"] if os.getuid() == 0 else []
+    log = directory / "keystone.log"
+    memcached = start(stack, log, ["memcached", *user, "-l", "127.0.0.1", "-p", str(cache_port)])
+    command = [
+        sys.executable, REPOSITORY / "scripts" / "keystone",
+        "--data-dir", directory / "data",
+        "--http", f"127.0.0.1:{port}",
+        "--connection", database,
+        "--processes", "2",
+        "--admin-password", PASSWORD,
+        "--set", "cache.enabled=true",
+        "--set", "cache.backend=dogpile.cache.pymemcache",
+        "--set", f"cache.memcache_servers=127.0.0.1:{cache_port}",
+    ]  # fmt: skip
+    uwsgi = start(stack, log, command)
+    keystone = Server("Keystone", f"http://127.0.0.1:{port}", uwsgi, memcached, cache_port=cache_port)
+    return ready(keystone, uwsgi, log)
+
+
+def archstone_binary(progress):
+    """$ARCHSTONE_BIN, or a release build of this tree."""
+    if "ARCHSTONE_BIN" in os.environ:
+        return os.environ["ARCHSTONE_BIN"]
+    progress.say("building Archstone")
+    build = ["cargo", "build", "--release", "--bin", "archstone", "--message-format", "json-render-diagnostics"]
+    built = subprocess.run(build, check=True, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    messages = [json.loads(line) for line in built.stdout.splitlines()]
+    return next(message["executable"] for message in messages if message.get("executable"))
+
+
+def start_archstone(stack, directory, binary):
+    """Archstone on the database that Keystone made, with Keystone's configuration."""
+    port = free_port()
+    configuration = ["--config-file", directory / "data" / "keystone.conf"]
+    subprocess.run([binary, "db_sync", *configuration], check=True, capture_output=True)
+    log = directory / "archstone.log"
+    process = start(stack, log, [binary, "serve", *configuration], OS_ARCHSTONE__HTTP_LISTEN=f"127.0.0.1:{port}")
+    return ready(Server("Archstone", f"http://127.0.0.1:{port}", process), process, log)
+
+
+def start(stack, log, command, **environment):
+    """Starts a process that ends with us, its words in a log."""
+    with open(log, "ab") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | environment)
+    stack.callback(stop, process)
+    return process
+
+
+def stop(process):
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
+
+
+def ready(server, process, log):
+    """Waits until the server answers."""
+    while True:
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(f"{server.url}/v3", timeout=10).ok:
+                return server
+        if process.poll() is not None:
+            sys.exit(f"{server.name} did not start:\n{log.read_text()}")
+        time.sleep(0.1)
+
+
+# Data and requests
+
+
+def seed(server, progress):
+    """Fills the database by the API, and answers what the cases need to know of it."""
+    url = f"{server.url}/v3"
+    session = requests.Session()
+    login = {
+        "auth": {
+            "identity": {
+                "methods": ["password"],
+                "password": {"user": {"name": "admin", "domain": {"id": "default"}, "password": PASSWORD}},
+            },
+            "scope": {"project": {"name": "admin", "domain": {"id": "default"}}},
+        }
+    }
+
+    def post(path, body, token=None):
+        answer = session.post(f"{url}{path}", json=body, headers={"X-Auth-Token": token} if token else {})
+        answer.raise_for_status()
+        return answer
+
+    issued = post("/auth/tokens", login)
+    token, me = issued.headers["X-Subject-Token"], issued.json()["token"]["user"]["id"]
+    for number in range(SERVICES - 1):
+        service = {"service": {"type": f"type{number}", "name": f"service{number}"}}
+        service = post("/services", service, token).json()["service"]["id"]
+        for interface in ("public", "internal", "admin"):
+            endpoint = {"service_id": service, "interface": interface, "region_id": "RegionOne"}
+            endpoint["url"] = f"http://{interface}.example:{8000 + number}/v1/$(project_id)s"
+            post("/endpoints", {"endpoint": endpoint}, token)
+
+    def add_user(number):
+        user = {"name": f"user{number:04}", "email": f"user{number:04}@example.org", "password": None}
+        post("/users", {"user": user}, token)
+
+    # The administrator is a user too.
+    with ThreadPoolExecutor(2) as pool:
+        for done, _ in enumerate(pool.map(add_user, range(USERS - 1)), start=1):
+            progress.show(done, USERS - 1, "making users")
+
+    credential = {"application_credential": {"name": "bench"}}
+    credential = post(f"/users/{me}/application_credentials", credential, token).json()["application_credential"]
+    application_login = {
+        "auth": {
+            "identity": {
+                "methods": ["application_credential"],
+                "application_credential": {"id": credential["id"], "secret": credential["secret"]},
+            }
+        }
+    }
+    progress.say("making tokens")
+    tokens = [post("/auth/tokens", application_login).headers["X-Subject-Token"] for _ in range(TOKENS)]
+    return {
+        "token": token,
+        "tokens": tokens,
+        "password_login": login,
+        "application_login": application_login,
+        "credential": credential,
+    }
+
+
+def cases(facts):
+    """Each request as (name, method, path, headers, body, subject tokens to take in turn)."""
+    token = {"X-Auth-Token": facts["token"]}
+    as_json = {"Content-Type": "application/json"}
+    form = "grant_type=client_credentials&client_id={id}&client_secret={secret}".format(**facts["credential"])
+    as_form = {"Content-Type": "application/x-www-form-urlencoded"}
+    return [
+        ("discovery", "GET", "/v3", {}, None, []),
+        ("token validation", "GET", "/v3/auth/tokens", token, None, facts["tokens"]),
+        ("catalog", "GET", "/v3/auth/catalog", token, None, []),
+        (f"list of {USERS:,} users", "GET", "/v3/users", token, None, []),
+        ("password token", "POST", "/v3/auth/tokens", as_json, json.dumps(facts["password_login"]), []),
+        (
+            "application-credential token",
+            "POST",
+            "/v3/auth/tokens",
+            as_json,
+            json.dumps(facts["application_login"]),
+            [],
+        ),
+        ("OAuth2 token", "POST", "/v3/OS-OAUTH2/token", as_form, form, []),
+    ]
+
+
+# Measuring
+
+
+def measure(servers, requested, arguments, progress, directory):
+    """Every figure, by case and server, one for each round."""
+    if arguments.case:
+        requested = [case for case in requested if case[0] in arguments.case]
+    total, done = len(requested) * len(servers) * (arguments.rounds + 1), 0
+    results = {case[0]: {server.name: [] for server in servers} for case in requested}
+    # The round before the first fills caches and pools, and is not counted.
+    for number in range(-1, arguments.rounds):
+        for case in requested:
+            for server in servers if number % 2 == 0 else reversed(servers):
+                progress.show(done, total, f"{case[0]}, {server.name}")
+                figures = load(server, case, arguments, directory)
+                if number >= 0:
+                    results[case[0]][server.name].append(figures)
+                done += 1
+    progress.clear()
+    return results
+
+
+LUA = """\
+wrk.method = "%(method)s"
+%(headers)s
+%(body)s
+local subjects = {%(subjects)s}
+local turn = 0
+
+if #subjects > 0 then
+    request = function()
+        turn = turn %% #subjects + 1
+        wrk.headers["X-Subject-Token"] = subjects[turn]
+        return wrk.format()
+    end
+end
+
+done = function(summary, latency, requests)
+    local errors = summary.errors
+    io.write(string.format("\\nFIGURES %%d %%d %%d %%f %%f\\n", summary.requests, summary.duration, errors.status
+        + errors.connect + errors.read + errors.write + errors.timeout,
+        latency:percentile(50), latency:percentile(99)))
+end
+"""
+
+
+def load(server, case, arguments, directory):
+    """One run: requests a second, CPU milliseconds a request, and latencies in milliseconds."""
+    name, method, path, headers, body, subjects = case
+    script = directory / "request.lua"
+    script.write_text(
+        LUA
+        % {
+            "method": method,
+            "headers": "\n".join(f"wrk.headers[{lua(key)}] = {lua(value)}" for key, value in headers.items()),
+            "body": f"wrk.body = {lua(body)}" if body else "",
+            "subjects": ", ".join(map(lua, subjects)),
+        }
+    )
+    seconds = arguments.seconds
+    while True:
+        # What the run before has left unanswered is not this one's.
+        wait_until_idle(server)
+        before = server.cpu_seconds()
+        count, duration, errors, median, slowest, report = wrk(
+            script, server.url + path, seconds, arguments.connections
+        )
+        cpu = server.cpu_seconds() - before
+        if errors:
+            sys.exit(f"\n{name}, {server.name}: {errors:.0f} of {count:.0f} requests failed\n{report}")
+        # Requests under way at the end are work that is not counted, so there have to be many more.
+        if count >= 10 * arguments.connections:
+            return {
+                "requests_per_second": count / duration,
+                "cpu_ms": cpu / count * 1e3,
+                "p50_ms": median * 1e3,
+                "p99_ms": slowest * 1e3,
+            }
+        seconds *= 2
+
+
+def wrk(script, url, seconds, connections):
+    """Requests, seconds, errors, median and 99th percentile of latency in seconds; and wrk's own words."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s", "-s", script, url]
+    ran = subprocess.run(command, capture_output=True, check=True, text=True)
+    line = next(line for line in ran.stdout.splitlines() if line.startswith("FIGURES"))
+    count, duration, errors, median, slowest = map(float, line.split()[1:])
+    return count, duration / 1e6, errors, median / 1e6, slowest / 1e6, ran.stdout
+
+
+def wait_until_idle(server):
+    """Waits until the server does next to nothing."""
+    pause = 0.3
+    before = server.cpu_seconds()
+    while True:
+        time.sleep(pause)
+        now = server.cpu_seconds()
+        if now - before < pause / 10:
+            return
+        before = now
+
+
+def lua(text):
+    """A string literal of Lua; our texts are ASCII without control characters."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+# Results
+
+
+def table(results, memory, arguments):
+    """The medians as a table in Markdown."""
+    names = list(memory)
+    columns = [("requests/s", "requests_per_second", 1), ("CPU ms/request", "cpu_ms", -1), ("p99 ms", "p99_ms", -1)]
+    head = ["case"]
+    for title, _, _ in columns:
+        head += [f"{name} {title}" for name in names] + (["ratio"] if len(names) == 2 else [])
+    rows = []
+    for case, figures in results.items():
+        row = [case]
+        for _, key, direction in columns:
+            medians = [statistics.median(figure[key] for figure in figures[name]) for name in names]
+            row += [number(median) for median in medians] + ratio(medians, direction)
+        rows.append(row)
+    lines = aligned([head, *rows])
+    usage = ", ".join(f"{name} {size:.0f} MiB" for name, size in memory.items())
+    lines += [
+        "",
+        f"Resident memory: {usage}.",
+        f"Medians of {arguments.rounds} rounds of {arguments.seconds} s, {arguments.connections} connections,"
+        f" {os.cpu_count()} cores shared by wrk, the database and the server.",
+        "A ratio above 1 is in favour of Archstone." if len(names) == 2 else "",
+    ]
+    return "\n".join(lines).rstrip()
+
+
+def ratio(medians, direction):
+    """How many times better the second is than the first; nothing to say of one alone."""
+    if len(medians) < 2:
+        return []
+    first, second = medians if direction < 0 else reversed(medians)
+    # A run may cost less than the clock of /proc can tell.
+    return [f"{first / second:.1f}" if second else "-"]
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def aligned(rows):
+    """Rows of a Markdown table, the first its head: words to the left, numbers to the right."""
+    columns = []
+    for place, cells in enumerate(zip(*rows, strict=True)):
+        width = max(map(len, cells))
+        rule = "-" * (width - 1) + (":" if place else "-")
+        head, *body = [cell.rjust(width) if place else cell.ljust(width) for cell in cells]
+        columns.append([head, rule, *body])
+    return [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
+
+
+if __name__ == "__main__":
+    main()
