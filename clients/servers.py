@@ -44,7 +44,7 @@ class Identity:
         self.http_port = free_port()
         self.url = f"https://127.0.0.1:{self.https_port}"
         self.plain_url = f"http://127.0.0.1:{self.http_port}"
-        self.output = directory.with_name(f"{directory.name}.out")
+        self.output = directory.with_name(f"{directory.name}-{self.http_port}.out")
         self.process = None
 
     def command(self):
@@ -64,10 +64,15 @@ class Identity:
         return self
 
     def stop(self):
-        """Asks the server to end, and waits for that."""
+        """Asks the server to end and waits for that; answers its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=30)
+
+    def kill(self):
+        """Ends the server without asking."""
+        self.process.kill()
+        self.process.wait()
 
     def printed(self):
         """What the server wrote to its standard streams since it was started last."""
@@ -100,7 +105,8 @@ class Identity:
 
     def _answers(self):
         try:
-            return requests.get(f"{self.plain_url}/v3", timeout=5).ok
+            requests.get(f"{self.plain_url}/v3", timeout=5)
+            return True
         except (requests.ConnectionError, requests.Timeout):
             return False
 
@@ -119,6 +125,10 @@ class Archstone(Identity):
             "--http", f"127.0.0.1:{self.http_port}",
             "--admin-password", ADMIN_PASSWORD,
         ]  # fmt: skip
+
+    def serve(self):
+        """The command line that serves `directory` as its keystone.conf says."""
+        return [archstone_binary(), "serve", "--config-file", self.directory / "keystone.conf"]
 
 
 class Keystone(Identity):

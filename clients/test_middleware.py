@@ -66,7 +66,9 @@ def service(request, identity, service_user, service_type):
 
     def call(token, path="/reports/1", method="GET"):
         name, value = header.format(token).split(": ", 1)
-        return requests.request(method, f"http://127.0.0.1:{server.server_port}{path}", headers={name: value}, timeout=30)
+        return requests.request(
+            method, f"http://127.0.0.1:{server.server_port}{path}", headers={name: value}, timeout=30
+        )
 
     yield call
     server.shutdown()

@@ -1,0 +1,268 @@
+"""`archstone quickstart`: what it tells a newcomer, what it leaves behind, and what it survives."""
+
+import configparser
+import contextlib
+import http.client
+import json
+import os
+import random
+import re
+import shutil
+import sqlite3
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from people import admin_login, api, role_id, unique
+from servers import ADMIN_PASSWORD, REPOSITORY, Archstone, under_test
+
+pytestmark = pytest.mark.skipif(under_test() is not Archstone, reason="the reference has no quickstart")
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A server on a folder of its own, not started."""
+    server = Archstone(tmp_path / "data")
+    yield server
+    if server.process:
+        server.stop()
+
+
+def without_password(server):
+    """The command line of someone who leaves the password to the server."""
+    command = server.command()
+    at = command.index("--admin-password")
+    return command[:at] + command[at + 2 :]
+
+
+def printed_commands(server):
+    """The indented commands of a start, each in one line."""
+    text = server.printed().replace("\\\n", " ")
+    return [line.strip() for line in text.splitlines() if re.match(r"  (export|openstack|curl) ", line)]
+
+
+def shell(*lines):
+    """Runs lines as someone who has the clients installed; answers what the last one printed."""
+    script = "\n".join(["set -e", *lines])
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, env=os.environ | {"PATH": path}, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def tls_files(server):
+    """Certificate and key, as keystone.conf names them."""
+    options = configparser.RawConfigParser()
+    options.read(server.directory / "keystone.conf")
+    return Path(options["archstone"]["tls_certificate"]), Path(options["archstone"]["tls_key"])
+
+
+# What a start says and leaves
+
+
+def test_the_commands_that_the_first_start_prints_work_as_they_stand(server):
+    server.start(without_password(server))
+    export, issue, create, curl = printed_commands(server)
+    assert json.loads(shell(export, f"{issue} -f json"))["project_id"]
+    credential = json.loads(shell(export, f"{create} -f json"))
+    bought = json.loads(shell(f"{curl} -s".replace("ID:SECRET", f"{credential['ID']}:{credential['Secret']}")))
+    assert bought["token_type"] == "Bearer"
+    answer = requests.get(
+        f"{server.url}/v3/auth/tokens",
+        headers={"X-Auth-Token": bought["access_token"], "X-Subject-Token": bought["access_token"]},
+        verify=str(server.cacert),
+    )
+    assert answer.json()["token"]["application_credential"]["name"] == credential["Name"]
+
+
+def test_a_generated_password_is_printed_once(server):
+    server.start(without_password(server))
+    [password] = re.findall(r"^ +password +(\S+)", server.printed(), re.MULTILINE)
+    assert len(password) >= 20
+    server.stop()
+    server.start(without_password(server))
+    assert password not in server.printed()
+    export, issue, *_ = printed_commands(server)
+    assert shell(export, issue)
+
+
+def test_a_given_password_is_not_printed(server):
+    server.start()
+    assert ADMIN_PASSWORD not in server.printed()
+
+
+def test_a_second_start_goes_on_with_the_same_data(server):
+    server.start()
+    admin = api(server, admin_login(server))
+    token, cacert = admin.get_token(), server.cacert.read_bytes()
+    project = admin.post("/projects", json={"project": {"name": unique("project")}}).json()["project"]
+    server.stop()
+    server.start()
+    assert server.cacert.read_bytes() == cacert
+    assert admin.get(f"/projects/{project['id']}").json()["project"]["name"] == project["name"]
+    assert admin.get_token() == token
+
+
+def test_serve_goes_on_with_the_configuration_that_quickstart_wrote(server):
+    server.start()
+    admin = api(server, admin_login(server))
+    project = admin.post("/projects", json={"project": {"name": unique("project")}}).json()["project"]
+    everything = {path: admin.get(path).json() for path in ("/users", "/projects", "/roles", "/endpoints")}
+    files = {path: path.read_bytes() for path in server.directory.rglob("*") if path.suffix != ".db" and path.is_file()}
+    server.stop()
+    server.start(server.serve())
+    assert admin.get(f"/projects/{project['id']}").json()["project"] == project
+    assert {path: admin.get(path).json() for path in everything} == everything
+    assert api(server, admin_login(server)).get_token()
+    for path, content in files.items():
+        if "-wal" not in path.name and "-shm" not in path.name:
+            assert path.read_bytes() == content, path
+
+
+def test_secrets_in_the_folder_are_nobody_elses(server):
+    server.start()
+    certificates = {server.cacert, tls_files(server)[0]}
+    closed = [path for path in server.directory.rglob("*") if path.is_dir() and path.stat().st_mode & 0o077 == 0]
+    for path in server.directory.rglob("*"):
+        if path.is_file() and path not in certificates and not set(closed) & set(path.parents):
+            assert path.stat().st_mode & 0o077 == 0, f"{path} {path.stat().st_mode:o}"
+
+
+def test_an_occupied_port_is_told(server, tmp_path):
+    server.start()
+    other = Archstone(tmp_path / "other")
+    other.https_port = server.https_port
+    ran = subprocess.run(other.command(), capture_output=True, text=True, timeout=60)
+    assert ran.returncode != 0
+    assert f"127.0.0.1:{server.https_port}" in ran.stderr
+    assert "in use" in ran.stderr
+
+
+# Being killed
+
+
+@pytest.mark.parametrize("milliseconds", [10, 40, 90, 160, 250])
+def test_a_first_start_that_was_cut_short_is_completed_by_the_next(server, milliseconds):
+    with subprocess.Popen(server.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        time.sleep(milliseconds / 1000)
+        first.kill()
+    server.start()
+    assert api(server, admin_login(server)).get("/projects").status_code == 200
+
+
+def test_being_killed_while_writing_loses_nothing_that_was_acknowledged(server):
+    acknowledged = []
+    for _ in range(6):
+        server.start()
+        admin = api(server, admin_login(server))
+        member = role_id(admin, "member")
+        writers = [threading.Thread(target=write_until_killed, args=(admin, member, acknowledged)) for _ in range(3)]
+        for writer in writers:
+            writer.start()
+        enough = len(acknowledged) + random.randint(3, 15)
+        while len(acknowledged) < enough and any(writer.is_alive() for writer in writers):
+            time.sleep(0.01)
+        time.sleep(random.uniform(0, 0.1))
+        server.kill()
+        for writer in writers:
+            writer.join()
+    server.start()
+
+    admin = api(server, admin_login(server))
+    assert len(acknowledged) >= 18
+    for path in acknowledged:
+        assert admin.get(path).status_code in (200, 204), path
+    server.stop()
+    with contextlib.closing(sqlite3.connect(server.database)) as database:
+        assert_whole(database)
+
+
+def write_until_killed(admin, role, acknowledged):
+    """Makes projects with a tagged user in each, and notes the paths of what the server confirmed."""
+    with contextlib.suppress(Exception):
+        while True:
+            project = {"name": unique("project"), "tags": ["one", "two"]}
+            project = admin.post("/projects", json={"project": project}, connect_retries=0).json()["project"]["id"]
+            acknowledged.append(f"/projects/{project}/tags/two")
+            user = {"name": unique("user"), "password": "secret", "default_project_id": project}
+            user = admin.post("/users", json={"user": user}, connect_retries=0).json()["user"]["id"]
+            acknowledged.append(f"/users/{user}")
+            grant = f"/projects/{project}/users/{user}/roles/{role}"
+            admin.put(grant, connect_retries=0)
+            acknowledged.append(grant)
+
+
+def assert_whole(database):
+    """No page is damaged, and no row speaks of one that is not there."""
+    assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+    orphans = {
+        "a user without a name": 'SELECT id FROM "user" WHERE id NOT IN (SELECT user_id FROM local_user)',
+        "a user without a password": (
+            'SELECT id FROM "user" WHERE id NOT IN'
+            " (SELECT user_id FROM local_user JOIN password ON password.local_user_id = local_user.id)"
+        ),
+        "a project without both tags": (
+            "SELECT id FROM project WHERE name LIKE 'project-%' AND"
+            " (SELECT count(*) FROM project_tag WHERE project_id = project.id) <> 2"
+        ),
+        "an assignment of nobody": (
+            "SELECT actor_id FROM assignment WHERE type LIKE 'User%' AND actor_id NOT IN (SELECT id FROM \"user\")"
+        ),
+        "an assignment on nothing": "SELECT target_id FROM assignment WHERE target_id NOT IN (SELECT id FROM project)",
+        "an assignment of no role": "SELECT role_id FROM assignment WHERE role_id NOT IN (SELECT id FROM role)",
+    }
+    for what, query in orphans.items():
+        assert database.execute(query).fetchall() == [], what
+
+
+# Certificates
+
+
+def presented(server):
+    """The certificate that a new connection sees."""
+    return ssl.get_server_certificate(("127.0.0.1", server.https_port), timeout=10)
+
+
+def test_a_replaced_certificate_is_taken_by_new_connections_and_leaves_old_ones_alone(server, tmp_path):
+    server.start()
+    old_context = ssl.create_default_context(cafile=server.cacert)
+    old = http.client.HTTPSConnection("127.0.0.1", server.https_port, context=old_context, timeout=10)
+    assert status(old) == 200
+    before = presented(server)
+
+    other = tmp_path / "other"
+    other.mkdir()
+    subprocess.run([REPOSITORY / "scripts" / "certificate", other], check=True)
+    certificate, key = tls_files(server)
+    # One file after the other, as people do: a pair that does not fit is not taken.
+    shutil.copy(other / "server.pem", certificate)
+    time.sleep(1.5)
+    assert presented(server) == before
+    shutil.copy(other / "server.key", key)
+    deadline = time.monotonic() + 10
+    while presented(server) == before:
+        assert time.monotonic() < deadline, "the new certificate is not taken"
+        time.sleep(0.1)
+
+    assert presented(server) == (other / "server.pem").read_text()
+    new_context = ssl.create_default_context(cafile=other / "ca.pem")
+    new = http.client.HTTPSConnection("127.0.0.1", server.https_port, context=new_context, timeout=10)
+    assert status(new) == 200
+    # The socket is the one of before: http.client would open another only after being told to close.
+    assert old.sock is not None
+    assert status(old) == 200
+
+
+def status(connection):
+    """The status of a request on a connection that stays open."""
+    connection.request("GET", "/v3")
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status

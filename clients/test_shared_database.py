@@ -1,0 +1,431 @@
+"""Archstone beside the reference Keystone: one database, one key repository, one keystone.conf.
+
+With IDENTITY=oracle a second Keystone stands in for Archstone, which shows that the tests ask for
+nothing that two Keystones do not do.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from databases import database
+from people import unique
+from servers import ADMIN_PASSWORD, REPOSITORY, Keystone, archstone_binary, under_test
+
+# Within these many seconds a change by the neighbour is seen: one that leaves a revocation event,
+# which is followed, and any other, which waits for [cache] foreign_ttl to pass.
+REVOKED = 2
+CHANGED = 6
+
+
+@pytest.fixture(scope="module", params=["postgres", "mariadb"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", params=["keystone", "archstone"])
+def servers(request, kind, tmp_path_factory):
+    """Both servers on one database, which one of them has made."""
+    directory = tmp_path_factory.mktemp("shared") / "data"
+    directory.mkdir()
+    with database(kind, directory) as url, contextlib.ExitStack() as stack:
+        archstone, keystone = under_test()(directory), Keystone(directory)
+        write_configuration(directory, url, archstone)
+        if request.param == "keystone" or archstone.is_reference:
+            make_with_keystone(directory, keystone.plain_url)
+        else:
+            make_with_archstone(directory, keystone.plain_url)
+        keystone.start(serve_with_keystone(keystone))
+        stack.callback(keystone.stop)
+        if archstone.is_reference:
+            archstone.start(serve_with_keystone(archstone))
+        else:
+            # While Keystone runs, which minds our tables in no way.
+            manage_archstone(directory, "db_sync")
+            archstone.start(archstone.serve())
+        stack.callback(archstone.stop)
+        yield {"keystone": Api(keystone.plain_url), "archstone": Api(archstone.plain_url)}
+
+
+@pytest.fixture(params=["keystone to archstone", "archstone to keystone"])
+def between(request, servers):
+    """The server that makes something, and the other, which has to see it."""
+    one, other = request.param.split(" to ")
+    return servers[one], servers[other]
+
+
+def write_configuration(directory, url, archstone):
+    """One file for both; each leaves alone what it does not know."""
+    (directory / "keystone.conf").write_text(f"""\
+[archstone]
+http_listen = 127.0.0.1:{archstone.http_port}
+
+[database]
+connection = {url.replace("$", "$$")}
+
+[identity]
+password_hash_rounds = 4
+
+[fernet_tokens]
+key_repository = {directory}/fernet-keys
+
+[fernet_receipts]
+key_repository = {directory}/fernet-keys
+
+[credential]
+key_repository = {directory}/credential-keys
+""")
+
+
+def make_with_keystone(directory, url):
+    manage = [Path(sys.executable).with_name("keystone-manage"), "--config-file", directory / "keystone.conf"]
+    owner = ["--keystone-user", str(os.getuid()), "--keystone-group", str(os.getgid())]
+    run([*manage, "fernet_setup", *owner])
+    run([*manage, "credential_setup", *owner])
+    run([*manage, "db_sync"])
+    run([*manage, "bootstrap", *first_things(url)])
+
+
+def make_with_archstone(directory, url):
+    manage_archstone(directory, "fernet_setup")
+    manage_archstone(directory, "credential_setup")
+    manage_archstone(directory, "db_sync")
+    manage_archstone(directory, "bootstrap", *first_things(url))
+
+
+def manage_archstone(directory, *command):
+    run([archstone_binary(), *command, "--config-file", directory / "keystone.conf"])
+
+
+def first_things(url):
+    return [
+        f"--bootstrap-password={ADMIN_PASSWORD}",
+        "--bootstrap-region-id=RegionOne",
+        *(f"--bootstrap-{interface}-url={url}/v3" for interface in ("public", "internal", "admin")),
+    ]
+
+
+def run(command):
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, f"{command}: {ran.stderr}"
+
+
+def serve_with_keystone(server):
+    return [
+        sys.executable,
+        REPOSITORY / "scripts" / "keystone",
+        "--data-dir", server.directory,
+        "--http", f"127.0.0.1:{server.http_port}",
+    ]  # fmt: skip
+
+
+@dataclasses.dataclass
+class Api:
+    """One server, as its administrator and others call it."""
+
+    url: str
+    _token: str = None
+
+    @property
+    def token(self):
+        """The administrator's token, bought here."""
+        if self._token is None:
+            self._token = self.login(password("admin", ADMIN_PASSWORD), ADMIN_PROJECT).token
+        return self._token
+
+    def call(self, method, path, body=None, token=None, **headers):
+        headers = {"X-Auth-Token": token or self.token, **headers}
+        return requests.request(method, f"{self.url}/v3{path}", json=body, headers=headers, timeout=60)
+
+    def get(self, path, **more):
+        return self._good(self.call("GET", path, **more))
+
+    def create(self, path, kind, token=None, **fields):
+        return self._good(self.call("POST", path, {kind: fields}, token=token))[kind]
+
+    def do(self, method, path, body=None, token=None, **headers):
+        self._good(self.call(method, path, body, token, **headers))
+
+    def login(self, identity, scope=None):
+        """A login of any kind, good or not."""
+        auth = {"identity": identity} | ({"scope": scope} if scope else {})
+        return Login(requests.post(f"{self.url}/v3/auth/tokens", json={"auth": auth}, timeout=60))
+
+    def buy(self, credential):
+        """A token from the OAuth 2.0 token endpoint."""
+        form = {"grant_type": "client_credentials"}
+        basic = (credential["id"], credential["secret"])
+        answer = requests.post(f"{self.url}/v3/OS-OAUTH2/token", form, auth=basic, timeout=60)
+        return self._good(answer)["access_token"]
+
+    def validate(self, token):
+        """Status and body of the validation of a token."""
+        answer = self.call("GET", "/auth/tokens", **{"X-Subject-Token": token})
+        return answer.status_code, answer.json().get("token")
+
+    @staticmethod
+    def _good(answer):
+        assert answer.ok, f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+
+class Login:
+    """What a login was answered with."""
+
+    def __init__(self, answer):
+        self.status = answer.status_code
+        self.token = answer.headers.get("X-Subject-Token")
+
+
+ADMIN_PROJECT = {"project": {"name": "admin", "domain": {"id": "default"}}}
+
+
+def password(name, word):
+    return {
+        "methods": ["password"],
+        "password": {"user": {"name": name, "domain": {"id": "default"}, "password": word}},
+    }
+
+
+def secret(credential):
+    given = {key: credential[key] for key in ("id", "secret")}
+    return {"methods": ["application_credential"], "application_credential": given}
+
+
+def in_order(document):
+    """The document with lists in one order, for what has none; and without links, which name the host."""
+    if isinstance(document, dict):
+        return {key: in_order(value) for key, value in document.items() if key != "links"}
+    if isinstance(document, list):
+        return sorted(map(in_order, document), key=lambda item: json.dumps(item, sort_keys=True))
+    return document
+
+
+def eventually(seconds, condition):
+    """Waits for a condition to hold, and no longer than promised."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+@dataclasses.dataclass
+class Somebody:
+    """A user who is member of a project."""
+
+    id: str
+    name: str
+    password: str
+    project: str
+
+    @classmethod
+    def at(cls, server):
+        name, word = unique("user"), unique("password")
+        project = server.create("/projects", "project", name=unique("project"))["id"]
+        user = server.create("/users", "user", name=name, password=word, domain_id="default", email="a@example.org")
+        [member] = server.get("/roles?name=member")["roles"]
+        server.do("PUT", f"/projects/{project}/users/{user['id']}/roles/{member['id']}")
+        return cls(user["id"], name, word, project)
+
+    def login(self, server, word=None):
+        return server.login(password(self.name, word or self.password), {"project": {"id": self.project}})
+
+    def application_credential(self, server, **fields):
+        path = f"/users/{self.id}/application_credentials"
+        return server.create(path, "application_credential", self.login(server).token, name=unique("app"), **fields)
+
+
+# What each makes and the other reads
+
+
+def test_what_the_first_start_made_is_the_same_seen_through_both(servers):
+    for path in (
+        "/domains",
+        "/projects",
+        "/users",
+        "/roles",
+        "/role_inferences",
+        "/services",
+        "/endpoints",
+        "/regions",
+    ):
+        lists = [in_order(server.get(path)) for server in servers.values()]
+        assert lists[0] == lists[1], path
+    assignments = [in_order(server.get("/role_assignments?include_names")) for server in servers.values()]
+    assert assignments[0] == assignments[1]
+    assert len(assignments[0]["role_assignments"]) == 2
+
+
+def test_what_one_makes_the_other_shows(between):
+    one, other = between
+    domain = one.create("/domains", "domain", name=unique("domain"), description="été")
+    project = one.create(
+        "/projects", "project", name=unique("project"), domain_id=domain["id"], tags=["a", "b"], color="x"
+    )
+    group = one.create("/groups", "group", name=unique("group"), domain_id=domain["id"])
+    role = one.create("/roles", "role", name=unique("role"), options={"immutable": True})
+    region = one.create("/regions", "region", id=unique("region"), description="north")
+    service = one.create("/services", "service", type=unique("type"), name="name")
+    endpoint = {
+        "service_id": service["id"],
+        "region_id": region["id"],
+        "interface": "public",
+        "url": "http://x.example",
+    }
+    endpoint = one.create("/endpoints", "endpoint", **endpoint)
+    somebody = Somebody.at(one)
+    one.do("PUT", f"/groups/{group['id']}/users/{somebody.id}")
+    for path in (
+        f"/domains/{domain['id']}",
+        f"/projects/{project['id']}",
+        f"/projects/{project['id']}/tags",
+        f"/groups/{group['id']}",
+        f"/roles/{role['id']}",
+        f"/regions/{region['id']}",
+        f"/services/{service['id']}",
+        f"/endpoints/{endpoint['id']}",
+        f"/users/{somebody.id}",
+        f"/users/{somebody.id}/groups",
+        f"/users/{somebody.id}/projects",
+        f"/role_assignments?user.id={somebody.id}&effective&include_names",
+    ):
+        assert in_order(other.get(path)) == in_order(one.get(path)), path
+
+
+@pytest.mark.parametrize("scope", ["unscoped", "project", "domain", "system"])
+def test_tokens_of_each_scope_are_good_at_the_other(between, scope):
+    one, other = between
+    [role] = one.get("/roles?name=admin")["roles"]
+    _, me = one.validate(one.token)
+    one.do("PUT", f"/domains/default/users/{me['user']['id']}/roles/{role['id']}")
+    scopes = {
+        "unscoped": {"unscoped": {}},
+        "project": ADMIN_PROJECT,
+        "domain": {"domain": {"id": "default"}},
+        "system": {"system": {"all": True}},
+    }
+    login = one.login(password("admin", ADMIN_PASSWORD), scopes[scope])
+    assert login.status == 201
+    status, body = other.validate(login.token)
+    assert status == 200
+    assert in_order(body) == in_order(one.validate(login.token)[1])
+    # It opens the API as well, and buys another there.
+    assert other.call("GET", f"/users/{me['user']['id']}", token=login.token).ok
+    rescoped = other.login({"methods": ["token"], "token": {"id": login.token}}, {"unscoped": {}})
+    assert rescoped.status == 201
+    _, child = one.validate(rescoped.token)
+    assert child["audit_ids"][1] == body["audit_ids"][0]
+
+
+def test_passwords_are_good_at_the_other_and_so_is_their_change(between):
+    one, other = between
+    somebody = Somebody.at(one)
+    assert somebody.login(other).status == 201
+    assert somebody.login(other, "wrong").status == 401
+    change = {"user": {"original_password": somebody.password, "password": "a new one"}}
+    other.do("POST", f"/users/{somebody.id}/password", change)
+    eventually(CHANGED, lambda: somebody.login(one).status == 401)
+    eventually(CHANGED, lambda: somebody.login(one, "a new one").status == 201)
+
+
+def test_application_credentials_are_good_at_the_other_until_they_are_deleted(between):
+    one, other = between
+    somebody = Somebody.at(one)
+    rules = [{"service": "compute", "method": "GET", "path": "/v2.1/servers"}]
+    credential = somebody.application_credential(one, expires_at="2099-01-01T00:00:00")
+    ruled = somebody.application_credential(one, access_rules=rules)
+    path = f"/users/{somebody.id}/application_credentials/{credential['id']}"
+    assert in_order(other.get(path)) == in_order(one.get(path))
+    login = other.login(secret(credential))
+    assert login.status == 201
+    assert other.login(secret(credential | {"secret": "wrong"})).status == 401
+    assert in_order(one.validate(login.token)[1]) == in_order(other.validate(login.token)[1])
+
+    assert one.validate(other.buy(credential))[0] == 200
+    assert other.validate(one.buy(credential))[0] == 200
+    token = other.login(secret(ruled)).token
+    asked = {"X-Subject-Token": token, "OpenStack-Identity-Access-Rules": "1.0"}
+    assert in_order(one.get("/auth/tokens", **asked)) == in_order(other.get("/auth/tokens", **asked))
+
+    one.do("DELETE", path)
+    # The reference says 404, which tells an unknown credential from a wrong secret.
+    eventually(CHANGED, lambda: other.login(secret(credential)).status in (401, 404))
+    eventually(CHANGED, lambda: other.validate(login.token)[0] == 404)
+
+
+@pytest.mark.parametrize("kind_of_credential", ["cert", "totp", "ec2"])
+def test_encrypted_credentials_are_read_by_the_other(between, kind_of_credential):
+    one, other = between
+    somebody = Somebody.at(one)
+    blob = json.dumps({"access": unique("access"), "secret": "sécret"})
+    fields = {"type": kind_of_credential, "user_id": somebody.id, "project_id": somebody.project, "blob": blob}
+    made = one.create("/credentials", "credential", **fields)
+    path = f"/credentials/{made['id']}"
+    assert other.get(path)["credential"]["blob"] == blob
+    assert in_order(other.get(path)) == in_order(one.get(path))
+    changed = json.dumps(json.loads(blob) | {"secret": "another"})
+    other.do("PATCH", path, {"credential": {"blob": changed}})
+    eventually(CHANGED, lambda: one.get(path)["credential"]["blob"] == changed)
+    one.do("DELETE", path)
+    eventually(CHANGED, lambda: other.call("GET", path).status_code == 404)
+
+
+# Revocation
+
+
+def test_a_revoked_token_is_refused_by_the_other(between):
+    one, other = between
+    somebody = Somebody.at(one)
+    first, second = somebody.login(one).token, somebody.login(one).token
+    assert [other.validate(token)[0] for token in (first, second)] == [200, 200]
+    one.do("DELETE", "/auth/tokens", **{"X-Subject-Token": first})
+    eventually(REVOKED, lambda: other.validate(first)[0] == 404)
+    assert other.validate(second)[0] == 200
+
+
+def test_the_tokens_of_a_disabled_user_are_refused_by_the_other(between):
+    one, other = between
+    somebody = Somebody.at(one)
+    token = somebody.login(one).token
+    assert other.validate(token)[0] == 200
+    one.do("PATCH", f"/users/{somebody.id}", {"user": {"enabled": False}})
+    eventually(REVOKED, lambda: other.validate(token)[0] == 404)
+    eventually(CHANGED, lambda: somebody.login(other).status == 401)
+
+
+def test_a_role_taken_by_one_is_missed_at_the_other(between):
+    one, other = between
+    somebody = Somebody.at(one)
+    token = somebody.login(one).token
+    assert other.validate(token)[0] == 200
+    [member] = one.get("/roles?name=member")["roles"]
+    one.do("DELETE", f"/projects/{somebody.project}/users/{somebody.id}/roles/{member['id']}")
+    eventually(CHANGED, lambda: other.validate(token)[0] == 404)
+    eventually(CHANGED, lambda: somebody.login(other).status == 401)
+
+
+# Both at once
+
+
+def test_of_two_who_take_one_name_at_once_one_fails(servers):
+    for _ in range(5):
+        name, statuses = unique("project"), []
+
+        def take(server, name=name, statuses=statuses):
+            statuses.append(server.call("POST", "/projects", {"project": {"name": name}}).status_code)
+
+        takers = [threading.Thread(target=take, args=(server,)) for server in servers.values()]
+        for taker in takers:
+            taker.start()
+        for taker in takers:
+            taker.join()
+        assert sorted(statuses) == [201, 409]
