@@ -6,7 +6,7 @@ use model::project::{Project, ProjectFilter, ResourceOptions, TagFilter};
 use model::revocation::RevocationEvent;
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::StoreError;
 
 use crate::call::{Call, Collection, Links, Query, SelfLink, Target};
@@ -102,10 +102,9 @@ async fn show(
     // Enforce before admitting absence, so a stranger cannot probe for ids.
     let permit = call.authorize(GET_PROJECT, project.as_ref())?;
     let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
-    Ok(permit.ok(One::new(
-        "project",
-        ProjectDocument::new(project, &call.links),
-    )))
+    let mut document = ProjectDocument::new(project, &call.links);
+    add_relatives(&call, &id, &mut document).await?;
+    Ok(permit.ok(One::new("project", document)))
 }
 
 async fn create(
@@ -172,6 +171,76 @@ async fn delete(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiE
     };
     revoke(&call.app, &mut tx, &event).await?;
     Ok(permit.done(tx.commit().await?))
+}
+
+/// Adds the projects above and below when the query asks for them: as nested ids, or as a list of
+/// those on which the caller holds a role.
+async fn add_relatives(
+    call: &Call,
+    id: &ProjectId,
+    document: &mut ProjectDocument,
+) -> Result<(), ApiError> {
+    let query = &call.request.query;
+    for kind in ["parents", "subtree"] {
+        let (list, ids) = (format!("{kind}_as_list"), format!("{kind}_as_ids"));
+        if query.switch(&list) && query.switch(&ids) {
+            return Err(ApiError::BadRequest(format!(
+                "Cannot use {list} and {ids} query params at the same time."
+            )));
+        }
+    }
+    if query.switch("parents_as_ids") {
+        let above = call.store.projects().ancestors(id).await?;
+        let nest = |inside, project: &Project| json!({ project.id.as_str(): inside });
+        document.parents = Some(above.iter().rev().fold(Value::Null, nest));
+    }
+    if query.switch("subtree_as_ids") {
+        let below = call.store.projects().descendants(id).await?;
+        document.subtree = Some(nested_below(id, &below));
+    }
+    if query.switch("parents_as_list") {
+        let above = call.store.projects().ancestors(id).await?;
+        document.parents = Some(own_projects(call, above).await?);
+    }
+    if query.switch("subtree_as_list") {
+        let below = call.store.projects().descendants(id).await?;
+        document.subtree = Some(own_projects(call, below).await?);
+    }
+    Ok(())
+}
+
+/// The ids below a project, each with those below it; null where there are none.
+fn nested_below(id: &ProjectId, below: &[Project]) -> Value {
+    let children = below
+        .iter()
+        .filter(|project| project.parent_id.as_ref() == Some(id));
+    let nested: serde_json::Map<String, Value> = children
+        .map(|child| (child.id.to_string(), nested_below(&child.id, below)))
+        .collect();
+    if nested.is_empty() {
+        Value::Null
+    } else {
+        Value::Object(nested)
+    }
+}
+
+/// Those projects on which the caller holds a role.
+async fn own_projects(call: &Call, projects: Vec<Project>) -> Result<Value, ApiError> {
+    let Some(caller) = call.caller.token() else {
+        return Ok(json!([]));
+    };
+    let (user_id, groups) = (&caller.subject.id, caller.token.group_ids());
+    let own = call
+        .store
+        .projects()
+        .list_of_user(user_id, groups, &ProjectFilter::default())
+        .await?;
+    let is_own = |project: &Project| own.iter().any(|other| other.id == project.id);
+    let documents = projects
+        .into_iter()
+        .filter(is_own)
+        .map(|project| json!({"project": ProjectDocument::new(project, &call.links)}));
+    Ok(documents.collect())
 }
 
 /// The filters that the query of a list asks for.
@@ -473,6 +542,10 @@ pub(crate) struct ProjectDocument {
     tags: Vec<String>,
     options: OptionsDocument,
     links: SelfLink,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parents: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subtree: Option<Value>,
     /// What a change shows once more.
     #[serde(skip_serializing_if = "Option::is_none")]
     extra: Option<Extra>,
@@ -492,6 +565,8 @@ impl ProjectDocument {
             tags: project.tags,
             options: project.options.into(),
             attributes: project.extra,
+            parents: None,
+            subtree: None,
             extra: None,
         }
     }
