@@ -10,6 +10,7 @@ pub mod method;
 pub mod project;
 pub mod receipt;
 pub mod revocation;
+pub mod revocation_index;
 pub mod role;
 pub mod scope;
 pub mod secret;

@@ -104,6 +104,16 @@ impl RevocationEvent {
             && fits(&self.role_id, |id| facts.role_ids.contains(id))
     }
 
+    /// Whether two events differ in their times at most.
+    pub(crate) fn names_the_same(&self, other: &Self) -> bool {
+        let timeless = |event: &Self| Self {
+            issued_before: Timestamp::UNIX_EPOCH,
+            revoked_at: Timestamp::UNIX_EPOCH,
+            ..event.clone()
+        };
+        timeless(self) == timeless(other)
+    }
+
     /// A project's domain does not count: Keystone forgets it when it looks at the token's own domain.
     fn fits_domain(&self, id: &DomainId, facts: &TokenFacts<'_>) -> bool {
         let is_scope = facts.token.domain_id() == Some(id);

@@ -65,8 +65,10 @@ pub async fn serve(
         async move { Ok::<_, Infallible>(router.answer(request).await) }
     });
     let refresher = tokio::spawn(startup::keep_fresh(Arc::clone(&app)));
+    let follower = tokio::spawn(startup::follow_changes(Arc::clone(&app)));
     let served = listen::serve(listeners, service, limits, shutdown).await;
     refresher.abort();
+    follower.abort();
     app.store.close().await;
     served
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use model::Method;
-use store::{Options, Store, StoreError};
+use store::{FactSettings, Options, Store, StoreError};
 
 use crate::app::{App, Clock, Random};
 use crate::base_rules::BASE_RULES;
@@ -125,6 +125,11 @@ pub fn database(config: &Config) -> Options {
         connection: config.database.connection.expose().clone(),
         max_connections: config.database.max_pool_size.saturating_add(overflow),
         timeout: config.archstone.database_timeout,
+        facts: FactSettings {
+            enabled: config.cache.enabled,
+            foreign_ttl: config.cache.foreign_ttl,
+            sole_writer: config.archstone.sole_writer,
+        },
     }
 }
 
@@ -170,6 +175,42 @@ fn policy_files(config: &Config) -> Vec<PathBuf> {
         files.extend(inside);
     }
     files
+}
+
+/// How often a node asks what others have changed.
+const FOLLOW: Duration = Duration::from_millis(500);
+
+/// How often what nobody needs any more is removed.
+const SWEEP: Duration = Duration::from_secs(300);
+
+/// Follows what other nodes change, for as long as the server lives. When the database does not
+/// answer, requests ask for themselves, and fail as they must.
+pub async fn follow_changes(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(FOLLOW);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut answers = true;
+    let mut swept_at = None::<tokio::time::Instant>;
+    loop {
+        ticks.tick().await;
+        let mut outcome = app.store.catch_up().await;
+        if swept_at.is_none_or(|at| at.elapsed() > SWEEP) && outcome.is_ok() {
+            let horizon = app.clock.now() - crate::flows::revoke::lifetime(&app);
+            outcome = app.store.forget_changes(horizon).await;
+            swept_at = Some(tokio::time::Instant::now());
+        }
+        // Said once when it begins and once when it is over.
+        match outcome {
+            Err(error) if answers => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the database does not answer");
+                answers = false;
+            }
+            Ok(()) if !answers => {
+                tracing::info!("the database answers again");
+                answers = true;
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Runs [`App::refresh`] for as long as the server lives.

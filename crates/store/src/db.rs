@@ -15,6 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::address::Address;
 use crate::dialect::Dialect;
 use crate::error::StoreError;
+use crate::facts::{FactSettings, Facts, announce};
+use crate::topic::Topics;
 use crate::value::{FromRow, Row, Value};
 
 /// How to use a database.
@@ -26,6 +28,8 @@ pub struct Options {
     pub max_connections: u32,
     /// How long a statement, or the wait for a free connection, may take.
     pub timeout: Duration,
+    /// How facts are kept in memory.
+    pub facts: FactSettings,
 }
 
 /// The connection pools of one database.
@@ -38,6 +42,7 @@ pub(crate) struct Db {
     write_permits: Arc<Semaphore>,
     timeout: Duration,
     statements: AtomicU64,
+    pub(crate) facts: Facts,
 }
 
 enum Pools {
@@ -91,6 +96,7 @@ impl Db {
             write_permits,
             timeout: options.timeout,
             statements: AtomicU64::new(0),
+            facts: Facts::new(options.facts),
         })
     }
 
@@ -358,6 +364,8 @@ fn lost() -> StoreError {
 pub struct Tx {
     /// `None` once committed.
     session: Option<Session>,
+    /// What its statements have changed so far.
+    changed: Topics,
 }
 
 /// Proof that a transaction was committed: what a writing reply asks for.
@@ -381,6 +389,7 @@ impl Tx {
         }
         Ok(Self {
             session: Some(session),
+            changed: Topics::NONE,
         })
     }
 
@@ -391,11 +400,16 @@ impl Tx {
     /// When the database refuses or does not answer: then it is unknown whether the work was
     /// done, as with any commit.
     pub async fn commit(mut self) -> Result<Saved, StoreError> {
-        if let Some(mut session) = self.session.take()
-            && let Err(error) = session.batch("COMMIT").await
-        {
-            session.discard();
-            return Err(error);
+        let changed = self.changed;
+        announce(&mut Conn::Tx(&mut self), changed).await?;
+        if let Some(mut session) = self.session.take() {
+            let committed = session.batch("COMMIT").await;
+            // Whatever became of it: it may be there now.
+            session.db.facts.changed(changed);
+            if let Err(error) = committed {
+                session.discard();
+                return Err(error);
+            }
         }
         Ok(Saved(()))
     }
@@ -468,6 +482,7 @@ impl<'a> Conn<'a> {
             conn: self,
             sql,
             values: Vec::new(),
+            quiet: false,
         }
     }
 
@@ -478,6 +493,7 @@ impl<'a> Conn<'a> {
             conn: self,
             sql,
             values: Vec::new(),
+            quiet: false,
         }
     }
 }
@@ -488,6 +504,7 @@ pub(crate) struct Query<'c, 'a> {
     conn: &'c mut Conn<'a>,
     sql: Cow<'static, str>,
     values: Vec<Value>,
+    quiet: bool,
 }
 
 impl Query<'_, '_> {
@@ -500,6 +517,12 @@ impl Query<'_, '_> {
     /// Binds the next placeholders in order.
     pub(crate) fn bind_all<V: Into<Value>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
         self.values.extend(values.into_iter().map(Into::into));
+        self
+    }
+
+    /// Promises that the statement changes nothing that is kept in memory, whatever its table.
+    pub(crate) fn quietly(mut self) -> Self {
+        self.quiet = true;
         self
     }
 
@@ -533,9 +556,23 @@ impl Query<'_, '_> {
 
     /// Runs a statement that gives no rows; returns how many rows it touched.
     pub(crate) async fn execute(self) -> Result<u64, StoreError> {
+        let changes = if self.quiet {
+            Topics::NONE
+        } else {
+            Topics::of(&self.sql)
+        };
         match self.conn {
-            Conn::Tx(tx) => tx.session().execute(self.sql, &self.values).await,
+            Conn::Tx(tx) => {
+                tx.changed |= changes;
+                tx.session().execute(self.sql, &self.values).await
+            }
             Conn::Pool(db) => {
+                debug_assert_eq!(
+                    changes,
+                    Topics::NONE,
+                    "what others must learn of is written in a transaction: {}",
+                    self.sql
+                );
                 db.acquire(true)
                     .await?
                     .execute(self.sql, &self.values)

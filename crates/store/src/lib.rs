@@ -14,6 +14,7 @@ mod dialect;
 mod domains;
 mod endpoints;
 mod error;
+mod facts;
 mod filter;
 mod groups;
 mod logins;
@@ -24,6 +25,7 @@ mod revocations;
 mod roles;
 pub mod scratch;
 mod services;
+mod topic;
 mod users;
 mod value;
 
@@ -39,6 +41,7 @@ pub use dialect::Dialect;
 pub use domains::Domains;
 pub use endpoints::Endpoints;
 pub use error::StoreError;
+pub use facts::FactSettings;
 pub use groups::Groups;
 pub use logins::Logins;
 pub use migrations::{SchemaState, SyncCheck};
@@ -86,6 +89,14 @@ impl Store {
     /// How many statements have been sent so far, the brackets of transactions included.
     pub fn statements(&self) -> u64 {
         self.db.statements()
+    }
+
+    pub(crate) fn facts(&self) -> &facts::Facts {
+        &self.db.facts
+    }
+
+    pub(crate) fn pool(&self) -> Conn<'_> {
+        Conn::Pool(&self.db)
     }
 
     /// Closes all connections.

@@ -17,6 +17,9 @@ pub struct Logins<'a> {
 /// A user's name lives in one of three tables, looked at in this order.
 macro_rules! subject {
     ($rest:literal) => {
+        subject!("", $rest)
+    };
+    ($columns:literal, $rest:literal) => {
         concat!(
             r#"SELECT u.id, u.enabled, u.default_project_id, u.last_active_at, u.created_at,
                COALESCE(local_user.name, nonlocal_user.name,
@@ -27,8 +30,9 @@ macro_rules! subject {
                password.password_hash, password.self_service,
                password.created_at_int, password.created_at AS password_created_at,
                password.expires_at_int, password.expires_at,
-               user_option.option_id, user_option.option_value
-               FROM "user" u
+               user_option.option_id, user_option.option_value"#,
+            $columns,
+            r#" FROM "user" u
                JOIN project d ON d.id = u.domain_id
                LEFT JOIN local_user ON local_user.user_id = u.id
                LEFT JOIN nonlocal_user ON nonlocal_user.user_id = u.id
@@ -51,6 +55,47 @@ impl Logins<'_> {
             .rows()
             .await?;
         login(&rows)
+    }
+
+    /// Finds who logs in by id, and a project or domain. Without the user it finds neither.
+    pub(crate) async fn find_with_target(
+        &mut self,
+        id: &UserId,
+        target_id: &ProjectId,
+    ) -> Result<(Option<Login>, Option<ScopeTarget>), StoreError> {
+        let rows = self
+            .db
+            .query(subject!(
+                ", t.id AS target_id, t.name AS target_name, t.enabled AS target_enabled, \
+                 t.is_domain AS target_is_domain, td.id AS owner_id, td.name AS owner_name, \
+                 td.enabled AS owner_enabled",
+                "LEFT JOIN project t ON t.id = ? AND t.id <> ? \
+                 LEFT JOIN project td ON td.id = t.domain_id \
+                 WHERE u.id = ?"
+            ))
+            .bind(target_id)
+            .bind(ROOT)
+            .bind(id)
+            .rows()
+            .await?;
+        let target = match rows.first() {
+            Some(row) if row.optional_text("target_id")?.is_some() => Some(ScopeTarget {
+                id: row.id("target_id")?,
+                name: row.text("target_name")?,
+                enabled: row.bool("target_enabled")?,
+                domain: if row.bool("target_is_domain")? {
+                    None
+                } else {
+                    Some(DomainRef {
+                        id: row.id("owner_id")?,
+                        name: row.text("owner_name")?,
+                        enabled: row.bool("owner_enabled")?,
+                    })
+                },
+            }),
+            _ => None,
+        };
+        Ok((login(&rows)?, target))
     }
 
     /// Finds who logs in by name, in a domain that is named by its id.
@@ -157,6 +202,7 @@ impl Logins<'_> {
                 .query(r#"UPDATE "user" SET last_active_at = ? WHERE id = ?"#)
                 .bind(today)
                 .bind(&login.subject.id)
+                .quietly()
                 .execute()
                 .await?;
         }
@@ -167,6 +213,7 @@ impl Logins<'_> {
                      WHERE user_id = ?",
                 )
                 .bind(&login.subject.id)
+                .quietly()
                 .execute()
                 .await?;
         }
@@ -191,6 +238,7 @@ impl Logins<'_> {
             .query(statement)
             .bind(now)
             .bind(id)
+            .quietly()
             .execute()
             .await?;
         Ok(())

@@ -318,6 +318,7 @@ mod tests {
                 connection: format!("sqlite:///{}", folder.path().join("keystone.db").display()),
                 max_connections: 2,
                 timeout: Duration::from_secs(60),
+                facts: crate::FactSettings::NONE,
             };
             if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {
                 let clock = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();

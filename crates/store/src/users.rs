@@ -215,6 +215,7 @@ impl Users<'_> {
             .query(r#"UPDATE "user" SET last_active_at = ? WHERE id = ?"#)
             .bind(day)
             .bind(id)
+            .quietly()
             .execute()
             .await?;
         Ok(())

@@ -70,6 +70,8 @@ impl TestServer {
         // The cheapest hash: these tests are about other things.
         config.identity.password_hash_rounds = Some(4);
         config.archstone.hash_threads = 1;
+        // So that no statement comes by itself, and statements can be counted.
+        config.archstone.sole_writer = true;
         change(&mut config);
 
         let clock = Arc::new(TestClock::default());
@@ -155,6 +157,7 @@ async fn fresh_database(folder: &tempfile::TempDir) -> String {
                 connection,
                 max_connections: 1,
                 timeout: Duration::from_secs(60),
+                facts: store::FactSettings::NONE,
             };
             let name = format!("archstone_{}", uuid::Uuid::new_v4().simple());
             store::scratch::create_database(&options, &name)

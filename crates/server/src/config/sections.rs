@@ -121,6 +121,12 @@ sections! {
         max_connections: u32 = "10000", min 1;
         /// Seconds within which the database must answer a statement.
         database_timeout: Duration = "10", min 1;
+        /// Whether this server alone writes to its database: then it never asks for the changes of
+        /// others, and sees none.
+        sole_writer: bool = "false";
+        /// Whether every validation of a token asks for the changes of others first, instead of
+        /// knowing them after a second.
+        strict_validation: bool = "false";
         /// How many threads hash passwords; 0 means one for each core.
         hash_threads: u32 = "0";
         /// How many passwords wait to be hashed at most; a login beyond is answered with 503.

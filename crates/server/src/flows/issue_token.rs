@@ -1,5 +1,7 @@
 //! From a login to a token.
 
+use std::sync::Arc;
+
 use model::ids::ProjectId;
 use model::subject::{CatalogService, ScopeTarget};
 use model::token::{AuditId, AuditIds, TokenKind};
@@ -21,7 +23,7 @@ pub struct IssuedToken {
     /// What the token is good for.
     pub valid: ValidToken,
     /// The services that it can be used at; `None` when nobody asked, or it has no scope.
-    pub catalog: Option<Vec<CatalogService>>,
+    pub catalog: Option<Arc<Vec<CatalogService>>>,
 }
 
 /// Issues a token.
@@ -46,6 +48,8 @@ pub async fn issue_token(
             identity: serde_json::json!({}),
         });
     }
+    // A token is never issued on facts that are older than the request.
+    app.store.catch_up().await?;
     let asked = match &request.scope {
         None => None,
         Some(scope) => Some(find_scope(app, scope).await?),
@@ -82,7 +86,7 @@ pub async fn issue_token(
     let catalog = match token.scope() {
         Scope::Unscoped => None,
         _ if !with_catalog => None,
-        _ => Some(app.store.catalog().list(token.project_id()).await?),
+        _ => Some(app.store.services_for(token.project_id()).await?),
     };
     let text = app.tokens.issue(&token).map_err(ApiError::internal)?;
     let valid = ValidToken {
@@ -123,7 +127,7 @@ async fn find_scope(app: &App, asked: &ScopeRequest) -> Result<FoundScope, ApiEr
         ScopeRequest::Trust(_) => {
             return Err(ApiError::unauthorized("there is no such trust"));
         }
-        ScopeRequest::Project(Named::Id(id)) => logins.find_target(id).await?,
+        ScopeRequest::Project(Named::Id(id)) => known_target(app, id).await?,
         ScopeRequest::Project(Named::Name(name, DomainName::Id(domain))) => {
             logins
                 .find_project_by_name(name, Some(domain), None)
@@ -134,7 +138,7 @@ async fn find_scope(app: &App, asked: &ScopeRequest) -> Result<FoundScope, ApiEr
                 .find_project_by_name(name, None, Some(domain))
                 .await?
         }
-        ScopeRequest::Domain(DomainName::Id(id)) => logins.find_target(&id.clone().into()).await?,
+        ScopeRequest::Domain(DomainName::Id(id)) => known_target(app, &id.clone().into()).await?,
         ScopeRequest::Domain(DomainName::Name(name)) => logins.find_domain_by_name(name).await?,
     };
     let target = target
@@ -156,8 +160,13 @@ async fn find_scope(app: &App, asked: &ScopeRequest) -> Result<FoundScope, ApiEr
     }
 }
 
+async fn known_target(app: &App, id: &ProjectId) -> Result<Option<ScopeTarget>, ApiError> {
+    let target = app.store.target(id).await?;
+    Ok(target.map(|target| ScopeTarget::clone(&target)))
+}
+
 async fn find_usable(app: &App, id: &ProjectId) -> Result<ScopeTarget, ApiError> {
-    let target = app.store.logins().find_target(id).await?;
+    let target = known_target(app, id).await?;
     target
         .filter(ScopeTarget::is_usable)
         .ok_or_else(|| ApiError::unauthorized("its project is gone or disabled"))
@@ -172,21 +181,17 @@ async fn default_scope(
     let Some(id) = &user.login.subject.default_project_id else {
         return Ok(unscoped);
     };
-    let target = app.store.logins().find_target(id).await?;
+    let target = known_target(app, id).await?;
     let Some(target) = target.filter(|target| target.is_usable() && target.domain.is_some()) else {
         return Ok(unscoped);
     };
     let user_id = &user.login.subject.id;
-    if app
-        .store
-        .assignments()
-        .effective_on_project(user_id, &[], id)
-        .await?
-        .is_empty()
-    {
+    let scope = Scope::Project(id.clone());
+    let roles = app.store.effective_roles(user_id, &[], &scope).await?;
+    if roles.is_empty() {
         return Ok(unscoped);
     }
-    Ok((TokenKind::Direct(Scope::Project(id.clone())), Some(target)))
+    Ok((TokenKind::Direct(scope), Some(target)))
 }
 
 /// Which tokens may be exchanged for which others.

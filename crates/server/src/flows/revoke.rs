@@ -57,6 +57,6 @@ pub async fn revoke_members(
 }
 
 /// No token is valid for longer.
-fn lifetime(app: &App) -> Duration {
+pub(crate) fn lifetime(app: &App) -> Duration {
     app.config.token.expiration + app.config.revoke.expiration_buffer
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::application_credential::ApplicationCredential;
+use model::ids::ProjectId;
 use model::revocation::TokenFacts;
 use model::subject::{CatalogService, RoleRef, ScopeTarget, Subject};
 use model::token::TokenKind;
@@ -78,11 +79,17 @@ pub async fn validate_token(
         .tokens
         .read(text)
         .map_err(|error| Refusal::Invalid(ApiError::NotFoundAs(error.to_string())))?;
+    // What is kept in memory counts from here on as known.
+    if app.config.archstone.strict_validation {
+        app.store.catch_up().await?;
+    } else {
+        app.store.ensure_fresh().await?;
+    }
     let valid = look_up(&app.store, token, text).await?;
     if valid.token.is_expired(now, leniency.expired_for) {
         return Err(failed_to_validate());
     }
-    if is_revoked(&app.store, &valid).await? || !valid.subject.enabled {
+    if is_revoked(&app.store, &valid) || !valid.subject.enabled {
         return Err(failed_to_validate());
     }
     let bound = valid
@@ -101,24 +108,29 @@ fn failed_to_validate() -> Refusal {
 
 /// Looks at the world as it is now: whom the token names, and what they may do still.
 async fn look_up(store: &Store, token: Token, text: &str) -> Result<ValidToken, Refusal> {
-    let target = match token.scope() {
+    let scope = token.scope();
+    let place: Option<(ProjectId, &'static str)> = match &scope {
         Scope::Unscoped | Scope::System => None,
-        Scope::Project(id) => Some(usable_target(store, &id, "project").await?),
-        Scope::Domain(id) => Some(usable_target(store, &id.into(), "domain").await?),
+        Scope::Project(id) => Some((id.clone(), "project")),
+        Scope::Domain(id) => Some((id.clone().into(), "domain")),
     };
-    let login = store.logins().find(&token.user_id).await?;
-    let subject = login
-        .ok_or_else(|| Refusal::Vanished(ApiError::not_found("user", &token.user_id)))?
-        .subject;
+    let place_id = place.as_ref().map(|(id, _)| id);
+    let (subject, target) = store.parties(&token.user_id, place_id).await?;
+    let target = match &place {
+        None => None,
+        Some((id, kind)) => Some(usable_target(target, id, kind)?),
+    };
+    let subject =
+        subject.ok_or_else(|| Refusal::Vanished(ApiError::not_found("user", &token.user_id)))?;
     if !subject.domain.enabled {
         return Err(disabled("domain", subject.domain.id.as_str()));
     }
     let application_credential = match token.application_credential_id() {
         None => None,
         Some(id) => {
-            let found = store.application_credentials().find(id).await?;
+            let found = store.application_credential(id).await?;
             let gone = || Refusal::Vanished(ApiError::not_found("Application Credential", id));
-            Some(found.ok_or_else(gone)?.credential)
+            Some(ApplicationCredential::clone(&*found.ok_or_else(gone)?))
         }
     };
     let mut roles = effective_roles(store, &token).await?;
@@ -130,8 +142,8 @@ async fn look_up(store: &Store, token: Token, text: &str) -> Result<ValidToken, 
     }
     Ok(ValidToken {
         token,
-        subject,
-        target,
+        subject: Subject::clone(&subject),
+        target: target.map(|target| ScopeTarget::clone(&target)),
         roles,
         application_credential,
     })
@@ -149,36 +161,17 @@ pub async fn effective_roles(
     let groups = token
         .federated_login()
         .map_or(&[][..], |login| &login.group_ids);
-    let user_id = &token.user_id;
-    match token.scope() {
-        Scope::Unscoped => Ok(Vec::new()),
-        Scope::Project(id) => {
-            store
-                .assignments()
-                .effective_on_project(user_id, groups, &id)
-                .await
-        }
-        Scope::Domain(id) => {
-            store
-                .assignments()
-                .effective_on_domain(user_id, groups, &id)
-                .await
-        }
-        Scope::System => {
-            store
-                .assignments()
-                .effective_on_system(user_id, groups)
-                .await
-        }
-    }
+    let roles = store
+        .effective_roles(&token.user_id, groups, &token.scope())
+        .await?;
+    Ok(roles.to_vec())
 }
 
-async fn usable_target(
-    store: &Store,
-    id: &model::ids::ProjectId,
+fn usable_target(
+    target: Option<Arc<ScopeTarget>>,
+    id: &ProjectId,
     kind: &'static str,
-) -> Result<ScopeTarget, Refusal> {
-    let target = store.logins().find_target(id).await?;
+) -> Result<Arc<ScopeTarget>, Refusal> {
     let target = target.ok_or_else(|| Refusal::Vanished(ApiError::not_found(kind, id)))?;
     if !target.enabled {
         return Err(disabled(kind, id.as_str()));
@@ -199,17 +192,15 @@ fn no_such_token(text: &str) -> Refusal {
     Refusal::Invalid(ApiError::not_found("token", text))
 }
 
-async fn is_revoked(store: &Store, valid: &ValidToken) -> Result<bool, store::StoreError> {
-    let events = store.revocations().list_candidates(&valid.token).await?;
+fn is_revoked(store: &Store, valid: &ValidToken) -> bool {
     let role_ids: Vec<_> = valid.roles.iter().map(|role| role.id.clone()).collect();
-    let facts = TokenFacts {
+    store.is_revoked(&TokenFacts {
         token: &valid.token,
         user_domain_id: &valid.subject.domain.id,
         role_ids: &role_ids,
         trust: None,
         consumer_id: None,
-    };
-    Ok(events.iter().any(|event| event.revokes(&facts)))
+    })
 }
 
 impl ValidToken {

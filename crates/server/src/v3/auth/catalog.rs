@@ -30,7 +30,7 @@ async fn show(call: Call) -> Result<Reply<Value>, ApiError> {
             "You are not authorized to perform the requested action.".into(),
         ));
     };
-    let services = call.store.catalog().list(Some(project_id)).await?;
+    let services = call.store.services_for(Some(project_id)).await?;
     let catalog = token_document::catalog(own, &services);
     let links = call.links.to("auth/catalog");
     Ok(permit.ok(json!({"catalog": catalog, "links": links})))

@@ -55,7 +55,7 @@ async fn issue(call: Call, Json(body): Json) -> Result<Reply<One<Value>>, ApiErr
     let receipt = call.request.header("Openstack-Auth-Receipt");
     let with_catalog = call.request.query.get("nocatalog").is_none();
     let issued = issue_token(&call.app, &request, receipt, with_catalog, call.now()).await?;
-    let document = One::new("token", issued.valid.document(issued.catalog.as_deref()));
+    let document = One::new("token", issued.valid.document(issued.catalog.as_deref().map(Vec::as_slice)));
     let reply = call.public().reply(StatusCode::CREATED, Some(document));
     Ok(reply
         .as_token()
@@ -81,8 +81,7 @@ async fn validate(call: Call, rule: Rule) -> Result<Reply<One<Value>>, ApiError>
         _ if !with_catalog => None,
         _ => Some(
             call.store
-                .catalog()
-                .list(subject.token.project_id())
+                .services_for(subject.token.project_id())
                 .await?,
         ),
     };
@@ -90,7 +89,7 @@ async fn validate(call: Call, rule: Rule) -> Result<Reply<One<Value>>, ApiError>
         .request
         .header(X_SUBJECT_TOKEN.as_str())
         .unwrap_or_default();
-    let reply = permit.ok(One::new("token", subject.document(catalog.as_deref())));
+    let reply = permit.ok(One::new("token", subject.document(catalog.as_deref().map(Vec::as_slice))));
     Ok(reply
         .as_token()
         .header(X_SUBJECT_TOKEN, header_value(text)?))
