@@ -1,7 +1,11 @@
 //! The service catalog as tokens carry it.
 
+use std::collections::HashSet;
+
+use model::Extra;
 use model::ids::ProjectId;
 use model::subject::{CatalogEndpoint, CatalogService};
+use serde_json::json;
 
 use crate::db::Conn;
 use crate::error::StoreError;
@@ -14,7 +18,8 @@ pub struct Catalog<'a> {
 
 impl Catalog<'_> {
     /// All enabled services with their enabled endpoints, in one statement. When endpoints were
-    /// chosen for the project (OS-EP-FILTER), only those, and only services that have one.
+    /// chosen for the project (OS-EP-FILTER), by themselves or in groups, only those, and only
+    /// services that have one. Projects with groups are rare, and cost two statements more.
     pub async fn list(
         &mut self,
         project_id: Option<&ProjectId>,
@@ -24,7 +29,10 @@ impl Catalog<'_> {
             .query(
                 "SELECT s.id, s.type, s.extra, e.id AS endpoint_id, e.interface, e.region_id, \
                  e.url, e.extra AS endpoint_extra, \
-                 (SELECT COUNT(*) FROM project_endpoint WHERE project_id = ?) AS chosen, \
+                 (SELECT COUNT(*) FROM project_endpoint \
+                  JOIN endpoint ON endpoint.id = project_endpoint.endpoint_id \
+                  WHERE project_endpoint.project_id = ?) AS chosen, \
+                 (SELECT COUNT(*) FROM project_endpoint_group WHERE project_id = ?) AS chosen_groups, \
                  pe.endpoint_id AS chosen_id \
                  FROM service s \
                  LEFT JOIN endpoint e ON e.service_id = s.id AND e.enabled = ? \
@@ -33,16 +41,29 @@ impl Catalog<'_> {
                  WHERE s.enabled = ? ORDER BY s.id, e.id",
             )
             .bind(project_id)
+            .bind(project_id)
             .bind(true)
             .bind(project_id)
             .bind(true)
             .rows()
             .await?;
+        let has_groups = match rows.first() {
+            Some(row) => row.int("chosen_groups")? > 0,
+            None => false,
+        };
+        let grouped = if has_groups {
+            self.list_grouped(project_id).await?
+        } else {
+            HashSet::new()
+        };
         let mut services: Vec<CatalogService> = Vec::new();
         for row in &rows {
-            let filtered = row.int("chosen")? > 0;
-            if filtered && row.optional_text("chosen_id")?.is_none() {
-                continue;
+            let is_filtered = row.int("chosen")? > 0 || !grouped.is_empty();
+            if is_filtered && row.optional_text("chosen_id")?.is_none() {
+                let endpoint_id = row.optional_text("endpoint_id")?;
+                if !endpoint_id.is_some_and(|id| grouped.contains(&id)) {
+                    continue;
+                }
             }
             let id = row.text("id")?;
             if services.last().is_none_or(|service| service.id != id) {
@@ -63,6 +84,48 @@ impl Catalog<'_> {
             }
         }
         Ok(services)
+    }
+
+    /// The endpoints that the groups of a project hold: each group says what its endpoints have
+    /// in common.
+    async fn list_grouped(
+        &mut self,
+        project_id: Option<&ProjectId>,
+    ) -> Result<HashSet<String>, StoreError> {
+        let groups = self
+            .db
+            .query(
+                "SELECT eg.filters FROM endpoint_group eg \
+                 JOIN project_endpoint_group pg ON pg.endpoint_group_id = eg.id \
+                 WHERE pg.project_id = ?",
+            )
+            .bind(project_id)
+            .rows()
+            .await?;
+        let mut filters = Vec::new();
+        for row in &groups {
+            filters.push(row.extra("filters")?);
+        }
+        let endpoints = self
+            .db
+            .query("SELECT id, interface, service_id, region_id, enabled FROM endpoint")
+            .rows()
+            .await?;
+        let mut found = HashSet::new();
+        for row in &endpoints {
+            let id = row.text("id")?;
+            let facts = json!({
+                "interface": row.text("interface")?,
+                "service_id": row.text("service_id")?,
+                "region_id": row.optional_text("region_id")?,
+                "enabled": row.bool("enabled")?,
+            });
+            let fits = |filter: &Extra| filter.iter().all(|(name, value)| facts[name] == *value);
+            if filters.iter().any(fits) {
+                found.insert(id);
+            }
+        }
+        Ok(found)
     }
 }
 
