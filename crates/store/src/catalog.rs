@@ -141,3 +141,106 @@ fn endpoint(row: &Row) -> Result<Option<CatalogEndpoint>, StoreError> {
         extra: row.extra("endpoint_extra")?,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Store;
+    use crate::scratch::{run, store};
+
+    /// Two services: `one` with the endpoints `a` and `b` (disabled), `two` with `c`.
+    async fn filled(folder: &tempfile::TempDir) -> Store {
+        let store = store(folder).await;
+        for id in ["one", "two"] {
+            let sql =
+                format!("INSERT INTO service (id, type, extra) VALUES ('{id}', '{id}', '{{}}')");
+            run(&store, &sql).await;
+        }
+        for (id, interface, service) in [
+            ("a", "public", "one"),
+            ("b", "admin", "one"),
+            ("c", "public", "two"),
+        ] {
+            let sql = format!(
+                "INSERT INTO endpoint (id, interface, service_id, url, extra) \
+                 VALUES ('{id}', '{interface}', '{service}', 'http://{id}', '{{}}')"
+            );
+            run(&store, &sql).await;
+        }
+        let mut tx = store.begin().await.unwrap();
+        let mut disabled = tx.endpoints().find(&"b".into()).await.unwrap().unwrap();
+        disabled.enabled = false;
+        tx.endpoints().update(&disabled).await.unwrap();
+        drop(tx.commit().await.unwrap());
+        store
+    }
+
+    async fn choose(store: &Store, endpoint: &str, project: &str) {
+        let sql = format!(
+            "INSERT INTO project_endpoint (endpoint_id, project_id) \
+             VALUES ('{endpoint}', '{project}')"
+        );
+        run(store, &sql).await;
+    }
+
+    async fn choose_group(store: &Store, id: &str, filters: &str, project: &str) {
+        let sql = format!(
+            "INSERT INTO endpoint_group (id, name, filters) VALUES ('{id}', '{id}', '{filters}')"
+        );
+        run(store, &sql).await;
+        let sql = format!(
+            "INSERT INTO project_endpoint_group (endpoint_group_id, project_id) \
+             VALUES ('{id}', '{project}')"
+        );
+        run(store, &sql).await;
+    }
+
+    /// The services of a catalog, each with its endpoints.
+    async fn shown(store: &Store, project: Option<&str>) -> Vec<String> {
+        let project = project.map(ProjectId::from);
+        let services = store.catalog().list(project.as_ref()).await.unwrap();
+        let show = |service: &CatalogService| {
+            let ids: Vec<_> = service.endpoints.iter().map(|it| it.id.as_str()).collect();
+            format!("{}: {}", service.id, ids.join(" "))
+        };
+        services.iter().map(show).collect()
+    }
+
+    #[tokio::test]
+    async fn endpoints_are_chosen_for_a_project() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled(&folder).await;
+        choose(&store, "a", "chooser").await;
+        choose(&store, "gone", "forgotten").await;
+        choose(&store, "b", "disabled").await;
+        let all = ["one: a", "two: c"];
+        assert_eq!(shown(&store, Some("chooser")).await, ["one: a"]);
+        // What is chosen and no longer exists does not count; what is disabled does.
+        assert_eq!(shown(&store, Some("forgotten")).await, all);
+        assert!(shown(&store, Some("disabled")).await.is_empty());
+        assert_eq!(shown(&store, Some("other")).await, all);
+        assert_eq!(shown(&store, None).await, all);
+    }
+
+    #[tokio::test]
+    async fn groups_choose_endpoints_for_a_project() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled(&folder).await;
+        choose_group(&store, "first", r#"{"service_id": "one"}"#, "by-service").await;
+        choose_group(
+            &store,
+            "public",
+            r#"{"interface": "public"}"#,
+            "by-interface",
+        )
+        .await;
+        choose_group(&store, "none", r#"{"interface": "internal"}"#, "by-nothing").await;
+        choose_group(&store, "again", r#"{"service_id": "one"}"#, "both").await;
+        choose(&store, "c", "both").await;
+        let all = ["one: a", "two: c"];
+        assert_eq!(shown(&store, Some("by-service")).await, ["one: a"]);
+        assert_eq!(shown(&store, Some("by-interface")).await, all);
+        assert_eq!(shown(&store, Some("by-nothing")).await, all);
+        assert_eq!(shown(&store, Some("both")).await, all);
+    }
+}

@@ -157,3 +157,38 @@ fn event(row: &Row) -> Result<Option<RevocationEvent>, StoreError> {
         revoked_at: row.time("revoked_at")?,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use model::token::{AuditIds, TokenKind};
+    use model::{Method, Scope};
+
+    use super::*;
+    use crate::scratch::{run, store};
+
+    #[tokio::test]
+    async fn an_event_whose_audit_id_is_none_matches_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        for column in ["audit_id", "audit_chain_id"] {
+            let sql = format!(
+                "INSERT INTO revocation_event ({column}, issued_before, revoked_at) \
+                 VALUES ('no audit id', '2030-01-01 00:00:00', '2030-01-01 00:00:00')"
+            );
+            run(&store, &sql).await;
+        }
+        let at = |second| Timestamp::from_timestamp(second, 0).unwrap();
+        let zeros = AuditId::from_bytes([0; 16]);
+        let token = Token {
+            user_id: "ada".into(),
+            methods: vec![Method::Password],
+            kind: TokenKind::Direct(Scope::Unscoped),
+            audit_ids: AuditIds::descended(zeros, &AuditIds::root(zeros)),
+            issued_at: at(1000),
+            expires_at: at(2000),
+        };
+        let candidates = store.revocations().list_candidates(&token).await.unwrap();
+        assert!(candidates.is_empty());
+        assert!(store.revocations().list(None).await.unwrap().is_empty());
+    }
+}
