@@ -13,7 +13,8 @@ from servers import ADMIN_PASSWORD, REPOSITORY, under_test
 def reference(directory):
     """The URL of a fresh Keystone, for this test changes and lists what a server has."""
     script = REPOSITORY / "scripts" / "oracle"
-    start = [script, "start", directory, "--admin-password", ADMIN_PASSWORD]
+    # One process: each has a cache of its own, and they do not tell each other of changes.
+    start = [script, "start", directory, "--admin-password", ADMIN_PASSWORD, "--processes", "1"]
     yield subprocess.run(start, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     subprocess.run([script, "stop", directory], check=True)
 

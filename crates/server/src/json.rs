@@ -1,13 +1,16 @@
 //! JSON in the textual forms that Keystone writes.
 //!
 //! Clients that compare text, and signatures over bodies, see these: `, ` and `: ` between the
-//! parts of a resource, no blanks in an error, and no character beyond ASCII in either.
+//! parts of a resource, no blanks in an error, no character beyond ASCII in either, and numbers as
+//! Python writes them.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::{CompactFormatter, Formatter};
+
+use crate::schemas::python;
 
 /// The form of resources: `{"a": 1, "b": [2, 3]}`.
 pub fn spaced(value: &impl Serialize) -> String {
@@ -43,7 +46,12 @@ impl Formatter for Spaced {
     }
 }
 
-/// Writes all that is not ASCII as `\uXXXX`, in UTF-16 as JSON has it (RFC 8259 §7).
+/// What Python escapes beyond what JSON demands.
+fn is_escaped(c: char) -> bool {
+    !c.is_ascii() || c == '\u{7f}'
+}
+
+/// Writes floats as Python does, and all that is not printable ASCII as `\uXXXX`, in UTF-16 as JSON has it (RFC 8259 §7).
 struct Ascii<F>(F);
 
 impl<F: Formatter> Formatter for Ascii<F> {
@@ -59,14 +67,18 @@ impl<F: Formatter> Formatter for Ascii<F> {
         self.0.begin_object_value(out)
     }
 
+    fn write_f64<W: ?Sized + Write>(&mut self, out: &mut W, value: f64) -> io::Result<()> {
+        out.write_all(python::repr_float(value).as_bytes())
+    }
+
     fn write_string_fragment<W: ?Sized + Write>(
         &mut self,
         out: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
         let mut units = [0; 2];
-        for part in fragment.split_inclusive(|c: char| !c.is_ascii() || c == '\u{7f}') {
-            let Some(last) = part.chars().last().filter(|c| !c.is_ascii()) else {
+        for part in fragment.split_inclusive(is_escaped) {
+            let Some(last) = part.chars().last().filter(|c| is_escaped(*c)) else {
                 out.write_all(part.as_bytes())?;
                 continue;
             };
@@ -96,10 +108,17 @@ mod tests {
     }
 
     #[test]
+    fn floats_look_like_python_s() {
+        let value: serde_json::Value =
+            serde_json::from_str("[1.0, 1e3, 1e-7, -0.0, 1e22, 0.1]").unwrap();
+        assert_eq!(compact(&value), "[1.0,1000.0,1e-07,-0.0,1e+22,0.1]");
+    }
+
+    #[test]
     fn what_is_not_ascii_is_escaped_as_utf_16() {
         assert_eq!(
             spaced(&"grün\n𝄞x\u{7f}"),
-            "\"gr\\u00fcn\\n\\ud834\\udd1ex\u{7f}\""
+            r#""gr\u00fcn\n\ud834\udd1ex\u007f""#
         );
     }
 }

@@ -1,5 +1,6 @@
 //! The identity service over HTTP: routes, authentication, authorization, replies.
 
+mod accept;
 pub mod app;
 mod base_rules;
 pub mod call;
@@ -9,6 +10,7 @@ pub mod credential_encryption;
 pub mod error;
 pub mod extract;
 pub mod flows;
+mod health;
 pub mod json;
 pub mod key_repository;
 pub mod listen;

@@ -28,7 +28,7 @@ enum Form {
     Resource,
     /// With blanks and without a final newline, as tokens are.
     Token,
-    /// Without blanks, as OAuth answers are.
+    /// Without blanks and with a final newline, as OAuth answers are.
     Compact,
 }
 
@@ -70,7 +70,7 @@ impl Permit {
 }
 
 impl<T> Reply<T> {
-    /// Adds a header.
+    /// Sets a header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
@@ -100,7 +100,7 @@ impl<T: Serialize> Reply<T> {
                 let text = match self.form {
                     Form::Resource => json::spaced(&document) + "\n",
                     Form::Token => json::spaced(&document),
-                    Form::Compact => json::compact(&document),
+                    Form::Compact => json::compact(&document) + "\n",
                 };
                 let mut response = http::Response::new(Body::from(text));
                 let json = HeaderValue::from_static("application/json");
@@ -109,7 +109,9 @@ impl<T: Serialize> Reply<T> {
             }
         };
         *response.status_mut() = self.status;
-        response.headers_mut().extend(self.headers);
+        for (name, value) in self.headers {
+            response.headers_mut().insert(name, value);
+        }
         response
     }
 }

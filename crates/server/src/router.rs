@@ -1,5 +1,6 @@
 //! From an HTTP request to a handler and back.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +11,16 @@ use http_body_util::{BodyExt as _, Limited};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use crate::accept::preferred;
 use crate::app::App;
 use crate::call::{Call, Incoming, Links, Query};
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorContext, Failure as _};
 use crate::flows::validate_token::{Leniency, Refusal, validate_token};
+use crate::health;
 use crate::json;
 use crate::listen::Peer;
-use crate::operation::{Body, Handle, Input, Operation, Outcome, Routes};
+use crate::operation::{Body, Handle, Operation, Outcome, Routes};
 use crate::proxy_headers::Origin;
 
 /// How often a request is run anew when the database asks for that.
@@ -33,8 +36,20 @@ pub struct Router {
 
 /// What can be done at one path.
 struct Resource {
+    path: &'static str,
     variables: Vec<&'static str>,
     operations: BTreeMap<&'static str, (&'static Operation, Handle)>,
+}
+
+/// How deep in the reference's layers an answer is made: each adds its header on the way out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Depth {
+    /// In the outermost ones, which add nothing.
+    Limits,
+    /// Behind the one that numbers requests.
+    Health,
+    /// Within the API, whose answers differ by token.
+    Api,
 }
 
 impl Router {
@@ -47,6 +62,7 @@ impl Router {
         let mut resources: BTreeMap<&'static str, Resource> = BTreeMap::new();
         for (operation, handle) in routes.entries {
             let resource = resources.entry(operation.path).or_insert_with(|| Resource {
+                path: operation.path,
                 variables: variables(operation.path),
                 operations: BTreeMap::new(),
             });
@@ -78,33 +94,39 @@ impl Router {
         let request_id = format!("req-{}", uuid(&self.app.random.id()));
         let time_limit = self.app.config.archstone.request_timeout;
         let answer = self.route(request, &request_id);
-        let mut response = match tokio::time::timeout(time_limit, answer).await {
-            Ok(response) => response,
+        let (mut response, depth) = match tokio::time::timeout(time_limit, answer).await {
+            Ok(answered) => answered,
             Err(_) => {
                 tracing::warn!(request.id = request_id, "no answer within {time_limit:?}");
                 let error = ApiError::Unavailable("the request took too long".into());
-                error.into_response(&ErrorContext {
+                let response = error.into_response(&ErrorContext {
                     base_url: "",
                     insecure_debug: false,
-                })
+                });
+                (response, Depth::Api)
             }
         };
         let headers = response.headers_mut();
-        headers.insert(header::VARY, HeaderValue::from_static("X-Auth-Token"));
-        if let Ok(value) = HeaderValue::try_from(request_id) {
+        if depth >= Depth::Api {
+            headers.insert(header::VARY, HeaderValue::from_static("X-Auth-Token"));
+        }
+        if depth >= Depth::Health
+            && let Ok(value) = HeaderValue::try_from(request_id)
+        {
             headers.insert(REQUEST_ID, value);
         }
         response
     }
 
-    async fn route<B>(&self, request: Request<B>, request_id: &str) -> Response<Body>
+    async fn route<B>(&self, request: Request<B>, request_id: &str) -> (Response<Body>, Depth)
     where
         B: http_body::Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
-        let raw_path = parts.uri.path();
-        let path = match raw_path.trim_end_matches('/') {
+        let path = plain_path(parts.uri.path());
+        let decoded = percent_decode_str(&path).decode_utf8_lossy();
+        let decoded = match decoded.trim_end_matches('/') {
             "" => "/",
             trimmed => trimmed,
         };
@@ -122,8 +144,41 @@ impl Router {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
             None => origin.base_url.clone(),
         };
-        let Ok(found) = self.paths.at(path) else {
-            return no_such_path(path, &parts.uri, &base_url);
+        let context = ErrorContext {
+            base_url: &base_url,
+            insecure_debug: self.app.insecure_debug(),
+        };
+        let limit = self.app.config.oslo_middleware.max_request_body_size as usize;
+        let body = match Limited::new(body, limit).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(_) => return (too_large(&parts.headers), Depth::Limits),
+        };
+        if health::is_at(decoded) {
+            let settings = &self.app.config.healthcheck;
+            let port = peer.local_address.port();
+            let answer = health::answer(settings, &parts.method, &parts.headers, &origin, port);
+            if let Some(response) = answer.await {
+                return (response, Depth::Health);
+            }
+        }
+        // The order of checks is part of the contract: who asks, then what it says, and only then
+        // whether there is anything at this path.
+        let now = self.app.clock.now();
+        let caller = match self.caller(&parts.headers, now).await {
+            Ok(caller) => caller,
+            Err(Refusal::Failed(error)) => return (error.into_response(&context), Depth::Api),
+            Err(refusal) => return (from_the_door(refusal.into(), &context), Depth::Api),
+        };
+        let json = match read_json(decoded, &parts.headers, &body) {
+            Ok(json) => json,
+            Err(error) => return (error.into_response(&context), Depth::Api),
+        };
+        let Ok(found) = self.paths.at(decoded) else {
+            if parts.method == Method::OPTIONS {
+                return (Response::new(Body::default()), Depth::Limits);
+            }
+            let query = parts.uri.query();
+            return (self.no_such_path(&path, query, &base_url), Depth::Api);
         };
         let resource = found.value;
         let asked = if parts.method == Method::HEAD && !resource.operations.contains_key("HEAD") {
@@ -132,42 +187,19 @@ impl Router {
             &parts.method
         };
         let Some((operation, handle)) = resource.operations.get(asked.as_str()) else {
-            return resource.refuse_method(&parts.method);
+            return (resource.refuse_method(&parts.method), Depth::Api);
         };
-        let segments = found
-            .params
-            .iter()
-            .map(|(_, value)| percent_decode_str(value).decode_utf8_lossy().into_owned());
+        let segments = found.params.iter().map(|(_, value)| value.to_owned());
         let variables = resource.variables.iter().copied().zip(segments).collect();
-        let context = ErrorContext {
-            base_url: &base_url,
-            insecure_debug: self.app.insecure_debug(),
-        };
-        let limit = self.app.config.oslo_middleware.max_request_body_size as usize;
-        let body = match Limited::new(body, limit).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(_) => return too_large(),
-        };
-        let now = self.app.clock.now();
-        let links = Links::new(base_url.clone());
-        // The order of checks is part of the contract: who asks, then what it says.
-        let caller = match self.caller(&parts.headers, now).await {
-            Ok(caller) => caller,
-            Err(Refusal::Failed(error)) => return error.into_response(&context),
-            Err(refusal) => return from_the_door(refusal.into(), &context),
-        };
-        let json = match read_json(operation, &parts.headers, &body) {
-            Ok(json) => json,
-            Err(error) => return error.into_response(&context),
-        };
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         if let Err(error) = self.check_schemas(operation, &caller, json.as_ref(), &query) {
-            return error.into_response(&context);
+            return (error.into_response(&context), Depth::Api);
         }
+        let links = Links::new(base_url.clone());
         let request = Arc::new(Incoming {
             operation,
             request_id: request_id.to_owned(),
-            path: path.to_owned(),
+            path: path.into_owned(),
             variables,
             query,
             headers: parts.headers,
@@ -175,7 +207,37 @@ impl Router {
             json,
             peer: Some(peer),
         });
-        self.run(handle, caller, links, request, now).await
+        let response = self.run(handle, caller, links, request, now).await;
+        (response, Depth::Api)
+    }
+
+    /// The answer where there is no resource: where one would be without its doubled slashes, the
+    /// way there.
+    fn no_such_path(&self, path: &str, query: Option<&str>, base_url: &str) -> Response<Body> {
+        let mut merged = String::with_capacity(path.len());
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            merged.push('/');
+            merged.push_str(part);
+        }
+        let decoded = percent_decode_str(&merged).decode_utf8_lossy();
+        if merged == path || self.paths.at(&decoded).is_err() {
+            return not_found();
+        }
+        let target = match query {
+            Some(query) => format!("{base_url}{merged}?{query}"),
+            None => format!("{base_url}{merged}"),
+        };
+        let shown = escape_html(&target);
+        let text = format!(
+            "<!doctype html>\n<html lang=en>\n<title>Redirecting...</title>\n\
+             <h1>Redirecting...</h1>\n<p>You should be redirected automatically to the target \
+             URL: <a href=\"{shown}\">{shown}</a>. If not, click the link.\n"
+        );
+        let mut response = html(StatusCode::PERMANENT_REDIRECT, text);
+        if let Ok(location) = HeaderValue::try_from(target) {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
     }
 
     /// Runs the handler, and runs it anew while the database asks for that. A handler has no
@@ -280,10 +342,19 @@ impl Resource {
     fn refuse_method(&self, method: &Method) -> Response<Body> {
         let allow = HeaderValue::try_from(self.methods().join(", "))
             .unwrap_or_else(|_| HeaderValue::from_static(""));
+        let message = "The method is not allowed for the requested URL.";
         let mut response = if method == Method::OPTIONS {
             html(StatusCode::OK, "")
+        } else if matches!(self.path, "/" | "/v3") {
+            // Discovery speaks HTML when it refuses.
+            html(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!(
+                    "<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>\n\
+                     <h1>Method Not Allowed</h1>\n<p>{message}</p>\n"
+                ),
+            )
         } else {
-            let message = "The method is not allowed for the requested URL.";
             let text = json::spaced(&serde_json::json!({ "message": message })) + "\n";
             let mut response = Response::new(Body::from(text));
             *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
@@ -315,33 +386,68 @@ fn variables(path: &'static str) -> Vec<&'static str> {
         .collect()
 }
 
-fn read_json(
-    operation: &Operation,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Result<Option<Value>, ApiError> {
-    if operation.input == Input::Form || body.is_empty() {
+fn read_json(path: &str, headers: &HeaderMap, body: &Bytes) -> Result<Option<Value>, ApiError> {
+    // Below this path bodies are forms (RFC 6749).
+    if path.starts_with("/v3/OS-OAUTH2/") || body.is_empty() {
         return Ok(None);
     }
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    let kind = content_type
-        .unwrap_or("")
-        .split(';')
-        .next()
-        .unwrap_or("")
-        .trim();
-    if !kind.is_empty() && !kind.eq_ignore_ascii_case("application/json") {
+    let kind = content_type.unwrap_or("").split(';').next().unwrap_or("");
+    let kind = kind.trim().to_ascii_lowercase();
+    // The suffix is that of RFC 6839 §3.1.
+    let is_json =
+        kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"));
+    if !kind.is_empty() && !is_json {
         return Err(ApiError::expecting(
             "application/json",
             "Content-Type header",
         ));
     }
     match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(_)) if has_wide_integer(body) => Err(ApiError::malformed(
+            "An integer in the request body has more than 64 bits.",
+        )),
         Ok(value @ Value::Object(_)) => Ok(Some(value)),
         _ => Err(ApiError::expecting("valid JSON", "request body")),
     }
+}
+
+/// Whether JSON holds an integer that the parser can only keep as a float. The reference breaks off
+/// where it would have to write one.
+fn has_wide_integer(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let [first, after @ ..] = rest {
+        let length = match first {
+            b'"' => 1 + string_length(after),
+            b'-' | b'0'..=b'9' => {
+                let is_part =
+                    |byte: &&u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+                let length = rest.iter().take_while(is_part).count();
+                let number = std::str::from_utf8(&rest[..length]).unwrap_or_default();
+                let is_whole = number.bytes().skip(1).all(|byte| byte.is_ascii_digit());
+                if is_whole && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
+                    return true;
+                }
+                length
+            }
+            _ => 1,
+        };
+        rest = &rest[length..];
+    }
+    false
+}
+
+/// The length of a string behind its first quote, the last one included.
+fn string_length(rest: &[u8]) -> usize {
+    let mut is_escaped = false;
+    let end = rest.iter().position(|byte| {
+        let ends = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        ends
+    });
+    end.map_or(rest.len(), |end| end + 1)
 }
 
 /// An error that the reference answers before its routes are asked: with blanks, in this order,
@@ -360,22 +466,40 @@ fn from_the_door(error: ApiError, context: &ErrorContext<'_>) -> Response<Body> 
     response
 }
 
-fn no_such_path(path: &str, uri: &http::Uri, base_url: &str) -> Response<Body> {
-    if !path.starts_with("//") && path.contains("//") {
-        let mut merged = String::with_capacity(path.len());
-        for part in path.split('/').filter(|part| !part.is_empty()) {
-            merged.push('/');
-            merged.push_str(part);
-        }
-        if let Some(query) = uri.query() {
-            merged = format!("{merged}?{query}");
-        }
-        let mut response = html(StatusCode::PERMANENT_REDIRECT, "<!doctype html>\n");
-        if let Ok(location) = HeaderValue::try_from(format!("{base_url}{merged}")) {
-            response.headers_mut().insert(header::LOCATION, location);
-        }
-        return response;
+/// The path that counts. Dot segments are resolved (RFC 3986 §5.2.4), several slashes at the
+/// start are one, those at the end do not count, and neither does an escape that breaks off there:
+/// the reference never sees them, for its front end does this.
+fn plain_path(raw: &str) -> Cow<'_, str> {
+    let whole = match raw.rfind('%') {
+        Some(at) if raw.len() - at < 3 => &raw[..at],
+        _ => raw,
+    };
+    let has_dots = || whole.split('/').any(|part| matches!(part, "." | ".."));
+    if !whole.starts_with("//") && !has_dots() {
+        return Cow::Borrowed(match whole.trim_end_matches('/') {
+            "" => "/",
+            trimmed => trimmed,
+        });
     }
+    let mut parts = Vec::new();
+    for part in whole.split('/') {
+        match part {
+            "." => {}
+            "" if parts.is_empty() => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let path = format!("/{}", parts.join("/"));
+    match path.trim_end_matches('/').len() {
+        0 => Cow::Borrowed("/"),
+        length => Cow::Owned(path[..length].to_owned()),
+    }
+}
+
+fn not_found() -> Response<Body> {
     html(
         StatusCode::NOT_FOUND,
         "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n\
@@ -384,21 +508,55 @@ fn no_such_path(path: &str, uri: &http::Uri, base_url: &str) -> Response<Body> {
     )
 }
 
-fn too_large() -> Response<Body> {
-    html(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "<html>\n <head>\n  <title>413 Request Entity Too Large</title>\n </head>\n <body>\n  \
-         <h1>413 Request Entity Too Large</h1>\n  The body of your request was too large for this \
-         server.<br /><br />\nRequest is too large.\n\n\n </body>\n</html>",
-    )
+/// In the form that the client prefers; the reference forgets to fill in the number.
+fn too_large(headers: &HeaderMap) -> Response<Body> {
+    let title = "Request Entity Too Large";
+    let explanation = "Request is too large. Larger than max_request_body_size (%s).";
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|value| value.to_str().ok());
+    let offers = ["text/html", "application/json"];
+    let (kind, text) = match preferred(accept.unwrap_or_default(), &offers) {
+        Some("text/html") => (
+            "text/html; charset=UTF-8",
+            format!(
+                "<html>\n <head>\n  <title>413 {title}</title>\n </head>\n <body>\n  \
+                 <h1>413 {title}</h1>\n  {explanation}<br /><br />\n\n\n\n </body>\n</html>"
+            ),
+        ),
+        Some("application/json") => (
+            "application/json",
+            json::spaced(&serde_json::json!({
+                "message": format!("{explanation}<br /><br />\n\n\n"),
+                "code": format!("413 {title}"),
+                "title": title,
+            })),
+        ),
+        _ => (
+            "text/plain; charset=UTF-8",
+            format!("413 {title}\n\n{explanation}\n\n   "),
+        ),
+    };
+    let mut response = html(StatusCode::PAYLOAD_TOO_LARGE, text);
+    let kind = HeaderValue::from_static(kind);
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
-fn html(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
+fn html(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::from(text.into()));
     *response.status_mut() = status;
     let html = HeaderValue::from_static("text/html; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, html);
     response
+}
+
+/// Text that may stand anywhere in HTML.
+pub(crate) fn escape_html(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&#34;")
+        .replace('\'', "&#39;")
 }
 
 /// Puts the dashes into 32 hexadecimal digits.
@@ -411,5 +569,50 @@ fn uuid(digits: &str) -> String {
     ) {
         (Some(a), Some(b), Some(c), Some(d)) => format!("{a}-{b}-{c}-{d}-{}", &digits[20..]),
         _ => digits.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{has_wide_integer, plain_path};
+
+    #[test]
+    fn integers_have_at_most_64_bits() {
+        for narrow in [
+            r#"{"a": 18446744073709551615, "b": -9223372036854775808, "c": 1e400}"#,
+            r#"{"a": "18446744073709551616", "b": "\"18446744073709551616", "c": "\\"}"#,
+            r#"{"a": 18446744073709551616.0, "18446744073709551616": [1, -0, 0.5e-3]}"#,
+        ] {
+            assert!(!has_wide_integer(narrow.as_bytes()), "{narrow}");
+        }
+        for wide in [
+            r#"{"a": 18446744073709551616}"#,
+            r#"{"a": [1, {"b": -9223372036854775809}]}"#,
+            r#"{"a": "\\", "b": 18446744073709551616}"#,
+        ] {
+            assert!(has_wide_integer(wide.as_bytes()), "{wide}");
+        }
+    }
+
+    // Every line was put to Keystone 30.0.0 behind uWSGI.
+    #[test]
+    fn a_path_has_one_form() {
+        for (raw, plain) in [
+            ("/", "/"),
+            ("//", "/"),
+            ("/v3", "/v3"),
+            ("/v3/", "/v3"),
+            ("/v3//", "/v3"),
+            ("//v3/regions", "/v3/regions"),
+            ("/v3//regions", "/v3//regions"),
+            ("/v3/./regions", "/v3/regions"),
+            ("/v3/users/../regions", "/v3/regions"),
+            ("/v3/regions/..", "/v3"),
+            ("/..", "/"),
+            ("/v3/regions/%", "/v3/regions"),
+            ("/v3/regions/%52", "/v3/regions/%52"),
+        ] {
+            assert_eq!(plain_path(raw), plain, "{raw}");
+        }
     }
 }

@@ -13,7 +13,7 @@
 //! - *verbose*: the first error, with the schema and the value printed in full;
 //! - *mapping*: the sentences of all errors.
 
-mod python;
+pub(crate) mod python;
 mod walk;
 
 use std::borrow::Cow;

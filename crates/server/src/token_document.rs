@@ -146,18 +146,41 @@ pub(crate) fn catalog(valid: &ValidToken, services: &[CatalogService]) -> Value 
     services.collect()
 }
 
-/// Fills `$(name)s` and `%(name)s`; `None` when a name has no value here.
+/// Fills `$(name)s` and `%(name)s`; `None` when a name has no value here, or the URL is no template.
 pub(crate) fn fill(url: &str, project_id: Option<&str>, user_id: &str) -> Option<String> {
+    fill_with(url, |name| match name {
+        "tenant_id" | "project_id" => project_id,
+        "user_id" => Some(user_id),
+        _ => None,
+    })
+}
+
+/// Whether a URL is a template of the names that Keystone knows, some of which no catalog fills.
+pub(crate) fn is_template(url: &str) -> bool {
+    let known = [
+        "tenant_id",
+        "project_id",
+        "user_id",
+        "compute_host",
+        "public_endpoint",
+    ];
+    fill_with(url, |name| known.contains(&name).then_some("")).is_some()
+}
+
+/// Fills in by the rules of Python's `%`, of which only `%(name)s` and `%%` make sense here.
+fn fill_with<'a>(url: &str, value: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
     let mut out = String::with_capacity(url.len() + 32);
     let mut rest = url;
-    while let Some(start) = rest.find("$(").into_iter().chain(rest.find("%(")).min() {
+    while let Some(start) = rest.find("$(").into_iter().chain(rest.find('%')).min() {
         out.push_str(&rest[..start]);
-        let (name, after) = rest[start + 2..].split_once(")s")?;
-        out.push_str(match name {
-            "tenant_id" | "project_id" => project_id?,
-            "user_id" => user_id,
-            _ => return None,
-        });
+        let directive = &rest[start + 1..];
+        if let Some(after) = directive.strip_prefix('%') {
+            out.push('%');
+            rest = after;
+            continue;
+        }
+        let (name, after) = directive.strip_prefix('(')?.split_once(")s")?;
+        out.push_str(value(name)?);
         rest = after;
     }
     out.push_str(rest);
@@ -166,18 +189,28 @@ pub(crate) fn fill(url: &str, project_id: Option<&str>, user_id: &str) -> Option
 
 #[cfg(test)]
 mod tests {
-    use super::fill;
+    use super::{fill, is_template};
 
     #[test]
     fn urls_are_filled_or_dropped() {
-        let url = "http://a/$(project_id)s/%(tenant_id)s/$(user_id)s/x";
+        let url = "http://a/$(project_id)s/%(tenant_id)s/$(user_id)s/x%%20y$z";
         assert_eq!(
             fill(url, Some("p"), "u").as_deref(),
-            Some("http://a/p/p/u/x")
+            Some("http://a/p/p/u/x%20y$z")
         );
         assert_eq!(fill(url, None, "u"), None);
-        assert_eq!(fill("http://a/$(nobody)s", Some("p"), "u"), None);
         assert_eq!(fill("http://a/", None, "u").as_deref(), Some("http://a/"));
-        assert_eq!(fill("http://a/$(project_id)", Some("p"), "u"), None);
+        assert_eq!(fill("http://$(compute_host)s", Some("p"), "u"), None);
+        assert!(is_template("http://$(compute_host)s:%(tenant_id)s"));
+        for broken in [
+            "http://a/$(nobody)s",
+            "http://a/$(project_id)",
+            "http://a/$(project_id)d",
+            "http://a/%",
+            "http://a/x%20y",
+        ] {
+            assert_eq!(fill(broken, Some("p"), "u"), None, "{broken}");
+            assert!(!is_template(broken), "{broken}");
+        }
     }
 }

@@ -3,11 +3,11 @@
 use model::Timestamp;
 use model::ids::GroupId;
 use model::revocation::RevocationEvent;
-use model::token::Token;
+use model::token::{AuditId, Token};
 
 use crate::db::Conn;
 use crate::error::StoreError;
-use crate::value::{FromRow, Row};
+use crate::value::Row;
 
 /// Revocation events of the database.
 pub struct Revocations<'a> {
@@ -40,8 +40,9 @@ impl Revocations<'_> {
             .bind(&token.user_id)
             .bind(any_user)
             .bind(1_i64)
-            .all()
+            .rows()
             .await
+            .and_then(|rows| events(&rows))
     }
 
     /// All events that were made after a moment, in their order.
@@ -49,19 +50,20 @@ impl Revocations<'_> {
         &mut self,
         since: Option<Timestamp>,
     ) -> Result<Vec<RevocationEvent>, StoreError> {
-        match since {
+        let rows = match since {
             None => {
                 let sql = format!("SELECT {COLUMNS} FROM revocation_event ORDER BY revoked_at, id");
-                self.db.built_query(sql).all().await
+                self.db.built_query(sql).rows().await?
             }
             Some(since) => {
                 let sql = format!(
                     "SELECT {COLUMNS} FROM revocation_event WHERE revoked_at > ? \
                      ORDER BY revoked_at, id"
                 );
-                self.db.built_query(sql).bind(since).all().await
+                self.db.built_query(sql).bind(since).rows().await?
             }
-        }
+        };
+        events(&rows)
     }
 
     /// Adds an event, and forgets those made before `horizon`: no token of their time can be
@@ -125,28 +127,68 @@ impl Revocations<'_> {
     }
 }
 
-impl FromRow for RevocationEvent {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        // An audit id that cannot be one matches no token, but must not stop the others.
-        let audit_id = |column| -> Result<_, StoreError> {
-            Ok(row.optional_text(column)?.map(|text| {
-                text.parse()
-                    .unwrap_or_else(|_| model::token::AuditId::from_bytes([0; 16]))
-            }))
+/// Reads events. One whose audit id cannot be one matches no token, and is passed over.
+fn events(rows: &[Row]) -> Result<Vec<RevocationEvent>, StoreError> {
+    let events = rows.iter().map(event).filter_map(Result::transpose);
+    events.collect()
+}
+
+fn event(row: &Row) -> Result<Option<RevocationEvent>, StoreError> {
+    let audit_id = |column| -> Result<_, StoreError> {
+        let text = row.optional_text(column)?;
+        Ok(text.map(|text| text.parse::<AuditId>()).transpose())
+    };
+    let (Ok(audit_id), Ok(audit_chain_id)) = (audit_id("audit_id")?, audit_id("audit_chain_id")?)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(RevocationEvent {
+        user_id: row.optional_id("user_id")?,
+        project_id: row.optional_id("project_id")?,
+        domain_id: row.optional_id("domain_id")?,
+        role_id: row.optional_id("role_id")?,
+        trust_id: row.optional_id("trust_id")?,
+        consumer_id: row.optional_id("consumer_id")?,
+        access_token_id: row.optional_id("access_token_id")?,
+        audit_id,
+        audit_chain_id,
+        expires_at: row.optional_time("expires_at")?,
+        issued_before: row.time("issued_before")?,
+        revoked_at: row.time("revoked_at")?,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::token::{AuditIds, TokenKind};
+    use model::{Method, Scope};
+
+    use super::*;
+    use crate::scratch::{run, store};
+
+    #[tokio::test]
+    async fn an_event_whose_audit_id_is_none_matches_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        for column in ["audit_id", "audit_chain_id"] {
+            let sql = format!(
+                "INSERT INTO revocation_event ({column}, issued_before, revoked_at) \
+                 VALUES ('no audit id', '2030-01-01 00:00:00', '2030-01-01 00:00:00')"
+            );
+            run(&store, &sql).await;
+        }
+        let at = |second| Timestamp::from_timestamp(second, 0).unwrap();
+        let zeros = AuditId::from_bytes([0; 16]);
+        let token = Token {
+            user_id: "ada".into(),
+            methods: vec![Method::Password],
+            kind: TokenKind::Direct(Scope::Unscoped),
+            audit_ids: AuditIds::descended(zeros, &AuditIds::root(zeros)),
+            issued_at: at(1000),
+            expires_at: at(2000),
         };
-        Ok(Self {
-            user_id: row.optional_id("user_id")?,
-            project_id: row.optional_id("project_id")?,
-            domain_id: row.optional_id("domain_id")?,
-            role_id: row.optional_id("role_id")?,
-            trust_id: row.optional_id("trust_id")?,
-            consumer_id: row.optional_id("consumer_id")?,
-            access_token_id: row.optional_id("access_token_id")?,
-            audit_id: audit_id("audit_id")?,
-            audit_chain_id: audit_id("audit_chain_id")?,
-            expires_at: row.optional_time("expires_at")?,
-            issued_before: row.time("issued_before")?,
-            revoked_at: row.time("revoked_at")?,
-        })
+        let candidates = store.revocations().list_candidates(&token).await.unwrap();
+        assert!(candidates.is_empty());
+        assert!(store.revocations().list(None).await.unwrap().is_empty());
     }
 }

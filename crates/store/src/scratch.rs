@@ -34,3 +34,34 @@ pub async fn create_database(options: &Options, name: &str) -> Result<String, St
     let server = authority_end.map_or(address, |end| &address[..end]);
     Ok(format!("{server}/{name}{query}"))
 }
+
+/// A database of one test within this crate, with all its tables: on the server that
+/// `ARCHSTONE_TEST_DATABASE` names, or an SQLite file in the folder.
+#[cfg(test)]
+pub(crate) async fn store(folder: &tempfile::TempDir) -> crate::Store {
+    let file = folder.path().join("keystone.db");
+    let mut options = Options {
+        connection: format!("sqlite:///{}", file.display()),
+        max_connections: 2,
+        timeout: std::time::Duration::from_secs(60),
+    };
+    if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {
+        let clock = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        let name = format!("store_{}_{}", std::process::id(), clock.as_nanos());
+        options.connection = server;
+        options.connection = create_database(&options, &name).await.unwrap();
+    }
+    let store = crate::Store::connect(&options).unwrap();
+    store.sync_schema().await.unwrap();
+    store
+}
+
+/// Runs a statement.
+#[cfg(test)]
+pub(crate) async fn run(store: &crate::Store, sql: &str) {
+    crate::db::Conn::Pool(&store.db)
+        .built_query(sql.into())
+        .execute()
+        .await
+        .unwrap();
+}

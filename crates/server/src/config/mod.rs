@@ -33,7 +33,7 @@ pub use sample::{Quickstart, Unwritable};
 pub use sections::*;
 pub use source::{Source, Sources};
 
-pub use value::{Limit, Repeated, Uri};
+pub use value::{Limit, Network, Repeated, Uri};
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(Config::specs()));
 

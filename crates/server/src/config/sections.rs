@@ -9,7 +9,7 @@ use model::{ids::DomainId, secret::Secret};
 
 use super::{
     section::sections,
-    value::{Limit, Repeated, Uri, choices},
+    value::{Limit, Network, Repeated, Uri, choices},
 };
 
 choices! {
@@ -259,7 +259,7 @@ sections! {
         /// What is checked besides: disable_by_file, disable_by_files_ports, enable_by_files.
         backends: Vec<String> = "";
         /// The networks that may ask; empty means all.
-        allowed_source_ranges: Vec<String> = "";
+        allowed_source_ranges: Vec<Network> = "";
         /// Whether requests that came through a proxy are refused.
         ignore_proxied_requests: bool = "false";
         /// A file that, while it exists, makes the check fail.

@@ -1,9 +1,10 @@
 //! What an option's text may say, and the types it becomes.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::Deref,
     path::PathBuf,
+    str::FromStr,
     time::Duration,
 };
 
@@ -461,6 +462,65 @@ impl Value for Uri {
     }
 }
 
+/// A network of IP addresses, as `192.0.2.0/24` or a single address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// Whether an address is in the network.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let rest = |width: u8| u32::from(width - self.prefix);
+        match (self.address, address) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => (own.to_bits() ^ other.to_bits())
+                .checked_shr(rest(32))
+                .is_none_or(|difference| difference == 0),
+            (IpAddr::V6(own), IpAddr::V6(other)) => (own.to_bits() ^ other.to_bits())
+                .checked_shr(rest(128))
+                .is_none_or(|difference| difference == 0),
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = NotANetwork;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (address, prefix) = text.split_once('/').unwrap_or((text, ""));
+        let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;
+        let width = match address {
+            IpAddr::V4(_) => 32,
+            IpAddr::V6(_) => 128,
+        };
+        let prefix = match text.contains('/') {
+            true => prefix.parse().map_err(|_| NotANetwork)?,
+            false => width,
+        };
+        if prefix > width {
+            return Err(NotANetwork);
+        }
+        Ok(Self { address, prefix })
+    }
+}
+
+/// A text that is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a network is an address, perhaps with a slash and the length of its prefix")]
+pub struct NotANetwork;
+
+impl Value for Network {
+    const KIND: Kind = Kind::Text;
+    const WORDS: Option<&'static str> =
+        Some("networks separated by commas, such as 192.0.2.0/24 or 2001:db8::/32");
+
+    fn from_plain(plain: Plain) -> Option<Self> {
+        String::from_plain(plain)?.parse().ok()
+    }
+}
+
 /// A number or a time that a negative number lifts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit<T> {
@@ -558,5 +618,24 @@ mod tests {
             Some(2)
         );
         assert_eq!(read::<Vec<SocketAddr>>("localhost:1"), None);
+        assert_eq!(read::<Vec<Network>>("192.0.2.0/33"), None);
+        assert_eq!(read::<Vec<Network>>("home"), None);
+    }
+
+    #[test]
+    fn a_network_contains_the_addresses_that_begin_like_it() {
+        let contains = |network: &str, address: &str| {
+            let network: Network = network.parse().unwrap();
+            network.contains(address.parse().unwrap())
+        };
+        assert!(contains("192.0.2.0/24", "192.0.2.255"));
+        assert!(!contains("192.0.2.0/24", "192.0.3.0"));
+        assert!(contains("192.0.2.7", "192.0.2.7"));
+        assert!(!contains("192.0.2.7", "192.0.2.6"));
+        assert!(contains("0.0.0.0/0", "192.0.2.1"));
+        assert!(!contains("0.0.0.0/0", "2001:db8::1"));
+        assert!(contains("2001:db8::/32", "2001:db8:ffff::1"));
+        assert!(!contains("2001:db8::/32", "2001:db9::1"));
+        assert!(contains("::/0", "2001:db8::1"));
     }
 }

@@ -228,7 +228,12 @@ impl ApplicationCredentialProof {
     ///
     /// 400 when the credential is not named or the secret is no text, 401 when there is no secret.
     pub fn parse(proof: &Value) -> Result<Self, ApiError> {
-        let given = |name: &str| text(proof, name).filter(|text| !text.is_empty());
+        // An id or a name that is no text names nothing that exists; it is as good as unknown.
+        let given = |name: &str| match proof.get(name)? {
+            Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+            Value::Null | Value::Bool(false) => None,
+            other => Some(other.to_string()),
+        };
         let credential = match (given("id"), given("name")) {
             (Some(id), _) => CredentialName::Id(id.into()),
             (None, Some(name)) => {

@@ -100,7 +100,7 @@ fn repr_number(number: &Number) -> String {
 }
 
 /// The shortest digits that give the same float, in Python's layout.
-fn repr_float(float: f64) -> String {
+pub(crate) fn repr_float(float: f64) -> String {
     let scientific = format!("{float:e}");
     let (digits, exponent) = scientific
         .split_once('e')

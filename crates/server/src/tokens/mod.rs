@@ -25,6 +25,9 @@ pub trait TokenFormat: Send + Sync {
 /// Why a text is no token, in Keystone's words. To the client both are a 404.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
+    /// There is no text.
+    #[error("No token in the request")]
+    Absent,
     /// The text is damaged, or no key of ours made it.
     #[error("Could not recognize Fernet token")]
     Unrecognized,
@@ -86,6 +89,9 @@ impl TokenFormat for FernetTokens {
     }
 
     fn read(&self, text: &str) -> Result<Token, TokenError> {
+        if text.is_empty() {
+            return Err(TokenError::Absent);
+        }
         let message = self
             .keys
             .decrypt(text)

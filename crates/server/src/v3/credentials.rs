@@ -175,7 +175,7 @@ async fn check_limit(call: &Call, tx: &mut Tx, user_id: &UserId) -> Result<(), A
 fn refuse_delegated(call: &Call) -> Result<(), ApiError> {
     if is_delegated(call) {
         return Err(ApiError::denied(
-            "Using a delegated token to manage credentials",
+            "Delegated tokens cannot access credentials directly",
         ));
     }
     Ok(())

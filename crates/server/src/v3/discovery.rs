@@ -3,6 +3,7 @@
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
+use crate::accept::acceptance;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::operation::{Operation, Routes};
@@ -130,55 +131,6 @@ fn json_home_resource(line: &str, prefix: &str) -> (String, Value) {
         resource.insert("hints".to_owned(), hints);
     }
     (format!("{RELATION_PREFIX}{relation}"), resource.into())
-}
-
-/// How well a media type is accepted. Among equal qualities, the type that was named more exactly
-/// is the better one.
-#[derive(Debug, Default, PartialEq, PartialOrd)]
-struct Acceptance {
-    quality: f32,
-    exactness: u8,
-}
-
-/// How well a header accepts a type: what its most exact range for the type says (RFC 9110
-/// §12.5.1).
-fn acceptance(accept: &str, media_type: &str) -> Acceptance {
-    let ranges = accept.split(',').filter_map(|range| {
-        let (range, quality) = parse_range(range)?;
-        let exactness = match range {
-            exact if exact.eq_ignore_ascii_case(media_type) => 2,
-            any if any.eq_ignore_ascii_case("application/*") => 1,
-            "*/*" => 0,
-            _ => return None,
-        };
-        Some(Acceptance { quality, exactness })
-    });
-    ranges
-        .max_by(|a, b| {
-            a.exactness
-                .cmp(&b.exactness)
-                .then_with(|| a.quality.total_cmp(&b.quality))
-        })
-        .unwrap_or_default()
-}
-
-/// A media range and its quality; `None` for one with other parameters, which none of our types
-/// have, and for nonsense.
-fn parse_range(range: &str) -> Option<(&str, f32)> {
-    let mut parts = range.split(';').map(str::trim);
-    let range = parts.next()?;
-    let mut quality = 1.0;
-    for parameter in parts {
-        let (name, value) = parameter.split_once('=')?;
-        if !name.eq_ignore_ascii_case("q") {
-            return None;
-        }
-        quality = value
-            .parse()
-            .ok()
-            .filter(|quality| (0.0..=1.0).contains(quality))?;
-    }
-    Some((range, quality))
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ async fn create(
     let legacy_region = request.region.clone();
     let endpoint = request.into_endpoint(call.new_id());
     check_references(&call, &endpoint, legacy_region.as_ref()).await?;
-    if token_document::fill(&endpoint.url, Some("project"), "user").is_none() {
+    if !token_document::is_template(&endpoint.url) {
         return Err(ApiError::BadRequest(format!(
             "Cannot create an endpoint with an invalid URL: {}.",
             endpoint.url

@@ -11,6 +11,7 @@ pub mod grants;
 pub mod groups;
 pub mod implied_roles;
 pub mod os_revoke;
+pub mod os_simple_cert;
 pub mod project_tags;
 pub mod projects;
 pub mod regions;
@@ -35,6 +36,7 @@ pub fn routes() -> Routes {
         .and(groups::routes())
         .and(implied_roles::routes())
         .and(os_revoke::routes())
+        .and(os_simple_cert::routes())
         .and(project_tags::routes())
         .and(projects::routes())
         .and(regions::routes())

@@ -117,8 +117,9 @@ async fn update(
     if let Some(parent) = &changed.parent_region_id {
         find(&call, parent).await?;
         if call.store.regions().list_tree(&id).await?.contains(parent) {
+            // The reference goes up until it meets the region itself, and names that.
             return Err(ApiError::BadRequest(format!(
-                "The specified parent region {parent} would create a circular region hierarchy."
+                "The specified parent region {id} would create a circular region hierarchy."
             )));
         }
     }

@@ -5,5 +5,6 @@
     reason = "a helper of tests panics where a test would"
 )]
 
+mod health;
 mod oauth2;
 mod v3;

@@ -10,11 +10,17 @@ use crate::v3::domains::DomainDocument;
 
 /// The operations on the caller's domains.
 pub fn routes() -> Routes {
-    Routes::new().on(&LIST, list)
+    Routes::new().on(&LIST, list).on(&LIST_FEDERATED, list)
 }
 
 static LIST: Operation =
     Operation::get("/v3/auth/domains", "List the domains of the caller").rules(&[GET_DOMAINS]);
+
+static LIST_FEDERATED: Operation = Operation::get(
+    "/v3/OS-FEDERATION/domains",
+    "List the domains of the caller, by their older name",
+)
+.rules(&[GET_DOMAINS]);
 
 const GET_DOMAINS: Rule = Rule::new("identity:get_auth_domains", "");
 

@@ -10,11 +10,17 @@ use crate::v3::projects::ProjectDocument;
 
 /// The operations on the caller's projects.
 pub fn routes() -> Routes {
-    Routes::new().on(&LIST, list)
+    Routes::new().on(&LIST, list).on(&LIST_FEDERATED, list)
 }
 
 static LIST: Operation =
     Operation::get("/v3/auth/projects", "List the projects of the caller").rules(&[GET_PROJECTS]);
+
+static LIST_FEDERATED: Operation = Operation::get(
+    "/v3/OS-FEDERATION/projects",
+    "List the projects of the caller, by their older name",
+)
+.rules(&[GET_PROJECTS]);
 
 const GET_PROJECTS: Rule = Rule::new("identity:get_auth_projects", "");
 

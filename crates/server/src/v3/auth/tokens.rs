@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use http::{HeaderName, HeaderValue, StatusCode};
 use model::revocation::RevocationEvent;
-use policy::Rule;
+use policy::{Rule, ScopeType};
 use serde_json::Value;
 
 use crate::call::{Call, Target};
@@ -26,6 +26,7 @@ pub fn routes() -> Routes {
         .on(&SHOW, show)
         .on(&CHECK, check)
         .on(&REVOKE, revoke_token)
+        .on(&LIST_REVOKED, list_revoked)
 }
 
 static ISSUE: Operation =
@@ -37,18 +38,40 @@ static CHECK: Operation =
 static REVOKE: Operation =
     Operation::delete("/v3/auth/tokens", "Revoke a token").rules(&[REVOKE_TOKEN]);
 
+static LIST_REVOKED: Operation = Operation::get(
+    "/v3/auth/tokens/OS-PKI/revoked",
+    "List revoked tokens, which no release does any more",
+)
+.public("everybody is refused");
+
+const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
+
 const VALIDATE_TOKEN: Rule = Rule::new(
     "identity:validate_token",
-    "rule:service_admin_or_token_subject",
-);
-const CHECK_TOKEN: Rule = Rule::new("identity:check_token", "rule:admin_or_token_subject");
-const REVOKE_TOKEN: Rule = Rule::new("identity:revoke_token", "rule:admin_or_token_subject");
+    "rule:admin_required or (role:reader and system_scope:all) or rule:service_role or \
+     rule:token_subject",
+)
+.scopes(SCOPES)
+.deprecated("rule:service_admin_or_token_subject");
+const CHECK_TOKEN: Rule = Rule::new(
+    "identity:check_token",
+    "rule:admin_required or (role:reader and system_scope:all) or rule:token_subject",
+)
+.scopes(SCOPES)
+.deprecated("rule:admin_or_token_subject");
+const REVOKE_TOKEN: Rule = Rule::new(
+    "identity:revoke_token",
+    "rule:admin_required or rule:token_subject",
+)
+.scopes(SCOPES)
+.deprecated("rule:admin_or_token_subject");
 
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
 async fn issue(call: Call, Json(body): Json) -> Result<Reply<One<Value>>, ApiError> {
     let auth = body
         .get("auth")
+        .filter(|auth| !auth.is_null())
         .ok_or_else(|| ApiError::expecting("auth", "request body"))?;
     call.app.schemas.validate("auth.token_issue", auth)?;
     let request = LoginRequest::parse(auth)?;
@@ -116,6 +139,15 @@ async fn revoke_token(call: Call) -> Result<Reply<()>, ApiError> {
         revoke(&call.app, &mut tx, &event).await?;
     }
     Ok(permit.done(tx.commit().await?))
+}
+
+async fn list_revoked(call: Call) -> Result<Reply<()>, ApiError> {
+    if !call.app.config.token.revoke_by_id {
+        return Err(ApiError::Gone(
+            "The service you have requested is no longer available on this server.",
+        ));
+    }
+    Err(ApiError::refused("tokens are not stored"))
 }
 
 /// The token in `X-Subject-Token`; `None` when there is no such header. It is validated before

@@ -1,7 +1,13 @@
 mod access_rules;
 mod application_credentials;
 mod auth;
+mod credentials;
+mod discovery;
+mod endpoints;
 mod groups;
 mod os_revoke;
+mod os_simple_cert;
 mod projects;
+mod regions;
+mod services;
 mod users;

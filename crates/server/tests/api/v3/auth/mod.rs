@@ -1,3 +1,5 @@
 //! Logins, tokens and scopes over HTTP.
 
+mod catalog;
 mod scopes;
+mod tokens;
