@@ -125,6 +125,10 @@ pub fn database(config: &Config) -> Options {
         connection: config.database.connection.expose().clone(),
         max_connections: config.database.max_pool_size.saturating_add(overflow),
         timeout: config.archstone.database_timeout,
+        lifetime: match config.database.connection_recycle_time {
+            Limit::AtMost(lifetime) => Some(lifetime),
+            Limit::Unlimited => None,
+        },
     }
 }
 

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, Postgres, Sqlite};
@@ -26,6 +26,8 @@ pub struct Options {
     pub max_connections: u32,
     /// How long a statement, or the wait for a free connection, may take.
     pub timeout: Duration,
+    /// The age at which a connection is replaced; `None` means never.
+    pub lifetime: Option<Duration>,
 }
 
 /// The connection pools of one database.
@@ -38,6 +40,28 @@ pub(crate) struct Db {
     write_permits: Arc<Semaphore>,
     timeout: Duration,
     statements: AtomicU64,
+    breaks: Arc<Breaks>,
+}
+
+/// Remembers when a connection broke last. What breaks one, such as a restart of the database,
+/// most often breaks all that were open then, and to find each of them broken would cost a request.
+struct Breaks {
+    origin: Instant,
+    /// Microseconds since `origin`; 0 while none broke.
+    last: AtomicU64,
+}
+
+impl Breaks {
+    fn note(&self) {
+        let since = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.last.store(since, Ordering::Relaxed);
+    }
+
+    /// Whether a connection of this age was opened after the last break.
+    fn spare(&self, age: Duration) -> bool {
+        let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
+        last.is_zero() || self.origin.elapsed().saturating_sub(age) > last
+    }
 }
 
 enum Pools {
@@ -53,13 +77,23 @@ enum Pools {
 
 impl Db {
     pub(crate) fn connect(options: &Options) -> Result<Self, StoreError> {
+        let breaks = Arc::new(Breaks {
+            origin: Instant::now(),
+            last: AtomicU64::new(0),
+        });
         macro_rules! pool {
-            ($max:expr) => {
+            ($max:expr) => {{
+                let breaks = Arc::clone(&breaks);
                 sqlx::pool::PoolOptions::new()
                     .max_connections($max)
                     .acquire_timeout(options.timeout)
+                    .max_lifetime(options.lifetime)
                     .test_before_acquire(false)
-            };
+                    .before_acquire(move |_, idle| {
+                        let spare = breaks.spare(idle.age);
+                        Box::pin(async move { Ok(spare) })
+                    })
+            }};
         }
         let max = options.max_connections.max(1);
         let pools = match Address::parse(&options.connection)? {
@@ -91,6 +125,7 @@ impl Db {
             write_permits,
             timeout: options.timeout,
             statements: AtomicU64::new(0),
+            breaks,
         })
     }
 
@@ -319,6 +354,7 @@ impl Session {
             },
         };
         if failure.breaks {
+            self.db.breaks.note();
             self.discard();
         }
         Err(failure.error)

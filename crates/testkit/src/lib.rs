@@ -155,6 +155,7 @@ async fn fresh_database(folder: &tempfile::TempDir) -> String {
                 connection,
                 max_connections: 1,
                 timeout: Duration::from_secs(60),
+                lifetime: None,
             };
             let name = format!("archstone_{}", uuid::Uuid::new_v4().simple());
             store::scratch::create_database(&options, &name)
