@@ -26,7 +26,7 @@ def site(request, tmp_path):
     """A server that quickstart has made on that database, and the database's URL."""
     server = Archstone(tmp_path / "data")
     with database(request.param, tmp_path) as url:
-        server.start(without_password(server))
+        server.start(server.without_password())
         server.stop()
         # Quickstart takes up the file that it left, with what its operator changed there.
         if request.param == "sqlite":
@@ -34,21 +34,14 @@ def site(request, tmp_path):
         else:
             change(server, "database", "connection", url.replace("$", "$$"))
             (server.directory / "clouds.yaml").unlink()
-            server.start(without_password(server))
+            server.start(server.without_password())
             assert administrator_password(server) in server.printed()
             server.stop()
         # The cheapest hash: writes are to be many.
         change(server, "identity", "password_hash_rounds", "4")
-        server.start(without_password(server))
+        server.start(server.without_password())
         yield server, url
         server.stop()
-
-
-def without_password(server):
-    """The command line of someone who leaves the password to the server."""
-    command = server.command()
-    at = command.index("--admin-password")
-    return command[:at] + command[at + 2 :]
 
 
 def change(server, section, option, value):
@@ -73,7 +66,7 @@ def test_what_was_confirmed_outlives_a_kill_and_nothing_is_there_by_half(site):
         assert_whole(url)
         for kind, found in confirmed.items():
             assert found <= names(url, kind)
-        server.start(without_password(server))
+        server.start(server.without_password())
         assert password not in server.printed()
         assert login(server, password).get("/projects").status_code == 200
         assert_whole(url)

@@ -15,7 +15,13 @@ use keys::Purpose::{Credentials, Receipts, Tokens};
 
 /// The OpenStack Identity service, with OAuth 2.0 built in.
 #[derive(Parser)]
-#[command(name = "archstone", version, propagate_version = true)]
+// As with argparse, an option that is given twice counts as given last.
+#[command(
+    name = "archstone",
+    version,
+    propagate_version = true,
+    args_override_self = true
+)]
 struct Cli {
     #[command(flatten)]
     settings: settings::Settings,

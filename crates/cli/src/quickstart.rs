@@ -134,6 +134,9 @@ impl Quickstart {
 
     fn clouds(&self, files: &Files<'_>, password: &str) -> String {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        // The clients take braces for references to other values, but in a password.
+        let authority = files.authority.authority.display().to_string();
+        let authority = authority.replace('{', "{{").replace('}', "}}");
         format!(
             "clouds:\n\
              \x20 archstone:\n\
@@ -149,7 +152,7 @@ impl Quickstart {
              \x20   cacert: {authority}\n",
             url = self.url(),
             password = quoted(password),
-            authority = quoted(&files.authority.authority.display().to_string()),
+            authority = quoted(&authority),
         )
     }
 
@@ -186,7 +189,7 @@ impl Quickstart {
         println!();
         println!(
             "  export OS_CLIENT_CONFIG_FILE={} OS_CLOUD=archstone",
-            clouds.display()
+            shell_word(&clouds)
         );
         println!("  openstack token issue");
         println!("  openstack application credential create my-app");
@@ -196,7 +199,7 @@ impl Quickstart {
         println!(
             "  curl --cacert {} -u ID:SECRET -d grant_type=client_credentials \\\n    \
              {}/v3/OS-OAUTH2/token",
-            files.authority.authority.display(),
+            shell_word(&files.authority.authority),
             self.url()
         );
         println!();
@@ -226,6 +229,17 @@ impl Files<'_> {
 
     fn credential_keys(&self) -> PathBuf {
         self.folder.join("credential-keys")
+    }
+}
+
+/// A path as a shell takes it.
+fn shell_word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%".contains(c);
+    if path.chars().all(plain) {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
     }
 }
 
