@@ -47,9 +47,8 @@ key_repository = {directory}/keys/credentials
 
     def run(self, *words):
         """Exit code and last line of output."""
-        ran = subprocess.run(
-            [self.binary, "--config-file", self.configuration, *words], capture_output=True, text=True, timeout=120
-        )
+        command = [self.binary, "--config-file", self.configuration, *words]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
         return ran.returncode, ran.stdout.strip().rpartition("\n")[2]
 
     def files(self):
@@ -68,7 +67,7 @@ key_repository = {directory}/keys/credentials
         engine = sqlalchemy.create_engine(self.url)
         with engine.begin() as connection:
             result = connection.execute(sqlalchemy.text(sql), values)
-            rows = sorted(map(tuple, result)) if result.returns_rows else None
+            rows = sorted(map(tuple, result), key=repr) if result.returns_rows else None
         engine.dispose()
         return rows
 
