@@ -149,7 +149,7 @@ def test_the_schema_is_checked_and_made_alike(tools):
 BOOTSTRAPPED = {
     "projects": "SELECT name, domain_id, is_domain, enabled FROM project",
     "users": 'SELECT local_user.name, local_user.domain_id, enabled FROM "user" JOIN local_user ON user_id = "user".id',
-    "passwords": "SELECT self_service, expires_at, substr(password_hash, 1, 7) FROM password",
+    "passwords": "SELECT self_service, expires_at IS NULL, substr(password_hash, 1, 7) FROM password",
     "roles": "SELECT name, domain_id FROM role",
     "options": "SELECT role.name, option_id, option_value FROM role_option JOIN role ON role.id = role_id",
     "implications": (
@@ -160,7 +160,9 @@ BOOTSTRAPPED = {
         "SELECT type, role.name, project.name, inherited FROM assignment"
         " JOIN role ON role.id = role_id JOIN project ON project.id = target_id"
     ),
-    "system assignments": "SELECT type, target_id, role.name, inherited FROM system_assignment JOIN role ON role.id = role_id",
+    "system assignments": (
+        "SELECT type, target_id, role.name, inherited FROM system_assignment JOIN role ON role.id = role_id"
+    ),
     "revocations": "SELECT user_id IS NULL, project_id FROM revocation_event",
     "regions": "SELECT id, parent_region_id FROM region",
     "services": "SELECT type, enabled, extra FROM service",

@@ -1,5 +1,6 @@
 """What the server makes of a keystone.conf: what it refuses, reports, and where it logs."""
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -15,10 +16,11 @@ pytestmark = pytest.mark.skipif(under_test() is not Archstone, reason="tests wha
 def archstone(tmp_path):
     """Runs the command on a keystone.conf of these lines: `archstone("db_version", "[token]", ...)`."""
 
-    def run(command, *lines, files=("keystone.conf",)):
-        (tmp_path / "keystone.conf").write_text("\n".join(lines))
-        names = [word for file in files for word in ("--config-file", tmp_path / file)]
-        return subprocess.run([archstone_binary(), command, *names], capture_output=True, text=True, timeout=60)
+    def run(command, *lines):
+        file = tmp_path / "keystone.conf"
+        file.write_text("\n".join(lines))
+        whole = [archstone_binary(), command, "--config-file", file]
+        return subprocess.run(whole, capture_output=True, text=True, timeout=60)
 
     return run
 
@@ -27,6 +29,15 @@ def archstone(tmp_path):
 def connection(tmp_path):
     """The lines of a database that has no tables yet."""
     return ["[database]", f"connection = sqlite:///{tmp_path}/keystone.db"]
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """The lines of key repositories that are not there yet."""
+    return [
+        *("[fernet_tokens]", f"key_repository = {tmp_path}/keys"),
+        *("[fernet_receipts]", f"key_repository = {tmp_path}/keys"),
+    ]
 
 
 # What stops the start
@@ -46,9 +57,8 @@ def connection(tmp_path):
         ("database", "connection", "oracle://h/k", "sqlite, postgresql or mysql"),
     ],
 )
-def test_a_bad_value_stops_the_start_and_says_what_is_accepted(archstone, tmp_path, section, option, value, accepted):
-    # Keys come first: without them the database is not looked at.
-    keys = ["[fernet_tokens]", f"key_repository = {tmp_path}/keys", "[fernet_receipts]", f"key_repository = {tmp_path}/keys"]
+def test_a_bad_value_stops_the_start_and_says_what_is_accepted(archstone, keys, section, option, value, accepted):
+    # Without keys the database is not looked at.
     assert archstone("fernet_setup", *keys).returncode == 0
     listen = [] if option == "http_listen" else ["[archstone]", "http_listen = 127.0.0.1:0"]
     ran = archstone("serve", *keys, *listen, f"[{section}]", f"{option} = {value}")
@@ -74,9 +84,8 @@ def test_tls_without_its_files_stops_the_start(archstone, tmp_path):
     assert f"{tmp_path}/none.pem" in ran.stderr
 
 
-def test_missing_keys_and_tables_stop_the_start_and_say_what_makes_them(archstone, tmp_path, connection):
+def test_missing_keys_and_tables_stop_the_start_and_say_what_makes_them(archstone, keys, connection):
     listen = ["[archstone]", "http_listen = 127.0.0.1:0"]
-    keys = ["[fernet_tokens]", f"key_repository = {tmp_path}/keys", "[fernet_receipts]", f"key_repository = {tmp_path}/keys"]
     ran = archstone("serve", *listen, *connection, *keys)
     assert ran.returncode == 1
     assert "archstone fernet_setup" in ran.stderr
@@ -105,17 +114,14 @@ def test_an_option_that_nobody_knows_is_reported_by_name(archstone, connection):
 # Where it listens
 
 
-def test_without_any_address_port_5000_of_this_machine_is_taken(archstone, tmp_path, connection):
-    keys = ["[fernet_tokens]", f"key_repository = {tmp_path}/keys", "[fernet_receipts]", f"key_repository = {tmp_path}/keys"]
+def test_without_any_address_port_5000_of_this_machine_is_taken(archstone, keys, connection):
     for command in ("fernet_setup", "db_sync"):
         assert archstone(command, *keys, *connection).returncode == 0
     with socket.socket() as other:
         # If it is taken already, that is as good.
-        try:
+        with contextlib.suppress(OSError):
             other.bind(("127.0.0.1", 5000))
             other.listen()
-        except OSError:
-            pass
         ran = archstone("serve", *keys, *connection)
     assert ran.returncode == 1
     assert "http_listen = 127.0.0.1:5000" in ran.stderr and "in use" in ran.stderr

@@ -29,7 +29,6 @@ CHANGED = 6
 
 # Which database, and who made what is in it.
 MADE = [
-    ("sqlite", "keystone"),
     ("sqlite", "quickstart"),
     ("postgres", "archstone"),
     ("mariadb", "keystone"),

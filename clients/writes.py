@@ -75,7 +75,8 @@ HALVES = {
         WHERE id NOT IN (SELECT access_rule_id FROM application_credential_access_rule)"""
     ),
     "an assignment of nobody": (
-        """SELECT actor_id FROM assignment WHERE type IN ('UserProject', 'UserDomain') AND actor_id NOT IN (SELECT id FROM "user")"""
+        """SELECT actor_id FROM assignment WHERE type IN ('UserProject', 'UserDomain')
+        AND actor_id NOT IN (SELECT id FROM "user")"""
     ),
     "an assignment on nothing": "SELECT target_id FROM assignment WHERE target_id NOT IN (SELECT id FROM project)",
     "an assignment of no role": "SELECT role_id FROM assignment WHERE role_id NOT IN (SELECT id FROM role)",

@@ -66,7 +66,7 @@ impl Quickstart {
         // The addresses are this start's; all else in the file is the operator's to change.
         let configuration = folder.join("keystone.conf");
         if !configuration.exists() {
-            // SQLite gives its journals the mode of the database, which it would make for all to read.
+            // SQLite would make it for all to read, and gives its journals the same mode.
             create_private(&files.database())?;
             write(&configuration, &self.configuration(&files)?, 0o600)?;
         }

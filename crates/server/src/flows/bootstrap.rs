@@ -194,7 +194,10 @@ async fn user(
         let id = found.subject.id;
         tx.users().set_enabled(&id, true).await?;
         if let Some(password) = password {
-            tx.users().insert_password(&id, password).await?;
+            let keep = app.config.security_compliance.unique_last_password_count;
+            tx.users()
+                .replace_password(&id, password, keep.max(1) as usize)
+                .await?;
             // Tokens that the former password bought are worth as little as it is.
             revoke_user(app, tx, &id, now).await?;
         }
