@@ -580,3 +580,24 @@ impl Query<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_opened_after_a_break_is_spared() {
+        let breaks = Breaks {
+            origin: Instant::now() - Duration::from_secs(60),
+            last: AtomicU64::new(0),
+        };
+        assert!(breaks.spare(Duration::from_secs(60)), "none broke yet");
+        breaks.note();
+        assert!(!breaks.spare(Duration::from_secs(1)));
+        assert!(!breaks.spare(Duration::from_secs(60)));
+        assert!(!breaks.spare(Duration::from_secs(600)));
+        breaks.last.store(30_000_000, Ordering::Relaxed);
+        assert!(breaks.spare(Duration::from_secs(20)));
+        assert!(!breaks.spare(Duration::from_secs(40)));
+    }
+}

@@ -441,6 +441,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_version_is_that_of_the_expand_branch() {
+        let scratch = Scratch::new().await;
+        let store = scratch.node();
+        assert_eq!(store.schema_version().await.unwrap(), None);
+        store.sync_schema().await.unwrap();
+        let version = store.schema_version().await.unwrap();
+        assert_eq!(version.as_deref(), Some(EXPAND_HEAD));
+    }
+
+    #[tokio::test]
     async fn a_database_of_keystone_gets_only_our_tables() {
         let scratch = Scratch::new().await;
         let store = scratch.node();
