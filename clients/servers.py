@@ -126,6 +126,12 @@ class Archstone(Identity):
             "--admin-password", ADMIN_PASSWORD,
         ]  # fmt: skip
 
+    def without_password(self):
+        """The command line of someone who leaves the password to the server."""
+        command = self.command()
+        at = command.index("--admin-password")
+        return command[:at] + command[at + 2 :]
+
     def serve(self):
         """The command line that serves `directory` as its keystone.conf says."""
         return [archstone_binary(), "serve", "--config-file", self.directory / "keystone.conf"]

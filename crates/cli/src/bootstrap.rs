@@ -10,8 +10,6 @@ use crate::settings::{self, Settings};
 /// Create the first domain, project, user, roles and endpoints. May be run again.
 #[derive(Args)]
 pub(crate) struct Bootstrap {
-    #[command(flatten)]
-    settings: Settings,
     /// The administrator's name.
     #[arg(long, env = "OS_BOOTSTRAP_USERNAME", default_value = "admin")]
     bootstrap_username: String,
@@ -48,7 +46,7 @@ pub(crate) struct Bootstrap {
 }
 
 impl Bootstrap {
-    pub(crate) async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self, settings: Settings) -> Result<()> {
         let Some(password) = self.bootstrap_password else {
             bail!(
                 "give the administrator's password: --bootstrap-password, or OS_BOOTSTRAP_PASSWORD"
@@ -72,7 +70,7 @@ impl Bootstrap {
                 .collect(),
             immutable_roles: !self.no_immutable_roles,
         };
-        let app = settings::open(self.settings.load()?)?;
+        let app = settings::open(settings.load()?)?;
         bootstrap::bootstrap(&app, &wanted).await?;
         app.store.close().await;
         Ok(())

@@ -1,9 +1,13 @@
-//! Key repositories: `fernet_setup`, `fernet_rotate`, `credential_setup`, `credential_rotate`,
-//! with the options of keystone-manage.
+//! Key repositories: `fernet_setup`, `fernet_rotate`, `token_…`, `receipt_…`, `credential_…`, with
+//! the options of keystone-manage.
+
+use std::path::{Path, absolute};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use server::credential_encryption::{MAX_ACTIVE_KEYS, check_rotation};
+use server::config::Config;
+use server::credential_encryption::{CredentialCipher, MAX_ACTIVE_KEYS, check_rotation};
+use server::flows::migrate_credentials::migrate_credentials;
 use server::key_repository::{KeyRepository, Owner};
 
 use crate::settings::{self, Settings};
@@ -11,8 +15,6 @@ use crate::settings::{self, Settings};
 /// Whose the keys shall be.
 #[derive(Args)]
 pub(crate) struct Keys {
-    #[command(flatten)]
-    settings: Settings,
     /// The user who shall own the files: a name or a number.
     #[arg(long, requires = "keystone_group")]
     keystone_user: Option<String>,
@@ -21,42 +23,61 @@ pub(crate) struct Keys {
     keystone_group: Option<String>,
 }
 
+/// What keys protect.
+#[derive(Clone, Copy)]
+pub(crate) enum Purpose {
+    Credentials,
+    Receipts,
+    Tokens,
+}
+
+impl Purpose {
+    /// The folder, and how many keys a rotation leaves there.
+    fn repository(self, config: &Config) -> (&Path, usize) {
+        let (tokens, receipts) = (&config.fernet_tokens, &config.fernet_receipts);
+        match self {
+            Self::Credentials => (&config.credential.key_repository, MAX_ACTIVE_KEYS),
+            Self::Receipts => (&receipts.key_repository, receipts.max_active_keys as usize),
+            Self::Tokens => (&tokens.key_repository, tokens.max_active_keys as usize),
+        }
+    }
+}
+
 impl Keys {
-    pub(crate) fn fernet_setup(self) -> Result<()> {
-        let config = self.settings.load()?;
-        let tokens = &config.fernet_tokens;
-        let repository = KeyRepository::new(&tokens.key_repository);
-        repository.setup(tokens.max_active_keys as usize, self.owner()?)?;
+    pub(crate) fn setup(self, settings: Settings, purposes: &[Purpose]) -> Result<()> {
+        let config = settings.load()?;
+        let owner = self.owner()?;
+        for (folder, max) in repositories(&config, purposes)? {
+            KeyRepository::new(folder).setup(max, owner)?;
+        }
         Ok(())
     }
 
-    pub(crate) fn fernet_rotate(self) -> Result<()> {
-        let config = self.settings.load()?;
-        let tokens = &config.fernet_tokens;
-        let repository = KeyRepository::new(&tokens.key_repository);
-        repository.rotate(tokens.max_active_keys as usize, self.owner()?)?;
-        Ok(())
-    }
-
-    pub(crate) fn credential_setup(self) -> Result<()> {
-        let config = self.settings.load()?;
-        let repository = KeyRepository::new(&config.credential.key_repository);
-        repository.setup(MAX_ACTIVE_KEYS, self.owner()?)?;
+    pub(crate) fn rotate(self, settings: Settings, purposes: &[Purpose]) -> Result<()> {
+        let config = settings.load()?;
+        let owner = self.owner()?;
+        for (folder, max) in repositories(&config, purposes)? {
+            KeyRepository::new(folder).rotate(max, owner)?;
+        }
         Ok(())
     }
 
     /// Refuses while credentials are stored under an older key: the next rotation would lose
     /// them.
-    pub(crate) async fn credential_rotate(self) -> Result<()> {
+    pub(crate) async fn credential_rotate(self, settings: Settings) -> Result<()> {
         let owner = self.owner()?;
-        let config = self.settings.load()?;
+        let config = settings.load()?;
         let repository = KeyRepository::new(&config.credential.key_repository);
-        let app = settings::open(config)?;
-        let hashes = app.store.credentials().key_hashes().await?;
-        let current = app.credential_cipher.primary_key_hash();
-        check_rotation(&current, hashes.iter().map(String::as_str))?;
+        // The database alone: tokens may have no keys yet.
+        let store = settings::open_database(&config)?;
+        let cipher = CredentialCipher::open(&config.credential.key_repository);
+        let hashes = store.credentials().key_hashes().await?;
+        check_rotation(
+            &cipher.primary_key_hash(),
+            hashes.iter().map(String::as_str),
+        )?;
         repository.rotate(MAX_ACTIVE_KEYS, owner)?;
-        app.store.close().await;
+        store.close().await;
         Ok(())
     }
 
@@ -70,6 +91,33 @@ impl Keys {
                 .with_context(|| format!("--keystone-group {group}"))?,
         }))
     }
+}
+
+/// Brings stored credentials under the primary key, after which a rotation is allowed.
+pub(crate) async fn credential_migrate(settings: Settings) -> Result<()> {
+    let config = settings.load()?;
+    // Without a repository there is only the null key, which would expose them.
+    KeyRepository::new(&config.credential.key_repository).load()?;
+    let store = settings::open_database(&config)?;
+    let cipher = CredentialCipher::open(&config.credential.key_repository);
+    let migrated = migrate_credentials(&store, &cipher, chrono::Utc::now()).await?;
+    tracing::info!("encrypted {migrated} credentials with the primary key");
+    store.close().await;
+    Ok(())
+}
+
+/// The folders for these purposes, each once: the first purpose says how many keys it holds.
+fn repositories<'a>(config: &'a Config, purposes: &[Purpose]) -> Result<Vec<(&'a Path, usize)>> {
+    let mut found: Vec<(&Path, usize)> = Vec::new();
+    for purpose in purposes {
+        let (folder, max) = purpose.repository(config);
+        let path = absolute(folder)?;
+        let mut others = found.iter().map(|(other, _)| absolute(other));
+        if !others.any(|other| other.is_ok_and(|other| other == path)) {
+            found.push((folder, max));
+        }
+    }
+    Ok(found)
 }
 
 /// The number of a user or group: the third field of its line.

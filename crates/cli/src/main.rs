@@ -11,10 +11,20 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use keys::Purpose::{Credentials, Receipts, Tokens};
+
 /// The OpenStack Identity service, with OAuth 2.0 built in.
 #[derive(Parser)]
-#[command(name = "archstone", version, propagate_version = true)]
+// As with argparse, an option that is given twice counts as given last.
+#[command(
+    name = "archstone",
+    version,
+    propagate_version = true,
+    args_override_self = true
+)]
 struct Cli {
+    #[command(flatten)]
+    settings: settings::Settings,
     #[command(subcommand)]
     command: Command,
 }
@@ -25,32 +35,51 @@ enum Command {
     /// Start a complete server with an embedded database, and show how to use it.
     Quickstart(quickstart::Quickstart),
     /// Serve, as a keystone.conf says.
-    Serve(serve::Serve),
+    Serve,
     /// Create the first domain, project, user, roles and endpoints.
     Bootstrap(bootstrap::Bootstrap),
     /// Create or check the database schema.
     DbSync(db_sync::DbSync),
-    /// Create the keys that protect tokens.
+    /// Print the revision of the database schema.
+    DbVersion,
+    /// Create the keys that protect tokens and receipts.
     FernetSetup(keys::Keys),
-    /// Replace the key that protects new tokens.
+    /// Replace the keys that protect new tokens and receipts.
     FernetRotate(keys::Keys),
+    /// Create the keys that protect tokens.
+    TokenSetup(keys::Keys),
+    /// Replace the key that protects new tokens.
+    TokenRotate(keys::Keys),
+    /// Create the keys that protect receipts.
+    ReceiptSetup(keys::Keys),
+    /// Replace the key that protects new receipts.
+    ReceiptRotate(keys::Keys),
     /// Create the keys that encrypt stored credentials.
     CredentialSetup(keys::Keys),
     /// Replace the key that encrypts stored credentials.
     CredentialRotate(keys::Keys),
+    /// Encrypt stored credentials with the key that encrypts new ones.
+    CredentialMigrate(keys::Keys),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Quickstart(command) => command.run().await,
-        Command::Serve(command) => command.run().await,
-        Command::Bootstrap(command) => command.run().await,
-        Command::DbSync(command) => return command.run().await,
-        Command::FernetSetup(command) => command.fernet_setup(),
-        Command::FernetRotate(command) => command.fernet_rotate(),
-        Command::CredentialSetup(command) => command.credential_setup(),
-        Command::CredentialRotate(command) => command.credential_rotate().await,
+    let Cli { settings, command } = Cli::parse();
+    let done = match command {
+        Command::Quickstart(command) => command.run(settings).await,
+        Command::Serve => serve::run(settings).await,
+        Command::Bootstrap(command) => command.run(settings).await,
+        Command::DbSync(command) => return command.run(settings).await,
+        Command::DbVersion => db_sync::version(settings).await,
+        Command::FernetSetup(keys) => keys.setup(settings, &[Tokens, Receipts]),
+        Command::FernetRotate(keys) => keys.rotate(settings, &[Tokens, Receipts]),
+        Command::TokenSetup(keys) => keys.setup(settings, &[Tokens]),
+        Command::TokenRotate(keys) => keys.rotate(settings, &[Tokens]),
+        Command::ReceiptSetup(keys) => keys.setup(settings, &[Receipts]),
+        Command::ReceiptRotate(keys) => keys.rotate(settings, &[Receipts]),
+        Command::CredentialSetup(keys) => keys.setup(settings, &[Credentials]),
+        Command::CredentialRotate(keys) => keys.credential_rotate(settings).await,
+        Command::CredentialMigrate(_) => keys::credential_migrate(settings).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,25 +1,26 @@
 //! `archstone quickstart`: a complete server in one folder, for trying and for development.
 
 use std::fs;
+use std::future::pending;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use model::Secret;
 use server::app::{Random as _, SystemRandomness};
-use server::config::{Config, Source, Sources};
+use server::config::{self, Config, Source, Sources};
 use server::credential_encryption::MAX_ACTIVE_KEYS;
 use server::flows::bootstrap::{Bootstrap, bootstrap};
 use server::key_repository::KeyRepository;
 use server::local_ca::LocalAuthority;
 
 use crate::serve::{Sockets, serve};
-use crate::settings;
+use crate::settings::{self, Settings};
 
 /// Start a complete server with an embedded database, and show how to use it.
 #[derive(Args)]
@@ -39,11 +40,15 @@ pub(crate) struct Quickstart {
 }
 
 impl Quickstart {
-    pub(crate) async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self, settings: Settings) -> Result<()> {
+        if settings.are_given() {
+            bail!(
+                "quickstart has its keystone.conf in --data-dir: use `archstone serve` for yours"
+            );
+        }
         fs::create_dir_all(&self.data_dir)
             .with_context(|| format!("--data-dir {}", self.data_dir.display()))?;
         let folder = fs::canonicalize(&self.data_dir)?;
-        let is_new = !folder.join("keystone.conf").exists();
         let names = [
             "localhost".to_owned(),
             self.https.ip().to_string(),
@@ -59,36 +64,33 @@ impl Quickstart {
             KeyRepository::new(keys).setup(MAX_ACTIVE_KEYS, None)?;
         }
         // The addresses are this start's; all else in the file is the operator's to change.
-        if is_new {
-            write(
-                &folder.join("keystone.conf"),
-                &self.configuration(&files),
-                0o600,
-            )?;
+        let configuration = folder.join("keystone.conf");
+        if !configuration.exists() {
+            // SQLite would make it for all to read, and gives its journals the same mode.
+            create_private(&files.database())?;
+            write(&configuration, &self.configuration(&files)?, 0o600)?;
         }
-        let mut config = Config::load(&Sources::of_process(vec![Source::File(
-            folder.join("keystone.conf"),
-        )]))?;
+        let mut config = Config::load(&Sources::of_process(vec![Source::File(configuration)]))?;
         config.archstone.https_listen = vec![self.https];
         config.archstone.http_listen = vec![self.http];
         settings::start_log(&config)?;
         let sockets = Sockets::bind(&config).await?;
         let app = settings::open(config)?;
         app.store.sync_schema().await?;
-        let generated = self.admin_password.is_none();
-        if is_new {
+        let default_domain = &app.config.identity.default_domain_id;
+        // Bootstrapping is one transaction: without its domain, an earlier start was cut short.
+        if app.store.domains().find(default_domain).await?.is_none() {
+            let generated = self.admin_password.is_none();
             let password = self.admin_password.clone().unwrap_or_else(new_password);
+            // Before the database takes the password, so that none is lost in between.
+            let clouds = self.clouds(&files, &password);
+            write(&folder.join("clouds.yaml"), &clouds, 0o600)?;
             bootstrap(&app, &self.first_things(&password)).await?;
-            write(
-                &folder.join("clouds.yaml"),
-                &self.clouds(&files, &password),
-                0o600,
-            )?;
             self.greet(&files, generated.then_some(password.as_str()));
         } else {
             self.greet_again(&files);
         }
-        serve(app, sockets).await
+        serve(app, sockets, pending()).await
     }
 
     fn url(&self) -> String {
@@ -112,39 +114,29 @@ impl Quickstart {
         }
     }
 
-    fn configuration(&self, files: &Files<'_>) -> String {
-        format!(
-            "# Written by `archstone quickstart`; `archstone serve --config-file` takes it as it is.\n\
-             \n\
-             [archstone]\n\
-             https_listen = {https}\n\
-             http_listen = {http}\n\
-             tls_certificate = {certificate}\n\
-             tls_key = {key}\n\
-             \n\
-             [database]\n\
-             connection = sqlite:///{database}\n\
-             \n\
-             [fernet_tokens]\n\
-             key_repository = {fernet_keys}\n\
-             \n\
-             [fernet_receipts]\n\
-             key_repository = {fernet_keys}\n\
-             \n\
-             [credential]\n\
-             key_repository = {credential_keys}\n",
-            https = self.https,
-            http = self.http,
-            certificate = files.authority.certificate.display(),
-            key = files.authority.key.display(),
-            database = files.folder.join("keystone.db").display(),
-            fernet_keys = files.fernet_keys().display(),
-            credential_keys = files.credential_keys().display(),
-        )
+    fn configuration(&self, files: &Files<'_>) -> Result<String> {
+        let database = files.database();
+        let database = database.to_str().context("--data-dir is not UTF-8")?;
+        let written = config::Quickstart {
+            connection: Secret::new(format!("sqlite:///{database}")),
+            token_keys: files.fernet_keys(),
+            credential_keys: files.credential_keys(),
+            http_listen: vec![self.http],
+            https_listen: vec![self.https],
+            tls: Some((
+                files.authority.certificate.clone(),
+                files.authority.key.clone(),
+            )),
+            public_endpoint: None,
+        };
+        Ok(written.write()?)
     }
 
     fn clouds(&self, files: &Files<'_>, password: &str) -> String {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        // The clients take braces for references to other values, but in a password.
+        let authority = files.authority.authority.display().to_string();
+        let authority = authority.replace('{', "{{").replace('}', "}}");
         format!(
             "clouds:\n\
              \x20 archstone:\n\
@@ -160,7 +152,7 @@ impl Quickstart {
              \x20   cacert: {authority}\n",
             url = self.url(),
             password = quoted(password),
-            authority = quoted(&files.authority.authority.display().to_string()),
+            authority = quoted(&authority),
         )
     }
 
@@ -197,7 +189,7 @@ impl Quickstart {
         println!();
         println!(
             "  export OS_CLIENT_CONFIG_FILE={} OS_CLOUD=archstone",
-            clouds.display()
+            shell_word(&clouds)
         );
         println!("  openstack token issue");
         println!("  openstack application credential create my-app");
@@ -207,7 +199,7 @@ impl Quickstart {
         println!(
             "  curl --cacert {} -u ID:SECRET -d grant_type=client_credentials \\\n    \
              {}/v3/OS-OAUTH2/token",
-            files.authority.authority.display(),
+            shell_word(&files.authority.authority),
             self.url()
         );
         println!();
@@ -227,6 +219,10 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
+    fn database(&self) -> PathBuf {
+        self.folder.join("keystone.db")
+    }
+
     fn fernet_keys(&self) -> PathBuf {
         self.folder.join("fernet-keys")
     }
@@ -236,11 +232,30 @@ impl Files<'_> {
     }
 }
 
+/// A path as a shell takes it.
+fn shell_word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%".contains(c);
+    if path.chars().all(plain) {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}
+
 /// 128 random bits that can be typed.
 fn new_password() -> String {
     let mut bytes = [0; 16];
     SystemRandomness::default().fill(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Makes an empty file that only its owner reads, unless it is there.
+fn create_private(path: &Path) -> Result<()> {
+    let mut options = fs::File::options();
+    let opened = options.create(true).append(true).mode(0o600).open(path);
+    opened.with_context(|| path.display().to_string())?;
+    Ok(())
 }
 
 /// Writes a file whole or not at all.

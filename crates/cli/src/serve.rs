@@ -1,38 +1,56 @@
 //! `archstone serve`: the server, as a keystone.conf says.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use clap::Args;
 use server::app::App;
 use server::config::{Config, TlsVersion as ConfiguredVersion};
 use server::listen::{CertificateStore, Listener, TlsSettings, TlsVersion};
+use store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::settings::{self, Settings};
 
-/// Serve, as a keystone.conf says.
-#[derive(Args)]
-pub(crate) struct Serve {
-    #[command(flatten)]
-    settings: Settings,
+/// Runs `archstone serve`.
+pub(crate) async fn run(settings: Settings) -> Result<()> {
+    let config = settings.load()?;
+    let sockets = Sockets::bind(&config).await?;
+    let interval = config.database.retry_interval;
+    let app = settings::open(config)?;
+    let store = app.store.clone();
+    match store.check_schema().await {
+        Ok(()) => serve(app, sockets, pending()).await,
+        // Requests are answered with 503 until the database is there.
+        Err(error) if error.is_passing() => {
+            tracing::error!("serving without the database until it answers: {error}");
+            serve(app, sockets, schema_refusal(store, interval)).await
+        }
+        Err(error) => Err(refused(error)),
+    }
 }
 
-impl Serve {
-    pub(crate) async fn run(self) -> Result<()> {
-        let config = self.settings.load()?;
-        let sockets = Sockets::bind(&config).await?;
-        let app = settings::open(config)?;
-        app.store
-            .check_schema()
-            .await
-            .context("[database] connection")?;
-        serve(app, sockets).await
+/// Looks at the database until it answers; ends only when its tables are of no use.
+async fn schema_refusal(store: Store, interval: Duration) -> anyhow::Error {
+    loop {
+        tokio::time::sleep(interval.max(Duration::from_secs(1))).await;
+        match store.check_schema().await {
+            Ok(()) => {
+                tracing::info!("the database answers");
+                return pending().await;
+            }
+            Err(error) if error.is_passing() => {}
+            Err(error) => return refused(error),
+        }
     }
+}
+
+fn refused(error: StoreError) -> anyhow::Error {
+    anyhow::Error::from(error).context("[database] connection")
 }
 
 /// Bound sockets, and the certificate of those that speak TLS.
@@ -46,19 +64,13 @@ impl Sockets {
     /// Binds everything that the settings name, before anything else is started.
     pub(crate) async fn bind(config: &Config) -> Result<Self> {
         let ours = &config.archstone;
-        if ours.http_listen.is_empty() && ours.https_listen.is_empty() {
-            bail!(
-                "[archstone] https_listen and http_listen are both unset: give at least one, \
-                 such as https_listen = 127.0.0.1:5000"
-            );
-        }
         let certificates = match (&ours.tls_certificate, &ours.tls_key) {
             _ if ours.https_listen.is_empty() => None,
             (Some(certificate), Some(key)) => Some(open_certificates(config, certificate, key)?),
             _ => bail!("[archstone] https_listen needs tls_certificate and tls_key"),
         };
         Ok(Self {
-            http: bind_all("http_listen", &ours.http_listen).await?,
+            http: bind_all("http_listen", &ours.plain_addresses()).await?,
             https: bind_all("https_listen", &ours.https_listen).await?,
             certificates,
         })
@@ -102,9 +114,13 @@ async fn bind_all(option: &str, addresses: &[SocketAddr]) -> Result<Vec<TcpListe
     Ok(sockets)
 }
 
-/// Serves until SIGTERM or SIGINT. SIGHUP reads certificates, keys and policy at once instead of
-/// within the next second.
-pub(crate) async fn serve(app: App, sockets: Sockets) -> Result<()> {
+/// Serves until SIGTERM or SIGINT, or until there is a `reason` to give up. SIGHUP reads
+/// certificates, keys and policy at once instead of within the next second.
+pub(crate) async fn serve(
+    app: App,
+    sockets: Sockets,
+    reason: impl Future<Output = anyhow::Error>,
+) -> Result<()> {
     let app = Arc::new(app);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -116,9 +132,12 @@ pub(crate) async fn serve(app: App, sockets: Sockets) -> Result<()> {
         }
         tracing::info!("stopping: requests in flight are finished first");
     };
-    let served = server::serve(app, sockets.into_listeners(), shutdown).await;
+    let served = tokio::select! {
+        served = server::serve(app, sockets.into_listeners(), shutdown) => Ok(served?),
+        error = reason => Err(error),
+    };
     follower.abort();
-    Ok(served?)
+    served
 }
 
 async fn follow_files(app: Arc<App>, certificates: Option<Arc<CertificateStore>>) {

@@ -1,32 +1,86 @@
 //! Finding the settings, and starting the log that they ask for.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use clap::Args;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use server::app::{App, SystemClock, SystemRandomness};
 use server::config::{Config, Source, Sources};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
 
-/// Where the settings are.
-#[derive(Args, Debug)]
+const FILE: &str = "config-file";
+const FOLDER: &str = "config-dir";
+
+/// The name of the log in a log_dir without log_file.
+const LOG_FILE: &str = "archstone.log";
+
+/// Where the settings are: `--config-file` and `--config-dir`, before or after the subcommand.
+#[derive(Debug)]
 pub(crate) struct Settings {
-    /// A configuration file; may be given several times, and the last one counts most.
-    /// Without it, keystone.conf is looked for where Keystone looks.
-    #[arg(long, value_name = "FILE")]
-    config_file: Vec<PathBuf>,
-    /// A folder of configuration files, read in the order of their names.
-    #[arg(long, value_name = "DIR")]
-    config_dir: Vec<PathBuf>,
+    /// In the order of the command line, because what comes later counts more.
+    given: Vec<Source>,
+}
+
+impl Args for Settings {
+    fn augment_args(command: Command) -> Command {
+        let path = |id: &'static str, value: &'static str| {
+            Arg::new(id)
+                .long(id)
+                .value_name(value)
+                .value_parser(value_parser!(PathBuf))
+                .action(ArgAction::Append)
+                .global(true)
+        };
+        command
+            .arg(path(FILE, "FILE").help(
+                "A configuration file; may be given several times, and the last one counts most. \
+                 Without it, keystone.conf is looked for where Keystone looks",
+            ))
+            .arg(path(FOLDER, "DIR").help(
+                "A folder of configuration files, read in the order of their names, and with \
+                 --config-file in the order of the command line",
+            ))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Settings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let of = |id, source: fn(PathBuf) -> Source| {
+            let places = matches.indices_of(id).into_iter().flatten();
+            let paths = matches.get_many::<PathBuf>(id).into_iter().flatten();
+            places.zip(paths.map(move |path| source(path.clone())))
+        };
+        let mut given: Vec<_> = of(FILE, Source::File)
+            .chain(of(FOLDER, Source::Folder))
+            .collect();
+        given.sort_by_key(|(place, _)| *place);
+        Ok(Self {
+            given: given.into_iter().map(|(_, source)| source).collect(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 impl Settings {
+    /// Whether the command line names any.
+    pub(crate) fn are_given(&self) -> bool {
+        !self.given.is_empty()
+    }
+
     /// Reads the settings and tells the operator what is doubtful in them.
-    pub(crate) fn load(&self) -> Result<Config> {
-        let files = self.config_file.iter().cloned().map(Source::File);
-        let folders = self.config_dir.iter().cloned().map(Source::Folder);
-        let config = Config::load(&Sources::of_process(files.chain(folders).collect()))?;
+    pub(crate) fn load(self) -> Result<Config> {
+        let config = Config::load(&Sources::of_process(self.given))?;
         start_log(&config)?;
         for warning in config.warnings() {
             tracing::warn!("{warning}");
@@ -55,25 +109,30 @@ pub(crate) fn start_log(config: &Config) -> Result<()> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false);
-    let path = general
-        .log_file
-        .as_ref()
-        .map(|file| match &general.log_dir {
-            Some(folder) => folder.join(file),
-            None => file.clone(),
-        });
-    match path.filter(|_| !general.use_stderr) {
-        None => log.with_writer(std::io::stderr).with_ansi(false).init(),
-        Some(path) => {
-            let file = std::fs::File::options()
-                .create(true)
-                .append(true)
-                .open(&path)
-                .with_context(|| format!("[DEFAULT] log_file = {}", path.display()))?;
-            log.with_ansi(false).with_writer(Arc::new(file)).init();
-        }
+    let file = match (&general.log_dir, &general.log_file) {
+        (None, None) => None,
+        (Some(folder), file) => Some(folder.join(file.as_deref().unwrap_or(LOG_FILE.as_ref()))),
+        (None, Some(file)) => Some(file.clone()),
+    };
+    let file = file.as_deref().map(open_log).transpose()?;
+    let writer = match file {
+        None => BoxMakeWriter::new(std::io::stderr),
+        Some(file) if general.use_stderr => BoxMakeWriter::new(file.and(std::io::stderr)),
+        Some(file) => BoxMakeWriter::new(file),
+    };
+    let log = log.with_writer(writer).with_ansi(false);
+    if general.use_json {
+        log.json().init();
+    } else {
+        log.init();
     }
     Ok(())
+}
+
+fn open_log(path: &Path) -> Result<Arc<File>> {
+    let file = File::options().create(true).append(true).open(path);
+    let file = file.with_context(|| format!("[DEFAULT] log_file = {}", path.display()))?;
+    Ok(Arc::new(file))
 }
 
 /// Only the database of a server: what is needed before there are keys.

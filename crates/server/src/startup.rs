@@ -130,6 +130,10 @@ pub fn database(config: &Config) -> Options {
             foreign_ttl: config.cache.foreign_ttl,
             sole_writer: config.archstone.sole_writer,
         },
+        lifetime: match config.database.connection_recycle_time {
+            Limit::AtMost(lifetime) => Some(lifetime),
+            Limit::Unlimited => None,
+        },
     }
 }
 

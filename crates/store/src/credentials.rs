@@ -86,6 +86,28 @@ impl Credentials<'_> {
         Ok(())
     }
 
+    /// Replaces the encrypted form of a credential, unless its secret has changed since `before`
+    /// was read; says whether it did.
+    pub async fn reencrypt(
+        &mut self,
+        before: &Credential,
+        encrypted_blob: &str,
+        key_hash: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE credential SET encrypted_blob = ?, key_hash = ? \
+                   WHERE id = ? AND encrypted_blob = ?";
+        let touched = self
+            .db
+            .query(sql)
+            .bind(encrypted_blob)
+            .bind(key_hash)
+            .bind(&before.id)
+            .bind(&before.encrypted_blob)
+            .execute()
+            .await?;
+        Ok(touched == 1)
+    }
+
     /// Removes a credential.
     pub async fn delete(&mut self, id: &CredentialId) -> Result<(), StoreError> {
         self.db

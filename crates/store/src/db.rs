@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, Postgres, Sqlite};
@@ -30,6 +30,8 @@ pub struct Options {
     pub timeout: Duration,
     /// How facts are kept in memory.
     pub facts: FactSettings,
+    /// The age at which a connection is replaced; `None` means never.
+    pub lifetime: Option<Duration>,
 }
 
 /// The connection pools of one database.
@@ -43,6 +45,28 @@ pub(crate) struct Db {
     timeout: Duration,
     statements: AtomicU64,
     pub(crate) facts: Facts,
+    breaks: Arc<Breaks>,
+}
+
+/// Remembers when a connection broke last. What breaks one, such as a restart of the database,
+/// most often breaks all that were open then, and to find each of them broken would cost a request.
+struct Breaks {
+    origin: Instant,
+    /// Microseconds since `origin`; 0 while none broke.
+    last: AtomicU64,
+}
+
+impl Breaks {
+    fn note(&self) {
+        let since = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.last.store(since, Ordering::Relaxed);
+    }
+
+    /// Whether a connection of this age was opened after the last break.
+    fn spare(&self, age: Duration) -> bool {
+        let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
+        last.is_zero() || self.origin.elapsed().saturating_sub(age) > last
+    }
 }
 
 enum Pools {
@@ -58,13 +82,23 @@ enum Pools {
 
 impl Db {
     pub(crate) fn connect(options: &Options) -> Result<Self, StoreError> {
+        let breaks = Arc::new(Breaks {
+            origin: Instant::now(),
+            last: AtomicU64::new(0),
+        });
         macro_rules! pool {
-            ($max:expr) => {
+            ($max:expr) => {{
+                let breaks = Arc::clone(&breaks);
                 sqlx::pool::PoolOptions::new()
                     .max_connections($max)
                     .acquire_timeout(options.timeout)
+                    .max_lifetime(options.lifetime)
                     .test_before_acquire(false)
-            };
+                    .before_acquire(move |_, idle| {
+                        let spare = breaks.spare(idle.age);
+                        Box::pin(async move { Ok(spare) })
+                    })
+            }};
         }
         let max = options.max_connections.max(1);
         let pools = match Address::parse(&options.connection)? {
@@ -97,6 +131,7 @@ impl Db {
             timeout: options.timeout,
             statements: AtomicU64::new(0),
             facts: Facts::new(options.facts),
+            breaks,
         })
     }
 
@@ -325,6 +360,7 @@ impl Session {
             },
         };
         if failure.breaks {
+            self.db.breaks.note();
             self.discard();
         }
         Err(failure.error)
@@ -579,5 +615,26 @@ impl Query<'_, '_> {
                     .await
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_opened_after_a_break_is_spared() {
+        let breaks = Breaks {
+            origin: Instant::now() - Duration::from_secs(60),
+            last: AtomicU64::new(0),
+        };
+        assert!(breaks.spare(Duration::from_secs(60)), "none broke yet");
+        breaks.note();
+        assert!(!breaks.spare(Duration::from_secs(1)));
+        assert!(!breaks.spare(Duration::from_secs(60)));
+        assert!(!breaks.spare(Duration::from_secs(600)));
+        breaks.last.store(30_000_000, Ordering::Relaxed);
+        assert!(breaks.spare(Duration::from_secs(20)));
+        assert!(!breaks.spare(Duration::from_secs(40)));
     }
 }

@@ -54,6 +54,11 @@ impl StoreError {
         }
     }
 
+    /// Whether the database is not there now, and may come back by itself.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::TimedOut(_))
+    }
+
     /// Whether the connection itself is of no further use.
     pub(crate) fn breaks_connection(error: &sqlx::Error) -> bool {
         matches!(
@@ -66,14 +71,15 @@ impl StoreError {
     }
 }
 
-/// PostgreSQL class 57P (shutdown, crash, session timeout) and MariaDB 1053, 1927, 4031: the
-/// server has closed, or is about to close, this session.
+/// PostgreSQL class 57P (shutdown, crash, session timeout) and 08, MariaDB 1053, 1927, 4031: the
+/// server has closed, or is about to close, this session. PostgreSQL 53300, MariaDB 1040, 1203: it
+/// has too many already.
 fn closes_session(error: &dyn sqlx::error::DatabaseError) -> bool {
     match number(error) {
-        Some(number) => [1053, 1927, 4031].contains(&number),
-        None => error
-            .code()
-            .is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
+        Some(number) => [1040, 1053, 1203, 1927, 4031].contains(&number),
+        None => error.code().is_some_and(|code| {
+            code.starts_with("57P") || code.starts_with("08") || code == "53300"
+        }),
     }
 }
 

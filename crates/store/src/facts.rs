@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use model::application_credential::ApplicationCredential;
 use model::ids::{ApplicationCredentialId, GroupId, ProjectId, UserId};
-use model::revocation::{RevocationEvent, TokenFacts};
+use model::revocation::TokenFacts;
 use model::revocation_index::RevocationIndex;
 use model::subject::{CatalogService, RoleRef, ScopeTarget, Subject};
 use model::{Scope, Timestamp};
@@ -27,8 +27,9 @@ use quick_cache::sync::Cache;
 use crate::Store;
 use crate::db::Conn;
 use crate::error::StoreError;
+use crate::revocations;
 use crate::topic::{Topic, Topics};
-use crate::value::{FromRow as _, Row};
+use crate::value::Row;
 
 /// How facts are kept.
 #[derive(Clone, Copy, Debug)]
@@ -278,7 +279,7 @@ impl Store {
             let kind = row.text("kind")?;
             if kind == "revocation" {
                 if positions.revocations.is_new(id) {
-                    revoked.push(RevocationEvent::from_row(row)?);
+                    revoked.extend(revocations::event(row)?);
                 }
             } else if positions.changes.is_new(id) {
                 // A later release may know of more: then everything may have changed.

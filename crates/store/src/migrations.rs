@@ -28,6 +28,9 @@ const EARLIER_REVISIONS: [&str; 8] = [
     "e8725d6fa226",
 ];
 
+/// Those of all these that belong to the contract branch.
+const CONTRACT_REVISIONS: [&str; 3] = [CONTRACT_HEAD, "99de3849d860", "e25ffa003242"];
+
 /// Makes the table that comes before all others. It is written alike everywhere.
 const FIRST_TABLE: &str = include_str!("migrations/archstone_schema.sql");
 
@@ -234,6 +237,24 @@ impl Store {
         SchemaState::read(&mut Conn::Pool(&self.db)).await
     }
 
+    /// The revision of Keystone's expand branch, which is what it calls the database's version;
+    /// `None` when the tables are not under version control.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn schema_version(&self) -> Result<Option<String>, StoreError> {
+        let mut conn = Conn::Pool(&self.db);
+        let tables = conn.query(conn.dialect().tables()).rows().await?;
+        if !texts(&tables, "name")?.contains(&"alembic_version".to_owned()) {
+            return Ok(None);
+        }
+        let sql = "SELECT version_num FROM alembic_version ORDER BY version_num";
+        let revisions = texts(&conn.query(sql).rows().await?, "version_num")?;
+        let expands = |revision: &String| !CONTRACT_REVISIONS.contains(&revision.as_str());
+        Ok(revisions.into_iter().find(expands))
+    }
+
     /// Makes the tables that are missing. A database that has them all is only read, and many
     /// nodes may do this at once.
     ///
@@ -319,6 +340,7 @@ mod tests {
                 max_connections: 2,
                 timeout: Duration::from_secs(60),
                 facts: crate::FactSettings::NONE,
+                lifetime: None,
             };
             if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {
                 let clock = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
@@ -417,6 +439,16 @@ mod tests {
         let before = store.statements();
         store.sync_schema().await.unwrap();
         assert_eq!(store.statements() - before, 3);
+    }
+
+    #[tokio::test]
+    async fn the_version_is_that_of_the_expand_branch() {
+        let scratch = Scratch::new().await;
+        let store = scratch.node();
+        assert_eq!(store.schema_version().await.unwrap(), None);
+        store.sync_schema().await.unwrap();
+        let version = store.schema_version().await.unwrap();
+        assert_eq!(version.as_deref(), Some(EXPAND_HEAD));
     }
 
     #[tokio::test]

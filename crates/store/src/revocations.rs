@@ -3,7 +3,7 @@
 use model::Timestamp;
 use model::ids::GroupId;
 use model::revocation::RevocationEvent;
-use model::token::{AuditId, Token};
+use model::token::AuditId;
 
 use crate::db::Conn;
 use crate::error::StoreError;
@@ -18,33 +18,6 @@ const COLUMNS: &str = "user_id, project_id, domain_id, role_id, trust_id, consum
      access_token_id, audit_id, audit_chain_id, expires_at, issued_before, revoked_at";
 
 impl Revocations<'_> {
-    /// The events that could revoke a token: those of its time that name something of it, or
-    /// nothing that a token can be told apart by. The model decides.
-    pub async fn list_candidates(
-        &mut self,
-        token: &Token,
-    ) -> Result<Vec<RevocationEvent>, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM revocation_event WHERE issued_before >= ? \
-             AND (audit_id IS NULL OR audit_id = ?) \
-             AND (project_id IS NULL OR project_id = ?) \
-             AND (user_id IS NULL OR user_id = ? OR ? = ?)"
-        );
-        // The parties of a trust count as users too; only then every user's events matter.
-        let any_user = i64::from(token.trust_id().is_some());
-        self.db
-            .built_query(sql)
-            .bind(token.issued_at)
-            .bind(token.audit_ids.own.to_string())
-            .bind(token.project_id())
-            .bind(&token.user_id)
-            .bind(any_user)
-            .bind(1_i64)
-            .rows()
-            .await
-            .and_then(|rows| events(&rows))
-    }
-
     /// All events that were made after a moment, in their order.
     pub async fn list(
         &mut self,
@@ -133,7 +106,8 @@ fn events(rows: &[Row]) -> Result<Vec<RevocationEvent>, StoreError> {
     events.collect()
 }
 
-fn event(row: &Row) -> Result<Option<RevocationEvent>, StoreError> {
+/// One event; `None` when an audit id cannot be one: such an event fits no token.
+pub(crate) fn event(row: &Row) -> Result<Option<RevocationEvent>, StoreError> {
     let audit_id = |column| -> Result<_, StoreError> {
         let text = row.optional_text(column)?;
         Ok(text.map(|text| text.parse::<AuditId>()).transpose())

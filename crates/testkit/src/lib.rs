@@ -158,6 +158,7 @@ async fn fresh_database(folder: &tempfile::TempDir) -> String {
                 max_connections: 1,
                 timeout: Duration::from_secs(60),
                 facts: store::FactSettings::NONE,
+                lifetime: None,
             };
             let name = format!("archstone_{}", uuid::Uuid::new_v4().simple());
             store::scratch::create_database(&options, &name)

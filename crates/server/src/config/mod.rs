@@ -324,6 +324,20 @@ mod tests {
     }
 
     #[test]
+    fn what_nothing_acts_on_yet_is_checked_and_reported() {
+        let text = "[cors]\nallowed_origin = https://a\n[role]\ncaching = false\n[token]\n\
+                    caching = true\nexpiration = 5\n";
+        assert_eq!(
+            unhonoured(text),
+            [
+                "keystone.conf:2: [cors] allowed_origin has no effect in this release",
+                "keystone.conf:4: [role] caching has no effect in this release",
+            ]
+        );
+        assert!(refusal("[role]\ncaching = perhaps").contains("expected true or false"));
+    }
+
+    #[test]
     fn what_has_no_effect_is_reported_unless_it_is_the_default() {
         let text = "[ldap]\nurl = ldap://h\npage_size = 00\nuse_tls = off\n[identity]\n\
                     driver = sql\n[trust]\nmax_redelegation_count = x\n[OpenID]\n\

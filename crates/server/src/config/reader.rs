@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
             .table
             .specs()
             .iter()
-            .filter(|spec| !spec.honoured)
+            .filter(|spec| !spec.honoured || spec.pending)
             .filter_map(|spec| {
                 let found = self.found(spec)?;
                 let value = self.plain(spec, Some(&found), &mut Vec::new());

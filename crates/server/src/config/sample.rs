@@ -19,8 +19,15 @@ impl Config {
         );
         let specs = Self::specs();
         for (section, doc) in Self::section_docs() {
+            let specs: Vec<&Spec> = specs
+                .iter()
+                .filter(|spec| spec.section == *section && !spec.pending)
+                .collect();
+            if specs.is_empty() {
+                continue;
+            }
             text.push_str(&format!("\n[{section}]\n{}", comment(doc)));
-            for spec in specs.iter().filter(|spec| spec.section == *section) {
+            for spec in specs {
                 text.push_str(&format!(
                     "\n{}# Accepts {}{}.\n",
                     comment(spec.doc),

@@ -10,7 +10,7 @@
 /// ```
 ///
 /// The type, any [`Value`](super::value::Value), says what is accepted; without a default the
-/// option is unset.
+/// option is unset. `pending true` marks an option that is checked but that nothing acts on yet.
 macro_rules! sections {
     ($(
         $(#[doc = $section_doc:literal])*

@@ -1,4 +1,5 @@
-//! The options that this release honours.
+//! The options that this release honours, and those it reads but does not act on yet: `pending`.
+//! Take that mark away with the change that makes an option count.
 //!
 //! Those that Keystone has keep its names, defaults and bounds; a test compares them with
 //! `options.tsv`. `[archstone]` and what is marked so are ours.
@@ -82,7 +83,7 @@ sections! {
         max_token_size: u32 = "255";
         /// How many entries a list returns at most, when its own section does not say. Unset and 0
         /// mean all.
-        list_limit: Option<u32>;
+        list_limit: Option<u32>, pending true;
         /// How many rows a page holds at most, whatever the client asks for.
         max_db_limit: u32 = "1000";
         /// Whether a password that is too long is refused; otherwise its end is cut off.
@@ -138,9 +139,9 @@ sections! {
     /// Rules of application credentials.
     application_credential: ApplicationCredential = "application_credential" {
         /// Whether application credentials are cached.
-        caching: bool = "true";
+        caching: bool = "true", pending true;
         /// Seconds in the cache; when unset, [cache] expiration_time.
-        cache_time: Option<Duration>;
+        cache_time: Option<Duration>, pending true;
         /// How many a user may have; a negative number means any.
         user_limit: Limit<u32> = "-1";
     }
@@ -167,7 +168,7 @@ sections! {
         /// Whether anything is cached; sections may say no for themselves.
         enabled: bool = "true";
         /// Seconds in the cache, where a section sets no cache_time.
-        expiration_time: Duration = "600", min 1;
+        expiration_time: Duration = "600", min 1, pending true;
         /// Seconds until a change that a Keystone made in the same database is seen (ours; Keystone
         /// ignores it).
         foreign_ttl: Duration = "5";
@@ -176,28 +177,28 @@ sections! {
     /// The catalog of services.
     catalog: Catalog = "catalog" {
         /// Whether the catalog is cached.
-        caching: bool = "true";
+        caching: bool = "true", pending true;
         /// Seconds in the cache; when unset, [cache] expiration_time.
-        cache_time: Option<Duration>;
+        cache_time: Option<Duration>, pending true;
         /// How many entries a list returns at most.
-        list_limit: Option<u32>;
+        list_limit: Option<u32>, pending true;
     }
 
     /// Requests from scripts of other web sites.
     cors: Cors = "cors" {
         /// The origins whose scripts may ask; `*` means all. Unset means none.
-        allowed_origin: Vec<String>;
+        allowed_origin: Vec<String>, pending true;
         /// Whether those scripts may send credentials.
-        allow_credentials: bool = "true";
+        allow_credentials: bool = "true", pending true;
         /// The headers of replies that those scripts may read.
         expose_headers: Vec<String> =
-            "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,Openstack-Auth-Receipt";
+            "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,Openstack-Auth-Receipt", pending true;
         /// Seconds that a browser may remember all this.
-        max_age: Duration = "3600";
+        max_age: Duration = "3600", pending true;
         /// The methods that those scripts may use.
-        allow_methods: Vec<String> = "GET,PUT,POST,DELETE,PATCH";
+        allow_methods: Vec<String> = "GET,PUT,POST,DELETE,PATCH", pending true;
         /// The headers that those scripts may send.
-        allow_headers: Vec<String> = "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,X-Project-Id,X-Project-Name,X-Project-Domain-Id,X-Project-Domain-Name,X-Domain-Id,X-Domain-Name,Openstack-Auth-Receipt";
+        allow_headers: Vec<String> = "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,X-Project-Id,X-Project-Name,X-Project-Domain-Id,X-Project-Domain-Name,X-Domain-Id,X-Domain-Name,Openstack-Auth-Receipt", pending true;
     }
 
     /// Credentials that are kept for users.
@@ -207,11 +208,11 @@ sections! {
         /// The folder of the keys that encrypt them.
         key_repository: PathBuf = "/etc/keystone/credential-keys/";
         /// Whether credentials are cached.
-        caching: bool = "true";
+        caching: bool = "true", pending true;
         /// Seconds in the cache; when unset, [cache] expiration_time.
-        cache_time: Option<Duration>;
+        cache_time: Option<Duration>, pending true;
         /// Minutes that a signed EC2 or S3 request is valid.
-        auth_ttl: u32 = "15";
+        auth_ttl: u32 = "15", pending true;
         /// How many a user may have; a negative number means any.
         user_limit: Limit<u32> = "-1";
     }
@@ -227,12 +228,13 @@ sections! {
         /// How many connections may be opened beyond those under load; a negative number means any.
         max_overflow: Limit<u32> = "50";
         /// Seconds that a request waits for a connection.
-        pool_timeout: Option<Duration>;
+        pool_timeout: Option<Duration>, pending true;
         /// Seconds after which a connection is replaced; a negative number means never.
         connection_recycle_time: Limit<Duration> = "3600";
-        /// How often a connection is tried again at the start; a negative number means without end.
-        max_retries: Limit<u32> = "10";
-        /// Seconds between those attempts.
+        /// How often a connection is tried again at the start; a negative number means without end,
+        /// which is what this server always does.
+        max_retries: Limit<u32> = "10", pending true;
+        /// Seconds until a database that did not answer at the start is looked at again.
         retry_interval: Duration = "10";
     }
 
@@ -275,13 +277,13 @@ sections! {
         /// The domain of a request that names none.
         default_domain_id: DomainId = "default";
         /// Whether users and groups are cached.
-        caching: bool = "true";
+        caching: bool = "true", pending true;
         /// Seconds in the cache.
-        cache_time: Option<Duration> = "600";
+        cache_time: Option<Duration> = "600", pending true;
         /// How many bytes a password may have; bcrypt takes 72 whatever stands here.
         max_password_length: u32 = "4096", max 4096;
         /// How many entries a list returns at most.
-        list_limit: Option<u32>;
+        list_limit: Option<u32>, pending true;
         /// How new passwords are hashed.
         password_hash_algorithm: PasswordHash = "bcrypt";
         /// The cost of bcrypt (12 when unset) or the rounds of PBKDF2 (25000 when unset).
@@ -300,7 +302,7 @@ sections! {
         oauth2_authn_methods: Vec<OAuth2ClientAuthentication> =
             "tls_client_auth,client_secret_basic";
         /// The mapping that turns the names in a client's certificate into a user.
-        oauth2_cert_dn_mapping_id: String = "oauth2_mapping";
+        oauth2_cert_dn_mapping_id: String = "oauth2_mapping", pending true;
     }
 
     /// The treatment of requests before they reach a route.
@@ -321,7 +323,7 @@ sections! {
         /// configuration. None is needed.
         policy_file: PathBuf = "policy.yaml";
         /// The rule for what no rule covers.
-        policy_default_rule: String = "default";
+        policy_default_rule: String = "default", pending true;
         /// Folders of further files of rules. May be given many times.
         policy_dirs: Repeated<PathBuf> = "policy.d";
     }
@@ -329,7 +331,7 @@ sections! {
     /// The policies that are stored for other services.
     policy: Policy = "policy" {
         /// How many entries a list returns at most.
-        list_limit: Option<u32>;
+        list_limit: Option<u32>, pending true;
     }
 
     /// Receipts of logins that have not shown all factors yet.
@@ -339,29 +341,29 @@ sections! {
         /// How receipts are protected.
         provider: Provider = "fernet";
         /// Whether receipts are cached.
-        caching: bool = "true";
+        caching: bool = "true", pending true;
         /// Seconds in the cache.
-        cache_time: Option<Duration> = "300";
+        cache_time: Option<Duration> = "300", pending true;
         /// Whether a receipt is cached when it is issued.
-        cache_on_issue: bool = "true";
+        cache_on_issue: bool = "true", pending true;
     }
 
     /// Domains and projects.
     resource: Resource = "resource" {
         /// Whether domains and projects are cached.
-        caching: bool = "true", former "assignment.caching";
+        caching: bool = "true", former "assignment.caching", pending true;
         /// Seconds in the cache; when unset, [cache] expiration_time.
-        cache_time: Option<Duration>, former "assignment.cache_time";
+        cache_time: Option<Duration>, former "assignment.cache_time", pending true;
         /// How many entries a list returns at most.
-        list_limit: Option<u32>, former "assignment.list_limit";
+        list_limit: Option<u32>, former "assignment.list_limit", pending true;
         /// The domain of the project whose tokens are marked as those of an administrator.
-        admin_project_domain_name: Option<String>;
+        admin_project_domain_name: Option<String>, pending true;
         /// The name of that project.
-        admin_project_name: Option<String>;
+        admin_project_name: Option<String>, pending true;
         /// What becomes of project names that a URL cannot hold.
-        project_name_url_safe: UrlSafe = "off";
+        project_name_url_safe: UrlSafe = "off", pending true;
         /// What becomes of domain names that a URL cannot hold.
-        domain_name_url_safe: UrlSafe = "off";
+        domain_name_url_safe: UrlSafe = "off", pending true;
     }
 
     /// The revocation of tokens.
@@ -369,19 +371,19 @@ sections! {
         /// Seconds that a revocation is kept after the last token it concerns has expired.
         expiration_buffer: Duration = "1800";
         /// Whether revocations are cached.
-        caching: bool = "true";
+        caching: bool = "true", pending true;
         /// Seconds in the cache.
-        cache_time: Option<Duration> = "3600", former "token.revocation_cache_time";
+        cache_time: Option<Duration> = "3600", former "token.revocation_cache_time", pending true;
     }
 
     /// Roles.
     role: Role = "role" {
         /// Whether roles are cached.
-        caching: bool = "true";
+        caching: bool = "true", pending true;
         /// Seconds in the cache; when unset, [cache] expiration_time.
-        cache_time: Option<Duration>;
+        cache_time: Option<Duration>, pending true;
         /// How many entries a list returns at most.
-        list_limit: Option<u32>;
+        list_limit: Option<u32>, pending true;
     }
 
     /// The life of accounts and passwords.
@@ -406,9 +408,9 @@ sections! {
         change_password_upon_first_use: bool = "false";
         /// Whether a trust with the admin role reaches EC2 credentials of other projects. Insecure.
         allow_insecure_admin_trust_cross_project_credentials_access: bool =
-            "false", deprecated true;
+            "false", deprecated true, pending true;
         /// Whether an application credential may make trusts. Insecure.
-        allow_insecure_application_credential_trust_escalation: bool = "false", deprecated true;
+        allow_insecure_application_credential_trust_escalation: bool = "false", deprecated true, pending true;
     }
 
     /// Tokens.
@@ -418,15 +420,15 @@ sections! {
         /// How tokens are protected.
         provider: Provider = "fernet";
         /// Whether validated tokens are cached.
-        caching: bool = "true";
+        caching: bool = "true", pending true;
         /// Seconds in the cache; when unset, [cache] expiration_time.
-        cache_time: Option<Duration>;
+        cache_time: Option<Duration>, pending true;
         /// Whether tokens are revoked by their own id.
-        revoke_by_id: bool = "true";
+        revoke_by_id: bool = "true", pending true;
         /// Whether a token with a scope can be exchanged for one with another.
         allow_rescope_scoped_token: bool = "true";
         /// Whether a token is cached when it is issued.
-        cache_on_issue: bool = "true", deprecated true;
+        cache_on_issue: bool = "true", deprecated true, pending true;
         /// Seconds after its end that a token is still valid for a service that allows it.
         allow_expired_window: Duration = "172800";
     }
@@ -434,6 +436,6 @@ sections! {
     /// The handling of requests.
     wsgi: Wsgi = "wsgi" {
         /// Whether requests and replies are logged whole. For test systems: it logs secrets.
-        debug_middleware: bool = "false";
+        debug_middleware: bool = "false", pending true;
     }
 }

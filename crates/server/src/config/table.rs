@@ -21,14 +21,16 @@ pub(super) struct Spec {
     pub(super) secret: bool,
     /// Whether Keystone means to remove it.
     pub(super) deprecated: bool,
-    /// Whether this release acts on it.
+    /// Whether this release declares it, with a type of its own.
     pub(super) honoured: bool,
+    /// Whether its value is checked but nothing acts on it yet.
+    pub(super) pending: bool,
     /// What it means, a line each.
     pub(super) doc: &'static [&'static str],
 }
 
 impl Spec {
-    /// An option that this release honours.
+    /// An option that this release declares.
     pub(super) fn honoured<T: Value>(
         section: &'static str,
         name: &'static str,
@@ -43,6 +45,7 @@ impl Spec {
             secret: T::SECRET,
             deprecated: false,
             honoured: true,
+            pending: false,
             doc,
         }
     }
@@ -69,6 +72,11 @@ impl Spec {
 
     pub(super) fn deprecated(mut self, deprecated: bool) -> Self {
         self.deprecated = deprecated;
+        self
+    }
+
+    pub(super) fn pending(mut self, pending: bool) -> Self {
+        self.pending = pending;
         self
     }
 }
@@ -179,6 +187,7 @@ fn row(line: &'static str) -> Spec {
         secret: flags.contains("secret"),
         deprecated: flags.contains("deprecated"),
         honoured: false,
+        pending: false,
         doc: &[],
     }
 }

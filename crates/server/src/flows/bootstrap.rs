@@ -1,7 +1,7 @@
 //! What a new deployment needs before anybody can log in (`keystone-manage bootstrap`).
 //!
-//! Everything here may be run again: what exists stays, and the administrator gets the password
-//! that is given.
+//! Everything here may be run again: what exists stays, but for the administrator's password and
+//! the URLs of endpoints, which become those that are given.
 
 use model::assignment::{Actor, Assignment, AssignmentTarget};
 use model::ids::{DomainId, ProjectId, RegionId, RoleId, UserId};
@@ -10,11 +10,13 @@ use model::role::Role;
 use model::service::{Endpoint, EndpointFilter, Region, Service};
 use model::subject::UserOptions;
 use model::user::{StoredPassword, User};
-use model::{Extra, Secret};
+use model::{Extra, Secret, Timestamp};
 use store::Tx;
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::flows::new_password::{ChosenBy, new_password};
+use crate::flows::revoke::revoke_user;
 
 /// How the first things are called.
 #[derive(Debug)]
@@ -47,11 +49,7 @@ const ROLES: [&str; 3] = ["manager", "member", "reader"];
 /// When the database does not answer or the password cannot be hashed.
 pub async fn bootstrap(app: &App, wanted: &Bootstrap) -> Result<(), ApiError> {
     let now = app.clock.now();
-    let hash = app
-        .hasher
-        .hash(&wanted.password)
-        .await
-        .map_err(ApiError::internal)?;
+    let password = missing_password(app, wanted, now).await?;
     let mut tx = app.store.begin().await?;
     let domain_id = domain(app, &mut tx).await?;
     let project_id = project(app, &mut tx, &domain_id, &wanted.project_name).await?;
@@ -68,13 +66,7 @@ pub async fn bootstrap(app: &App, wanted: &Bootstrap) -> Result<(), ApiError> {
     }
     role(app, &mut tx, "service", wanted).await?;
 
-    let password = StoredPassword {
-        hash: Some(hash),
-        created_at: now,
-        expires_at: None,
-        self_service: false,
-    };
-    let user_id = user(app, &mut tx, &domain_id, wanted, &password).await?;
+    let user_id = user(app, &mut tx, &domain_id, wanted, password.as_ref()).await?;
     for target in [
         AssignmentTarget::Project(project_id),
         AssignmentTarget::System,
@@ -157,13 +149,43 @@ async fn role(app: &App, tx: &mut Tx, name: &str, wanted: &Bootstrap) -> Result<
     Ok(role.id)
 }
 
+/// The password to store; `None` when the administrator has it already. It is slow, so it comes
+/// before the transaction.
+async fn missing_password(
+    app: &App,
+    wanted: &Bootstrap,
+    now: Timestamp,
+) -> Result<Option<StoredPassword>, ApiError> {
+    let domain_id = &app.config.identity.default_domain_id;
+    let login = app
+        .store
+        .logins()
+        .find_by_name(&wanted.username, domain_id)
+        .await?;
+    if let Some(hash) = login
+        .as_ref()
+        .and_then(|login| login.password_hash.as_ref())
+    {
+        let right = app.hasher.verify_slowly(&wanted.password, hash).await;
+        if right.is_ok_and(|right| right) {
+            return Ok(None);
+        }
+    }
+    let options = login.map_or_else(UserOptions::default, |login| login.options);
+    let chosen_by = ChosenBy::Administrator;
+    new_password(app, Some(&wanted.password), chosen_by, &options, now)
+        .await
+        .map(Some)
+}
+
 async fn user(
     app: &App,
     tx: &mut Tx,
     domain_id: &DomainId,
     wanted: &Bootstrap,
-    password: &StoredPassword,
+    password: Option<&StoredPassword>,
 ) -> Result<UserId, ApiError> {
+    let now = app.clock.now();
     if let Some(found) = tx
         .logins()
         .find_by_name(&wanted.username, domain_id)
@@ -171,7 +193,14 @@ async fn user(
     {
         let id = found.subject.id;
         tx.users().set_enabled(&id, true).await?;
-        tx.users().insert_password(&id, password).await?;
+        if let Some(password) = password {
+            let keep = app.config.security_compliance.unique_last_password_count;
+            tx.users()
+                .replace_password(&id, password, keep.max(1) as usize)
+                .await?;
+            // Tokens that the former password bought are worth as little as it is.
+            revoke_user(app, tx, &id, now).await?;
+        }
         return Ok(id);
     }
     let user = User {
@@ -184,13 +213,11 @@ async fn user(
         options: UserOptions::default(),
         extra: Extra::new(),
     };
-    tx.users()
-        .insert(&user, Some(password), password.created_at)
-        .await?;
+    tx.users().insert(&user, password, now).await?;
     Ok(user.id)
 }
 
-/// The region, the identity service, and one endpoint for each interface that has none.
+/// The region, the identity service, and its endpoints, which get the URLs that are given.
 async fn catalog(app: &App, tx: &mut Tx, wanted: &Bootstrap) -> Result<(), ApiError> {
     if let Some(id) = &wanted.region_id
         && tx.regions().find(id).await?.is_none()
@@ -228,10 +255,16 @@ async fn catalog(app: &App, tx: &mut Tx, wanted: &Bootstrap) -> Result<(), ApiEr
     };
     let known = tx.endpoints().list(&filter).await?;
     for (interface, url) in &wanted.endpoints {
-        let same = |endpoint: &Endpoint| {
-            endpoint.interface == *interface && endpoint.region_id == wanted.region_id
+        let same = |endpoint: &&Endpoint| {
+            let here = wanted.region_id.is_none() || endpoint.region_id == wanted.region_id;
+            endpoint.interface == *interface && here
         };
-        if known.iter().any(same) {
+        if let Some(found) = known.iter().find(same) {
+            let moved = Endpoint {
+                url: url.clone(),
+                ..found.clone()
+            };
+            tx.endpoints().update(&moved).await?;
             continue;
         }
         let endpoint = Endpoint {

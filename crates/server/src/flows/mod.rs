@@ -4,6 +4,7 @@ pub mod authenticate;
 pub mod bootstrap;
 pub mod issue_token;
 pub mod login_request;
+pub mod migrate_credentials;
 pub mod multi_factor;
 pub mod new_password;
 pub mod revoke;

@@ -1,0 +1,181 @@
+"""What the server makes of a keystone.conf: what it refuses, reports, and where it logs."""
+
+import contextlib
+import json
+import socket
+import subprocess
+
+import pytest
+
+from servers import Archstone, archstone_binary, under_test
+
+pytestmark = pytest.mark.skipif(under_test() is not Archstone, reason="tests what Archstone promises")
+
+
+@pytest.fixture
+def archstone(tmp_path):
+    """Runs the command on a keystone.conf of these lines: `archstone("db_version", "[token]", ...)`."""
+
+    def run(command, *lines):
+        file = tmp_path / "keystone.conf"
+        file.write_text("\n".join(lines))
+        whole = [archstone_binary(), command, "--config-file", file]
+        return subprocess.run(whole, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+@pytest.fixture
+def connection(tmp_path):
+    """The lines of a database that has no tables yet."""
+    return ["[database]", f"connection = sqlite:///{tmp_path}/keystone.db"]
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """The lines of key repositories that are not there yet."""
+    return [
+        *("[fernet_tokens]", f"key_repository = {tmp_path}/keys"),
+        *("[fernet_receipts]", f"key_repository = {tmp_path}/keys"),
+    ]
+
+
+# What stops the start
+
+
+@pytest.mark.parametrize(
+    "section, option, value, accepted",
+    [
+        ("token", "expiration", "1h", "an integer, 0 or more"),
+        ("DEFAULT", "debug", "perhaps", "true or false"),
+        ("identity", "max_password_length", "5000", "at most 4096"),
+        ("identity", "password_hash_algorithm", "md5", "one of bcrypt, bcrypt_sha256, scrypt, pbkdf2_sha512"),
+        ("archstone", "http_listen", "here", "such as 127.0.0.1:5000"),
+        ("archstone", "tls_minimum_version", "1.1", "one of 1.2, 1.3"),
+        # Nothing acts on it yet, but who corrects it then would be surprised.
+        ("wsgi", "debug_middleware", "maybe", "true or false"),
+        ("database", "connection", "oracle://h/k", "sqlite, postgresql or mysql"),
+    ],
+)
+def test_a_bad_value_stops_the_start_and_says_what_is_accepted(archstone, keys, section, option, value, accepted):
+    # Without keys the database is not looked at.
+    assert archstone("fernet_setup", *keys).returncode == 0
+    listen = [] if option == "http_listen" else ["[archstone]", "http_listen = 127.0.0.1:0"]
+    ran = archstone("serve", *keys, *listen, f"[{section}]", f"{option} = {value}")
+    assert ran.returncode == 1
+    assert f"[{section}] {option}" in ran.stderr
+    assert accepted in ran.stderr
+
+
+def test_all_bad_values_are_told_at_once_with_their_lines(archstone):
+    ran = archstone("serve", "[token]", "expiration = x", "", "[identity]", "max_password_length = y")
+    assert ran.returncode == 1
+    assert "keystone.conf:2: [token] expiration" in ran.stderr
+    assert "keystone.conf:5: [identity] max_password_length" in ran.stderr
+
+
+def test_tls_without_its_files_stops_the_start(archstone, tmp_path):
+    listen = ["[archstone]", "https_listen = 127.0.0.1:0"]
+    ran = archstone("serve", *listen)
+    assert ran.returncode == 1
+    assert "[archstone] tls_certificate" in ran.stderr and "[archstone] tls_key" in ran.stderr
+    ran = archstone("serve", *listen, f"tls_certificate = {tmp_path}/none.pem", f"tls_key = {tmp_path}/none.key")
+    assert ran.returncode == 1
+    assert f"{tmp_path}/none.pem" in ran.stderr
+
+
+def test_missing_keys_and_tables_stop_the_start_and_say_what_makes_them(archstone, keys, connection):
+    listen = ["[archstone]", "http_listen = 127.0.0.1:0"]
+    ran = archstone("serve", *listen, *connection, *keys)
+    assert ran.returncode == 1
+    assert "archstone fernet_setup" in ran.stderr
+    assert archstone("fernet_setup", *keys).returncode == 0
+    ran = archstone("serve", *listen, *connection, *keys)
+    assert ran.returncode == 1
+    assert "archstone db_sync" in ran.stderr
+
+
+# What is reported
+
+
+def test_an_option_without_effect_is_reported_by_name(archstone, connection):
+    ran = archstone("db_version", *connection, "[ldap]", "url = ldap://h", "[wsgi]", "debug_middleware = true")
+    assert ran.returncode == 0
+    for option in ("[ldap] url", "[wsgi] debug_middleware"):
+        assert f"{option} has no effect in this release" in ran.stderr
+
+
+def test_an_option_that_nobody_knows_is_reported_by_name(archstone, connection):
+    ran = archstone("db_version", *connection, "[token]", "expiraton = 5")
+    assert ran.returncode == 0
+    assert "[token] expiraton is not a known option" in ran.stderr
+
+
+# Where it listens
+
+
+def test_without_any_address_port_5000_of_this_machine_is_taken(archstone, keys, connection):
+    for command in ("fernet_setup", "db_sync"):
+        assert archstone(command, *keys, *connection).returncode == 0
+    with socket.socket() as other:
+        # If it is taken already, that is as good.
+        with contextlib.suppress(OSError):
+            other.bind(("127.0.0.1", 5000))
+            other.listen()
+        ran = archstone("serve", *keys, *connection)
+    assert ran.returncode == 1
+    assert "http_listen = 127.0.0.1:5000" in ran.stderr and "in use" in ran.stderr
+
+
+# Which file counts
+
+
+def test_files_and_folders_count_in_the_order_of_the_command_line(tmp_path):
+    (tmp_path / "keystone.conf").write_text(f"[database]\nconnection = sqlite:///{tmp_path}/full.db\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "b.conf").write_text(f"[database]\nconnection = sqlite:///{tmp_path}/empty.db\n")
+    (tmp_path / "folder" / "a.conf").write_text("[database]\nconnection = sqlite:////nowhere/k.db\n")
+    file, folder = ["--config-file", tmp_path / "keystone.conf"], ["--config-dir", tmp_path / "folder"]
+
+    def version(*words):
+        ran = subprocess.run([archstone_binary(), *words], capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.strip()
+
+    version("db_sync", *file)
+    assert version("db_version", *file) == "742c857f1dfb"
+    assert version("db_version", *file, *folder) == "None"
+    assert version("db_version", *folder, *file) == "742c857f1dfb"
+    # As keystone-manage takes them, before the command.
+    assert version(*file, *folder, "db_version") == "None"
+    assert version(*folder, *file, "db_version") == "742c857f1dfb"
+
+
+# The log
+
+
+def test_use_stderr_adds_to_the_log_file(archstone, tmp_path, connection):
+    told = "making the tables that are missing"
+    log = tmp_path / "logs" / "identity.log"
+    log.parent.mkdir()
+    lines = ["[DEFAULT]", f"log_dir = {log.parent}", "log_file = identity.log"]
+
+    ran = archstone("db_sync", *lines, *connection)
+    assert told in log.read_text() and told not in ran.stderr
+
+    log.unlink()
+    (tmp_path / "keystone.db").unlink()
+    ran = archstone("db_sync", *lines, "use_stderr = true", *connection)
+    assert told in log.read_text() and told in ran.stderr
+
+
+def test_a_log_folder_is_enough(archstone, tmp_path, connection):
+    ran = archstone("db_sync", "[DEFAULT]", f"log_dir = {tmp_path}", *connection)
+    assert ran.returncode == 0
+    assert "making the tables" in (tmp_path / "archstone.log").read_text()
+
+
+def test_use_json_makes_each_line_an_object(archstone, connection):
+    ran = archstone("db_sync", "[DEFAULT]", "use_json = true", *connection)
+    [line] = ran.stderr.splitlines()
+    assert json.loads(line)["level"] == "INFO"

@@ -1,0 +1,56 @@
+//! Brings stored credentials under the primary key (`keystone-manage credential_migrate`).
+
+use model::Timestamp;
+use model::credential::CredentialFilter;
+use model::ids::CredentialId;
+use store::{Store, StoreError};
+
+use crate::credential_encryption::{CredentialCipher, EncryptedBlob, Undecryptable};
+
+/// Why credentials were not brought under the primary key.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The database refused or did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No key of the repository fits this one.
+    #[error("credential {id} fits no key of the repository: {source}")]
+    Undecryptable {
+        /// Which.
+        id: CredentialId,
+        /// In Keystone's words.
+        source: Undecryptable,
+    },
+}
+
+/// Encrypts anew every credential that is stored under an older key, all of them or none; says how
+/// many. One that is changed meanwhile is under the primary key anyway.
+///
+/// # Errors
+///
+/// When the database does not answer, or a credential fits no key.
+pub async fn migrate_credentials(
+    store: &Store,
+    cipher: &CredentialCipher,
+    now: Timestamp,
+) -> Result<usize, MigrateError> {
+    let mut migrated = 0;
+    let mut tx = store.begin().await?;
+    for credential in tx.credentials().list(&CredentialFilter::default()).await? {
+        let stored = EncryptedBlob {
+            text: credential.encrypted_blob.clone(),
+            key_hash: credential.key_hash.clone(),
+        };
+        let renewed = cipher.migrate(&stored, now);
+        let renewed = renewed.map_err(|source| MigrateError::Undecryptable {
+            id: credential.id.clone(),
+            source,
+        })?;
+        if let Some(EncryptedBlob { text, key_hash }) = renewed {
+            let mut credentials = tx.credentials();
+            migrated += usize::from(credentials.reencrypt(&credential, &text, &key_hash).await?);
+        }
+    }
+    let _saved = tx.commit().await?;
+    Ok(migrated)
+}
