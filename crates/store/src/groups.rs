@@ -1,14 +1,14 @@
 //! Groups of users, and who belongs to them.
 
 use model::Timestamp;
-use model::ids::{GroupId, UserId};
+use model::ids::{DomainId, GroupId, UserId};
 use model::listing::Page;
 use model::user::{Group, GroupFilter, Membership};
 
 use crate::db::Conn;
 use crate::error::StoreError;
 use crate::filter::Where;
-use crate::value::{FromRow, Row};
+use crate::value::{FromRow, Row, Value};
 
 /// Groups of the database.
 pub struct Groups<'a> {
@@ -124,16 +124,32 @@ impl Groups<'_> {
 
     /// Removes a group with its memberships and role assignments.
     pub async fn delete(&mut self, id: &GroupId) -> Result<(), StoreError> {
+        self.release("= ?", id.into()).await?;
+        let delete = r#"DELETE FROM "group" WHERE id = ?"#;
+        self.db.query(delete).bind(id).execute().await?;
+        Ok(())
+    }
+
+    /// Removes all groups of a domain, and what hangs on them, in a fixed number of statements.
+    pub(crate) async fn delete_of_domain(&mut self, id: &DomainId) -> Result<(), StoreError> {
+        let of_domain = r#"IN (SELECT id FROM "group" WHERE domain_id = ?)"#;
+        self.release(of_domain, id.into()).await?;
+        let delete = r#"DELETE FROM "group" WHERE domain_id = ?"#;
+        self.db.query(delete).bind(id).execute().await?;
+        Ok(())
+    }
+
+    /// Removes what hangs on some groups; `which` follows the name of a column with their ids.
+    async fn release(&mut self, which: &str, value: Value) -> Result<(), StoreError> {
         for statement in [
-            "DELETE FROM assignment WHERE actor_id = ? \
-             AND type IN ('GroupProject', 'GroupDomain')",
-            "DELETE FROM system_assignment WHERE actor_id = ? AND type = 'GroupSystem'",
-            "DELETE FROM user_group_membership WHERE group_id = ?",
-            "DELETE FROM expiring_user_group_membership WHERE group_id = ?",
-            "DELETE FROM id_mapping WHERE public_id = ?",
-            r#"DELETE FROM "group" WHERE id = ?"#,
+            "DELETE FROM assignment WHERE type IN ('GroupProject', 'GroupDomain') AND actor_id",
+            "DELETE FROM system_assignment WHERE type = 'GroupSystem' AND actor_id",
+            "DELETE FROM user_group_membership WHERE group_id",
+            "DELETE FROM expiring_user_group_membership WHERE group_id",
+            "DELETE FROM id_mapping WHERE public_id",
         ] {
-            self.db.query(statement).bind(id).execute().await?;
+            let query = self.db.built_query(format!("{statement} {which}"));
+            query.bind(value.clone()).execute().await?;
         }
         Ok(())
     }

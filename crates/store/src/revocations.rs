@@ -1,7 +1,7 @@
 //! Revocation events.
 
 use model::Timestamp;
-use model::ids::GroupId;
+use model::ids::{DomainId, GroupId};
 use model::revocation::RevocationEvent;
 use model::token::Token;
 
@@ -112,6 +112,39 @@ impl Revocations<'_> {
             .bind(id)
             .execute()
             .await?;
+        Ok(())
+    }
+
+    /// The same for all that a domain holds: one event for each of its users and projects, for
+    /// itself, and for each member of its groups with roles, wherever those members are from.
+    pub async fn insert_for_domain(
+        &mut self,
+        id: &DomainId,
+        revoked_at: Timestamp,
+        horizon: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.forget(horizon).await?;
+        for select in [
+            r#"SELECT id, NULL, ?, ? FROM "user" WHERE domain_id = ?
+               UNION SELECT m.user_id, NULL, ?, ? FROM user_group_membership m
+               JOIN "group" g ON g.id = m.group_id
+               WHERE g.domain_id = ? AND (
+                 g.id IN (SELECT actor_id FROM assignment
+                   WHERE type IN ('GroupProject', 'GroupDomain'))
+                 OR g.id IN (SELECT actor_id FROM system_assignment WHERE type = 'GroupSystem'))"#,
+            "SELECT NULL, id, ?, ? FROM project WHERE domain_id = ? \
+             UNION SELECT NULL, id, ?, ? FROM project WHERE id = ?",
+        ] {
+            let sql = format!(
+                "INSERT INTO revocation_event (user_id, project_id, issued_before, revoked_at) \
+                 {select}"
+            );
+            let mut query = self.db.built_query(sql);
+            for _ in 0..2 {
+                query = query.bind(revoked_at).bind(revoked_at).bind(id);
+            }
+            query.execute().await?;
+        }
         Ok(())
     }
 

@@ -9,12 +9,12 @@ use model::{Extra, Secret, Timestamp};
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::StoreError;
+use store::{StoreError, Tx};
 
 use crate::call::{Call, Collection, Links, Query, SelfLink, Target};
 use crate::error::ApiError;
 use crate::extract::{Body, Json, Named, Path, nullable};
-use crate::flows::authenticate::check_password;
+use crate::flows::authenticate::{check_password, login_rules};
 use crate::flows::new_password::{ChosenBy, check_history, new_password};
 use crate::flows::revoke::revoke_user;
 use crate::operation::{Operation, Routes};
@@ -123,7 +123,7 @@ async fn list(call: Call) -> Result<Reply<Collection<UserDocument>>, ApiError> {
 }
 
 async fn show(call: Call, Path(id): Path<UserId>) -> Result<Reply<One<UserDocument>>, ApiError> {
-    let user = call.store.users().find(&id).await?;
+    let user = find(&call, &id).await?;
     // Enforce before admitting absence, so a stranger cannot probe for ids.
     let permit = call.authorize(GET_USER, user.as_ref())?;
     let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
@@ -178,6 +178,7 @@ async fn create(
             .replace_federated_identities(&user, &identities)
             .await?;
     }
+    note_active(&call, &mut tx, &user).await?;
     let saved = tx.commit().await?;
     let document = UserDocument::new(user, &call.links).with_federated(&identities);
     Ok(permit.created(saved, One::new("user", document)))
@@ -188,7 +189,7 @@ async fn update(
     Path(id): Path<UserId>,
     Body(change): Body<ChangeUser>,
 ) -> Result<Reply<One<UserDocument>>, ApiError> {
-    let user = call.store.users().find(&id).await?;
+    let user = find(&call, &id).await?;
     let permit = call.authorize(UPDATE_USER, user.as_ref())?;
     let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
     change.check(&user)?;
@@ -220,10 +221,7 @@ async fn update(
             )));
         }
     }
-    if change.enabled == Some(true) {
-        // So that inactivity does not disable the account again at once.
-        tx.users().note_active(&id, call.now().date_naive()).await?;
-    }
+    note_active(&call, &mut tx, &changed).await?;
     let identities = if given.is_empty() {
         tx.users().list_federated_identities(&id).await?
     } else {
@@ -347,10 +345,7 @@ async fn list_projects(
         .projects()
         .list_of_user(&id, &[], &filter)
         .await?;
-    let documents = projects
-        .into_iter()
-        .map(|project| ProjectDocument::new(project, &call.links))
-        .collect();
+    let documents = ProjectDocument::all(projects, &call.links);
     Ok(permit.ok(call.collection("projects", documents)))
 }
 
@@ -371,12 +366,36 @@ pub(crate) async fn page_of_users(
         return Err(ApiError::unknown_marker(marker));
     }
     let users = call.store.users().list(filter, &page).await?;
-    let last = users.last().map(|user| user.id.clone());
+    let last = users.last().map(|user| user.id.to_string());
     let documents = users
         .into_iter()
-        .map(|user| UserDocument::new(user, &call.links))
+        .map(|user| UserDocument::new(as_of_today(call, user), &call.links))
         .collect();
-    Ok(call.paged_collection("users", documents, last.as_ref().map(|id| id.as_str())))
+    Ok(call.paged_collection("users", documents, last.as_deref()))
+}
+
+/// Finds a user as they are today.
+async fn find(call: &Call, id: &UserId) -> Result<Option<User>, ApiError> {
+    let found = call.store.users().find(id).await?;
+    Ok(found.map(|user| as_of_today(call, user)))
+}
+
+/// A user who has not logged in for too long counts as disabled, whatever is stored.
+fn as_of_today(call: &Call, mut user: User) -> User {
+    let today = call.now().date_naive();
+    user.enabled = login_rules(&call.app).keeps_enabled(&user, today);
+    user
+}
+
+/// Whoever is created or changed while enabled counts as active, when activity matters: so
+/// inactivity does not disable the account again at once.
+async fn note_active(call: &Call, tx: &mut Tx, user: &User) -> Result<(), ApiError> {
+    let compliance = &call.app.config.security_compliance;
+    if user.enabled && compliance.disable_user_account_days_inactive.is_some() {
+        let today = call.now().date_naive();
+        tx.users().note_active(&user.id, today).await?;
+    }
+    Ok(())
 }
 
 /// The filters that the query of any list of users asks for. A token of a domain sees nothing
@@ -515,6 +534,7 @@ impl CreateUser {
             enabled: self.enabled.unwrap_or(true),
             default_project_id: self.default_project_id,
             password_expires_at: None,
+            last_seen: None,
             options,
             extra: self.extra,
         };
