@@ -162,15 +162,9 @@ impl Call {
     ///
     /// 400 when `limit` is not a number.
     pub fn page(&self) -> Result<Page, ApiError> {
-        let most = self.app.max_page();
-        let limit = match self.request.query.limit()? {
-            None => most,
-            // In the reference this is a page of all there is.
-            Some(..=0) => most,
-            Some(limit) => {
-                let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-                Some(most.map_or(limit, |most| most.min(limit)))
-            }
+        let limit = match self.limit()? {
+            Some(limit @ 0..) => u32::try_from(limit).ok(),
+            _ => self.app.max_page(),
         };
         let marker = self.request.query.get("marker");
         Ok(Page {
@@ -200,12 +194,7 @@ impl Call {
         items: Vec<T>,
         last_id: Option<&str>,
     ) -> Collection<T> {
-        let limit = self.request.query.limit().ok().flatten();
-        let limit = limit.map(|limit| {
-            self.app
-                .max_page()
-                .map_or(limit, |most| limit.min(most.into()))
-        });
+        let limit = self.limit().ok().flatten();
         // Whether there is more is not known: a full page says that there may be.
         let truncated = limit.is_some_and(|limit| items.len() as i128 >= limit);
         let mut collection = self.collection(name, items);
@@ -214,6 +203,15 @@ impl Call {
             collection.next = Some(self.next_page(last_id, limit));
         }
         collection
+    }
+
+    /// How many items the client wants at most, within the server's own bound.
+    fn limit(&self) -> Result<Option<i128>, ApiError> {
+        let bound = |limit: i128| match self.app.max_page() {
+            Some(most) => limit.min(most.into()),
+            None => limit,
+        };
+        Ok(self.request.query.limit()?.map(bound))
     }
 
     fn next_page(&self, last_id: &str, limit: i128) -> String {

@@ -53,11 +53,7 @@ impl Groups<'_> {
         let head = format!(r#"SELECT {COLUMNS} FROM "group" g"#);
         let sql = conditions.statement(&head, "g.id", page);
         let query = self.db.built_query(sql).bind_all(conditions.into_values());
-        let mut found = query.all::<Group>().await?;
-        if let Some(name) = &filter.name {
-            found.retain(|group| name.holds_beyond_sql(&group.name));
-        }
-        Ok(found)
+        query.all().await
     }
 
     /// Lists the groups of a user by id: lasting memberships, and those that a federated login
@@ -82,11 +78,7 @@ impl Groups<'_> {
             let query = self.db.built_query(sql).bind_all(conditions.into_values());
             found.extend(query.all::<Membership>().await?);
         }
-        found.retain(|membership| {
-            let lasts = membership.expires_at.is_none_or(|end| now < end);
-            let name = filter.name.as_ref();
-            lasts && name.is_none_or(|name| name.holds_beyond_sql(&membership.group.name))
-        });
+        found.retain(|membership| membership.expires_at.is_none_or(|end| now < end));
         Ok(found)
     }
 

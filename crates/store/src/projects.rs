@@ -55,10 +55,7 @@ impl Projects<'_> {
             tag_condition(&mut conditions, tags);
         }
         let found = conditions.statement(&format!("SELECT {COLUMNS} FROM project"), "id", page);
-        let projects = self
-            .read("", &found, "id", conditions.into_values())
-            .await?;
-        Ok(named(projects, filter))
+        self.read("", &found, "id", conditions.into_values()).await
     }
 
     /// Lists by id the projects on which a user holds a role in effect: directly, through a group,
@@ -102,8 +99,7 @@ impl Projects<'_> {
         values.extend(actors(user_id, groups));
         values.push(true.into());
         values.extend(conditions.into_values());
-        let projects = self.read(&tables, &found, "id", values).await?;
-        Ok(named(projects, filter))
+        self.read(&tables, &found, "id", values).await
     }
 
     /// The same for domains, where nothing is inherited. They are given as the projects that
@@ -445,14 +441,6 @@ fn gather(rows: &[Row]) -> Result<Vec<Project>, StoreError> {
         project.tags.sort_unstable();
     }
     Ok(found)
-}
-
-/// Those whose names pass what the database cannot judge.
-fn named(mut projects: Vec<Project>, filter: &ProjectFilter) -> Vec<Project> {
-    if let Some(name) = &filter.name {
-        projects.retain(|project| name.holds_beyond_sql(&project.name));
-    }
-    projects
 }
 
 impl FromRow for Project {

@@ -83,11 +83,7 @@ impl Users<'_> {
         federated_condition(&mut conditions, "unique_id", filter.unique_id.as_deref());
         let sql = with_options(&conditions.statement(USERS, "u.id", page));
         let query = self.db.built_query(sql).bind_all(conditions.into_values());
-        let mut found = gather(&query.rows().await?)?;
-        if let Some(name) = &filter.name {
-            found.retain(|user| name.holds_beyond_sql(&user.name));
-        }
-        Ok(found)
+        gather(&query.rows().await?)
     }
 
     /// Adds a user of this database, with a password or without.

@@ -129,7 +129,7 @@ async fn update(
     if !change.only_lifts_the_mark() {
         refuse_immutable("update", "domain", domain.id.as_str(), domain.options)?;
     }
-    if let Some(name) = change.name.as_deref() {
+    if let Some(name) = change.name.as_deref().filter(|name| *name != domain.name) {
         check_name(&call, name)?;
     }
     let changed = change.apply(domain);

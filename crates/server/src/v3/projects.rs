@@ -175,7 +175,11 @@ async fn delete(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiE
 
 /// The page of projects, or of domains, that the query asks for.
 pub(crate) async fn page(call: &Call) -> Result<Page, ApiError> {
-    let page = call.page()?;
+    let mut page = call.page()?;
+    if page.limit == Some(0) {
+        // Of projects, other than of users, a page of none is one of all in the reference.
+        page.limit = call.app.max_page();
+    }
     if let Some(marker) = &page.marker {
         let found = call.store.projects().find(&marker.as_str().into()).await?;
         found.ok_or_else(|| ApiError::unknown_marker(marker))?;

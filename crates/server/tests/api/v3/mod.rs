@@ -1,7 +1,9 @@
 mod access_rules;
 mod application_credentials;
 mod auth;
+mod domains;
 mod groups;
 mod os_revoke;
+mod project_tags;
 mod projects;
 mod users;
