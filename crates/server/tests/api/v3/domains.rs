@@ -19,7 +19,10 @@ async fn a_domain_lives() {
         "name": "acme",
         "description": "",
         "enabled": true,
-        "tags": ["moon", "old"],
+        "tags": [
+          "moon",
+          "old"
+        ],
         "options": {},
         "links": {
           "self": "http://server/v3/domains/00000000000000000000000000001003"

@@ -1,9 +1,9 @@
 //! Projects over HTTP.
 
+use archstone_server::config::UrlSafe;
 use model::Extra;
 use model::project::{Project, ResourceOptions};
 use serde_json::{Value, json};
-use server::config::UrlSafe;
 use testkit::{Answer, Client, Scope, TestServer, home};
 
 #[tokio::test]
@@ -26,7 +26,10 @@ async fn a_project_lives() {
         "enabled": true,
         "parent_id": "default",
         "is_domain": false,
-        "tags": ["moon", "old"],
+        "tags": [
+          "moon",
+          "old"
+        ],
         "options": {},
         "links": {
           "self": "http://server/v3/projects/00000000000000000000000000001003"
@@ -555,7 +558,7 @@ async fn the_list_is_filtered_and_paged() {
 
 #[tokio::test]
 async fn a_list_of_thousands_takes_one_statement() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with(|config| config.default.max_db_limit = 40_000).await;
     let admin = server.admin().await;
     let cost = async |path: &str| {
         let before = server.app.store.statements();
