@@ -19,6 +19,7 @@ pub(crate) mod resource_options;
 pub mod role_assignments;
 pub mod roles;
 pub mod services;
+pub mod user_passwords;
 pub mod users;
 
 use crate::operation::Routes;
@@ -43,5 +44,6 @@ pub fn routes() -> Routes {
         .and(role_assignments::routes())
         .and(roles::routes())
         .and(services::routes())
+        .and(user_passwords::routes())
         .and(users::routes())
 }

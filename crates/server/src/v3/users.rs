@@ -8,14 +8,13 @@ use model::user::{Comparison, FederatedIdentity, GroupFilter, User, UserFilter};
 use model::{Extra, Secret, Timestamp};
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use store::{StoreError, Tx};
 
 use crate::call::{Call, Collection, Links, Query, SelfLink, Target};
 use crate::error::ApiError;
-use crate::extract::{Body, Json, Named, Path, nullable};
-use crate::flows::authenticate::{check_password, login_rules};
-use crate::flows::new_password::{ChosenBy, check_history, new_password};
+use crate::extract::{Body, Named, Path, nullable};
+use crate::flows::authenticate::login_rules;
+use crate::flows::new_password::{ChosenBy, new_password};
 use crate::flows::revoke::revoke_user;
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
@@ -30,7 +29,6 @@ pub fn routes() -> Routes {
         .on(&CREATE, create)
         .on(&UPDATE, update)
         .on(&DELETE, delete)
-        .on(&CHANGE_PASSWORD, change_password)
         .on(&REVOKE_TOKENS, revoke_tokens)
         .on(&LIST_OF_GROUPS, list_groups)
         .on(&LIST_OF_PROJECTS, list_projects)
@@ -48,9 +46,6 @@ static UPDATE: Operation = Operation::patch("/v3/users/{user_id}", "Change a use
     .body("identity.user_update_request");
 static DELETE: Operation =
     Operation::delete("/v3/users/{user_id}", "Delete a user").rules(&[DELETE_USER]);
-static CHANGE_PASSWORD: Operation =
-    Operation::post("/v3/users/{user_id}/password", "Change one's own password")
-        .public("the old password is the proof, and it may have expired");
 static REVOKE_TOKENS: Operation =
     Operation::delete("/v3/users/{user_id}/tokens", "Revoke all tokens of a user")
         .rules(&[REVOKE_TOKENS_FOR_USER]);
@@ -251,48 +246,6 @@ async fn delete(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, ApiErro
     Ok(permit.done(tx.commit().await?))
 }
 
-async fn change_password(
-    call: Call,
-    Path(id): Path<UserId>,
-    Json(body): Json,
-) -> Result<Reply<()>, ApiError> {
-    let user = body.get("user").cloned().unwrap_or_else(|| json!({}));
-    call.app
-        .schemas
-        .validate("identity.password_change", &user)?;
-    let request: PasswordChange = serde_json::from_value(user).map_err(ApiError::internal)?;
-    let now = call.now();
-    let login = call.store.logins().find(&id).await?;
-    match check_password(&call.app, login.clone(), &request.original_password, now).await {
-        // Who knows an expired password may change it: that is the only way on.
-        Ok(_) | Err(ApiError::PasswordExpired { .. }) => {}
-        Err(error) => return Err(error),
-    }
-    let login = login.ok_or_else(|| ApiError::unauthorized("no such user"))?;
-    let compliance = &call.app.config.security_compliance;
-    login
-        .may_change_password(compliance.minimum_password_age, now)
-        .map_err(|refusal| ApiError::BadRequest(refusal.to_string()))?;
-    let count = compliance.unique_last_password_count;
-    if count > 0 {
-        let former = call.store.users().list_password_hashes(&id, count).await?;
-        check_history(&call.app, &request.password, &former).await?;
-    }
-    let password = new_password(
-        &call.app,
-        Some(&request.password),
-        ChosenBy::User,
-        &login.options,
-        now,
-    )
-    .await?;
-    let mut tx = call.begin().await?;
-    let keep = passwords_kept(&call);
-    tx.users().replace_password(&id, &password, keep).await?;
-    revoke_user(&call.app, &mut tx, &id, now).await?;
-    Ok(call.public().done(tx.commit().await?))
-}
-
 async fn revoke_tokens(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, ApiError> {
     let user = call.store.users().find(&id).await?;
     let permit = call.authorize(REVOKE_TOKENS_FOR_USER, user.as_ref())?;
@@ -479,7 +432,7 @@ async fn check_federation(call: &Call, identities: &[FederatedIdentity]) -> Resu
 }
 
 /// How many former passwords stay: as many as may not be taken again, and the last one anyway.
-fn passwords_kept(call: &Call) -> usize {
+pub(crate) fn passwords_kept(call: &Call) -> usize {
     let count = call
         .app
         .config
@@ -608,13 +561,6 @@ fn remove_ours(extra: &mut Extra) {
     for ours in ["id", "links", "extra", "password_expires_at"] {
         extra.remove(ours);
     }
-}
-
-/// The body of a change of one's own password.
-#[derive(Deserialize)]
-struct PasswordChange {
-    original_password: Secret<String>,
-    password: Secret<String>,
 }
 
 /// A user, as clients see it.
