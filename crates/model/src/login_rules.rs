@@ -3,7 +3,8 @@
 use chrono::{NaiveDate, TimeDelta};
 
 use crate::Timestamp;
-use crate::subject::Login;
+use crate::subject::{Login, UserOptions};
+use crate::user::User;
 
 /// The operator's rules about accounts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,19 +39,27 @@ impl LoginRules {
 
     /// Whether the account is enabled and has been used lately enough.
     pub fn is_enabled(&self, login: &Login, today: NaiveDate) -> bool {
-        if !login.subject.enabled {
-            return false;
-        }
-        let (Some(days), false) = (
-            self.inactive_days,
-            login.options.ignore_user_inactivity == Some(true),
-        ) else {
+        let created_on = login.created_at.map(|time| time.date_naive());
+        let last_seen = login.last_active_at.or(created_on);
+        login.subject.enabled && self.is_fresh(&login.options, last_seen, today)
+    }
+
+    /// The same for a user who need not log in now.
+    pub fn keeps_enabled(&self, user: &User, today: NaiveDate) -> bool {
+        user.enabled && self.is_fresh(&user.options, user.last_seen, today)
+    }
+
+    fn is_fresh(
+        &self,
+        options: &UserOptions,
+        last_seen: Option<NaiveDate>,
+        today: NaiveDate,
+    ) -> bool {
+        let Some(days) = self.inactive_days else {
             return true;
         };
-        let last_seen = login
-            .last_active_at
-            .or_else(|| login.created_at.map(|time| time.date_naive()));
-        last_seen.is_none_or(|day| today.signed_duration_since(day).num_days() < i64::from(days))
+        options.ignore_user_inactivity == Some(true)
+            || last_seen.is_none_or(|day| (today - day).num_days() < i64::from(days))
     }
 }
 

@@ -32,6 +32,12 @@ impl Project {
     pub fn is_domain(&self) -> bool {
         self.domain_id.is_none()
     }
+
+    /// The domain that owns it, which is itself when it acts as one.
+    pub fn owner(&self) -> DomainId {
+        let itself = || self.id.clone().into();
+        self.domain_id.clone().unwrap_or_else(itself)
+    }
 }
 
 /// The top of a tree of projects; owns users and groups too.
@@ -53,6 +59,56 @@ pub struct Domain {
     pub extra: Extra,
 }
 
+/// A domain is also a project that acts as one.
+impl From<Project> for Domain {
+    fn from(project: Project) -> Self {
+        Self {
+            id: project.id.into(),
+            name: project.name,
+            description: project.description,
+            enabled: project.enabled,
+            tags: project.tags,
+            options: project.options,
+            extra: project.extra,
+        }
+    }
+}
+
+impl From<Domain> for Project {
+    fn from(domain: Domain) -> Self {
+        Self {
+            id: domain.id.into(),
+            name: domain.name,
+            domain_id: None,
+            parent_id: None,
+            description: domain.description,
+            enabled: domain.enabled,
+            tags: domain.tags,
+            options: domain.options,
+            extra: domain.extra,
+        }
+    }
+}
+
+/// How much of something a service lets a project use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectLimit {
+    /// The id of the limit.
+    pub id: String,
+    /// The project.
+    pub project_id: ProjectId,
+    /// The service.
+    pub service_id: Option<String>,
+    /// The region in which it counts; `None` for all.
+    pub region_id: Option<String>,
+    /// What is limited.
+    pub resource_name: Option<String>,
+    /// How much of it.
+    pub resource_limit: i64,
+    /// What people wrote about it.
+    pub description: Option<String>,
+}
+
 /// The options of projects, domains and roles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResourceOptions {
@@ -67,6 +123,8 @@ pub struct ProjectFilter {
     pub id: Option<ProjectId>,
     /// Only those of this domain.
     pub domain_id: Option<DomainId>,
+    /// Only those of this domain as well: beyond it, the asker sees nothing.
+    pub within: Option<DomainId>,
     /// Only enabled, or only disabled ones.
     pub enabled: Option<bool>,
     /// Only those so named.

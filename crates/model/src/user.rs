@@ -20,6 +20,8 @@ pub struct User {
     pub default_project_id: Option<ProjectId>,
     /// When the current password ends.
     pub password_expires_at: Option<Timestamp>,
+    /// The last day on which the user logged in, or was created when that never happened.
+    pub last_seen: Option<chrono::NaiveDate>,
     /// Switches that the server knows.
     pub options: UserOptions,
     /// Attributes that the server does not know.

@@ -162,23 +162,14 @@ impl Call {
     ///
     /// 400 when `limit` is not a number.
     pub fn page(&self) -> Result<Page, ApiError> {
-        let most = self.app.max_page();
-        let limit = match self.request.query.get("limit") {
-            None => most,
-            Some(text) => match text.trim().parse::<u32>() {
-                Ok(limit) => Some(most.map_or(limit, |most| most.min(limit))),
-                Err(_) => {
-                    let complaint = format!("Invalid limit {text:?}: expected a whole number.");
-                    return Err(ApiError::malformed(&complaint));
-                }
-            },
+        let limit = match self.limit()? {
+            Some(limit @ 0..) => u32::try_from(limit).ok(),
+            _ => self.app.max_page(),
         };
+        let marker = self.request.query.get("marker");
         Ok(Page {
             limit,
-            marker: self
-                .request
-                .query
-                .get("marker")
+            marker: marker
                 .filter(|marker| !marker.is_empty())
                 .map(str::to_owned),
         })
@@ -203,38 +194,46 @@ impl Call {
         items: Vec<T>,
         last_id: Option<&str>,
     ) -> Collection<T> {
-        let limit = self
-            .request
-            .query
-            .get("limit")
-            .and_then(|text| text.trim().parse().ok());
-        let truncated = limit.is_some_and(|limit: usize| items.len() >= limit);
+        let limit = self.limit().ok().flatten();
+        // Whether there is more is not known: a full page says that there may be.
+        let truncated = limit.is_some_and(|limit| items.len() as i128 >= limit);
         let mut collection = self.collection(name, items);
         collection.truncated = truncated;
-        if let (true, Some(last_id)) = (truncated, last_id) {
-            collection.next = Some(self.next_page(last_id));
+        if let (true, Some(last_id), Some(limit)) = (truncated, last_id, limit) {
+            collection.next = Some(self.next_page(last_id, limit));
         }
         collection
     }
 
-    fn next_page(&self, last_id: &str) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in self
-            .request
-            .query
-            .pairs
-            .iter()
-            .filter(|(name, _)| name != "marker")
-        {
-            query.append_pair(name, value);
+    /// How many items the client wants at most, within the server's own bound.
+    fn limit(&self) -> Result<Option<i128>, ApiError> {
+        let bound = |limit: i128| match self.app.max_page() {
+            Some(most) => limit.min(most.into()),
+            None => limit,
+        };
+        Ok(self.request.query.limit()?.map(bound))
+    }
+
+    fn next_page(&self, last_id: &str, limit: i128) -> String {
+        let limit = limit.to_string();
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        let asked = self.request.query.pairs.iter();
+        for (name, value) in asked.map(|(name, value)| (name.as_str(), value.as_str())) {
+            // The first of repeated parameters counts.
+            if !pairs.iter().any(|(known, _)| *known == name) {
+                pairs.push((name, value));
+            }
         }
-        query.append_pair("marker", last_id);
-        format!(
-            "{}{}?{}",
-            self.links.base_url,
-            self.request.path,
-            query.finish()
-        )
+        for (name, value) in [("marker", last_id), ("limit", &limit)] {
+            match pairs.iter_mut().find(|(known, _)| *known == name) {
+                Some(pair) => pair.1 = value,
+                None => pairs.push((name, value)),
+            }
+        }
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(pairs)
+            .finish();
+        format!("{}{}?{query}", self.links.base_url, self.request.path)
     }
 }
 
@@ -278,6 +277,20 @@ impl Query {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// How many items a list shall have at most, as the client says: any whole number.
+    fn limit(&self) -> Result<Option<i128>, ApiError> {
+        let Some(text) = self.get("limit").filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        match text.trim().parse() {
+            Ok(limit) => Ok(Some(limit)),
+            Err(_) => {
+                let complaint = format!("Invalid limit {text:?}: expected a whole number.");
+                Err(ApiError::malformed(&complaint))
+            }
+        }
     }
 
     /// The text of the query, without the question mark.

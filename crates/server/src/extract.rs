@@ -76,13 +76,18 @@ pub trait Named {
     /// Whether `:` and `-` in the names of its attributes read as `_`, as they do in most of
     /// Keystone's bodies of new resources.
     const UNDERSCORES: bool = false;
+
+    /// Whether a body without it reads as one that says nothing about it.
+    const OPTIONAL: bool = false;
 }
 
 impl<T: Named + DeserializeOwned> Extract for Body<T> {
     fn extract(call: &Call) -> Result<Self, ApiError> {
         let body = call.request.json.as_ref();
+        let nothing = Value::Object(Default::default());
         let value = body
             .and_then(|body| body.get(T::NAME))
+            .or(T::OPTIONAL.then_some(&nothing))
             .ok_or_else(|| ApiError::BadRequest(format!("'{}' is a required property", T::NAME)))?;
         let parsed = match value {
             Value::Object(attributes) if T::UNDERSCORES => {

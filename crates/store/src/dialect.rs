@@ -66,6 +66,28 @@ impl Dialect {
     }
 }
 
+impl Dialect {
+    /// Where a column holds a bound text, from 1, or 0 when it does not; case counts.
+    pub(crate) fn position(self, column: &str) -> String {
+        match self {
+            Self::MariaDb => format!("INSTR(CAST({column} AS BINARY), CAST(? AS BINARY))"),
+            Self::Postgres => format!("STRPOS({column}, ?)"),
+            Self::Sqlite => format!("INSTR({column}, ?)"),
+        }
+    }
+
+    /// A condition that a column ends with a text, bound twice; case counts.
+    pub(crate) fn ends_with(self, column: &str) -> String {
+        match self {
+            Self::MariaDb => format!(
+                "RIGHT(CAST({column} AS BINARY), LENGTH(CAST(? AS BINARY))) = CAST(? AS BINARY)"
+            ),
+            Self::Postgres => format!("RIGHT({column}, LENGTH(?)) = ?"),
+            Self::Sqlite => format!("SUBSTR({column}, -LENGTH(?)) = ?"),
+        }
+    }
+}
+
 fn number_placeholders(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len() + 16);
     let mut quote = None;

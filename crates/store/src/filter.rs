@@ -32,36 +32,35 @@ impl Where {
         self
     }
 
-    /// Adds what the database can judge of a text filter.
+    /// Adds a text filter.
     pub(crate) fn text(
         &mut self,
         dialect: Dialect,
         column: &str,
         filter: Option<&TextMatch>,
     ) -> &mut Self {
-        let (text, before, after) = match filter {
+        let (text, ignore_case, before, after) = match filter {
+            None => return self,
             Some(TextMatch::Equals(text)) => {
                 return self.and(format!("{column} = ?"), [text.as_str()]);
             }
-            Some(TextMatch::Contains {
-                text,
-                ignore_case: true,
-            }) => (text, "%", "%"),
-            Some(TextMatch::StartsWith {
-                text,
-                ignore_case: true,
-            }) => (text, "", "%"),
-            Some(TextMatch::EndsWith {
-                text,
-                ignore_case: true,
-            }) => (text, "%", ""),
-            _ => return self,
+            Some(TextMatch::Contains { text, ignore_case }) => (text, ignore_case, "%", "%"),
+            Some(TextMatch::StartsWith { text, ignore_case }) => (text, ignore_case, "", "%"),
+            Some(TextMatch::EndsWith { text, ignore_case }) => (text, ignore_case, "%", ""),
         };
-        // `%` and `_` stay wild, as they are in Keystone.
-        self.and(
-            format!("{column} {} ?", dialect.ilike()),
-            [format!("{before}{text}{after}")],
-        )
+        if *ignore_case {
+            // `%` and `_` stay wild, as they are in Keystone.
+            return self.and(
+                format!("{column} {} ?", dialect.ilike()),
+                [format!("{before}{text}{after}")],
+            );
+        }
+        match (before, after) {
+            _ if text.is_empty() => self,
+            (_, "") => self.and(dialect.ends_with(column), [text, text]),
+            ("", _) => self.and(format!("{} = 1", dialect.position(column)), [text]),
+            _ => self.and(format!("{} > 0", dialect.position(column)), [text]),
+        }
     }
 
     /// Adds the start of a page; give the rest with [`Where::limit`].

@@ -1,14 +1,14 @@
 //! Groups of users, and who belongs to them.
 
 use model::Timestamp;
-use model::ids::{GroupId, UserId};
+use model::ids::{DomainId, GroupId, UserId};
 use model::listing::Page;
 use model::user::{Group, GroupFilter, Membership};
 
 use crate::db::Conn;
 use crate::error::StoreError;
 use crate::filter::Where;
-use crate::value::{FromRow, Row};
+use crate::value::{FromRow, Row, Value};
 
 /// Groups of the database.
 pub struct Groups<'a> {
@@ -53,11 +53,7 @@ impl Groups<'_> {
         let head = format!(r#"SELECT {COLUMNS} FROM "group" g"#);
         let sql = conditions.statement(&head, "g.id", page);
         let query = self.db.built_query(sql).bind_all(conditions.into_values());
-        let mut found = query.all::<Group>().await?;
-        if let Some(name) = &filter.name {
-            found.retain(|group| name.holds_beyond_sql(&group.name));
-        }
-        Ok(found)
+        query.all().await
     }
 
     /// Lists the groups of a user by id: lasting memberships, and those that a federated login
@@ -82,11 +78,7 @@ impl Groups<'_> {
             let query = self.db.built_query(sql).bind_all(conditions.into_values());
             found.extend(query.all::<Membership>().await?);
         }
-        found.retain(|membership| {
-            let lasts = membership.expires_at.is_none_or(|end| now < end);
-            let name = filter.name.as_ref();
-            lasts && name.is_none_or(|name| name.holds_beyond_sql(&membership.group.name))
-        });
+        found.retain(|membership| membership.expires_at.is_none_or(|end| now < end));
         Ok(found)
     }
 
@@ -124,16 +116,32 @@ impl Groups<'_> {
 
     /// Removes a group with its memberships and role assignments.
     pub async fn delete(&mut self, id: &GroupId) -> Result<(), StoreError> {
+        self.release("= ?", id.into()).await?;
+        let delete = r#"DELETE FROM "group" WHERE id = ?"#;
+        self.db.query(delete).bind(id).execute().await?;
+        Ok(())
+    }
+
+    /// Removes all groups of a domain, and what hangs on them, in a fixed number of statements.
+    pub(crate) async fn delete_of_domain(&mut self, id: &DomainId) -> Result<(), StoreError> {
+        let of_domain = r#"IN (SELECT id FROM "group" WHERE domain_id = ?)"#;
+        self.release(of_domain, id.into()).await?;
+        let delete = r#"DELETE FROM "group" WHERE domain_id = ?"#;
+        self.db.query(delete).bind(id).execute().await?;
+        Ok(())
+    }
+
+    /// Removes what hangs on some groups; `which` follows the name of a column with their ids.
+    async fn release(&mut self, which: &str, value: Value) -> Result<(), StoreError> {
         for statement in [
-            "DELETE FROM assignment WHERE actor_id = ? \
-             AND type IN ('GroupProject', 'GroupDomain')",
-            "DELETE FROM system_assignment WHERE actor_id = ? AND type = 'GroupSystem'",
-            "DELETE FROM user_group_membership WHERE group_id = ?",
-            "DELETE FROM expiring_user_group_membership WHERE group_id = ?",
-            "DELETE FROM id_mapping WHERE public_id = ?",
-            r#"DELETE FROM "group" WHERE id = ?"#,
+            "DELETE FROM assignment WHERE type IN ('GroupProject', 'GroupDomain') AND actor_id",
+            "DELETE FROM system_assignment WHERE type = 'GroupSystem' AND actor_id",
+            "DELETE FROM user_group_membership WHERE group_id",
+            "DELETE FROM expiring_user_group_membership WHERE group_id",
+            "DELETE FROM id_mapping WHERE public_id",
         ] {
-            self.db.query(statement).bind(id).execute().await?;
+            let query = self.db.built_query(format!("{statement} {which}"));
+            query.bind(value.clone()).execute().await?;
         }
         Ok(())
     }

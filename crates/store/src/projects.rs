@@ -1,10 +1,9 @@
 //! Projects. Domains share their table, marked by `is_domain` and a reserved owner.
 
-use std::collections::HashMap;
-
-use model::ids::{GroupId, ProjectId, UserId};
+use model::Timestamp;
+use model::ids::{DomainId, GroupId, ProjectId, UserId};
 use model::listing::Page;
-use model::project::{Project, ProjectFilter, ResourceOptions, TagFilter};
+use model::project::{Project, ProjectFilter, ProjectLimit, ResourceOptions, TagFilter};
 
 use crate::assignments::{GLOBAL_ROLE, actors, membership};
 use crate::db::Conn;
@@ -18,7 +17,8 @@ pub(crate) const ROOT: &str = "<<keystone.domain.root>>";
 /// The option `immutable` in `project_option` and `role_option`.
 pub(crate) const IMMUTABLE: &str = "IMMU";
 
-const COLUMNS: &str = "id, name, domain_id, parent_id, description, enabled, is_domain, extra";
+const COLUMNS: &str = "project.id, name, domain_id, parent_id, description, enabled, is_domain, \
+     extra";
 
 /// Projects of the database.
 pub struct Projects<'a> {
@@ -28,19 +28,9 @@ pub struct Projects<'a> {
 impl Projects<'_> {
     /// Finds a project, or a domain acting as one, by id; `None` when there is none.
     pub async fn find(&mut self, id: &ProjectId) -> Result<Option<Project>, StoreError> {
-        let found = self
-            .db
-            .query(
-                "SELECT id, name, domain_id, parent_id, description, enabled, is_domain, extra \
-                 FROM project WHERE id = ? AND id <> ?",
-            )
-            .bind(id)
-            .bind(ROOT)
-            .optional::<Project>()
-            .await?;
-        let mut found = Vec::from_iter(found);
-        self.add_labels(&mut found).await?;
-        Ok(found.pop())
+        let found = format!("SELECT {COLUMNS} FROM project WHERE id = ? AND id <> ?");
+        let values = vec![id.into(), ROOT.into()];
+        Ok(self.read("", &found, "id", values).await?.pop())
     }
 
     /// Lists projects by id.
@@ -55,6 +45,7 @@ impl Projects<'_> {
             .and("id <> ?", [ROOT])
             .equals("id", filter.id.as_ref())
             .equals("domain_id", filter.domain_id.as_ref())
+            .equals("domain_id", filter.within.as_ref())
             .equals("enabled", filter.enabled)
             .equals("parent_id", filter.parent_id.as_ref())
             .equals("is_domain", filter.is_domain)
@@ -63,18 +54,8 @@ impl Projects<'_> {
         for tags in &filter.tags {
             tag_condition(&mut conditions, tags);
         }
-        let sql = conditions.statement(&format!("SELECT {COLUMNS} FROM project"), "id", page);
-        let mut found = self
-            .db
-            .built_query(sql)
-            .bind_all(conditions.into_values())
-            .all::<Project>()
-            .await?;
-        if let Some(name) = &filter.name {
-            found.retain(|project| name.holds_beyond_sql(&project.name));
-        }
-        self.add_labels(&mut found).await?;
-        Ok(found)
+        let found = conditions.statement(&format!("SELECT {COLUMNS} FROM project"), "id", page);
+        self.read("", &found, "id", conditions.into_values()).await
     }
 
     /// Lists by id the projects on which a user holds a role in effect: directly, through a group,
@@ -100,8 +81,8 @@ impl Projects<'_> {
             .equals("domain_id", filter.domain_id.as_ref())
             .equals("enabled", filter.enabled)
             .text(self.db.dialect(), "name", filter.name.as_ref());
-        let head = format!(
-            "WITH RECURSIVE {USEFUL_ROLES}, \
+        let tables = format!(
+            "{USEFUL_ROLES}, \
              given (type, target_id, inherited) AS ( \
                SELECT type, target_id, inherited FROM assignment \
                WHERE role_id IN (SELECT id FROM useful) \
@@ -110,21 +91,15 @@ impl Projects<'_> {
              below (id) AS ( \
                SELECT project.id FROM project \
                JOIN given ON given.target_id = project.parent_id AND given.inherited = ? \
-               UNION SELECT project.id FROM below JOIN project ON project.parent_id = below.id) \
-             SELECT {COLUMNS} FROM project"
+               UNION SELECT project.id FROM below JOIN project ON project.parent_id = below.id), "
         );
-        let sql = conditions.statement(&head, "id", &Page::default());
+        let head = format!("SELECT {COLUMNS} FROM project");
+        let found = conditions.statement(&head, "id", &Page::default());
         let mut values: Vec<Value> = vec![GLOBAL_ROLE.into()];
         values.extend(actors(user_id, groups));
         values.push(true.into());
         values.extend(conditions.into_values());
-        let query = self.db.built_query(sql).bind_all(values);
-        let mut found = query.all::<Project>().await?;
-        if let Some(name) = &filter.name {
-            found.retain(|project| name.holds_beyond_sql(&project.name));
-        }
-        self.add_labels(&mut found).await?;
-        Ok(found)
+        self.read(&tables, &found, "id", values).await
     }
 
     /// The same for domains, where nothing is inherited. They are given as the projects that
@@ -135,20 +110,17 @@ impl Projects<'_> {
         groups: &[GroupId],
     ) -> Result<Vec<Project>, StoreError> {
         let members = membership(groups);
-        let sql = format!(
-            "WITH RECURSIVE {USEFUL_ROLES} \
-             SELECT {COLUMNS} FROM project WHERE is_domain = ? AND id IN ( \
+        let found = format!(
+            "SELECT {COLUMNS} FROM project WHERE is_domain = ? AND id IN ( \
                SELECT target_id FROM assignment \
                WHERE role_id IN (SELECT id FROM useful) AND inherited = ? \
                  AND ((type = 'UserDomain' AND actor_id = ?) \
-                   OR (type = 'GroupDomain' AND actor_id IN ({members})))) ORDER BY id"
+                   OR (type = 'GroupDomain' AND actor_id IN ({members}))))"
         );
         let mut values: Vec<Value> = vec![GLOBAL_ROLE.into(), true.into(), false.into()];
         values.extend(actors(user_id, groups));
-        let query = self.db.built_query(sql).bind_all(values);
-        let mut found = query.all::<Project>().await?;
-        self.add_labels(&mut found).await?;
-        Ok(found)
+        let tables = format!("{USEFUL_ROLES}, ");
+        self.read(&tables, &found, "id", values).await
     }
 
     /// Adds a project. The unique index judges names: to read first would race.
@@ -205,66 +177,122 @@ impl Projects<'_> {
         Ok(!rows.is_empty())
     }
 
-    /// The projects from a project's parent up to its domain, nearest first.
-    pub async fn ancestors(&mut self, id: &ProjectId) -> Result<Vec<Project>, StoreError> {
-        let mut found = self
+    /// The first, by id, of the immutable projects of a domain.
+    pub async fn find_immutable(
+        &mut self,
+        domain_id: &DomainId,
+    ) -> Result<Option<ProjectId>, StoreError> {
+        let rows = self
             .db
             .query(
-                "WITH RECURSIVE above (id, depth) AS ( \
-                   SELECT parent_id, 1 FROM project WHERE id = ? \
-                   UNION ALL \
-                   SELECT project.parent_id, above.depth + 1 \
-                   FROM above JOIN project ON project.id = above.id \
-                   WHERE above.depth < 100) \
-                 SELECT project.id, name, domain_id, parent_id, description, enabled, is_domain, \
-                        extra \
-                 FROM above JOIN project ON project.id = above.id ORDER BY above.depth",
+                "SELECT project.id FROM project \
+                 JOIN project_option ON project_option.project_id = project.id \
+                 WHERE domain_id = ? AND option_id = ? AND option_value = ? \
+                 ORDER BY project.id LIMIT 1",
             )
-            .bind(id)
-            .all::<Project>()
+            .bind(domain_id)
+            .bind(IMMUTABLE)
+            .bind(true.to_string())
+            .rows()
             .await?;
-        self.add_labels(&mut found).await?;
-        Ok(found)
+        rows.first().map(|row| row.id("id")).transpose()
+    }
+
+    /// The projects from a project's parent up to its domain, nearest first.
+    pub async fn ancestors(&mut self, id: &ProjectId) -> Result<Vec<Project>, StoreError> {
+        let above = "above (id, depth) AS ( \
+               SELECT parent_id, 1 FROM project WHERE id = ? \
+               UNION ALL \
+               SELECT project.parent_id, above.depth + 1 \
+               FROM above JOIN project ON project.id = above.id WHERE above.depth < 100), ";
+        let found =
+            format!("SELECT {COLUMNS}, depth FROM above JOIN project ON project.id = above.id");
+        self.read(above, &found, "depth, id", vec![id.into()]).await
     }
 
     /// All projects below a project, parents before their children.
     pub async fn descendants(&mut self, id: &ProjectId) -> Result<Vec<Project>, StoreError> {
-        let mut found = self
-            .db
+        let below = "below (id, depth) AS ( \
+               SELECT id, 1 FROM project WHERE parent_id = ? \
+               UNION ALL \
+               SELECT project.id, below.depth + 1 \
+               FROM below JOIN project ON project.parent_id = below.id \
+               WHERE below.depth < 100), ";
+        let found =
+            format!("SELECT {COLUMNS}, depth FROM below JOIN project ON project.id = below.id");
+        self.read(below, &found, "depth, id", vec![id.into()]).await
+    }
+
+    /// All limits of the projects of a domain.
+    pub async fn list_limits(
+        &mut self,
+        domain_id: &DomainId,
+    ) -> Result<Vec<ProjectLimit>, StoreError> {
+        self.db
             .query(
-                "WITH RECURSIVE below (id, depth) AS ( \
-                   SELECT id, 1 FROM project WHERE parent_id = ? \
-                   UNION ALL \
-                   SELECT project.id, below.depth + 1 \
-                   FROM below JOIN project ON project.parent_id = below.id \
-                   WHERE below.depth < 100) \
-                 SELECT project.id, name, domain_id, parent_id, description, enabled, is_domain, \
-                        extra \
-                 FROM below JOIN project ON project.id = below.id ORDER BY below.depth, project.id",
+                "SELECT l.id, l.project_id, r.service_id, r.region_id, r.resource_name, \
+                        l.resource_limit, l.description \
+                 FROM \"limit\" l JOIN project ON project.id = l.project_id \
+                 LEFT JOIN registered_limit r ON r.id = l.registered_limit_id \
+                 WHERE project.domain_id = ? ORDER BY l.id",
             )
-            .bind(id)
-            .all::<Project>()
-            .await?;
-        self.add_labels(&mut found).await?;
-        Ok(found)
+            .bind(domain_id)
+            .all()
+            .await
     }
 
     /// Removes a project and everything that hangs on it alone: role assignments, credentials,
-    /// limits, endpoint associations, and its place as somebody's default project.
-    pub async fn delete(&mut self, id: &ProjectId) -> Result<(), StoreError> {
+    /// limits, endpoint associations, and its place as somebody's default project. Its trusts are
+    /// marked as deleted.
+    pub async fn delete(&mut self, id: &ProjectId, now: Timestamp) -> Result<(), StoreError> {
+        self.release("= ?", id.into(), now).await?;
+        let delete = "DELETE FROM project WHERE id = ?";
+        self.db.query(delete).bind(id).execute().await?;
+        Ok(())
+    }
+
+    /// Removes all projects of a domain, and what hangs on them, in a fixed number of statements.
+    pub(crate) async fn delete_of_domain(
+        &mut self,
+        id: &DomainId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let of_domain = "IN (SELECT id FROM project WHERE domain_id = ?)";
+        self.release(of_domain, id.into(), now).await?;
         for statement in [
-            "DELETE FROM assignment WHERE target_id = ? \
-             AND type IN ('UserProject', 'GroupProject')",
-            "DELETE FROM credential WHERE project_id = ?",
-            "DELETE FROM project_endpoint WHERE project_id = ?",
-            "DELETE FROM project_endpoint_group WHERE project_id = ?",
-            "DELETE FROM \"limit\" WHERE project_id = ?",
-            "UPDATE \"user\" SET default_project_id = NULL WHERE default_project_id = ?",
-            "DELETE FROM project_tag WHERE project_id = ?",
-            "DELETE FROM project_option WHERE project_id = ?",
-            "DELETE FROM project WHERE id = ?",
+            // MariaDB looks at each row alone: a child must not refer to its parent any more.
+            "UPDATE project SET parent_id = NULL WHERE domain_id = ?",
+            "DELETE FROM project WHERE domain_id = ?",
         ] {
             self.db.query(statement).bind(id).execute().await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what hangs on some projects; `which` follows the name of a column with their ids.
+    async fn release(
+        &mut self,
+        which: &str,
+        value: Value,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let trusts = format!(
+            "UPDATE trust SET deleted_at = ? WHERE project_id {which} AND deleted_at IS NULL"
+        );
+        let query = self.db.built_query(trusts).bind(now).bind(value.clone());
+        query.execute().await?;
+        for statement in [
+            "DELETE FROM assignment WHERE type IN ('UserProject', 'GroupProject') AND target_id",
+            "DELETE FROM credential WHERE project_id",
+            "DELETE FROM project_endpoint WHERE project_id",
+            "DELETE FROM project_endpoint_group WHERE project_id",
+            "DELETE FROM \"limit\" WHERE project_id",
+            "UPDATE \"user\" SET default_project_id = NULL WHERE default_project_id",
+            "DELETE FROM project_tag WHERE project_id",
+            "DELETE FROM project_option WHERE project_id",
+        ] {
+            let query = self.db.built_query(format!("{statement} {which}"));
+            query.bind(value.clone()).execute().await?;
         }
         Ok(())
     }
@@ -279,46 +307,35 @@ impl Projects<'_> {
         self.insert_tags(id, tags).await
     }
 
-    /// Reads tags and options of all the given projects in one statement.
-    async fn add_labels(&mut self, projects: &mut [Project]) -> Result<(), StoreError> {
-        if projects.is_empty() {
-            return Ok(());
-        }
-        let marks = placeholders(projects.len());
+    /// Adds a tag to a project.
+    pub async fn insert_tag(&mut self, id: &ProjectId, tag: &str) -> Result<(), StoreError> {
+        self.insert_tags(id, &[tag.to_owned()]).await
+    }
+
+    /// Reads projects with their tags and options in one statement, whatever their number.
+    ///
+    /// `found` selects the projects, and `tables` are the table expressions that it needs, each
+    /// with a comma behind it.
+    async fn read(
+        &mut self,
+        tables: &str,
+        found: &str,
+        order: &str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Project>, StoreError> {
+        // One row for each tag and one for the option: to join both would repeat the option.
         let sql = format!(
-            "SELECT project_id, NULL AS option_id, name AS value FROM project_tag \
-             WHERE project_id IN ({marks}) \
+            "WITH RECURSIVE {tables}found AS ({found}) \
+             SELECT found.*, project_tag.name AS tag, NULL AS immutable FROM found \
+             LEFT JOIN project_tag ON project_tag.project_id = found.id \
              UNION ALL \
-             SELECT project_id, option_id, option_value AS value FROM project_option \
-             WHERE project_id IN ({marks})"
+             SELECT found.*, NULL, project_option.option_value FROM found \
+             JOIN project_option ON project_option.project_id = found.id \
+               AND project_option.option_id = '{IMMUTABLE}' \
+             ORDER BY {order}"
         );
-        let ids = || projects.iter().map(|project| &project.id);
-        let rows = self
-            .db
-            .built_query(sql)
-            .bind_all(ids().chain(ids()))
-            .rows()
-            .await?;
-        let mut places = HashMap::with_capacity(projects.len());
-        for (place, project) in projects.iter().enumerate() {
-            places.insert(project.id.clone(), place);
-        }
-        for row in rows {
-            let Some(&place) = places.get(&row.id("project_id")?) else {
-                continue;
-            };
-            match row.optional_text("option_id")?.as_deref() {
-                None => projects[place].tags.push(row.text("value")?),
-                Some(IMMUTABLE) => {
-                    projects[place].options.immutable = row.json("value")?.as_bool();
-                }
-                Some(_) => {}
-            }
-        }
-        for project in projects {
-            project.tags.sort_unstable();
-        }
-        Ok(())
+        let rows = self.db.built_query(sql).bind_all(values).rows().await?;
+        gather(&rows)
     }
 
     async fn write_labels(&mut self, project: &Project) -> Result<(), StoreError> {
@@ -344,7 +361,10 @@ impl Projects<'_> {
         let rows = vec!["(?, ?)"; tags.len()].join(", ");
         let sql = format!("INSERT INTO project_tag (project_id, name) VALUES {rows}");
         let values = tags.iter().flat_map(|tag| [id.as_str(), tag.as_str()]);
-        self.db.built_query(sql).bind_all(values).execute().await?;
+        let query = self.db.built_query(sql).bind_all(values);
+        // MariaDB takes tags that differ in case only for the same.
+        let added = query.execute().await;
+        added.map_err(|error| error.on_unique("project"))?;
         Ok(())
     }
 
@@ -385,6 +405,42 @@ fn tag_condition(conditions: &mut Where, filter: &TagFilter) {
         format!("id {not}IN (SELECT project_id FROM project_tag WHERE name IN ({marks}){having})"),
         tags,
     );
+}
+
+impl FromRow for ProjectLimit {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.text("id")?,
+            project_id: row.id("project_id")?,
+            service_id: row.optional_text("service_id")?,
+            region_id: row.optional_text("region_id")?,
+            resource_name: row.optional_text("resource_name")?,
+            resource_limit: row.int("resource_limit")?,
+            description: row.optional_text("description")?,
+        })
+    }
+}
+
+/// Makes one project of the rows that follow each other with its id.
+fn gather(rows: &[Row]) -> Result<Vec<Project>, StoreError> {
+    let mut found: Vec<Project> = Vec::new();
+    for row in rows {
+        let id: ProjectId = row.id("id")?;
+        if found.last().is_none_or(|last| last.id != id) {
+            found.push(Project::from_row(row)?);
+        }
+        let Some(project) = found.last_mut() else {
+            continue;
+        };
+        project.tags.extend(row.optional_text("tag")?);
+        if let Some(immutable) = row.json("immutable")?.as_bool() {
+            project.options.immutable = Some(immutable);
+        }
+    }
+    for project in &mut found {
+        project.tags.sort_unstable();
+    }
+    Ok(found)
 }
 
 impl FromRow for Project {

@@ -1,7 +1,7 @@
 //! Revocation events.
 
 use model::Timestamp;
-use model::ids::GroupId;
+use model::ids::{DomainId, GroupId};
 use model::revocation::RevocationEvent;
 use model::token::AuditId;
 
@@ -90,6 +90,39 @@ impl Revocations<'_> {
         Ok(())
     }
 
+    /// The same for all that a domain holds: one event for each of its users and projects, for
+    /// itself, and for each member of its groups with roles, wherever those members are from.
+    pub async fn insert_for_domain(
+        &mut self,
+        id: &DomainId,
+        revoked_at: Timestamp,
+        horizon: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.forget(horizon).await?;
+        for select in [
+            r#"SELECT id, NULL, ?, ? FROM "user" WHERE domain_id = ?
+               UNION SELECT m.user_id, NULL, ?, ? FROM user_group_membership m
+               JOIN "group" g ON g.id = m.group_id
+               WHERE g.domain_id = ? AND (
+                 g.id IN (SELECT actor_id FROM assignment
+                   WHERE type IN ('GroupProject', 'GroupDomain'))
+                 OR g.id IN (SELECT actor_id FROM system_assignment WHERE type = 'GroupSystem'))"#,
+            "SELECT NULL, id, ?, ? FROM project WHERE domain_id = ? \
+             UNION SELECT NULL, id, ?, ? FROM project WHERE id = ?",
+        ] {
+            let sql = format!(
+                "INSERT INTO revocation_event (user_id, project_id, issued_before, revoked_at) \
+                 {select}"
+            );
+            let mut query = self.db.built_query(sql);
+            for _ in 0..2 {
+                query = query.bind(revoked_at).bind(revoked_at).bind(id);
+            }
+            query.execute().await?;
+        }
+        Ok(())
+    }
+
     async fn forget(&mut self, horizon: Timestamp) -> Result<(), StoreError> {
         self.db
             .query("DELETE FROM revocation_event WHERE revoked_at < ?")
@@ -134,7 +167,8 @@ pub(crate) fn event(row: &Row) -> Result<Option<RevocationEvent>, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use model::token::{AuditIds, TokenKind};
+    use model::revocation::TokenFacts;
+    use model::token::{AuditIds, Token, TokenKind};
     use model::{Method, Scope};
 
     use super::*;
@@ -161,8 +195,15 @@ mod tests {
             issued_at: at(1000),
             expires_at: at(2000),
         };
-        let candidates = store.revocations().list_candidates(&token).await.unwrap();
-        assert!(candidates.is_empty());
+        store.ensure_fresh().await.unwrap();
+        let revoked = store.is_revoked(&TokenFacts {
+            token: &token,
+            user_domain_id: &"default".into(),
+            role_ids: &[],
+            trust: None,
+            consumer_id: None,
+        });
+        assert!(!revoked);
         assert!(store.revocations().list(None).await.unwrap().is_empty());
     }
 }

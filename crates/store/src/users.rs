@@ -1,7 +1,7 @@
 //! Users and their passwords.
 
 use model::Timestamp;
-use model::ids::{IdentityProviderId, ProtocolId, UserId};
+use model::ids::{DomainId, IdentityProviderId, ProtocolId, UserId};
 use model::listing::Page;
 use model::subject::UserOptions;
 use model::user::{Comparison, FederatedIdentity, StoredPassword, User, UserFilter};
@@ -9,7 +9,7 @@ use model::user::{Comparison, FederatedIdentity, StoredPassword, User, UserFilte
 use crate::db::Conn;
 use crate::error::StoreError;
 use crate::filter::{Where, placeholders};
-use crate::value::{FromRow, Row};
+use crate::value::{FromRow, Row, Value};
 
 /// Users of the database.
 pub struct Users<'a> {
@@ -28,7 +28,8 @@ macro_rules! name {
 /// Users without their options, to be put in brackets and joined with them: so a page counts
 /// users, and still takes one statement.
 const USERS: &str = concat!(
-    "SELECT u.id, u.domain_id, u.enabled, u.default_project_id, u.extra, ",
+    "SELECT u.id, u.domain_id, u.enabled, u.default_project_id, u.extra, u.last_active_at, \
+     u.created_at, ",
     name!(),
     r#" AS name, password.expires_at_int, password.expires_at
        FROM "user" u
@@ -82,11 +83,7 @@ impl Users<'_> {
         federated_condition(&mut conditions, "unique_id", filter.unique_id.as_deref());
         let sql = with_options(&conditions.statement(USERS, "u.id", page));
         let query = self.db.built_query(sql).bind_all(conditions.into_values());
-        let mut found = gather(&query.rows().await?)?;
-        if let Some(name) = &filter.name {
-            found.retain(|user| name.holds_beyond_sql(&user.name));
-        }
-        Ok(found)
+        gather(&query.rows().await?)
     }
 
     /// Adds a user of this database, with a password or without.
@@ -224,38 +221,79 @@ impl Users<'_> {
     /// Removes a user and everything that hangs on the user alone: passwords, memberships, role
     /// assignments, credentials of all kinds. Trusts of either side are marked as deleted.
     pub async fn delete(&mut self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "UPDATE trust SET deleted_at = ? \
-                 WHERE (trustor_user_id = ? OR trustee_user_id = ?) AND deleted_at IS NULL",
-            )
-            .bind(now)
-            .bind(id)
-            .bind(id)
-            .execute()
-            .await?;
-        for statement in [
-            "DELETE FROM application_credential_access_rule WHERE application_credential_id IN \
-             (SELECT internal_id FROM application_credential WHERE user_id = ?)",
-            "DELETE FROM application_credential_role WHERE application_credential_id IN \
-             (SELECT internal_id FROM application_credential WHERE user_id = ?)",
-            "DELETE FROM application_credential WHERE user_id = ?",
-            "DELETE FROM access_rule WHERE user_id = ?",
-            "DELETE FROM credential WHERE user_id = ?",
-            "DELETE FROM assignment WHERE actor_id = ? AND type IN ('UserProject', 'UserDomain')",
-            "DELETE FROM system_assignment WHERE actor_id = ? AND type = 'UserSystem'",
-            "DELETE FROM user_group_membership WHERE user_id = ?",
-            "DELETE FROM expiring_user_group_membership WHERE user_id = ?",
-            "DELETE FROM user_option WHERE user_id = ?",
-            "DELETE FROM federated_user WHERE user_id = ?",
-            "DELETE FROM nonlocal_user WHERE user_id = ?",
-            "DELETE FROM password WHERE local_user_id IN \
-             (SELECT id FROM local_user WHERE user_id = ?)",
-            "DELETE FROM local_user WHERE user_id = ?",
-            "DELETE FROM id_mapping WHERE public_id = ?",
-            r#"DELETE FROM "user" WHERE id = ?"#,
+        self.release("= ?", id.into(), now).await?;
+        let delete = r#"DELETE FROM "user" WHERE id = ?"#;
+        self.db.query(delete).bind(id).execute().await?;
+        Ok(())
+    }
+
+    /// Removes all users of a domain, and what hangs on them, in a fixed number of statements.
+    pub(crate) async fn delete_of_domain(
+        &mut self,
+        id: &DomainId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let of_domain = r#"IN (SELECT id FROM "user" WHERE domain_id = ?)"#;
+        self.release(of_domain, id.into(), now).await?;
+        let delete = r#"DELETE FROM "user" WHERE domain_id = ?"#;
+        self.db.query(delete).bind(id).execute().await?;
+        Ok(())
+    }
+
+    /// Removes what hangs on some users; `which` follows the name of a column with their ids.
+    async fn release(
+        &mut self,
+        which: &str,
+        value: Value,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let trusts = format!(
+            "UPDATE trust SET deleted_at = ? \
+             WHERE (trustor_user_id {which} OR trustee_user_id {which}) AND deleted_at IS NULL"
+        );
+        let query = self.db.built_query(trusts).bind(now);
+        let query = query.bind(value.clone()).bind(value.clone());
+        query.execute().await?;
+        for (statement, end) in [
+            (
+                "DELETE FROM application_credential_access_rule WHERE application_credential_id \
+                 IN (SELECT internal_id FROM application_credential WHERE user_id",
+                ")",
+            ),
+            (
+                "DELETE FROM application_credential_role WHERE application_credential_id \
+                 IN (SELECT internal_id FROM application_credential WHERE user_id",
+                ")",
+            ),
+            ("DELETE FROM application_credential WHERE user_id", ""),
+            ("DELETE FROM access_rule WHERE user_id", ""),
+            ("DELETE FROM credential WHERE user_id", ""),
+            (
+                "DELETE FROM assignment WHERE type IN ('UserProject', 'UserDomain') AND actor_id",
+                "",
+            ),
+            (
+                "DELETE FROM system_assignment WHERE type = 'UserSystem' AND actor_id",
+                "",
+            ),
+            ("DELETE FROM user_group_membership WHERE user_id", ""),
+            (
+                "DELETE FROM expiring_user_group_membership WHERE user_id",
+                "",
+            ),
+            ("DELETE FROM user_option WHERE user_id", ""),
+            ("DELETE FROM federated_user WHERE user_id", ""),
+            ("DELETE FROM nonlocal_user WHERE user_id", ""),
+            (
+                "DELETE FROM password WHERE local_user_id \
+                 IN (SELECT id FROM local_user WHERE user_id",
+                ")",
+            ),
+            ("DELETE FROM local_user WHERE user_id", ""),
+            ("DELETE FROM id_mapping WHERE public_id", ""),
         ] {
-            self.db.query(statement).bind(id).execute().await?;
+            let query = self.db.built_query(format!("{statement} {which}{end}"));
+            query.bind(value.clone()).execute().await?;
         }
         Ok(())
     }
@@ -408,9 +446,7 @@ const PASSWORDS: &str = "SELECT password.id, password_hash FROM password \
 /// Joins users with their options: one row for each.
 fn with_options(users: &str) -> String {
     format!(
-        "SELECT found.id, found.domain_id, found.enabled, found.default_project_id, found.extra, \
-         found.name, found.expires_at_int, found.expires_at, \
-         user_option.option_id, user_option.option_value FROM ({users}) found \
+        "SELECT found.*, user_option.option_id, user_option.option_value FROM ({users}) found \
          LEFT JOIN user_option ON user_option.user_id = found.id \
          ORDER BY found.id, user_option.option_id"
     )
@@ -422,6 +458,8 @@ fn gather(rows: &[Row]) -> Result<Vec<User>, StoreError> {
     for row in rows {
         let id = row.id("id")?;
         if found.last().is_none_or(|last| last.id != id) {
+            let created_at = row.optional_time("created_at")?;
+            let last_active_at = row.optional_date("last_active_at")?;
             found.push(User {
                 id,
                 name: row.optional_text("name")?.unwrap_or_default(),
@@ -429,6 +467,7 @@ fn gather(rows: &[Row]) -> Result<Vec<User>, StoreError> {
                 enabled: row.bool("enabled")?,
                 default_project_id: row.optional_id("default_project_id")?,
                 password_expires_at: row.precise_time("expires_at_int", "expires_at")?,
+                last_seen: last_active_at.or(created_at.map(|time| time.date_naive())),
                 options: UserOptions::default(),
                 extra: row.extra("extra")?,
             });

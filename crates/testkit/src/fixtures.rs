@@ -64,6 +64,7 @@ impl TestServer {
             enabled: true,
             default_project_id: None,
             password_expires_at: None,
+            last_seen: None,
             options: UserOptions::default(),
             extra: Extra::new(),
         };

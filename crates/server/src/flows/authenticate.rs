@@ -270,7 +270,8 @@ async fn check_secret(
     Ok((found.credential, login))
 }
 
-fn login_rules(app: &App) -> LoginRules {
+/// The operator's rules about accounts.
+pub(crate) fn login_rules(app: &App) -> LoginRules {
     let compliance = &app.config.security_compliance;
     LoginRules {
         lockout_failure_attempts: compliance.lockout_failure_attempts,

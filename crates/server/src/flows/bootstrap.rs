@@ -210,6 +210,7 @@ async fn user(
         enabled: true,
         default_project_id: None,
         password_expires_at: None,
+        last_seen: None,
         options: UserOptions::default(),
         extra: Extra::new(),
     };

@@ -2,6 +2,7 @@
 
 pub mod authenticate;
 pub mod bootstrap;
+pub mod delete_domain;
 pub mod issue_token;
 pub mod login_request;
 pub mod migrate_credentials;

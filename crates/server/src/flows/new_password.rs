@@ -74,8 +74,13 @@ pub async fn check_history(
     Ok(())
 }
 
-/// `password_regex` must match from the start, as Python's `re.match` has it.
-fn check_form(app: &App, password: Option<&Secret<String>>) -> Result<(), ApiError> {
+/// Checks that a password looks as it must: `password_regex` has to match from the start, as
+/// Python's `re.match` has it.
+///
+/// # Errors
+///
+/// 400 when it does not.
+pub(crate) fn check_form(app: &App, password: Option<&Secret<String>>) -> Result<(), ApiError> {
     let compliance = &app.config.security_compliance;
     let Some(pattern) = &compliance.password_regex else {
         return Ok(());

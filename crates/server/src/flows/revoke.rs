@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::SubsecRound as _;
 use model::Timestamp;
-use model::ids::{GroupId, UserId};
+use model::ids::{DomainId, GroupId, UserId};
 use model::revocation::RevocationEvent;
 use store::{StoreError, Tx};
 
@@ -53,6 +53,23 @@ pub async fn revoke_members(
     let second = now.trunc_subsecs(0);
     tx.revocations()
         .insert_for_members(id, second, second - lifetime(app))
+        .await
+}
+
+/// Revokes all tokens that name a domain, something in it, or somebody of it.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub async fn revoke_domain(
+    app: &App,
+    tx: &mut Tx,
+    id: &DomainId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let second = now.trunc_subsecs(0);
+    tx.revocations()
+        .insert_for_domain(id, second, second - lifetime(app))
         .await
 }
 

@@ -10,9 +10,11 @@ use store::StoreError;
 use crate::call::{Call, Collection, Links, SelfLink, Target};
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path, nullable};
+use crate::flows::delete_domain::delete_domain;
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
-use crate::v3::projects::{OptionsDocument, refuse_immutable};
+use crate::v3::projects;
+use crate::v3::resource_options::{OptionsDocument, refuse_immutable};
 
 /// The operations on domains.
 pub fn routes() -> Routes {
@@ -77,14 +79,14 @@ async fn list(call: Call) -> Result<Reply<Collection<DomainDocument>>, ApiError>
         enabled: query.flag("enabled"),
         name: query.text("name"),
     };
-    let domains = call.store.domains().list(&filter, &call.page()?).await?;
-    let last = domains.last().map(|domain| domain.id.clone());
+    let page = projects::page(&call).await?;
+    let domains = call.store.domains().list(&filter, &page).await?;
+    let last = domains.last().map(|domain| domain.id.to_string());
     let documents = domains
         .into_iter()
         .map(|domain| DomainDocument::new(domain, &call.links))
         .collect();
-    let last = last.as_ref().map(|id| id.as_str());
-    Ok(permit.ok(call.paged_collection("domains", documents, last)))
+    Ok(permit.ok(call.paged_collection("domains", documents, last.as_deref())))
 }
 
 async fn show(
@@ -103,11 +105,12 @@ async fn create(
 ) -> Result<Reply<One<DomainDocument>>, ApiError> {
     let permit = call.authorize(CREATE_DOMAIN, Target::none())?;
     let domain = request.into_domain(&call)?;
+    projects::check_name(&call, &domain.name)?;
     let mut tx = call.begin().await?;
     tx.domains()
         .insert(&domain)
         .await
-        .map_err(|error| name_taken(error, &domain))?;
+        .map_err(|error| name_taken(error, &domain.name))?;
     let saved = tx.commit().await?;
     Ok(permit.created(
         saved,
@@ -126,12 +129,15 @@ async fn update(
     if !change.only_lifts_the_mark() {
         refuse_immutable("update", "domain", domain.id.as_str(), domain.options)?;
     }
+    if let Some(name) = change.name.as_deref().filter(|name| *name != domain.name) {
+        check_name(&call, name)?;
+    }
     let changed = change.apply(domain);
     let mut tx = call.begin().await?;
     tx.domains()
         .update(&changed)
         .await
-        .map_err(|error| name_taken(error, &changed))?;
+        .map_err(|error| name_taken(error, &changed.name))?;
     let saved = tx.commit().await?;
     Ok(permit.updated(
         saved,
@@ -143,25 +149,33 @@ async fn delete(call: Call, Path(id): Path<DomainId>) -> Result<Reply<()>, ApiEr
     let permit = call.authorize(DELETE_DOMAIN, Target::none())?;
     let domain = call.store.domains().find(&id).await?;
     let domain = domain.ok_or_else(|| ApiError::not_found("domain", &id))?;
-    refuse_immutable("delete", "domain", domain.id.as_str(), domain.options)?;
-    if domain.enabled {
-        return Err(ApiError::Forbidden(
-            "Cannot delete a domain that is enabled, please disable it first.".into(),
-        ));
-    }
-    // Its tokens need no event: they die with the users and projects that they name.
-    let mut tx = call.begin().await?;
-    tx.domains().delete(&id).await?;
-    Ok(permit.done(tx.commit().await?))
+    Ok(permit.done(delete_domain(&call, &domain).await?))
 }
 
-fn name_taken(error: StoreError, domain: &Domain) -> ApiError {
+pub(crate) fn name_taken(error: StoreError, name: &str) -> ApiError {
     ApiError::from(error).conflict_details(|| {
         format!(
-            "it is not permitted to have two projects acting as domains with the same name: {}",
-            domain.name
+            "it is not permitted to have two projects acting as domains with the same name: {name}"
         )
     })
+}
+
+/// Refuses the name that the reference keeps for the users of identity providers, and at which it
+/// breaks; `[resource] domain_name_url_safe` says whether another may hold anything.
+pub(crate) fn check_name(call: &Call, name: &str) -> Result<(), ApiError> {
+    refuse_reserved_name(name)?;
+    let rule = call.app.config.resource.domain_name_url_safe;
+    projects::refuse_reserved_characters(rule, "Domain", name)
+}
+
+/// The first half of [`check_name`], which holds for a project that shall act as a domain too.
+pub(crate) fn refuse_reserved_name(name: &str) -> Result<(), ApiError> {
+    if name.trim().eq_ignore_ascii_case("federated") {
+        return Err(ApiError::BadRequest(format!(
+            "The domain name {name} is reserved."
+        )));
+    }
+    Ok(())
 }
 
 /// The body of a new domain.
@@ -182,6 +196,7 @@ struct CreateDomain {
 
 impl Named for CreateDomain {
     const NAME: &'static str = "domain";
+    const UNDERSCORES: bool = true;
 }
 
 impl CreateDomain {
@@ -198,17 +213,11 @@ impl CreateDomain {
                 ));
             }
         };
-        let name = self.name.trim().to_owned();
-        if name.eq_ignore_ascii_case("federated") {
-            // The reference keeps the name for the users of identity providers, and breaks.
-            return Err(ApiError::BadRequest(format!(
-                "The domain name {name} is reserved."
-            )));
-        }
+        check_name(call, &self.name)?;
         self.tags.sort_unstable();
         Ok(Domain {
             id,
-            name,
+            name: self.name.trim().to_owned(),
             description: self.description.unwrap_or_else(|| Some(String::new())),
             enabled: self.enabled.unwrap_or(true),
             tags: self.tags,
@@ -269,11 +278,8 @@ impl ChangeDomain {
             tags.sort_unstable();
             domain.tags = tags;
         }
-        if let Some(OptionsDocument {
-            immutable: Some(immutable),
-        }) = self.options
-        {
-            domain.options.immutable = immutable;
+        if let Some(options) = self.options {
+            options.apply(&mut domain.options);
         }
         domain.extra.extend(self.extra);
         domain

@@ -128,12 +128,12 @@ async fn list(call: Call) -> Result<Reply<Collection<GroupDocument>>, ApiError> 
         return Err(ApiError::unknown_marker(marker));
     }
     let groups = call.store.groups().list(&filter, &page).await?;
-    let last = groups.last().map(|group| group.id.clone());
+    let last = groups.last().map(|group| group.id.to_string());
     let documents = groups
         .into_iter()
         .map(|group| GroupDocument::new(group, &call.links))
         .collect();
-    Ok(permit.ok(call.paged_collection("groups", documents, last.as_ref().map(|id| id.as_str()))))
+    Ok(permit.ok(call.paged_collection("groups", documents, last.as_deref())))
 }
 
 async fn show(call: Call, Path(id): Path<GroupId>) -> Result<Reply<One<GroupDocument>>, ApiError> {

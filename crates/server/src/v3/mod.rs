@@ -12,12 +12,15 @@ pub mod groups;
 pub mod implied_roles;
 pub mod os_revoke;
 pub mod os_simple_cert;
+pub(crate) mod project_hierarchy;
 pub mod project_tags;
 pub mod projects;
 pub mod regions;
+pub(crate) mod resource_options;
 pub mod role_assignments;
 pub mod roles;
 pub mod services;
+pub mod user_passwords;
 pub mod users;
 
 use crate::operation::Routes;
@@ -43,5 +46,6 @@ pub fn routes() -> Routes {
         .and(role_assignments::routes())
         .and(roles::routes())
         .and(services::routes())
+        .and(user_passwords::routes())
         .and(users::routes())
 }

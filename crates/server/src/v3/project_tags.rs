@@ -3,14 +3,16 @@
 use http::{HeaderValue, StatusCode, header};
 use model::Project;
 use model::ids::ProjectId;
-use policy::{Rule, ScopeType};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use policy::Rule;
 use serde_json::{Value, json};
 
-use crate::call::{Call, Target};
+use crate::call::Call;
 use crate::error::ApiError;
 use crate::extract::{Json, Path};
 use crate::operation::{Operation, Routes};
 use crate::reply::{Permit, Reply};
+use crate::v3::projects::{managed, readable};
 
 /// The operations on tags.
 pub fn routes() -> Routes {
@@ -36,42 +38,17 @@ static CHECK: Operation = Operation::get(ONE, "Check that a project has a tag").
 static ADD: Operation = Operation::put(ONE, "Add a tag to a project").rules(&[CREATE_TAG]);
 static REMOVE: Operation = Operation::delete(ONE, "Remove a tag of a project").rules(&[DELETE_TAG]);
 
-const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
-const READ: &str = "(rule:admin_required) or (role:reader and system_scope:all) or \
-     (role:reader and domain_id:%(target.project.domain_id)s and \
-     not None:%(target.project.domain_id)s) or project_id:%(target.project.id)s";
-const WRITE: &str = "(rule:admin_required) or \
-     (role:manager and domain_id:%(target.project.domain_id)s and \
-     not None:%(target.project.domain_id)s)";
-const ADMIN: &str = "rule:admin_required";
-const ADMIN_OR_OWN: &str = "rule:admin_required or project_id:%(target.project.id)s";
-
-const LIST_TAGS: Rule = Rule::new("identity:list_project_tags", READ)
-    .scopes(SCOPES)
-    .deprecated(ADMIN_OR_OWN);
-const GET_TAG: Rule = Rule::new("identity:get_project_tag", READ)
-    .scopes(SCOPES)
-    .deprecated(ADMIN_OR_OWN);
-const UPDATE_TAGS: Rule = Rule::new("identity:update_project_tags", WRITE)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const CREATE_TAG: Rule = Rule::new("identity:create_project_tag", WRITE)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const DELETE_TAGS: Rule = Rule::new("identity:delete_project_tags", WRITE)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const DELETE_TAG: Rule = Rule::new("identity:delete_project_tag", WRITE)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-
-/// The most tags that a project can have.
-const MOST: usize = 80;
+const LIST_TAGS: Rule = readable("identity:list_project_tags");
+const GET_TAG: Rule = readable("identity:get_project_tag");
+const UPDATE_TAGS: Rule = managed("identity:update_project_tags");
+const CREATE_TAG: Rule = managed("identity:create_project_tag");
+const DELETE_TAGS: Rule = managed("identity:delete_project_tags");
+const DELETE_TAG: Rule = managed("identity:delete_project_tag");
 
 async fn list(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<Value>, ApiError> {
-    let (project, permit) = find(&call, &id, LIST_TAGS).await?;
-    let document = document(&call, &project.tags);
-    Ok(permit.ok(document))
+    let (permit, project) = find(&call, &id, LIST_TAGS).await?;
+    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    Ok(permit.ok(document(&call, &project.tags)))
 }
 
 async fn replace(
@@ -79,12 +56,15 @@ async fn replace(
     Path(id): Path<ProjectId>,
     Json(body): Json,
 ) -> Result<Reply<Value>, ApiError> {
-    let (_, permit) = find(&call, &id, UPDATE_TAGS).await?;
-    let given = body["tags"].as_array().into_iter().flatten();
-    let mut tags: Vec<String> = given
-        .filter_map(|tag| tag.as_str().map(str::to_owned))
-        .collect();
+    let (permit, project) = find(&call, &id, UPDATE_TAGS).await?;
+    let given = body.get("tags").cloned().unwrap_or_else(|| json!({}));
+    call.app.schemas.validate(SEVERAL, &given)?;
+    let given: Vec<String> = serde_json::from_value(given).map_err(ApiError::internal)?;
+    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    refuse_immutable("update", &project)?;
+    let mut tags: Vec<String> = given.iter().map(|tag| tag.trim().to_owned()).collect();
     tags.sort_unstable();
+    tags.dedup();
     let mut tx = call.begin().await?;
     tx.projects().replace_tags(&id, &tags).await?;
     let saved = tx.commit().await?;
@@ -92,7 +72,9 @@ async fn replace(
 }
 
 async fn clear(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiError> {
-    let (_, permit) = find(&call, &id, DELETE_TAGS).await?;
+    let (permit, project) = find(&call, &id, DELETE_TAGS).await?;
+    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    refuse_immutable("update", &project)?;
     let mut tx = call.begin().await?;
     tx.projects().replace_tags(&id, &[]).await?;
     Ok(permit.done(tx.commit().await?))
@@ -102,7 +84,8 @@ async fn check(
     call: Call,
     Path((id, tag)): Path<(ProjectId, String)>,
 ) -> Result<Reply<()>, ApiError> {
-    let (project, permit) = find(&call, &id, GET_TAG).await?;
+    let (permit, project) = find(&call, &id, GET_TAG).await?;
+    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
     if !project.tags.contains(&tag) {
         return Err(ApiError::not_found("project tag", tag));
     }
@@ -113,32 +96,23 @@ async fn add(
     call: Call,
     Path((id, tag)): Path<(ProjectId, String)>,
 ) -> Result<Reply<()>, ApiError> {
-    let (mut project, permit) = find(&call, &id, CREATE_TAG).await?;
-    if tag.is_empty() || tag.chars().count() > 255 || tag.contains([',', '/']) {
-        return Err(ApiError::BadRequest(format!(
-            "Invalid input for field 'value': '{tag}' is no tag: 1 to 255 characters without \
-             commas and slashes."
-        )));
-    }
-    if project.tags.contains(&tag) {
-        return Err(ApiError::BadRequest(format!(
-            "{tag} is already one of the project's tags."
-        )));
-    }
-    if project.tags.len() >= MOST {
-        return Err(ApiError::BadRequest(format!(
-            "A project can have at most {MOST} tags."
-        )));
-    }
-    let location = format!("{}/v3/{id}/tags/{tag}", call.links.base_url());
-    project.tags.push(tag);
+    let (permit, project) = find(&call, &id, CREATE_TAG).await?;
+    let schemas = &call.app.schemas;
+    schemas.validate(ONE_TAG, &json!(tag))?;
+    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    let mut tags = project.tags.clone();
+    tags.push(tag.clone());
+    // That it is there already, or that there are too many, is for the schema to tell.
+    schemas.validate(SEVERAL, &json!(tags))?;
+    refuse_immutable("create", &project)?;
     let mut tx = call.begin().await?;
-    tx.projects().replace_tags(&id, &project.tags).await?;
+    tx.projects().insert_tag(&id, tag.trim()).await?;
     let _saved = tx.commit().await?;
     let reply = permit.reply(StatusCode::CREATED, None);
     let html = HeaderValue::from_static("text/html; charset=utf-8");
     let reply = reply.header(header::CONTENT_TYPE, html);
-    match HeaderValue::try_from(location) {
+    let tag = utf8_percent_encode(&tag, UNSAFE);
+    match HeaderValue::try_from(format!("{}/v3/{id}/tags/{tag}", call.links.base_url())) {
         Ok(location) => Ok(reply.header(header::LOCATION, location)),
         Err(_) => Ok(reply),
     }
@@ -148,7 +122,9 @@ async fn remove(
     call: Call,
     Path((id, tag)): Path<(ProjectId, String)>,
 ) -> Result<Reply<()>, ApiError> {
-    let (mut project, permit) = find(&call, &id, DELETE_TAG).await?;
+    let (permit, project) = find(&call, &id, DELETE_TAG).await?;
+    let mut project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    refuse_immutable("delete", &project)?;
     let before = project.tags.len();
     project.tags.retain(|known| *known != tag);
     if project.tags.len() == before {
@@ -159,16 +135,43 @@ async fn remove(
     Ok(permit.done(tx.commit().await?))
 }
 
-async fn find(call: &Call, id: &ProjectId, rule: Rule) -> Result<(Project, Permit), ApiError> {
+/// The schemas of one tag, and of all that a project has.
+const ONE_TAG: &str = "resource.project_tag_create";
+const SEVERAL: &str = "resource.project_tags_update";
+
+/// What a location cannot hold as it is, beyond all that is not ASCII.
+const UNSAFE: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A project, and the right to do with its tags what a rule is about.
+async fn find(
+    call: &Call,
+    id: &ProjectId,
+    rule: Rule,
+) -> Result<(Permit, Option<Project>), ApiError> {
     let project = call.store.projects().find(id).await?;
-    let permit = call.authorize(
-        rule,
-        project.as_ref().map_or_else(Target::none, Target::from),
-    )?;
-    Ok((
-        project.ok_or_else(|| ApiError::not_found("project", id))?,
-        permit,
-    ))
+    let permit = call.authorize(rule, project.as_ref())?;
+    Ok((permit, project))
+}
+
+fn refuse_immutable(act: &str, project: &Project) -> Result<(), ApiError> {
+    if project.options.immutable != Some(true) {
+        return Ok(());
+    }
+    Err(ApiError::Forbidden(format!(
+        "Cannot {act} project tags for {}, project is immutable. Set \"immutable\" option to false \
+         before creating project tags.",
+        project.id
+    )))
 }
 
 /// The link leads to the API and not to the tags, as in the reference.

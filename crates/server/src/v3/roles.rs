@@ -14,7 +14,7 @@ use crate::error::ApiError;
 use crate::extract::{Body, Named, Path, nullable};
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
-use crate::v3::projects::{OptionsDocument, refuse_immutable};
+use crate::v3::resource_options::{OptionsDocument, refuse_immutable};
 
 /// The operations on roles.
 pub fn routes() -> Routes {

@@ -8,14 +8,13 @@ use model::user::{Comparison, FederatedIdentity, GroupFilter, User, UserFilter};
 use model::{Extra, Secret, Timestamp};
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use store::StoreError;
+use store::{StoreError, Tx};
 
 use crate::call::{Call, Collection, Links, Query, SelfLink, Target};
 use crate::error::ApiError;
-use crate::extract::{Body, Json, Named, Path, nullable};
-use crate::flows::authenticate::check_password;
-use crate::flows::new_password::{ChosenBy, check_history, new_password};
+use crate::extract::{Body, Named, Path, nullable};
+use crate::flows::authenticate::login_rules;
+use crate::flows::new_password::{ChosenBy, new_password};
 use crate::flows::revoke::revoke_user;
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
@@ -30,7 +29,6 @@ pub fn routes() -> Routes {
         .on(&CREATE, create)
         .on(&UPDATE, update)
         .on(&DELETE, delete)
-        .on(&CHANGE_PASSWORD, change_password)
         .on(&REVOKE_TOKENS, revoke_tokens)
         .on(&LIST_OF_GROUPS, list_groups)
         .on(&LIST_OF_PROJECTS, list_projects)
@@ -48,9 +46,6 @@ static UPDATE: Operation = Operation::patch("/v3/users/{user_id}", "Change a use
     .body("identity.user_update_request");
 static DELETE: Operation =
     Operation::delete("/v3/users/{user_id}", "Delete a user").rules(&[DELETE_USER]);
-static CHANGE_PASSWORD: Operation =
-    Operation::post("/v3/users/{user_id}/password", "Change one's own password")
-        .public("the old password is the proof, and it may have expired");
 static REVOKE_TOKENS: Operation =
     Operation::delete("/v3/users/{user_id}/tokens", "Revoke all tokens of a user")
         .rules(&[REVOKE_TOKENS_FOR_USER]);
@@ -123,7 +118,7 @@ async fn list(call: Call) -> Result<Reply<Collection<UserDocument>>, ApiError> {
 }
 
 async fn show(call: Call, Path(id): Path<UserId>) -> Result<Reply<One<UserDocument>>, ApiError> {
-    let user = call.store.users().find(&id).await?;
+    let user = find(&call, &id).await?;
     // Enforce before admitting absence, so a stranger cannot probe for ids.
     let permit = call.authorize(GET_USER, user.as_ref())?;
     let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
@@ -178,6 +173,7 @@ async fn create(
             .replace_federated_identities(&user, &identities)
             .await?;
     }
+    note_active(&call, &mut tx, &user).await?;
     let saved = tx.commit().await?;
     let document = UserDocument::new(user, &call.links).with_federated(&identities);
     Ok(permit.created(saved, One::new("user", document)))
@@ -188,7 +184,7 @@ async fn update(
     Path(id): Path<UserId>,
     Body(change): Body<ChangeUser>,
 ) -> Result<Reply<One<UserDocument>>, ApiError> {
-    let user = call.store.users().find(&id).await?;
+    let user = find(&call, &id).await?;
     let permit = call.authorize(UPDATE_USER, user.as_ref())?;
     let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
     change.check(&user)?;
@@ -220,10 +216,7 @@ async fn update(
             )));
         }
     }
-    if change.enabled == Some(true) {
-        // So that inactivity does not disable the account again at once.
-        tx.users().note_active(&id, call.now().date_naive()).await?;
-    }
+    note_active(&call, &mut tx, &changed).await?;
     let identities = if given.is_empty() {
         tx.users().list_federated_identities(&id).await?
     } else {
@@ -251,48 +244,6 @@ async fn delete(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, ApiErro
     tx.users().delete(&id, call.now()).await?;
     revoke_user(&call.app, &mut tx, &id, call.now()).await?;
     Ok(permit.done(tx.commit().await?))
-}
-
-async fn change_password(
-    call: Call,
-    Path(id): Path<UserId>,
-    Json(body): Json,
-) -> Result<Reply<()>, ApiError> {
-    let user = body.get("user").cloned().unwrap_or_else(|| json!({}));
-    call.app
-        .schemas
-        .validate("identity.password_change", &user)?;
-    let request: PasswordChange = serde_json::from_value(user).map_err(ApiError::internal)?;
-    let now = call.now();
-    let login = call.store.logins().find(&id).await?;
-    match check_password(&call.app, login.clone(), &request.original_password, now).await {
-        // Who knows an expired password may change it: that is the only way on.
-        Ok(_) | Err(ApiError::PasswordExpired { .. }) => {}
-        Err(error) => return Err(error),
-    }
-    let login = login.ok_or_else(|| ApiError::unauthorized("no such user"))?;
-    let compliance = &call.app.config.security_compliance;
-    login
-        .may_change_password(compliance.minimum_password_age, now)
-        .map_err(|refusal| ApiError::BadRequest(refusal.to_string()))?;
-    let count = compliance.unique_last_password_count;
-    if count > 0 {
-        let former = call.store.users().list_password_hashes(&id, count).await?;
-        check_history(&call.app, &request.password, &former).await?;
-    }
-    let password = new_password(
-        &call.app,
-        Some(&request.password),
-        ChosenBy::User,
-        &login.options,
-        now,
-    )
-    .await?;
-    let mut tx = call.begin().await?;
-    let keep = passwords_kept(&call);
-    tx.users().replace_password(&id, &password, keep).await?;
-    revoke_user(&call.app, &mut tx, &id, now).await?;
-    Ok(call.public().done(tx.commit().await?))
 }
 
 async fn revoke_tokens(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, ApiError> {
@@ -347,10 +298,7 @@ async fn list_projects(
         .projects()
         .list_of_user(&id, &[], &filter)
         .await?;
-    let documents = projects
-        .into_iter()
-        .map(|project| ProjectDocument::new(project, &call.links))
-        .collect();
+    let documents = ProjectDocument::all(projects, &call.links);
     Ok(permit.ok(call.collection("projects", documents)))
 }
 
@@ -371,12 +319,36 @@ pub(crate) async fn page_of_users(
         return Err(ApiError::unknown_marker(marker));
     }
     let users = call.store.users().list(filter, &page).await?;
-    let last = users.last().map(|user| user.id.clone());
+    let last = users.last().map(|user| user.id.to_string());
     let documents = users
         .into_iter()
-        .map(|user| UserDocument::new(user, &call.links))
+        .map(|user| UserDocument::new(as_of_today(call, user), &call.links))
         .collect();
-    Ok(call.paged_collection("users", documents, last.as_ref().map(|id| id.as_str())))
+    Ok(call.paged_collection("users", documents, last.as_deref()))
+}
+
+/// Finds a user as they are today.
+async fn find(call: &Call, id: &UserId) -> Result<Option<User>, ApiError> {
+    let found = call.store.users().find(id).await?;
+    Ok(found.map(|user| as_of_today(call, user)))
+}
+
+/// A user who has not logged in for too long counts as disabled, whatever is stored.
+fn as_of_today(call: &Call, mut user: User) -> User {
+    let today = call.now().date_naive();
+    user.enabled = login_rules(&call.app).keeps_enabled(&user, today);
+    user
+}
+
+/// Whoever is created or changed while enabled counts as active, when activity matters: so
+/// inactivity does not disable the account again at once.
+async fn note_active(call: &Call, tx: &mut Tx, user: &User) -> Result<(), ApiError> {
+    let compliance = &call.app.config.security_compliance;
+    if user.enabled && compliance.disable_user_account_days_inactive.is_some() {
+        let today = call.now().date_naive();
+        tx.users().note_active(&user.id, today).await?;
+    }
+    Ok(())
 }
 
 /// The filters that the query of any list of users asks for. A token of a domain sees nothing
@@ -460,7 +432,7 @@ async fn check_federation(call: &Call, identities: &[FederatedIdentity]) -> Resu
 }
 
 /// How many former passwords stay: as many as may not be taken again, and the last one anyway.
-fn passwords_kept(call: &Call) -> usize {
+pub(crate) fn passwords_kept(call: &Call) -> usize {
     let count = call
         .app
         .config
@@ -515,6 +487,7 @@ impl CreateUser {
             enabled: self.enabled.unwrap_or(true),
             default_project_id: self.default_project_id,
             password_expires_at: None,
+            last_seen: None,
             options,
             extra: self.extra,
         };
@@ -588,13 +561,6 @@ fn remove_ours(extra: &mut Extra) {
     for ours in ["id", "links", "extra", "password_expires_at"] {
         extra.remove(ours);
     }
-}
-
-/// The body of a change of one's own password.
-#[derive(Deserialize)]
-struct PasswordChange {
-    original_password: Secret<String>,
-    password: Secret<String>,
 }
 
 /// A user, as clients see it.

@@ -91,8 +91,35 @@ async fn the_list_is_filtered_and_paged() {
     assert_eq!(names("domain_id=nowhere").await, [""; 0]);
     assert_eq!(names("limit=1").await, ["list one"]);
     assert_eq!(names(&format!("marker={one}")).await, ["List two"]);
+    // The page is cut after the filter has judged, so none of its items are missed.
+    let page = admin.get("/v3/groups?name__startswith=List&limit=1").await;
+    assert_eq!(listed(&page), ["List two"]);
+    assert_eq!(page.expect(200)["truncated"], true);
+    assert_eq!(names("name__endswith=one").await, ["list one"]);
+    assert_eq!(names("name__contains=st%20t").await, ["List two"]);
+    assert_eq!(names("name__contains=").await.len(), 2);
+    let message = admin.get("/v3/groups?limit=x").await.message(400);
+    assert!(message.starts_with("Invalid limit"), "{message}");
     let message = admin.get("/v3/groups?marker=nowhere").await.message(404);
     assert_eq!(message, "Marker nowhere could not be found.");
+}
+
+#[tokio::test]
+async fn a_domain_token_lists_its_own_domain_only() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    create(&admin, "crew").await;
+    let domain = json!({"domain": {"name": "acme"}});
+    let domain = admin.post("/v3/domains", domain).await.expect(201);
+    let domain = domain["domain"]["id"].as_str().unwrap();
+    let foreign = json!({"group": {"name": "foreign", "domain_id": domain}});
+    admin.post("/v3/groups", foreign).await.expect(201);
+
+    let reader = server.with_role("reader", Scope::Domain).await;
+    assert_eq!(listed(&reader.get("/v3/groups").await), ["crew"]);
+    let query = format!("/v3/groups?domain_id={domain}");
+    assert_eq!(listed(&reader.get(&query).await), [""; 0]);
+    assert_eq!(listed(&admin.get(&query).await), ["foreign"]);
 }
 
 #[tokio::test]

@@ -155,6 +155,14 @@ async fn the_list_is_filtered_and_paged() {
     assert_eq!(page["truncated"], true);
     let next = format!("http://server/v3/users?name__icontains=filter&limit=1&marker={one}");
     assert_eq!(page["links"]["next"], next);
+    // Of users, other than of projects, a page of none is empty.
+    let none = admin.get("/v3/users?limit=0").await.expect(200);
+    assert_eq!(
+        (&none["users"], &none["truncated"]),
+        (&json!([]), &json!(true))
+    );
+    let all = names(&admin.get("/v3/users?limit=-1").await);
+    assert_eq!(all, names(&admin.get("/v3/users").await));
     let message = admin.get("/v3/users?marker=nowhere").await.message(404);
     assert_eq!(message, "Marker nowhere could not be found.");
 }
@@ -432,6 +440,41 @@ async fn a_password_set_by_an_administrator_is_changed_at_first() {
         .await
         .expect(204);
     assert_eq!(log_in(&server, &id, "chosen").await.status, 201);
+}
+
+#[tokio::test]
+async fn a_user_who_is_inactive_for_too_long_is_shown_as_disabled() {
+    let server = TestServer::start_with(|config| {
+        config
+            .security_compliance
+            .disable_user_account_days_inactive = Some(10);
+    })
+    .await;
+    let admin = server.admin().await;
+    let ada = create(&admin, json!({"name": "ada", "password": "x"})).await;
+    let exempt = json!({"ignore_user_inactivity": true});
+    let bob = create(&admin, json!({"name": "bob", "options": exempt})).await;
+    let enabled = async |admin: &Client, id: &str| {
+        admin.get(&format!("/v3/users/{id}")).await.expect(200)["user"]["enabled"].take()
+    };
+
+    server.clock.advance(TimeDelta::days(9));
+    let admin = server.admin().await;
+    assert_eq!(enabled(&admin, &ada).await, true);
+    server.clock.advance(TimeDelta::days(1));
+    let admin = server.admin().await;
+    assert_eq!(enabled(&admin, &ada).await, false);
+    assert_eq!(enabled(&admin, &bob).await, true);
+    let listed = admin.get("/v3/users?name=ada").await.expect(200);
+    assert_eq!(listed["users"][0]["enabled"], false);
+    assert_eq!(log_in(&server, &ada, "x").await.status, 401);
+
+    let on = json!({"user": {"enabled": true}});
+    let path = format!("/v3/users/{ada}");
+    let changed = admin.patch(&path, on).await.expect(200);
+    assert_eq!(changed["user"]["enabled"], true);
+    assert_eq!(enabled(&admin, &ada).await, true);
+    assert_eq!(log_in(&server, &ada, "x").await.status, 201);
 }
 
 #[tokio::test]

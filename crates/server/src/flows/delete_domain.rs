@@ -1,0 +1,35 @@
+//! Removing a domain with all that it holds.
+
+use model::project::{Domain, ResourceOptions};
+use store::Saved;
+
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::flows::revoke::revoke_domain;
+use crate::v3::resource_options::refuse_immutable;
+
+/// Removes a domain with its users, groups, projects and identity providers, and revokes all
+/// tokens that name any of them.
+///
+/// # Errors
+///
+/// 403 when the domain is enabled, or when it or one of its projects is immutable.
+pub async fn delete_domain(call: &Call, domain: &Domain) -> Result<Saved, ApiError> {
+    let id = &domain.id;
+    refuse_immutable("delete", "domain", id.as_str(), domain.options)?;
+    if domain.enabled {
+        return Err(ApiError::Forbidden(
+            "Cannot delete a domain that is enabled, please disable it first.".into(),
+        ));
+    }
+    if let Some(project_id) = call.store.projects().find_immutable(id).await? {
+        let immutable = ResourceOptions {
+            immutable: Some(true),
+        };
+        refuse_immutable("delete", "project", project_id.as_str(), immutable)?;
+    }
+    let mut tx = call.begin().await?;
+    revoke_domain(&call.app, &mut tx, id, call.now()).await?;
+    tx.domains().delete(id, call.now()).await?;
+    Ok(tx.commit().await?)
+}

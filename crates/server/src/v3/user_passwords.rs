@@ -1,0 +1,76 @@
+//! The password of a user, changed by the user.
+
+use model::Secret;
+use model::ids::UserId;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::extract::{Json, Path};
+use crate::flows::authenticate::check_password;
+use crate::flows::new_password::{ChosenBy, check_form, check_history, new_password};
+use crate::flows::revoke::revoke_user;
+use crate::operation::{Operation, Routes};
+use crate::reply::Reply;
+use crate::v3::users::passwords_kept;
+
+/// The operation on one's own password.
+pub fn routes() -> Routes {
+    Routes::new().on(&CHANGE, change)
+}
+
+static CHANGE: Operation =
+    Operation::post("/v3/users/{user_id}/password", "Change one's own password")
+        .public("the old password is the proof, and it may have expired");
+
+async fn change(
+    call: Call,
+    Path(id): Path<UserId>,
+    Json(body): Json,
+) -> Result<Reply<()>, ApiError> {
+    let user = body.get("user").cloned().unwrap_or_else(|| json!({}));
+    call.app
+        .schemas
+        .validate("identity.password_change", &user)?;
+    let request: PasswordChange = serde_json::from_value(user).map_err(ApiError::internal)?;
+    let now = call.now();
+    let login = call.store.logins().find(&id).await?;
+    match check_password(&call.app, login.clone(), &request.original_password, now).await {
+        // Who knows an expired password may change it: that is the only way on.
+        Ok(_) | Err(ApiError::PasswordExpired { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let login = login.ok_or_else(|| ApiError::unauthorized("no such user"))?;
+    // Told first, as in the reference.
+    check_form(&call.app, Some(&request.password))?;
+    let compliance = &call.app.config.security_compliance;
+    login
+        .may_change_password(compliance.minimum_password_age, now)
+        .map_err(|refusal| ApiError::BadRequest(refusal.to_string()))?;
+    let count = compliance.unique_last_password_count;
+    if count > 0 {
+        let former = call.store.users().list_password_hashes(&id, count).await?;
+        check_history(&call.app, &request.password, &former).await?;
+    }
+    let password = new_password(
+        &call.app,
+        Some(&request.password),
+        ChosenBy::User,
+        &login.options,
+        now,
+    )
+    .await?;
+    let mut tx = call.begin().await?;
+    let keep = passwords_kept(&call);
+    tx.users().replace_password(&id, &password, keep).await?;
+    revoke_user(&call.app, &mut tx, &id, now).await?;
+    Ok(call.public().done(tx.commit().await?))
+}
+
+/// The body of a change of one's own password.
+#[derive(Deserialize)]
+struct PasswordChange {
+    original_password: Secret<String>,
+    password: Secret<String>,
+}
