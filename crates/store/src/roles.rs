@@ -70,6 +70,7 @@ impl Roles<'_> {
             "role.name",
             filter.name.as_ref(),
         );
+        conditions.after("role.id", page);
         let sql = conditions.statement(roles!(""), "role.id", page);
         let query = self.db.built_query(sql).bind_all(conditions.into_values());
         let mut found = query.all::<Role>().await?;
@@ -210,6 +211,21 @@ impl Roles<'_> {
             .await
             .map_err(|error| error.on_unique("implied_role"))?;
         Ok(())
+    }
+
+    /// Whether one role implies another directly.
+    pub async fn implies(&mut self, prior: &RoleId, implied: &RoleId) -> Result<bool, StoreError> {
+        let rows = self
+            .db
+            .query(
+                "SELECT prior_role_id FROM implied_role \
+                 WHERE prior_role_id = ? AND implied_role_id = ?",
+            )
+            .bind(prior)
+            .bind(implied)
+            .rows()
+            .await?;
+        Ok(!rows.is_empty())
     }
 
     /// The roles that a role implies directly.
