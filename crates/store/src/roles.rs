@@ -136,18 +136,25 @@ impl Roles<'_> {
         self.write_options(role).await
     }
 
-    /// Removes a role with its assignments and implications, and the application credentials
-    /// that were given it.
+    /// Removes a role with its assignments and implications.
+    ///
+    /// With it go the application credentials that were given it, and all those on a project
+    /// where their owner was given it.
     pub async fn delete(&mut self, id: &RoleId) -> Result<(), StoreError> {
         for statement in [
+            "DELETE FROM application_credential WHERE EXISTS ( \
+               SELECT 1 FROM assignment WHERE type = 'UserProject' AND role_id = ? \
+               AND actor_id = application_credential.user_id \
+               AND target_id = application_credential.project_id)",
+            // Keystone leaves these behind, and finds their owner's no more for want of a role.
+            "DELETE FROM application_credential WHERE internal_id IN ( \
+               SELECT application_credential_id FROM application_credential_role \
+               WHERE role_id = ?)",
+            "DELETE FROM application_credential_role WHERE role_id = ?",
             "DELETE FROM assignment WHERE role_id = ?",
             "DELETE FROM system_assignment WHERE role_id = ?",
             "DELETE FROM implied_role WHERE prior_role_id = ?",
             "DELETE FROM implied_role WHERE implied_role_id = ?",
-            "DELETE FROM application_credential WHERE internal_id IN \
-             (SELECT application_credential_id FROM application_credential_role \
-              WHERE role_id = ?)",
-            "DELETE FROM application_credential_role WHERE role_id = ?",
             "DELETE FROM role_option WHERE role_id = ?",
             "DELETE FROM role WHERE id = ?",
         ] {

@@ -96,12 +96,22 @@ async fn list(call: Call) -> Result<Reply<Collection<RoleDocument>>, ApiError> {
         LIST_ROLES
     };
     let permit = call.authorize(rule, Target::none())?;
-    let roles = call.store.roles().list(&filter, &call.page()?).await?;
+    let mut page = call.page()?;
+    let limit = page.limit;
+    // One more, for only what was cut off is told to be cut off.
+    page.limit = limit.map(|limit| limit.saturating_add(1));
+    let mut roles = call.store.roles().list(&filter, &page).await?;
+    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+    let truncated = roles.len() > limit;
+    roles.truncate(limit);
     let last = roles.last().map(|role| role.id.clone());
     let documents = roles
         .into_iter()
         .map(|role| RoleDocument::new(role, &call.links))
         .collect();
+    if !truncated {
+        return Ok(permit.ok(call.collection("roles", documents)));
+    }
     let last = last.as_ref().map(|id| id.as_str());
     Ok(permit.ok(call.paged_collection("roles", documents, last)))
 }

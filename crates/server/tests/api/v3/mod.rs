@@ -1,7 +1,11 @@
 mod access_rules;
 mod application_credentials;
 mod auth;
+mod grants;
 mod groups;
+mod implied_roles;
 mod os_revoke;
 mod projects;
+mod role_assignments;
+mod roles;
 mod users;
