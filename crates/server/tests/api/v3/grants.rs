@@ -110,12 +110,14 @@ async fn the_roles_of_a_grant_are_listed_whole() {
     [
       {
         "colour": "red",
-        "description": null,
-        "domain_id": null,
         "id": "00000000000000000000000000001003",
-        "links": {"self": "http://server/v3/roles/00000000000000000000000000001003"},
         "name": "pilot",
-        "options": {}
+        "domain_id": null,
+        "description": null,
+        "options": {},
+        "links": {
+          "self": "http://server/v3/roles/00000000000000000000000000001003"
+        }
       }
     ]
     "#

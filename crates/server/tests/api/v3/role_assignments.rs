@@ -37,10 +37,20 @@ async fn assignments_are_listed_as_they_were_given() {
         @r#"
     [
       {
-        "links": {"assignment": "http://server/v3/projects/leaf/users/bob/roles/top"},
-        "role": {"id": "top"},
-        "scope": {"project": {"id": "leaf"}},
-        "user": {"id": "bob"}
+        "links": {
+          "assignment": "http://server/v3/projects/leaf/users/bob/roles/top"
+        },
+        "scope": {
+          "project": {
+            "id": "leaf"
+          }
+        },
+        "user": {
+          "id": "bob"
+        },
+        "role": {
+          "id": "top"
+        }
       }
     ]
     "#
@@ -90,7 +100,7 @@ async fn filters_select_what_was_given() {
     );
     // Any other word asks for what is not inherited, and an empty parameter is as none.
     assert_eq!(
-        short("scope.OS-INHERIT:inherited_to=x&user.id=bob&group.id").await,
+        short("scope.OS-INHERIT:inherited_to=x&scope.system&user.id=bob").await,
         ["bob holds top on leaf"]
     );
     for nothing in [

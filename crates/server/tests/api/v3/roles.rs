@@ -148,14 +148,16 @@ async fn an_immutable_role_stays_until_the_mark_is_lifted() {
     assert_eq!(
         change.message(403),
         format!(
-            "Cannot update immutable role: {id}. Set resource option immutable to false first."
+            "Unable to update immutable role resource: `{id}. Set resource option \"immutable\" to \
+             false first."
         )
     );
     let delete = admin.delete(&path).await;
     assert_eq!(
         delete.message(403),
         format!(
-            "Cannot delete immutable role: {id}. Set resource option immutable to false first."
+            "Unable to delete immutable role resource: `{id}. Set resource option \"immutable\" to \
+             false first."
         )
     );
     // Not together with something else.
