@@ -132,9 +132,9 @@ impl Assignments<'_> {
         sql.push("WITH RECURSIVE ");
         if let Some(role_id) = &filter.role_id {
             sql.push(
-                "leading (role_id) AS (SELECT id FROM role WHERE id = ? \
-                   UNION SELECT prior_role_id FROM leading \
-                   JOIN implied_role ON implied_role_id = leading.role_id), ",
+                "reaching (role_id) AS (SELECT id FROM role WHERE id = ? \
+                   UNION SELECT prior_role_id FROM reaching \
+                   JOIN implied_role ON implied_role_id = reaching.role_id), ",
             );
             sql.values.push(role_id.into());
         }
@@ -391,7 +391,7 @@ fn expanded_conditions(filter: &AssignmentFilter, project: &str, domain: &str) -
         }
     }
     if filter.role_id.is_some() {
-        conditions.and::<Value>("role_id IN (SELECT role_id FROM leading)", []);
+        conditions.and::<Value>("role_id IN (SELECT role_id FROM reaching)", []);
     }
     conditions
 }
