@@ -113,8 +113,16 @@ class Normaliser:
         return value
 
     def _known(self, value: Any) -> str:
-        text = json.dumps(value, sort_keys=True)
-        text = _ID.sub(lambda match: self._names.get(match[0], "<id>"), text)
+        match value:
+            case dict():
+                items = [f"{name}: {self._known(value[name])}" for name in sorted(value)]
+                return "{" + ", ".join(items) + "}"
+            case list():
+                items = [self._known(item) for item in value]
+                if any(isinstance(item, dict) for item in value):
+                    items.sort()
+                return "[" + ", ".join(items) + "]"
+        text = _ID.sub(lambda match: self._names.get(match[0], "<id>"), json.dumps(value))
         return self._time(self._place(text))
 
     def _text(self, text: str) -> str:

@@ -62,12 +62,15 @@ impl Assignments<'_> {
         target: &AssignmentTarget,
         inherited: bool,
     ) -> Result<Vec<Role>, StoreError> {
-        let (table, kind) = table_and_type(actor, target);
+        let (table, _) = table_and_type(actor, target);
+        // As in Keystone, the type does not count: a domain's id stands for the domain and for
+        // the project that it can act as.
         let sql = format!(
             "SELECT role.id, role.name, role.domain_id, role.description, role.extra, \
-             option_value FROM {table} JOIN role ON role.id = {table}.role_id \
+             option_value FROM role \
              LEFT JOIN role_option ON role_option.role_id = role.id AND option_id = 'IMMU' \
-             WHERE type = '{kind}' AND actor_id = ? AND target_id = ? AND inherited = ? \
+             WHERE role.id IN (SELECT role_id FROM {table} \
+               WHERE actor_id = ? AND target_id = ? AND inherited = ?) \
              ORDER BY role.id"
         );
         self.db
@@ -301,131 +304,4 @@ impl FromRow for RoleRef {
             name: row.text("name")?,
         })
     }
-}
-
-/// What effective assignments are worked out from.
-#[derive(Clone, Debug, Default)]
-pub struct Memberships {
-    /// Groups and their members.
-    pub members: Vec<(GroupId, UserId)>,
-    /// Projects, the domain that owns each, and the project or domain above each.
-    pub projects: Vec<(ProjectId, DomainId, ProjectId)>,
-}
-
-/// How something is called, and the domain that owns it.
-#[derive(Clone, Debug)]
-pub struct NamedRow {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// The domain's id and name; `None` for what no domain owns.
-    pub domain: Option<(String, String)>,
-}
-
-impl Assignments<'_> {
-    /// All assignments, in the order of their targets.
-    pub async fn list(&mut self) -> Result<Vec<Assignment>, StoreError> {
-        let rows = self
-            .db
-            .query(
-                "SELECT 'UserProject' AS kind, actor_id, target_id, role_id, inherited \
-                   FROM assignment WHERE type = 'UserProject' \
-                 UNION ALL SELECT 'GroupProject', actor_id, target_id, role_id, inherited \
-                   FROM assignment WHERE type = 'GroupProject' \
-                 UNION ALL SELECT 'UserDomain', actor_id, target_id, role_id, inherited \
-                   FROM assignment WHERE type = 'UserDomain' \
-                 UNION ALL SELECT 'GroupDomain', actor_id, target_id, role_id, inherited \
-                   FROM assignment WHERE type = 'GroupDomain' \
-                 UNION ALL SELECT 'UserSystem', actor_id, target_id, role_id, inherited \
-                   FROM system_assignment WHERE type = 'UserSystem' \
-                 UNION ALL SELECT 'GroupSystem', actor_id, target_id, role_id, inherited \
-                   FROM system_assignment WHERE type = 'GroupSystem' \
-                 ORDER BY target_id, actor_id, role_id",
-            )
-            .rows()
-            .await?;
-        rows.iter().map(assignment).collect()
-    }
-
-    /// Who is in which group, and which project is below which.
-    pub async fn memberships(&mut self) -> Result<Memberships, StoreError> {
-        let members = self
-            .db
-            .query("SELECT group_id, user_id FROM user_group_membership")
-            .rows()
-            .await?;
-        let projects = self
-            .db
-            .query("SELECT id, domain_id, parent_id FROM project WHERE is_domain = ?")
-            .bind(false)
-            .rows()
-            .await?;
-        Ok(Memberships {
-            members: members
-                .iter()
-                .map(|row| Ok((row.id("group_id")?, row.id("user_id")?)))
-                .collect::<Result<_, StoreError>>()?,
-            projects: projects
-                .iter()
-                .map(|row| Ok((row.id("id")?, row.id("domain_id")?, row.id("parent_id")?)))
-                .collect::<Result<_, StoreError>>()?,
-        })
-    }
-
-    /// The names of everything that assignments refer to, by id.
-    pub async fn names(&mut self) -> Result<Vec<NamedRow>, StoreError> {
-        let rows = self
-            .db
-            .query(
-                "SELECT l.user_id AS id, l.name, d.id AS domain_id, d.name AS domain_name \
-                   FROM local_user l JOIN project d ON d.id = l.domain_id \
-                 UNION ALL SELECT n.user_id, n.name, d.id, d.name \
-                   FROM nonlocal_user n JOIN project d ON d.id = n.domain_id \
-                 UNION ALL SELECT g.id, g.name, d.id, d.name \
-                   FROM \"group\" g JOIN project d ON d.id = g.domain_id \
-                 UNION ALL SELECT p.id, p.name, d.id, d.name \
-                   FROM project p JOIN project d ON d.id = p.domain_id \
-                 UNION ALL SELECT r.id, r.name, d.id, d.name \
-                   FROM role r LEFT JOIN project d ON d.id = r.domain_id",
-            )
-            .rows()
-            .await?;
-        let name = |row: &Row| -> Result<NamedRow, StoreError> {
-            let owner = row
-                .optional_text("domain_id")?
-                .filter(|id| id != crate::projects::ROOT);
-            let domain = match owner {
-                Some(id) => Some((id, row.text("domain_name")?)),
-                None => None,
-            };
-            Ok(NamedRow {
-                id: row.text("id")?,
-                name: row.text("name")?,
-                domain,
-            })
-        };
-        rows.iter().map(name).collect()
-    }
-}
-
-fn assignment(row: &Row) -> Result<Assignment, StoreError> {
-    let kind = row.text("kind")?;
-    let (actor, target) = (row.text("actor_id")?, row.text("target_id")?);
-    Ok(Assignment {
-        role_id: row.id("role_id")?,
-        actor: if kind.starts_with("User") {
-            Actor::User(actor.into())
-        } else {
-            Actor::Group(actor.into())
-        },
-        target: if kind.ends_with("Project") {
-            AssignmentTarget::Project(target.into())
-        } else if kind.ends_with("Domain") {
-            AssignmentTarget::Domain(target.into())
-        } else {
-            AssignmentTarget::System
-        },
-        inherited: row.bool("inherited")?,
-    })
 }

@@ -74,16 +74,21 @@ impl Where {
     /// The statement: the head, the conditions, then the order and the length of the page.
     pub(crate) fn statement(&self, head: &str, order: &str, page: &Page) -> String {
         let mut sql = head.to_owned();
-        if !self.conditions.is_empty() {
-            sql.push_str(" WHERE ");
-            sql.push_str(&self.conditions.join(" AND "));
-        }
+        sql.push_str(&self.clause());
         sql.push_str(" ORDER BY ");
         sql.push_str(order);
         if let Some(limit) = page.limit {
             sql.push_str(&format!(" LIMIT {limit}"));
         }
         sql
+    }
+
+    /// ` WHERE` and the conditions; nothing when there are none.
+    pub(crate) fn clause(&self) -> String {
+        match self.conditions.join(" AND ") {
+            conditions if conditions.is_empty() => conditions,
+            conditions => format!(" WHERE {conditions}"),
+        }
     }
 
     /// The values, in the order of their placeholders.

@@ -70,6 +70,7 @@ impl Roles<'_> {
             "role.name",
             filter.name.as_ref(),
         );
+        conditions.after("role.id", page);
         let sql = conditions.statement(roles!(""), "role.id", page);
         let query = self.db.built_query(sql).bind_all(conditions.into_values());
         let mut found = query.all::<Role>().await?;
@@ -135,18 +136,25 @@ impl Roles<'_> {
         self.write_options(role).await
     }
 
-    /// Removes a role with its assignments and implications, and the application credentials
-    /// that were given it.
+    /// Removes a role with its assignments and implications.
+    ///
+    /// With it go the application credentials that were given it, and all those on a project
+    /// where their owner was given it.
     pub async fn delete(&mut self, id: &RoleId) -> Result<(), StoreError> {
         for statement in [
+            "DELETE FROM application_credential WHERE EXISTS ( \
+               SELECT 1 FROM assignment WHERE type = 'UserProject' AND role_id = ? \
+               AND actor_id = application_credential.user_id \
+               AND target_id = application_credential.project_id)",
+            // Keystone leaves these behind, and finds their owner's no more for want of a role.
+            "DELETE FROM application_credential WHERE internal_id IN ( \
+               SELECT application_credential_id FROM application_credential_role \
+               WHERE role_id = ?)",
+            "DELETE FROM application_credential_role WHERE role_id = ?",
             "DELETE FROM assignment WHERE role_id = ?",
             "DELETE FROM system_assignment WHERE role_id = ?",
             "DELETE FROM implied_role WHERE prior_role_id = ?",
             "DELETE FROM implied_role WHERE implied_role_id = ?",
-            "DELETE FROM application_credential WHERE internal_id IN \
-             (SELECT application_credential_id FROM application_credential_role \
-              WHERE role_id = ?)",
-            "DELETE FROM application_credential_role WHERE role_id = ?",
             "DELETE FROM role_option WHERE role_id = ?",
             "DELETE FROM role WHERE id = ?",
         ] {
@@ -210,6 +218,21 @@ impl Roles<'_> {
             .await
             .map_err(|error| error.on_unique("implied_role"))?;
         Ok(())
+    }
+
+    /// Whether one role implies another directly.
+    pub async fn implies(&mut self, prior: &RoleId, implied: &RoleId) -> Result<bool, StoreError> {
+        let rows = self
+            .db
+            .query(
+                "SELECT prior_role_id FROM implied_role \
+                 WHERE prior_role_id = ? AND implied_role_id = ?",
+            )
+            .bind(prior)
+            .bind(implied)
+            .rows()
+            .await?;
+        Ok(!rows.is_empty())
     }
 
     /// The roles that a role implies directly.

@@ -3,7 +3,8 @@
 //! All these routes are one, with another actor, target or kind of inheritance in the path.
 
 use model::assignment::{Actor, Assignment, AssignmentTarget};
-use model::ids::RoleId;
+use model::ids::{DomainId, RoleId};
+use model::project::{Domain, Project};
 use model::role::Role;
 use policy::{Rule, ScopeType};
 
@@ -11,7 +12,7 @@ use crate::call::{Call, Collection, Target};
 use crate::error::ApiError;
 use crate::operation::{Operation, Routes};
 use crate::reply::{Permit, Reply};
-use crate::v3::roles::{self, RoleDocument};
+use crate::v3::roles::RoleDocument;
 
 /// The operations on grants.
 pub fn routes() -> Routes {
@@ -218,13 +219,14 @@ system_rules! {
 }
 
 async fn list(call: Call) -> Result<Reply<Collection<RoleDocument>>, ApiError> {
-    let (place, _, permit) = authorized(&call, Existence::Required).await?;
+    let (named, permit) = authorized(&call, Existence::Required).await?;
+    named.require_target()?;
     let Place {
         actor,
         target,
         inherited,
         ..
-    } = &place;
+    } = &named.place;
     let roles = call
         .store
         .assignments()
@@ -238,8 +240,10 @@ async fn list(call: Call) -> Result<Reply<Collection<RoleDocument>>, ApiError> {
 }
 
 async fn check(call: Call) -> Result<Reply<()>, ApiError> {
-    let (place, role, permit) = authorized(&call, Existence::Required).await?;
-    let assignment = place.assignment(role)?;
+    let (named, permit) = authorized(&call, Existence::Required).await?;
+    named.require_role()?;
+    named.require_target()?;
+    let assignment = named.assignment()?;
     if !call.store.assignments().exists(&assignment).await? {
         return Err(not_granted(&assignment));
     }
@@ -247,11 +251,11 @@ async fn check(call: Call) -> Result<Reply<()>, ApiError> {
 }
 
 async fn create(call: Call) -> Result<Reply<()>, ApiError> {
-    let (place, role, permit) = authorized(&call, Existence::Required).await?;
-    if let Some(role) = &role {
-        check_role_fits(&call, role, &place).await?;
-    }
-    let assignment = place.assignment(role)?;
+    let (named, permit) = authorized(&call, Existence::Required).await?;
+    let role = named.require_role()?;
+    named.require_target()?;
+    named.refuse_foreign(role)?;
+    let assignment = named.assignment()?;
     let mut tx = call.begin().await?;
     if !tx.assignments().exists(&assignment).await? {
         tx.assignments().insert(&assignment).await?;
@@ -261,9 +265,12 @@ async fn create(call: Call) -> Result<Reply<()>, ApiError> {
 
 async fn revoke(call: Call) -> Result<Reply<()>, ApiError> {
     // A grant may outlive its user or group, and must then be removable.
-    let (place, role, permit) = authorized(&call, Existence::OfActorOptional).await?;
-    let assignment = place.assignment(role)?;
+    let (named, permit) = authorized(&call, Existence::OfActorOptional).await?;
+    named.require_role()?;
+    let assignment = named.assignment()?;
     let mut tx = call.begin().await?;
+    // Tokens need not be revoked: what they allow is looked up each time they are validated. And
+    // application credentials stay, for the roles that are left.
     if !tx.assignments().delete(&assignment).await? {
         return Err(not_granted(&assignment));
     }
@@ -312,100 +319,134 @@ impl Place {
             inherited,
         }
     }
+}
 
-    fn assignment(self, role: Option<Role>) -> Result<Assignment, ApiError> {
-        let role_id = role.map(|role| role.id).or(self.role_id);
-        let role_id = role_id.ok_or_else(|| ApiError::not_found("role", ""))?;
+/// What a path says, and what of it there is.
+struct Named {
+    place: Place,
+    role: Option<Role>,
+    domain: Option<Domain>,
+    project: Option<Project>,
+}
+
+impl Named {
+    fn require_role(&self) -> Result<&Role, ApiError> {
+        let id = self.place.role_id.as_ref();
+        self.role
+            .as_ref()
+            .ok_or_else(|| ApiError::not_found("role", id.map_or("", |id| id.as_str())))
+    }
+
+    fn require_target(&self) -> Result<(), ApiError> {
+        match &self.place.target {
+            AssignmentTarget::Domain(id) if self.domain.is_none() => {
+                Err(ApiError::not_found("domain", id))
+            }
+            AssignmentTarget::Project(id) if self.project.is_none() => {
+                Err(ApiError::not_found("project", id))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn require_actor(&self, domain_id: Option<&DomainId>) -> Result<(), ApiError> {
+        match (&self.place.actor, domain_id) {
+            (_, Some(_)) => Ok(()),
+            (Actor::User(id), None) => Err(ApiError::not_found("user", id)),
+            (Actor::Group(id), None) => Err(ApiError::not_found("group", id)),
+        }
+    }
+
+    /// Refuses a role of one domain on the projects of others and on the system. The reference
+    /// lets it pass on other domains, where it comes to what it implies.
+    fn refuse_foreign(&self, role: &Role) -> Result<(), ApiError> {
+        let Some(domain_id) = &role.domain_id else {
+            return Ok(());
+        };
+        match &self.place.target {
+            AssignmentTarget::Domain(_) => Ok(()),
+            AssignmentTarget::System => Err(ApiError::BadRequest(format!(
+                "Role {} is a domain-specific role. Unable to use a domain-specific role in a \
+                 system assignment.",
+                role.id
+            ))),
+            AssignmentTarget::Project(id) => {
+                let owner = self.project.as_ref().and_then(|it| it.domain_id.as_ref());
+                if owner == Some(domain_id) {
+                    return Ok(());
+                }
+                Err(ApiError::Forbidden(format!(
+                    "Project {id} must be in the same domain as the role {} being assigned.",
+                    role.id
+                )))
+            }
+        }
+    }
+
+    fn assignment(&self) -> Result<Assignment, ApiError> {
+        let place = &self.place;
         Ok(Assignment {
-            role_id,
-            actor: self.actor,
-            target: self.target,
-            inherited: self.inherited,
+            role_id: self.require_role()?.id.clone(),
+            actor: place.actor.clone(),
+            target: place.target.clone(),
+            inherited: place.inherited,
         })
     }
 }
 
 /// Looks up what the path names, and asks the policy about it.
-async fn authorized(
-    call: &Call,
-    existence: Existence,
-) -> Result<(Place, Option<Role>, Permit), ApiError> {
+///
+/// What is missing is told before the policy is asked; of an inherited grant only after it has
+/// agreed, and then the actor is not missed at all.
+async fn authorized(call: &Call, existence: Existence) -> Result<(Named, Permit), ApiError> {
     let _known = call.authenticated()?;
     let place = Place::of(call);
-    let mut target = Target::none();
     let role = match &place.role_id {
         None => None,
-        Some(id) => {
-            let role = roles::find(call, id).await?;
-            target = target.and(&role);
-            Some(role)
-        }
+        Some(id) => call.store.roles().find(id).await?,
     };
-    // The reference looks the actor of an inherited grant up leniently, and grants to nobody.
-    let lenient = existence == Existence::OfActorOptional || place.inherited;
+    let (domain, project) = match &place.target {
+        AssignmentTarget::System => (None, None),
+        AssignmentTarget::Domain(id) => (call.store.domains().find(id).await?, None),
+        AssignmentTarget::Project(id) => (None, call.store.projects().find(id).await?),
+    };
     let domain_id = call
         .store
         .assignments()
         .find_actor_domain(&place.actor)
         .await?;
-    target = match (&place.actor, domain_id) {
-        (Actor::User(_), Some(id)) => target.with("target.user.domain_id", String::from(id)),
-        (Actor::Group(_), Some(id)) => target.with("target.group.domain_id", String::from(id)),
-        (_, None) if lenient => target,
-        (Actor::User(id), None) => return Err(ApiError::not_found("user", id)),
-        (Actor::Group(id), None) => return Err(ApiError::not_found("group", id)),
+    let named = Named {
+        place,
+        role,
+        domain,
+        project,
     };
-    target = match &place.target {
-        AssignmentTarget::System => target,
-        AssignmentTarget::Domain(id) => {
-            let domain = call.store.domains().find(id).await?;
-            let domain = domain.ok_or_else(|| ApiError::not_found("domain", id))?;
-            target.with("target.domain.id", domain.id.as_str())
+    if !named.place.inherited {
+        if named.place.role_id.is_some() {
+            named.require_role()?;
         }
-        AssignmentTarget::Project(id) => {
-            let project = call.store.projects().find(id).await?;
-            target.and(&project.ok_or_else(|| ApiError::not_found("project", id))?)
+        if existence == Existence::Required {
+            named.require_actor(domain_id.as_ref())?;
         }
+        named.require_target()?;
+    }
+    let owner = match named.place.actor {
+        Actor::User(_) => "target.user.domain_id",
+        Actor::Group(_) => "target.group.domain_id",
     };
+    let domain = named.domain.as_ref().map(|domain| domain.id.as_str());
+    let target = Target::none()
+        .and(named.role.as_ref())
+        .and(named.project.as_ref())
+        .with_some("target.domain.id", domain)
+        .with_some(owner, domain_id.map(String::from));
     let rules = call.request.operation.rules;
     let rule = rules
         .first()
         .copied()
         .expect("every operation on grants has one rule");
     let permit = call.authorize(rule, target)?;
-    Ok((place, role, permit))
-}
-
-/// A role of one domain can be granted only there.
-async fn check_role_fits(call: &Call, role: &Role, place: &Place) -> Result<(), ApiError> {
-    let Some(domain_id) = &role.domain_id else {
-        return Ok(());
-    };
-    let (kind, id, owner) = match &place.target {
-        AssignmentTarget::System => {
-            return Err(ApiError::BadRequest(format!(
-                "Role {} is a domain-specific role. Unable to use a domain-specific role in a \
-                 system assignment.",
-                role.id
-            )));
-        }
-        AssignmentTarget::Domain(id) => ("Domain", id.as_str(), Some(id.clone())),
-        AssignmentTarget::Project(id) => {
-            let project = call.store.projects().find(id).await?;
-            (
-                "Project",
-                id.as_str(),
-                project.and_then(|project| project.domain_id),
-            )
-        }
-    };
-    if owner.as_ref() == Some(domain_id) {
-        return Ok(());
-    }
-    Err(ApiError::Forbidden(format!(
-        "{kind} {id} must be in the same domain as the role {} being assigned.",
-        role.id
-    )))
+    Ok((named, permit))
 }
 
 fn not_granted(assignment: &Assignment) -> ApiError {

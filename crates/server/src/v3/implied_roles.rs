@@ -33,7 +33,7 @@ static LIST: Operation = Operation::get(
 static SHOW: Operation =
     Operation::get(ONE, "Show that a role implies another").rules(&[GET_IMPLIED]);
 static CHECK: Operation =
-    Operation::head(ONE, "Check that a role implies another").rules(&[CHECK_IMPLIED]);
+    Operation::head(ONE, "Check that a role implies another").rules(&[CHECK_IMPLIED, GET_IMPLIED]);
 static CREATE: Operation =
     Operation::put(ONE, "Make a role imply another").rules(&[CREATE_IMPLIED]);
 static DELETE: Operation =
@@ -98,39 +98,34 @@ async fn list_all(call: Call) -> Result<Reply<One<Vec<Value>>>, ApiError> {
 }
 
 async fn list(call: Call, Path(prior): Path<RoleId>) -> Result<Reply<Value>, ApiError> {
-    let permit = call.authorize(LIST_IMPLIED, Target::none())?;
+    let _known = call.authenticated()?;
     let prior = find(&call, &prior).await?;
+    let permit = call.authorize(LIST_IMPLIED, prior_target(&prior))?;
     let implied = call.store.roles().list_implied(&prior.id).await?;
     let implied: Vec<Value> = implied.iter().map(|role| short(&call, role)).collect();
     let path = format!("roles/{}/implies", prior.id);
     Ok(permit.ok(inference(&call, &prior, json!(implied), &path)))
 }
 
-async fn show(
-    call: Call,
-    Path((prior, implied)): Path<(RoleId, RoleId)>,
-) -> Result<Reply<Value>, ApiError> {
-    let permit = call.authorize(GET_IMPLIED, Target::none())?;
-    let (prior, implied) = find_implication(&call, &prior, &implied).await?;
+async fn show(call: Call, Path(ids): Path<(RoleId, RoleId)>) -> Result<Reply<Value>, ApiError> {
+    let (prior, implied) = find_both(&call, &ids).await?;
+    let permit = call.authorize(GET_IMPLIED, target(&prior, &implied))?;
+    require_implication(&call, &prior, &implied).await?;
     Ok(permit.ok(one(&call, &prior, &implied)))
 }
 
-async fn check(
-    call: Call,
-    Path((prior, implied)): Path<(RoleId, RoleId)>,
-) -> Result<Reply<()>, ApiError> {
-    let permit = call.authorize(CHECK_IMPLIED, Target::none())?;
-    find_implication(&call, &prior, &implied).await?;
+async fn check(call: Call, Path(ids): Path<(RoleId, RoleId)>) -> Result<Reply<()>, ApiError> {
+    let (prior, implied) = find_both(&call, &ids).await?;
+    let permit = call.authorize(CHECK_IMPLIED, target(&prior, &implied))?;
+    // Who may check but not see may not check: so says the reference.
+    let _permit = call.authorize(GET_IMPLIED, target(&prior, &implied))?;
+    require_implication(&call, &prior, &implied).await?;
     Ok(permit.confirmed())
 }
 
-async fn create(
-    call: Call,
-    Path((prior, implied)): Path<(RoleId, RoleId)>,
-) -> Result<Reply<Value>, ApiError> {
-    let permit = call.authorize(CREATE_IMPLIED, Target::none())?;
-    let prior = find(&call, &prior).await?;
-    let implied = find(&call, &implied).await?;
+async fn create(call: Call, Path(ids): Path<(RoleId, RoleId)>) -> Result<Reply<Value>, ApiError> {
+    let (prior, implied) = find_both(&call, &ids).await?;
+    let permit = call.authorize(CREATE_IMPLIED, target(&prior, &implied))?;
     let prohibited = &call.app.config.assignment.prohibited_implied_role;
     let widens = prior.domain_id.is_none() && implied.domain_id.is_some();
     if prohibited.contains(&implied.name) || widens {
@@ -148,31 +143,53 @@ async fn create(
     Ok(permit.created(saved, one(&call, &prior, &implied)))
 }
 
-async fn delete(
-    call: Call,
-    Path((prior, implied)): Path<(RoleId, RoleId)>,
-) -> Result<Reply<()>, ApiError> {
-    let permit = call.authorize(DELETE_IMPLIED, Target::none())?;
-    find(&call, &prior).await?;
-    find(&call, &implied).await?;
+async fn delete(call: Call, Path(ids): Path<(RoleId, RoleId)>) -> Result<Reply<()>, ApiError> {
+    let (prior, implied) = find_both(&call, &ids).await?;
+    let permit = call.authorize(DELETE_IMPLIED, target(&prior, &implied))?;
     let mut tx = call.begin().await?;
-    if !tx.roles().delete_implication(&prior, &implied).await? {
-        return Err(no_implication(&prior, &implied));
+    if !tx
+        .roles()
+        .delete_implication(&prior.id, &implied.id)
+        .await?
+    {
+        return Err(no_implication(&prior.id, &implied.id));
     }
     Ok(permit.done(tx.commit().await?))
 }
 
-async fn find_implication(
+/// Finds both roles of a path. A missing one is told to everybody who is logged in.
+async fn find_both(
     call: &Call,
-    prior: &RoleId,
-    implied: &RoleId,
+    (prior, implied): &(RoleId, RoleId),
 ) -> Result<(Role, Role), ApiError> {
-    let prior = find(call, prior).await?;
-    find(call, implied).await?;
-    let known = call.store.roles().list_implied(&prior.id).await?;
-    let found = known.into_iter().find(|role| role.id == *implied);
-    let found = found.ok_or_else(|| no_implication(&prior.id, implied))?;
-    Ok((prior, found))
+    let _known = call.authenticated()?;
+    Ok((find(call, prior).await?, find(call, implied).await?))
+}
+
+async fn require_implication(call: &Call, prior: &Role, implied: &Role) -> Result<(), ApiError> {
+    let known = call.store.roles().implies(&prior.id, &implied.id).await?;
+    known
+        .then_some(())
+        .ok_or_else(|| no_implication(&prior.id, &implied.id))
+}
+
+fn prior_target(prior: &Role) -> Target {
+    with_role(Target::none(), "prior_role", prior)
+}
+
+fn target(prior: &Role, implied: &Role) -> Target {
+    with_role(prior_target(prior), "implied_role", implied)
+}
+
+fn with_role(target: Target, name: &str, role: &Role) -> Target {
+    let domain_id = role.domain_id.as_ref();
+    target
+        .with(&format!("target.{name}.id"), role.id.as_str())
+        .with(&format!("target.{name}.name"), role.name.as_str())
+        .with(
+            &format!("target.{name}.domain_id"),
+            domain_id.map_or(Value::Null, |id| id.as_str().into()),
+        )
 }
 
 fn no_implication(prior: &RoleId, implied: &RoleId) -> ApiError {

@@ -1,17 +1,18 @@
 //! Role assignments: who holds which role where, as given or in effect.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
-use model::assignment::{Actor, Assignment, AssignmentTarget};
-use model::ids::{GroupId, ProjectId, RoleId};
+use model::assignment::{Actor, AssignmentFilter, AssignmentTarget, Held, RoleGraph, in_effect};
+use model::ids::{DomainId, RoleId};
 use policy::{Rule, ScopeType};
-use serde_json::{Map, Value, json};
-use store::{Memberships, NamedRow};
+use serde::Serialize;
+use serde_json::{Value, json};
+use store::{HeldRoles, Mentioned, Name};
 
-use crate::call::{Call, Collection, Target};
+use crate::call::{Call, Collection, Links, Query, Target};
 use crate::error::ApiError;
 use crate::operation::{Operation, Routes};
-use crate::reply::Reply;
+use crate::reply::{Permit, Reply};
 
 /// The operations on role assignments.
 pub fn routes() -> Routes {
@@ -32,329 +33,325 @@ const LIST_FOR_TREE: Rule = Rule::new("identity:list_role_assignments_for_tree",
     .scopes(SCOPES)
     .deprecated("rule:admin_required");
 
-async fn list(call: Call) -> Result<Reply<Collection<Value>>, ApiError> {
-    let scope = call.caller.domain_scope();
-    let for_tree = call.request.query.flag("include_subtree") == Some(true);
-    let rule = if for_tree {
-        LIST_FOR_TREE
+async fn list(call: Call) -> Result<Reply<Collection<AssignmentDocument>>, ApiError> {
+    let _known = call.authenticated()?;
+    let asked = Asked::read(&call.request.query);
+    let mentioned = asked.look_up(&call).await?;
+    let permit = asked.authorize(&call, &mentioned)?;
+    asked.refuse_nonsense()?;
+    asked.require(&mentioned)?;
+    let mut filter = asked.filter;
+    if !filter.subtree {
+        filter.within = call.caller.domain_scope();
+    }
+    let mut assignments = call.store.assignments();
+    let mut list = if asked.effective {
+        assignments.list_expanded(&filter, asked.names).await?
     } else {
-        LIST_ASSIGNMENTS
+        assignments.list_given(&filter, asked.names).await?
     };
-    let target = Target::none().with_some("target.domain_id", scope.clone().map(String::from));
-    let permit = call.authorize(rule, target)?;
-    let filter = Filter::parse(&call, for_tree)?;
-
-    let mut found: Vec<Held> = call
-        .store
-        .assignments()
-        .list()
-        .await?
-        .into_iter()
-        .map(Held::as_given)
-        .collect();
-    let memberships = call.store.assignments().memberships().await?;
-    if filter.effective {
-        let implications = call.store.roles().list_implications().await?;
-        found = expand(found, &memberships, &implications);
+    let mut roles = RoleGraph::new();
+    if asked.effective || asked.names {
+        let ids: BTreeSet<&RoleId> = list.held.iter().map(|held| &held.role_id).collect();
+        let ids: Vec<RoleId> = ids.into_iter().cloned().collect();
+        roles = assignments.role_graph(&ids).await?;
     }
-    let names = call.store.assignments().names().await?;
-    let names: HashMap<&str, &NamedRow> = names.iter().map(|row| (row.id.as_str(), row)).collect();
-    if filter.effective {
-        // Roles of one domain are in no token, only what they imply.
-        found.retain(|held| {
-            names
-                .get(held.role_id.as_str())
-                .is_none_or(|role| role.domain.is_none())
-        });
+    if asked.effective {
+        list.held = in_effect(list.held, &roles, filter.role_id.as_ref());
     }
-    if let Some(domain) = &scope {
-        found.retain(|held| match &held.target {
-            AssignmentTarget::Domain(id) => id == domain,
-            AssignmentTarget::Project(id) => names.get(id.as_str()).is_some_and(|row| {
-                row.domain
-                    .as_ref()
-                    .is_some_and(|(id, _)| domain == id.as_str())
-            }),
-            AssignmentTarget::System => false,
-        });
-    }
-    found.retain(|held| filter.accepts(held, &memberships));
-    let named = call.request.query.flag("include_names") == Some(true);
-    let documents = found
+    let names = asked.names.then_some((&list, &roles));
+    let documents = list
+        .held
         .iter()
-        .map(|held| held.document(&call, named.then_some(&names)));
-    let documents = documents.collect();
+        .map(|held| AssignmentDocument::new(held, names, &call.links))
+        .collect();
     Ok(permit.ok(call.collection("role_assignments", documents)))
 }
 
 /// What the query asks for.
-struct Filter {
-    user: Option<String>,
-    group: Option<String>,
-    role: Option<String>,
-    project: Option<ProjectId>,
-    domain: Option<String>,
-    system: bool,
-    inherited: Option<bool>,
+struct Asked {
+    filter: AssignmentFilter,
     effective: bool,
-    for_tree: bool,
+    names: bool,
+    /// Parameters that exclude each other, as far as they say something.
+    user: bool,
+    group: bool,
+    project: bool,
+    domain: bool,
+    system: bool,
 }
 
-impl Filter {
-    fn parse(call: &Call, for_tree: bool) -> Result<Self, ApiError> {
-        let query = &call.request.query;
-        let text = |name: &str| query.get(name).map(str::to_owned);
-        let filter = Self {
-            user: text("user.id"),
-            group: text("group.id"),
-            role: text("role.id"),
-            project: query.id("scope.project.id"),
-            domain: text("scope.domain.id"),
-            system: query.get("scope.system").is_some(),
+impl Asked {
+    fn read(query: &Query) -> Self {
+        // An empty parameter is as none.
+        let text = |name: &str| query.get(name).filter(|text| !text.is_empty());
+        let (user, group) = (text("user.id"), text("group.id"));
+        let (project, domain) = (text("scope.project.id"), text("scope.domain.id"));
+        let system = text("scope.system");
+        let effective = query.switch("effective");
+        let actor = match (user, group) {
+            (Some(id), _) => Some(Actor::User(id.into())),
+            (None, Some(id)) => Some(Actor::Group(id.into())),
+            (None, None) => None,
+        };
+        let target = match (project, domain) {
+            (Some(id), _) => Some(AssignmentTarget::Project(id.into())),
+            (None, Some(id)) => Some(AssignmentTarget::Domain(id.into())),
+            // Any other word than `all` selects nothing away, and neither does this one among
+            // effective assignments, which never are on the system.
+            (None, None) => {
+                (system == Some("all") && !effective).then_some(AssignmentTarget::System)
+            }
+        };
+        let filter = AssignmentFilter {
+            actor,
+            role_id: text("role.id").map(Into::into),
+            target,
+            subtree: query.switch("include_subtree"),
             inherited: query
                 .get("scope.OS-INHERIT:inherited_to")
                 .map(|to| to == "projects"),
-            effective: query.flag("effective") == Some(true),
-            for_tree,
+            within: None,
         };
-        let refuse = |words: &str| Err(ApiError::BadRequest(words.to_owned()));
-        if filter.domain.is_some() && filter.project.is_some() {
-            return refuse("Specify a domain or project, not both");
-        }
-        if filter.system && filter.project.is_some() {
-            return refuse("Specify system or project, not both");
-        }
-        if filter.system && filter.domain.is_some() {
-            return refuse("Specify system or domain, not both");
-        }
-        if filter.effective && filter.group.is_some() {
-            return refuse(
-                "Combining effective and group filter will always result in an empty list.",
-            );
-        }
-        Ok(filter)
-    }
-
-    fn accepts(&self, held: &Held, memberships: &Memberships) -> bool {
-        let actor = match &held.actor {
-            Actor::User(id) => {
-                self.group.is_none() && self.user.as_deref().is_none_or(|user| id.as_str() == user)
-            }
-            Actor::Group(id) => {
-                self.user.is_none()
-                    && self
-                        .group
-                        .as_deref()
-                        .is_none_or(|group| id.as_str() == group)
-            }
-        };
-        let target = match &held.target {
-            AssignmentTarget::System => {
-                !self.effective && self.project.is_none() && self.domain.is_none()
-            }
-            AssignmentTarget::Domain(id) => {
-                !self.system
-                    && self.project.is_none()
-                    && self
-                        .domain
-                        .as_deref()
-                        .is_none_or(|domain| id.as_str() == domain)
-            }
-            AssignmentTarget::Project(id) => {
-                !self.system
-                    && self.domain.is_none()
-                    && self.project.as_ref().is_none_or(|wanted| {
-                        id == wanted || (self.for_tree && is_below(id, wanted, memberships))
-                    })
-            }
-        };
-        actor
-            && target
-            && self
-                .role
-                .as_deref()
-                .is_none_or(|role| held.role_id.as_str() == role)
-            && self
-                .inherited
-                .is_none_or(|inherited| held.inherited == inherited)
-    }
-}
-
-/// A role that somebody holds somewhere, and the assignment that it comes from.
-#[derive(Clone, PartialEq)]
-struct Held {
-    source: Assignment,
-    actor: Actor,
-    target: AssignmentTarget,
-    role_id: RoleId,
-    inherited: bool,
-    /// The group through which a user holds it.
-    through: Option<GroupId>,
-    /// The role that implies it.
-    prior: Option<RoleId>,
-}
-
-impl Held {
-    fn as_given(source: Assignment) -> Self {
         Self {
-            actor: source.actor.clone(),
-            target: source.target.clone(),
-            role_id: source.role_id.clone(),
-            inherited: source.inherited,
-            through: None,
-            prior: None,
-            source,
+            filter,
+            effective,
+            names: query.switch("include_names"),
+            user: user.is_some(),
+            group: group.is_some(),
+            project: project.is_some(),
+            domain: domain.is_some(),
+            system: system.is_some(),
         }
     }
 
-    fn document(&self, call: &Call, names: Option<&HashMap<&str, &NamedRow>>) -> Value {
-        let base = call.links.base_url();
-        let mut links = Map::new();
-        links.insert(
-            "assignment".into(),
-            format!("{base}/v3{}", path(&self.source)).into(),
-        );
-        if let (Some(group), Actor::User(user)) = (&self.through, &self.actor) {
-            links.insert(
-                "membership".into(),
-                format!("{base}/v3/groups/{group}/users/{user}").into(),
-            );
+    /// Looks up whom the query names, as far as it matters that they are there.
+    async fn look_up(&self, call: &Call) -> Result<Mentioned, ApiError> {
+        let user_id = match &self.filter.actor {
+            Some(Actor::User(id)) if self.effective => Some(id),
+            _ => None,
+        };
+        let project_id = match &self.filter.target {
+            Some(AssignmentTarget::Project(id)) if self.effective || self.filter.subtree => {
+                Some(id)
+            }
+            _ => None,
+        };
+        let mut assignments = call.store.assignments();
+        Ok(assignments.mentioned(user_id, project_id).await?)
+    }
+
+    /// Of a tree, the policy is told its domain; else the caller's domain, which the answer is
+    /// confined to.
+    fn authorize(&self, call: &Call, mentioned: &Mentioned) -> Result<Permit, ApiError> {
+        if !self.filter.subtree {
+            let scope = call.caller.domain_scope().map(String::from);
+            let target = Target::none().with_some("target.domain_id", scope);
+            return call.authorize(LIST_ASSIGNMENTS, target);
         }
-        if let Some(prior) = &self.prior {
-            let path = format!("{base}/v3/prior_role/{prior}/implies/{}", self.role_id);
-            links.insert("prior_role".into(), path.into());
+        let domain_id = mentioned.project.clone().flatten().map(String::from);
+        let target = Target::none().with_some("target.domain_id", domain_id);
+        call.authorize(LIST_FOR_TREE, target)
+    }
+
+    fn refuse_nonsense(&self) -> Result<(), ApiError> {
+        let inherited = self.filter.inherited == Some(true);
+        let complaint = if self.filter.subtree && !self.project {
+            "scope.project.id must be specified if include_subtree is also specified"
+        } else if self.domain && self.project {
+            "Specify a domain or project, not both"
+        } else if self.system && self.domain {
+            "Specify system or domain, not both"
+        } else if self.system && self.project {
+            "Specify system or project, not both"
+        } else if self.user && self.group {
+            "Specify a user or group, not both"
+        } else if self.effective && self.group {
+            "Combining effective and group filter will always result in an empty list."
+        } else if self.effective && inherited && self.domain {
+            "Combining effective, domain and inherited filters will always result in an empty list."
+        } else {
+            return Ok(());
+        };
+        Err(ApiError::BadRequest(complaint.to_owned()))
+    }
+
+    /// Refuses to tell what is in effect for a user or on a project that is not there, and what
+    /// is below such a project.
+    fn require(&self, mentioned: &Mentioned) -> Result<(), ApiError> {
+        // The reference looks for the project only where something could be inherited from it.
+        let project_matters = self.filter.inherited != Some(false) || self.filter.subtree;
+        if let Some(AssignmentTarget::Project(id)) = &self.filter.target
+            && (self.effective || self.filter.subtree)
+            && project_matters
+            && mentioned.project.is_none()
+        {
+            return Err(ApiError::not_found("project", id));
         }
-        let mut scope = match &self.target {
-            AssignmentTarget::Project(id) => json!({"project": named(id.as_str(), names)}),
-            AssignmentTarget::Domain(id) => json!({"domain": named(id.as_str(), names)}),
+        if let Some(Actor::User(id)) = &self.filter.actor
+            && self.effective
+            && !mentioned.user
+        {
+            return Err(ApiError::not_found("user", id));
+        }
+        Ok(())
+    }
+}
+
+/// A role assignment, as clients see it.
+#[derive(Debug, Serialize)]
+struct AssignmentDocument {
+    links: AssignmentLinks,
+    scope: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<NamedDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<NamedDocument>,
+    role: NamedDocument,
+}
+
+#[derive(Debug, Serialize)]
+struct AssignmentLinks {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    membership: Option<String>,
+    assignment: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prior_role: Option<String>,
+}
+
+/// An id, and when names are asked for the name and the domain.
+#[derive(Debug, Serialize)]
+struct NamedDocument {
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<DomainDocument>,
+}
+
+#[derive(Debug, Serialize)]
+struct DomainDocument {
+    id: String,
+    name: String,
+}
+
+impl AssignmentDocument {
+    fn new(held: &Held, names: Option<(&HeldRoles, &RoleGraph)>, links: &Links) -> Self {
+        let target = NamedDocument {
+            id: held.target.id().to_owned(),
+            ..names.map_or_else(NamedDocument::nameless, |(list, _)| {
+                NamedDocument::named(list.targets.get(&held.target))
+            })
+        };
+        let mut scope = match &held.target {
+            AssignmentTarget::Project(_) => json!({ "project": target }),
+            AssignmentTarget::Domain(_) => json!({ "domain": target }),
             AssignmentTarget::System => json!({"system": {"all": true}}),
         };
-        if self.inherited {
+        if held.inherited {
             scope["OS-INHERIT:inherited_to"] = "projects".into();
         }
-        let actor = match &self.actor {
-            Actor::User(_) => "user",
-            Actor::Group(_) => "group",
+        let actor = NamedDocument {
+            id: held.actor.id().to_owned(),
+            ..names.map_or_else(NamedDocument::nameless, |(list, _)| {
+                NamedDocument::named_or_empty(list.actors.get(&held.actor))
+            })
         };
-        json!({
-            "links": links,
-            "scope": scope,
-            actor: named(self.actor.id(), names),
-            "role": named(self.role_id.as_str(), names),
-        })
-    }
-}
-
-/// `{"id"}`, and the name and domain when they are asked for.
-fn named(id: &str, names: Option<&HashMap<&str, &NamedRow>>) -> Value {
-    let mut out = json!({ "id": id });
-    if let Some(row) = names.and_then(|names| names.get(id)) {
-        out["name"] = row.name.as_str().into();
-        if let Some((id, name)) = &row.domain {
-            out["domain"] = json!({"id": id, "name": name});
+        let (user, group) = match &held.actor {
+            Actor::User(_) => (Some(actor), None),
+            Actor::Group(_) => (None, Some(actor)),
+        };
+        let role = names.and_then(|(_, roles)| roles.get(&held.role_id));
+        Self {
+            links: AssignmentLinks::new(held, links),
+            scope,
+            user,
+            group,
+            role: NamedDocument {
+                id: held.role_id.to_string(),
+                name: role.map(|role| role.name.clone()),
+                domain: role
+                    .and_then(|role| role.domain.as_ref())
+                    .map(DomainDocument::new),
+            },
         }
     }
-    out
 }
 
-/// Where the assignment can be revoked.
-fn path(assignment: &Assignment) -> String {
-    let actor = match &assignment.actor {
-        Actor::User(id) => format!("users/{id}"),
-        Actor::Group(id) => format!("groups/{id}"),
-    };
-    let target = match &assignment.target {
-        AssignmentTarget::Project(id) => format!("projects/{id}"),
-        AssignmentTarget::Domain(id) => format!("domains/{id}"),
-        AssignmentTarget::System => "system".to_owned(),
-    };
-    let role = &assignment.role_id;
-    if assignment.inherited {
-        format!("/OS-INHERIT/{target}/{actor}/roles/{role}/inherited_to_projects")
-    } else {
-        format!("/{target}/{actor}/roles/{role}")
-    }
-}
-
-/// Replaces groups by their members, what is inherited by what inherits, and adds what is implied.
-fn expand(
-    given: Vec<Held>,
-    memberships: &Memberships,
-    implications: &[(RoleId, RoleId)],
-) -> Vec<Held> {
-    let mut found: Vec<Held> = Vec::new();
-    for held in given {
-        for held in by_member(held, memberships) {
-            for held in by_target(held, memberships) {
-                add_with_implied(&mut found, held, implications);
-            }
+impl AssignmentLinks {
+    fn new(held: &Held, links: &Links) -> Self {
+        let target = match held.origin.as_ref().unwrap_or(&held.target) {
+            AssignmentTarget::Project(id) => format!("projects/{id}"),
+            AssignmentTarget::Domain(id) => format!("domains/{id}"),
+            AssignmentTarget::System => "system".to_owned(),
+        };
+        let actor = match (&held.group_id, &held.actor) {
+            (Some(id), _) | (None, Actor::Group(id)) => format!("groups/{id}"),
+            (None, Actor::User(id)) => format!("users/{id}"),
+        };
+        // The reference names the role that implies this one, also where it is itself implied.
+        let role = held.prior_role_id.as_ref().unwrap_or(&held.role_id);
+        let base = format!("{}/v3", links.base_url());
+        let assignment = if held.inherited {
+            format!("{base}/OS-INHERIT/{target}/{actor}/roles/{role}/inherited_to_projects")
+        } else {
+            format!("{base}/{target}/{actor}/roles/{role}")
+        };
+        Self {
+            membership: held
+                .group_id
+                .as_ref()
+                .map(|group| format!("{base}/groups/{group}/users/{}", held.actor.id())),
+            assignment,
+            // The reference has the two roles in each other's place.
+            prior_role: held
+                .prior_role_id
+                .as_ref()
+                .map(|prior| format!("{base}/prior_role/{}/implies/{prior}", held.role_id)),
         }
     }
-    found
 }
 
-fn by_member(held: Held, memberships: &Memberships) -> Vec<Held> {
-    let Actor::Group(group) = held.actor.clone() else {
-        return vec![held];
-    };
-    let members = memberships.members.iter().filter(|(id, _)| *id == group);
-    members
-        .map(|(_, user)| Held {
-            actor: Actor::User(user.clone()),
-            through: Some(group.clone()),
-            ..held.clone()
-        })
-        .collect()
-}
-
-fn by_target(held: Held, memberships: &Memberships) -> Vec<Held> {
-    if !held.inherited {
-        return vec![held];
-    }
-    let inherits = |project: &ProjectId, owner: &str| match &held.target {
-        AssignmentTarget::Domain(domain) => domain.as_str() == owner,
-        AssignmentTarget::Project(above) => is_below(project, above, memberships),
-        AssignmentTarget::System => false,
-    };
-    memberships
-        .projects
-        .iter()
-        .filter(|(project, owner, _)| inherits(project, owner.as_str()))
-        .map(|(project, ..)| Held {
-            target: AssignmentTarget::Project(project.clone()),
-            ..held.clone()
-        })
-        .collect()
-}
-
-fn add_with_implied(found: &mut Vec<Held>, held: Held, implications: &[(RoleId, RoleId)]) {
-    if found.contains(&held) {
-        return;
-    }
-    let role_id = held.role_id.clone();
-    found.push(held.clone());
-    for (_, implied) in implications.iter().filter(|(prior, _)| *prior == role_id) {
-        let implied = Held {
-            role_id: implied.clone(),
-            prior: Some(role_id.clone()),
-            ..held.clone()
-        };
-        add_with_implied(found, implied, implications);
-    }
-}
-
-fn is_below(project: &ProjectId, above: &ProjectId, memberships: &Memberships) -> bool {
-    let mut current = project;
-    // A tree has no more levels than it has projects.
-    for _ in 0..memberships.projects.len() {
-        let Some((_, _, parent)) = memberships.projects.iter().find(|(id, ..)| id == current)
-        else {
-            return false;
-        };
-        if parent == above {
-            return true;
+impl NamedDocument {
+    fn nameless() -> Self {
+        Self {
+            id: String::new(),
+            name: None,
+            domain: None,
         }
-        current = parent;
     }
-    false
+
+    fn named(name: Option<&Name>) -> Self {
+        Self {
+            id: String::new(),
+            name: name.map(|name| name.name.clone()),
+            domain: name
+                .and_then(|name| name.domain.as_ref())
+                .map(DomainDocument::new),
+        }
+    }
+
+    /// Whom an assignment outlived is shown with empty names.
+    fn named_or_empty(name: Option<&Name>) -> Self {
+        if name.is_some() {
+            return Self::named(name);
+        }
+        Self {
+            id: String::new(),
+            name: Some(String::new()),
+            domain: Some(DomainDocument {
+                id: String::new(),
+                name: String::new(),
+            }),
+        }
+    }
+}
+
+impl DomainDocument {
+    fn new((id, name): &(DomainId, String)) -> Self {
+        Self {
+            id: id.to_string(),
+            name: name.clone(),
+        }
+    }
 }

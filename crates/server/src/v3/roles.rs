@@ -96,12 +96,24 @@ async fn list(call: Call) -> Result<Reply<Collection<RoleDocument>>, ApiError> {
         LIST_ROLES
     };
     let permit = call.authorize(rule, Target::none())?;
-    let roles = call.store.roles().list(&filter, &call.page()?).await?;
+    let mut page = call.page()?;
+    let limit = page.limit;
+    // One more, for only what was cut off is told to be cut off.
+    page.limit = limit.map(|limit| limit.saturating_add(1));
+    let mut roles = call.store.roles().list(&filter, &page).await?;
+    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+    let truncated = roles.len() > limit;
+    roles.truncate(limit);
+    let last = roles.last().map(|role| role.id.clone());
     let documents = roles
         .into_iter()
         .map(|role| RoleDocument::new(role, &call.links))
         .collect();
-    Ok(permit.ok(call.collection("roles", documents)))
+    if !truncated {
+        return Ok(permit.ok(call.collection("roles", documents)));
+    }
+    let last = last.as_ref().map(|id| id.as_str());
+    Ok(permit.ok(call.paged_collection("roles", documents, last)))
 }
 
 async fn show(call: Call, Path(id): Path<RoleId>) -> Result<Reply<One<RoleDocument>>, ApiError> {
@@ -132,7 +144,7 @@ async fn create(
     tx.roles()
         .insert(&role)
         .await
-        .map_err(|error| name_taken(error, &role))?;
+        .map_err(|error| name_taken(error, &role.name, role.domain_id.as_ref()))?;
     let saved = tx.commit().await?;
     Ok(permit.created(
         saved,
@@ -154,12 +166,14 @@ async fn update(
     };
     let permit = call.authorize(rule, &role)?;
     change.check(&role)?;
+    // The reference tells the domain only when the client did.
+    let told = change.domain_id.clone().flatten();
     let changed = change.apply(role);
     let mut tx = call.begin().await?;
     tx.roles()
         .update(&changed)
         .await
-        .map_err(|error| name_taken(error, &changed))?;
+        .map_err(|error| name_taken(error, &changed.name, told.as_ref()))?;
     let saved = tx.commit().await?;
     Ok(permit.updated(
         saved,
@@ -192,9 +206,11 @@ pub(crate) async fn find(call: &Call, id: &RoleId) -> Result<Role, ApiError> {
     role.ok_or_else(|| ApiError::not_found("role", id))
 }
 
-fn name_taken(error: StoreError, role: &Role) -> ApiError {
-    ApiError::from(error)
-        .conflict_details(|| format!("Duplicate entry found with name {}", role.name))
+fn name_taken(error: StoreError, name: &str, domain_id: Option<&DomainId>) -> ApiError {
+    ApiError::from(error).conflict_details(|| match domain_id {
+        None => format!("Duplicate entry found with name {name}"),
+        Some(id) => format!("Duplicate entry found with name {name} at domain ID {id}"),
+    })
 }
 
 /// The body of a new role.
