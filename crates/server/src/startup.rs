@@ -193,19 +193,22 @@ pub async fn follow_changes(app: Arc<App>) {
     let mut ticks = tokio::time::interval(FOLLOW);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut answers = true;
-    let mut swept_at = None::<tokio::time::Instant>;
+    let mut swept_at = tokio::time::Instant::now();
     loop {
         ticks.tick().await;
         let mut outcome = app.store.catch_up().await;
-        if swept_at.is_none_or(|at| at.elapsed() > SWEEP) && outcome.is_ok() {
+        if outcome.is_ok() && swept_at.elapsed() > SWEEP {
             let horizon = app.clock.now() - crate::flows::revoke::lifetime(&app);
             outcome = app.store.forget_changes(horizon).await;
-            swept_at = Some(tokio::time::Instant::now());
+            swept_at = tokio::time::Instant::now();
         }
         // Said once when it begins and once when it is over.
         match outcome {
             Err(error) if answers => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the database does not answer");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the database does not answer"
+                );
                 answers = false;
             }
             Ok(()) if !answers => {

@@ -44,6 +44,8 @@ pub(crate) async fn store(folder: &tempfile::TempDir) -> crate::Store {
         connection: format!("sqlite:///{}", file.display()),
         max_connections: 2,
         timeout: std::time::Duration::from_secs(60),
+        facts: crate::FactSettings::NONE,
+        lifetime: None,
     };
     if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {
         let clock = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();

@@ -74,7 +74,11 @@ impl Topics {
             Some("UPDATE") => (false, words.next()),
             Some("DELETE") => (false, words.nth(1)),
             // A statement may write behind a common table expression.
-            Some("WITH") if ["INSERT ", "UPDATE ", "DELETE "].iter().any(|verb| sql.contains(verb)) => {
+            Some("WITH")
+                if ["INSERT ", "UPDATE ", "DELETE "]
+                    .iter()
+                    .any(|verb| sql.contains(verb)) =>
+            {
                 return Self::ALL;
             }
             _ => return Self::NONE,
@@ -82,9 +86,16 @@ impl Topics {
         let table = table.unwrap_or("").trim_matches('"');
         match table {
             // What is new is kept by nobody: that something is not there is never kept.
-            "user" | "local_user" | "nonlocal_user" | "project" | "application_credential"
-            | "application_credential_role" | "application_credential_access_rule" | "access_rule"
-            | "role" | "group"
+            "user"
+            | "local_user"
+            | "nonlocal_user"
+            | "project"
+            | "application_credential"
+            | "application_credential_role"
+            | "application_credential_access_rule"
+            | "access_rule"
+            | "role"
+            | "group"
                 if adds =>
             {
                 Self::NONE
@@ -95,16 +106,22 @@ impl Topics {
             // Users name their domain, and a project's place in the tree decides what is
             // inherited.
             "project" => [Topic::Subjects, Topic::Targets, Topic::Roles].into(),
-            "assignment" | "system_assignment" | "user_group_membership"
-            | "expiring_user_group_membership" | "implied_role" | "group" => {
-                Self::from(Topic::Roles)
-            }
+            "assignment"
+            | "system_assignment"
+            | "user_group_membership"
+            | "expiring_user_group_membership"
+            | "implied_role"
+            | "group" => Self::from(Topic::Roles),
             "role" => [Topic::Roles, Topic::ApplicationCredentials].into(),
-            "application_credential" | "application_credential_role"
-            | "application_credential_access_rule" | "access_rule" => {
-                Self::from(Topic::ApplicationCredentials)
-            }
-            "service" | "endpoint" | "region" | "project_endpoint" | "endpoint_group"
+            "application_credential"
+            | "application_credential_role"
+            | "application_credential_access_rule"
+            | "access_rule" => Self::from(Topic::ApplicationCredentials),
+            "service"
+            | "endpoint"
+            | "region"
+            | "project_endpoint"
+            | "endpoint_group"
             | "project_endpoint_group" => Self::from(Topic::Catalog),
             // Events that are too old to revoke anything are missed by nobody.
             "revocation_event" if adds => Self::from(Topic::Revocations),
@@ -148,20 +165,23 @@ mod tests {
                 "UPDATE project SET name = ?",
                 [Topic::Subjects, Topic::Targets, Topic::Roles].into(),
             ),
-            (
-                "DELETE FROM \"user\" WHERE id = ?",
-                Topic::Subjects.into(),
-            ),
+            ("DELETE FROM \"user\" WHERE id = ?", Topic::Subjects.into()),
             (
                 "INSERT INTO password (local_user_id) VALUES (?)",
                 Topic::Subjects.into(),
             ),
-            ("INSERT INTO assignment (type) VALUES (?)", Topic::Roles.into()),
+            (
+                "INSERT INTO assignment (type) VALUES (?)",
+                Topic::Roles.into(),
+            ),
             (
                 "DELETE FROM application_credential WHERE id = ?",
                 Topic::ApplicationCredentials.into(),
             ),
-            ("INSERT INTO endpoint (id) VALUES (?)", Topic::Catalog.into()),
+            (
+                "INSERT INTO endpoint (id) VALUES (?)",
+                Topic::Catalog.into(),
+            ),
             (
                 "INSERT INTO revocation_event (user_id) VALUES (?)",
                 Topic::Revocations.into(),

@@ -41,8 +41,9 @@ pub struct TestServer {
     pub app: Arc<App>,
     /// Its clock.
     pub clock: Arc<TestClock>,
+    random: Arc<CountingRandom>,
     http: reqwest::Client,
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
     stop: Option<oneshot::Sender<()>>,
 }
 
@@ -81,8 +82,24 @@ impl TestServer {
         bootstrap(&app, &first_things()).await.unwrap();
         // What is created from here on has ids that do not depend on the bootstrap.
         random.next.store(0x1000, Ordering::Relaxed);
-        let app = Arc::new(app);
+        Self::listen(app, clock, random, Arc::new(folder)).await
+    }
 
+    /// Starts another node on the same database, with the same clock, keys and settings.
+    pub async fn neighbour(&self) -> Self {
+        let config = self.app.config.clone();
+        let (clock, random) = (Arc::clone(&self.clock), Arc::clone(&self.random));
+        let app = App::open(config, Arc::clone(&clock) as _, Arc::clone(&random) as _).unwrap();
+        Self::listen(app, clock, random, Arc::clone(&self.folder)).await
+    }
+
+    async fn listen(
+        app: App,
+        clock: Arc<TestClock>,
+        random: Arc<CountingRandom>,
+        folder: Arc<tempfile::TempDir>,
+    ) -> Self {
+        let app = Arc::new(app);
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", socket.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -101,6 +118,7 @@ impl TestServer {
             url,
             app,
             clock,
+            random,
             http,
             folder,
             stop: Some(stop),

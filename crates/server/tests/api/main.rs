@@ -6,5 +6,7 @@
 )]
 
 mod health;
+mod nodes;
 mod oauth2;
+mod statements;
 mod v3;

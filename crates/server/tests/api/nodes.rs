@@ -1,0 +1,127 @@
+//! Several servers on one database: what one changes, the others learn.
+
+use serde_json::json;
+use testkit::{Client, PASSWORD, Scope, TestServer, home};
+
+/// Two nodes, neither of which is the only one to write.
+async fn nodes() -> (TestServer, TestServer) {
+    let one = TestServer::start_with(|config| config.archstone.sole_writer = false).await;
+    let other = one.neighbour().await;
+    (one, other)
+}
+
+async fn validate(node: &TestServer, by: &Client, token: &Client) -> u16 {
+    let by = node.nobody().with_token(by.token());
+    by.with_header("X-Subject-Token", token.token())
+        .get("/v3/auth/tokens")
+        .await
+        .status
+}
+
+#[tokio::test]
+async fn a_token_that_one_node_revokes_is_refused_by_the_others() {
+    let (one, other) = nodes().await;
+    let admin = one.admin().await;
+    let member = one.with_role("member", Scope::Project).await;
+    assert_eq!(validate(&other, &admin, &member).await, 200);
+
+    let revoke = one
+        .nobody()
+        .with_token(admin.token())
+        .with_header("X-Subject-Token", member.token());
+    revoke.delete("/v3/auth/tokens").await.expect(204);
+    assert_eq!(validate(&one, &admin, &member).await, 404, "at once here");
+    other.app.store.catch_up().await.unwrap();
+    assert_eq!(validate(&other, &admin, &member).await, 404);
+}
+
+#[tokio::test]
+async fn a_role_that_is_taken_away_on_one_node_is_in_no_token_that_another_issues() {
+    let (one, other) = nodes().await;
+    let admin = one.admin().await;
+    one.with_role("member", Scope::Project).await;
+    let on_home = Some(json!({"project": {"id": home()}}));
+    // The other node keeps the roles in memory now.
+    other.log_in("member-project", on_home.clone()).await;
+
+    let user = admin.get("/v3/users?name=member-project").await.expect(200);
+    let user = user["users"][0]["id"].as_str().unwrap().to_owned();
+    let role = admin.get("/v3/roles?name=member").await.expect(200);
+    let role = role["roles"][0]["id"].as_str().unwrap().to_owned();
+    let grant = format!("/v3/projects/{}/users/{user}/roles/{role}", home());
+    admin.delete(&grant).await.expect(204);
+
+    let login = json!({"auth": {
+        "identity": {"methods": ["password"], "password": {"user": {
+            "name": "member-project", "domain": {"id": "default"}, "password": PASSWORD,
+        }}},
+        "scope": on_home,
+    }});
+    // No word was passed between the nodes, and no time has gone by.
+    other
+        .nobody()
+        .post("/v3/auth/tokens", login)
+        .await
+        .expect(401);
+}
+
+#[tokio::test]
+async fn a_user_that_one_node_disables_is_disabled_on_the_others() {
+    let (one, other) = nodes().await;
+    let admin = one.admin().await;
+    let member = one.with_role("member", Scope::Project).await;
+    assert_eq!(validate(&other, &admin, &member).await, 200);
+
+    let users = admin.get("/v3/users?name=member-project").await.expect(200);
+    let path = format!("/v3/users/{}", users["users"][0]["id"].as_str().unwrap());
+    admin
+        .patch(&path, json!({"user": {"enabled": false}}))
+        .await
+        .expect(200);
+    other.app.store.catch_up().await.unwrap();
+    assert_eq!(validate(&other, &admin, &member).await, 404);
+}
+
+#[tokio::test]
+async fn a_strict_node_asks_before_every_validation() {
+    let one = TestServer::start_with(|config| {
+        config.archstone.sole_writer = false;
+        config.archstone.strict_validation = true;
+    })
+    .await;
+    let other = one.neighbour().await;
+    let admin = one.admin().await;
+    let member = one.with_role("member", Scope::Project).await;
+    assert_eq!(validate(&other, &admin, &member).await, 200);
+
+    let revoke = one
+        .nobody()
+        .with_token(admin.token())
+        .with_header("X-Subject-Token", member.token());
+    revoke.delete("/v3/auth/tokens").await.expect(204);
+    assert_eq!(
+        validate(&other, &admin, &member).await,
+        404,
+        "without waiting"
+    );
+}
+
+#[tokio::test]
+async fn those_who_ask_together_share_a_question() {
+    let (one, _) = nodes().await;
+    let store = &one.app.store;
+    store.catch_up().await.unwrap();
+    let before = store.statements();
+    let questions = (0..50).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.catch_up().await })
+    });
+    for question in questions.collect::<Vec<_>>() {
+        question.await.unwrap().unwrap();
+    }
+    let asked = store.statements() - before;
+    assert!(
+        (1..50).contains(&asked),
+        "{asked} statements for 50 questions"
+    );
+}

@@ -1,0 +1,202 @@
+//! The query budget: how many statements a request costs, brackets of transactions included.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use testkit::{Client, PASSWORD, Scope, TestServer, home};
+
+/// What requests cost, one line each.
+struct Costs<'a> {
+    server: &'a TestServer,
+    lines: String,
+}
+
+impl Costs<'_> {
+    async fn of(&mut self, name: &str, request: impl Future<Output = testkit::Answer>) -> Value {
+        let before = self.server.app.store.statements();
+        let answer = request.await;
+        let cost = self.server.app.store.statements() - before;
+        writeln!(self.lines, "{cost:2}  {name}").unwrap();
+        assert!(
+            answer.status < 300,
+            "{name}: {} {}",
+            answer.status,
+            answer.text
+        );
+        serde_json::from_str(&answer.text).unwrap_or_default()
+    }
+}
+
+fn login(name: &str, scope: &Value) -> Value {
+    let user = json!({"name": name, "domain": {"id": "default"}, "password": PASSWORD});
+    json!({"auth": {
+        "identity": {"methods": ["password"], "password": {"user": user}},
+        "scope": scope,
+    }})
+}
+
+/// Makes every fact doubtful that is kept in memory, and nothing else.
+async fn forget(server: &TestServer) {
+    let store = &server.app.store;
+    let mut tx = store.begin().await.unwrap();
+    let user = tx.users().find(&"nobody".into()).await.unwrap();
+    assert!(user.is_none());
+    tx.users()
+        .delete(&"nobody".into(), server.app.clock.now())
+        .await
+        .unwrap();
+    tx.projects()
+        .delete(&"nowhere".into(), server.app.clock.now())
+        .await
+        .unwrap();
+    tx.services().delete(&"nothing".into()).await.unwrap();
+    let _saved = tx.commit().await.unwrap();
+}
+
+fn subject(asker: &Client, token: &str) -> Client {
+    asker.clone().with_header("X-Subject-Token", token)
+}
+
+#[tokio::test]
+async fn logins_and_validations_keep_the_budget() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    server.with_role("member", Scope::Project).await;
+    let on_home = json!({"project": {"id": home()}});
+    let mut costs = Costs {
+        server: &server,
+        lines: String::new(),
+    };
+
+    let by_name = json!({"project": {"name": "home", "domain": {"name": "Default"}}});
+    let nobody = server.nobody();
+    forget(&server).await;
+    let cold = nobody.post("/v3/auth/tokens", login("member-project", &by_name));
+    costs.of("password, project by name, cold", cold).await;
+    let warm = nobody.post("/v3/auth/tokens", login("member-project", &by_name));
+    costs.of("password, project by name, warm", warm).await;
+    let warm = nobody.post("/v3/auth/tokens", login("member-project", &on_home));
+    costs.of("password, project by id, warm", warm).await;
+    let unscoped = nobody.post(
+        "/v3/auth/tokens",
+        login("member-project", &json!("unscoped")),
+    );
+    costs.of("password, unscoped", unscoped).await;
+
+    let member = server.log_in("member-project", Some(on_home.clone())).await;
+    let asking = subject(&admin, member.token());
+    forget(&server).await;
+    server
+        .log_in("admin", Some(json!({"system": {"all": true}})))
+        .await;
+    costs
+        .of(
+            "validate, asker and token cold",
+            asking.get("/v3/auth/tokens"),
+        )
+        .await;
+    costs
+        .of("validate, warm", asking.get("/v3/auth/tokens"))
+        .await;
+    costs
+        .of("validate, HEAD, warm", asking.head("/v3/auth/tokens"))
+        .await;
+    let other = server.with_role("reader", Scope::Project).await;
+    let other = subject(&admin, other.token());
+    costs
+        .of(
+            "validate, another user's token",
+            other.get("/v3/auth/tokens"),
+        )
+        .await;
+    costs
+        .of("catalog, warm", member.get("/v3/auth/catalog"))
+        .await;
+
+    let made = json!({"application_credential": {"name": "ci"}});
+    let user = admin.get("/v3/users?name=member-project").await.expect(200);
+    let path = format!(
+        "/v3/users/{}/application_credentials",
+        user["users"][0]["id"].as_str().unwrap()
+    );
+    let made = costs
+        .of("application credential, create", member.post(&path, made))
+        .await;
+    let made = &made["application_credential"];
+    let fields = [
+        ("grant_type", "client_credentials"),
+        ("client_id", made["id"].as_str().unwrap()),
+        ("client_secret", made["secret"].as_str().unwrap()),
+    ];
+    forget(&server).await;
+    let token = nobody.post_form("/v3/OS-OAUTH2/token", &fields);
+    costs.of("OAuth2 token, cold", token).await;
+    let token = nobody.post_form("/v3/OS-OAUTH2/token", &fields);
+    let token = costs.of("OAuth2 token, warm", token).await;
+    let asking = subject(&admin, token["access_token"].as_str().unwrap());
+    costs
+        .of(
+            "validate OAuth2 token, first",
+            asking.get("/v3/auth/tokens"),
+        )
+        .await;
+    costs
+        .of("validate OAuth2 token, warm", asking.get("/v3/auth/tokens"))
+        .await;
+    costs
+        .of("token, revoke", asking.delete("/v3/auth/tokens"))
+        .await;
+
+    insta::assert_snapshot!(costs.lines);
+}
+
+#[tokio::test]
+async fn lists_and_changes_keep_the_budget() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    admin.get("/v3/auth/catalog").await.expect(200);
+    let mut costs = Costs {
+        server: &server,
+        lines: String::new(),
+    };
+
+    for path in [
+        "/v3/domains",
+        "/v3/projects",
+        "/v3/users",
+        "/v3/groups",
+        "/v3/roles",
+        "/v3/role_inferences",
+        "/v3/role_assignments",
+        "/v3/role_assignments?effective&include_names",
+        "/v3/regions",
+        "/v3/services",
+        "/v3/endpoints",
+        "/v3/credentials",
+        "/v3/auth/projects",
+        "/v3/auth/domains",
+        "/v3/OS-REVOKE/events",
+    ] {
+        costs.of(&format!("GET {path}"), admin.get(path)).await;
+    }
+    let project = json!({"project": {"name": "apollo", "tags": ["a", "b"]}});
+    let made = costs
+        .of("project, create", admin.post("/v3/projects", project))
+        .await;
+    let path = format!("/v3/projects/{}", made["project"]["id"].as_str().unwrap());
+    costs.of("project, show", admin.get(&path)).await;
+    let change = json!({"project": {"description": "moon"}});
+    costs
+        .of("project, change", admin.patch(&path, change))
+        .await;
+    costs.of("project, delete", admin.delete(&path)).await;
+    let user = json!({"user": {"name": "ada", "password": "x"}});
+    let made = costs
+        .of("user, create", admin.post("/v3/users", user))
+        .await;
+    let path = format!("/v3/users/{}", made["user"]["id"].as_str().unwrap());
+    costs.of("user, show", admin.get(&path)).await;
+    costs.of("user, delete", admin.delete(&path)).await;
+
+    insta::assert_snapshot!(costs.lines);
+}
