@@ -146,7 +146,7 @@ impl Roles<'_> {
                SELECT 1 FROM assignment WHERE type = 'UserProject' AND role_id = ? \
                AND actor_id = application_credential.user_id \
                AND target_id = application_credential.project_id)",
-            // Keystone leaves these behind, and finds their owner's no more for want of a role.
+            // Keystone keeps these, and can then show none of their owner's: a role is missing.
             "DELETE FROM application_credential WHERE internal_id IN ( \
                SELECT application_credential_id FROM application_credential_role \
                WHERE role_id = ?)",

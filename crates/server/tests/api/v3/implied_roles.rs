@@ -176,6 +176,20 @@ async fn administrators_change_implications_and_readers_of_the_system_see_them()
 }
 
 #[tokio::test]
+async fn to_check_an_implication_takes_the_right_to_see_it_too() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let (prior, implied) = (find(&admin, "manager").await, find(&admin, "member").await);
+    let one = format!("/v3/roles/{prior}/implies/{implied}");
+    assert_eq!(admin.head(&one).await.status, 204);
+    server.set_policy("identity:get_implied_role: \"!\"\n");
+    assert_eq!(admin.head(&one).await.status, 403);
+    server.set_policy("identity:check_implied_role: \"!\"\n");
+    assert_eq!(admin.head(&one).await.status, 403);
+    admin.get(&one).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_token_follows_what_its_roles_imply() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
