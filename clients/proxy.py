@@ -14,7 +14,7 @@ class Proxy:
         self._flowing = threading.Event()
         self._flowing.set()
         self._lock = threading.Lock()
-        self._sockets = set()
+        self._clients, self._servers = set(), set()
         # How many more messages of clients pass before the failure that is planned.
         self._left = None
         self._plan = None
@@ -45,10 +45,11 @@ class Proxy:
 
     def cut(self):
         """Closes all connections."""
+        self._cut_clients()
         with self._lock:
-            sockets, self._sockets = self._sockets, set()
-        for each in sockets:
-            close(each)
+            servers, self._servers = self._servers, set()
+        for server in servers:
+            close(server)
 
     def plan(self, messages, failure):
         """Fails after that many messages of clients: `before` the next is handed on, `after` it was,
@@ -85,7 +86,8 @@ class Proxy:
         for each in (client, server):
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
-            self._sockets |= {client, server}
+            self._clients.add(client)
+            self._servers.add(server)
         threading.Thread(target=self._pump, args=(client, server, self._hand_on), daemon=True).start()
         self._pump(server, client, lambda message, client: client.sendall(message))
 
@@ -96,7 +98,8 @@ class Proxy:
                 hand_on(message, target)
             self._flowing.wait()
         with self._lock:
-            self._sockets -= {source, target}
+            self._clients -= {source, target}
+            self._servers -= {source, target}
         close(source)
         close(target)
 
@@ -110,10 +113,21 @@ class Proxy:
         if failure == "hold":
             self.hold()
             self._flowing.wait()
-        if failure != "before":
-            server.sendall(message)
-        if failure in ("before", "after"):
+        if failure == "before":
             self.cut()
+            return
+        if failure == "after":
+            # First, so that no answer gets through.
+            self._cut_clients()
+        server.sendall(message)
+        if failure == "after":
+            self.cut()
+
+    def _cut_clients(self):
+        with self._lock:
+            clients, self._clients = self._clients, set()
+        for client in clients:
+            close(client)
 
 
 def close(each):

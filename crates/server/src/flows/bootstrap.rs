@@ -15,7 +15,6 @@ use store::Tx;
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::flows::new_password::{ChosenBy, new_password};
 use crate::flows::revoke::revoke_user;
 
 /// How the first things are called.
@@ -162,20 +161,20 @@ async fn missing_password(
         .logins()
         .find_by_name(&wanted.username, domain_id)
         .await?;
-    if let Some(hash) = login
-        .as_ref()
-        .and_then(|login| login.password_hash.as_ref())
-    {
-        let right = app.hasher.verify_slowly(&wanted.password, hash).await;
+    if let Some(hash) = login.and_then(|login| login.password_hash) {
+        let right = app.hasher.verify_slowly(&wanted.password, &hash).await;
         if right.is_ok_and(|right| right) {
             return Ok(None);
         }
     }
-    let options = login.map_or_else(UserOptions::default, |login| login.options);
-    let chosen_by = ChosenBy::Administrator;
-    new_password(app, Some(&wanted.password), chosen_by, &options, now)
-        .await
-        .map(Some)
+    let hash = app.hasher.hash(&wanted.password).await;
+    Ok(Some(StoredPassword {
+        hash: Some(hash.map_err(ApiError::internal)?),
+        created_at: now,
+        // Who bootstraps may have no other way in: `[security_compliance]` does not apply.
+        expires_at: None,
+        self_service: false,
+    }))
 }
 
 async fn user(
