@@ -429,8 +429,11 @@ async fn only_post_is_allowed() {
     let server = TestServer::start().await;
     for method in [Method::GET, Method::PUT, Method::PATCH, Method::DELETE] {
         let answer = server.nobody().send(method, PATH, None).await;
-        let description = "The method is not allowed for the requested URL.".to_owned();
-        assert_eq!(error(&answer, 405), ("other_error".into(), description));
+        let description = "The method is not allowed for the requested URL.";
+        assert_eq!(
+            answer.expect(405),
+            json!({"error": "other_error", "error_description": description})
+        );
         assert_eq!(answer.header("allow"), "");
     }
     assert_eq!(server.nobody().head(PATH).await.status, 405);

@@ -59,7 +59,21 @@ async fn a_credential_lives() {
     let mut attributes = certificate(&user);
     attributes["colour"] = json!("red");
     let created = create(&owner, attributes).await;
-    insta::assert_compact_json_snapshot!(created.expect(201), @"");
+    insta::assert_compact_json_snapshot!(created.expect(201), @r#"
+    {
+      "credential": {
+        "colour": "red",
+        "id": "00000000000000000000000000001003",
+        "user_id": "d9a1e755268e55edbedf3007f15cf3de",
+        "project_id": null,
+        "blob": "Größe",
+        "type": "cert",
+        "links": {
+          "self": "http://server/v3/credentials/00000000000000000000000000001003"
+        }
+      }
+    }
+    "#);
     let id = created.expect(201)["credential"]["id"]
         .as_str()
         .unwrap()

@@ -16,7 +16,31 @@ async fn page(server: &TestServer, client: &Client, path: &str) -> String {
 async fn the_versions_of_the_api_are_listed_at_the_root() {
     let server = TestServer::start().await;
     let answer = server.nobody().get("/").await;
-    insta::assert_compact_json_snapshot!(answer.expect(300), @"");
+    insta::assert_compact_json_snapshot!(answer.expect(300), @r#"
+    {
+      "versions": {
+        "values": [
+          {
+            "id": "v3.14",
+            "status": "stable",
+            "updated": "2020-04-07T00:00:00Z",
+            "links": [
+              {
+                "rel": "self",
+                "href": "http://server/v3/"
+              }
+            ],
+            "media-types": [
+              {
+                "base": "application/json",
+                "type": "application/vnd.openstack.identity-v3+json"
+              }
+            ]
+          }
+        ]
+      }
+    }
+    "#);
     assert_eq!(answer.header("Location"), format!("{}/v3/", server.url));
     assert_eq!(server.nobody().head("/").await.status, 300);
 }
@@ -26,7 +50,27 @@ async fn the_version_is_shown_to_everybody() {
     let server = TestServer::start().await;
     let nobody = server.nobody();
     let answer = nobody.get("/v3").await;
-    insta::assert_compact_json_snapshot!(answer.expect(200), @"");
+    insta::assert_compact_json_snapshot!(answer.expect(200), @r#"
+    {
+      "version": {
+        "id": "v3.14",
+        "status": "stable",
+        "updated": "2020-04-07T00:00:00Z",
+        "links": [
+          {
+            "rel": "self",
+            "href": "http://server/v3/"
+          }
+        ],
+        "media-types": [
+          {
+            "base": "application/json",
+            "type": "application/vnd.openstack.identity-v3+json"
+          }
+        ]
+      }
+    }
+    "#);
     assert!(!answer.text.ends_with('\n'));
     assert_eq!(answer.header("Content-Type"), "application/json");
     for asker in [

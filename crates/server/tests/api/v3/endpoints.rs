@@ -40,7 +40,23 @@ async fn an_endpoint_lives() {
     attributes["region_id"] = json!("RegionOne");
     attributes["colour"] = json!("red");
     let created = create(&admin, attributes).await;
-    insta::assert_compact_json_snapshot!(created.expect(201), @"");
+    insta::assert_compact_json_snapshot!(created.expect(201), @r#"
+    {
+      "endpoint": {
+        "colour": "red",
+        "id": "00000000000000000000000000001005",
+        "interface": "public",
+        "region_id": "RegionOne",
+        "service_id": "00000000000000000000000000001003",
+        "url": "http://volume.example/",
+        "enabled": true,
+        "region": "RegionOne",
+        "links": {
+          "self": "http://server/v3/endpoints/00000000000000000000000000001005"
+        }
+      }
+    }
+    "#);
     let id = created.expect(201)["endpoint"]["id"]
         .as_str()
         .unwrap()

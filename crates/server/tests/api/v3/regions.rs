@@ -28,7 +28,19 @@ async fn a_region_lives() {
     let admin = server.admin().await;
     let attributes = json!({"id": "north", "description": "Größe", "colour": "red"});
     let created = create(&admin, attributes).await;
-    insta::assert_compact_json_snapshot!(created.expect(201), @"");
+    insta::assert_compact_json_snapshot!(created.expect(201), @r#"
+    {
+      "region": {
+        "colour": "red",
+        "id": "north",
+        "description": "Größe",
+        "parent_region_id": null,
+        "links": {
+          "self": "http://server/v3/regions/north"
+        }
+      }
+    }
+    "#);
     let path = format!("{PATH}/north");
     assert_eq!(admin.get(&path).await.text, created.text);
     assert_eq!(admin.head(&path).await.status, 200);

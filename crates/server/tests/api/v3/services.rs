@@ -25,7 +25,20 @@ async fn a_service_lives() {
     let admin = server.admin().await;
     let attributes = json!({"type": "compute", "name": "nova", "description": "Größe"});
     let created = create(&admin, attributes).await;
-    insta::assert_compact_json_snapshot!(created.expect(201), @"");
+    insta::assert_compact_json_snapshot!(created.expect(201), @r#"
+    {
+      "service": {
+        "name": "nova",
+        "description": "Größe",
+        "id": "00000000000000000000000000001003",
+        "type": "compute",
+        "enabled": true,
+        "links": {
+          "self": "http://server/v3/services/00000000000000000000000000001003"
+        }
+      }
+    }
+    "#);
     let id = created.expect(201)["service"]["id"]
         .as_str()
         .unwrap()

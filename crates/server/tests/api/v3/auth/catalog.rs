@@ -71,7 +71,23 @@ async fn a_catalog_has_services_with_their_endpoints() {
     admin.post("/v3/endpoints", body).await.expect(201);
     let member = server.with_role("member", Scope::Project).await;
     let shown = catalog(&member).await;
-    insta::assert_compact_json_snapshot!(of_type(&shown, "volume").unwrap(), @"");
+    insta::assert_compact_json_snapshot!(of_type(&shown, "volume").unwrap(), @r#"
+    {
+      "endpoints": [
+        {
+          "name": "named",
+          "id": "00000000000000000000000000001005",
+          "interface": "public",
+          "region_id": "RegionOne",
+          "url": "http://volume.example/",
+          "region": "RegionOne"
+        }
+      ],
+      "id": "00000000000000000000000000001003",
+      "type": "volume",
+      "name": "cinder"
+    }
+    "#);
     assert_eq!(within_token(&member).await, shown);
     assert_eq!(member.head(PATH).await.status, 200);
 }

@@ -73,7 +73,29 @@ async fn a_password_buys_a_token() {
     let server = TestServer::start().await;
     server.add_person("ada", &[]).await;
     let answer = log_in(&server, password("ada"), None).await;
-    insta::assert_compact_json_snapshot!(answer.expect(201), @"");
+    insta::assert_compact_json_snapshot!(answer.expect(201), @r#"
+    {
+      "token": {
+        "methods": [
+          "password"
+        ],
+        "user": {
+          "domain": {
+            "id": "default",
+            "name": "Default"
+          },
+          "id": "c2aa3ecac1f35e8ba2a963cd417c9a6e",
+          "name": "ada",
+          "password_expires_at": null
+        },
+        "audit_ids": [
+          "AAAAAAAAAAAAAAAAAAAQAQ"
+        ],
+        "expires_at": "2026-05-04T04:02:01.000000Z",
+        "issued_at": "2026-05-04T03:02:01.000000Z"
+      }
+    }
+    "#);
     assert!(!answer.text.ends_with('\n'));
     let holder = server.nobody().with_token(answer.header("X-Subject-Token"));
     let own = about(&holder, &holder).get(PATH).await;
@@ -98,7 +120,41 @@ async fn a_token_of_a_project_carries_roles_and_a_catalog() {
         .as_array_mut()
         .unwrap()
         .sort_by_key(Value::to_string);
-    insta::assert_compact_json_snapshot!(token, @"");
+    insta::assert_compact_json_snapshot!(token, @r#"
+    {
+      "methods": [
+        "password"
+      ],
+      "user": {
+        "domain": {
+          "id": "default",
+          "name": "Default"
+        },
+        "id": "d80753569f345ab29fe7aeffa056195a",
+        "name": "member-project",
+        "password_expires_at": null
+      },
+      "audit_ids": [
+        "AAAAAAAAAAAAAAAAAAAQAQ"
+      ],
+      "expires_at": "2026-05-04T04:02:01.000000Z",
+      "issued_at": "2026-05-04T03:02:01.000000Z",
+      "project": {
+        "domain": {
+          "id": "default",
+          "name": "Default"
+        },
+        "id": "4e4fbacd557558f69ac2af6ef856bc7b",
+        "name": "home"
+      },
+      "is_domain": false,
+      "roles": [
+        "member",
+        "reader"
+      ],
+      "catalog": null
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -106,7 +162,35 @@ async fn a_token_of_a_domain_names_the_domain() {
     let server = TestServer::start().await;
     let reader = server.with_role("reader", Scope::Domain).await;
     let token = without_bootstrap(shown(&reader).await);
-    insta::assert_compact_json_snapshot!(token, @"");
+    insta::assert_compact_json_snapshot!(token, @r#"
+    {
+      "methods": [
+        "password"
+      ],
+      "user": {
+        "domain": {
+          "id": "default",
+          "name": "Default"
+        },
+        "id": "ec174a94511f531493f327cd08a360c3",
+        "name": "reader-domain",
+        "password_expires_at": null
+      },
+      "audit_ids": [
+        "AAAAAAAAAAAAAAAAAAAQAQ"
+      ],
+      "expires_at": "2026-05-04T04:02:01.000000Z",
+      "issued_at": "2026-05-04T03:02:01.000000Z",
+      "domain": {
+        "id": "default",
+        "name": "Default"
+      },
+      "roles": [
+        "reader"
+      ],
+      "catalog": null
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -114,7 +198,34 @@ async fn a_token_of_the_system_names_all_of_it() {
     let server = TestServer::start().await;
     let reader = server.with_role("reader", Scope::System).await;
     let token = without_bootstrap(shown(&reader).await);
-    insta::assert_compact_json_snapshot!(token, @"");
+    insta::assert_compact_json_snapshot!(token, @r#"
+    {
+      "methods": [
+        "password"
+      ],
+      "user": {
+        "domain": {
+          "id": "default",
+          "name": "Default"
+        },
+        "id": "7cac2bd67f0258fc8546f9e7dab930f4",
+        "name": "reader-system",
+        "password_expires_at": null
+      },
+      "audit_ids": [
+        "AAAAAAAAAAAAAAAAAAAQAQ"
+      ],
+      "expires_at": "2026-05-04T04:02:01.000000Z",
+      "issued_at": "2026-05-04T03:02:01.000000Z",
+      "system": {
+        "all": true
+      },
+      "roles": [
+        "reader"
+      ],
+      "catalog": null
+    }
+    "#);
     for scope in [json!({"system": {}}), json!({"system": {"all": false}})] {
         let again = log_in(&server, password("reader-system"), Some(scope)).await;
         assert_eq!(again.expect(201)["token"]["system"], json!({"all": true}));
@@ -323,7 +434,26 @@ async fn what_is_no_login_is_told_so() {
 async fn who_tries_an_unknown_method_is_told_the_known_ones() {
     let server = TestServer::start().await;
     let answer = log_in(&server, json!({"methods": ["magic"], "magic": {}}), None).await;
-    insta::assert_compact_json_snapshot!(answer.expect(401), @"");
+    insta::assert_compact_json_snapshot!(answer.expect(401), @r#"
+    {
+      "error": {
+        "code": 401,
+        "identity": {
+          "methods": [
+            "external",
+            "password",
+            "token",
+            "oauth1",
+            "mapped",
+            "application_credential",
+            "ec2credential"
+          ]
+        },
+        "message": "Attempted to authenticate with an unsupported method.",
+        "title": "Unauthorized"
+      }
+    }
+    "#);
 }
 
 #[tokio::test]
