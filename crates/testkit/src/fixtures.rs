@@ -106,6 +106,13 @@ impl TestServer {
         user.id
     }
 
+    /// Switches a user off or on, as a node beside this one would: without an event.
+    pub async fn set_enabled(&self, id: &UserId, enabled: bool) {
+        let mut tx = self.app.store.begin().await.unwrap();
+        tx.users().set_enabled(id, enabled).await.unwrap();
+        let _saved = tx.commit().await.unwrap();
+    }
+
     async fn add_home(&self) {
         if self
             .app

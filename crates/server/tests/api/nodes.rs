@@ -12,7 +12,7 @@ async fn nodes() -> (TestServer, TestServer) {
 
 async fn validate(node: &TestServer, by: &Client, token: &Client) -> u16 {
     let by = node.nobody().with_token(by.token());
-    by.with_header("X-Subject-Token", token.token())
+    by.with_header("x-subject-token", token.token())
         .get("/v3/auth/tokens")
         .await
         .status
@@ -28,7 +28,7 @@ async fn a_token_that_one_node_revokes_is_refused_by_the_others() {
     let revoke = one
         .nobody()
         .with_token(admin.token())
-        .with_header("X-Subject-Token", member.token());
+        .with_header("x-subject-token", member.token());
     revoke.delete("/v3/auth/tokens").await.expect(204);
     assert_eq!(validate(&one, &admin, &member).await, 404, "at once here");
     other.app.store.catch_up().await.unwrap();
@@ -97,7 +97,7 @@ async fn a_strict_node_asks_before_every_validation() {
     let revoke = one
         .nobody()
         .with_token(admin.token())
-        .with_header("X-Subject-Token", member.token());
+        .with_header("x-subject-token", member.token());
     revoke.delete("/v3/auth/tokens").await.expect(204);
     assert_eq!(
         validate(&other, &admin, &member).await,

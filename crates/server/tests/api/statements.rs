@@ -54,7 +54,7 @@ async fn forget(server: &TestServer) {
 }
 
 fn subject(asker: &Client, token: &str) -> Client {
-    asker.clone().with_header("X-Subject-Token", token)
+    asker.clone().with_header("x-subject-token", token)
 }
 
 #[tokio::test]

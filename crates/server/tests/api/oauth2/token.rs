@@ -340,21 +340,9 @@ async fn a_client_of_a_disabled_user_is_refused() {
         .find_by_name("owner", &"default".into())
         .await;
     let user_id = user_id.unwrap().unwrap().subject.id;
-    server
-        .app
-        .store
-        .users()
-        .set_enabled(&user_id, false)
-        .await
-        .unwrap();
+    server.set_enabled(&user_id, false).await;
     refused(&client.buy(&server).await);
-    server
-        .app
-        .store
-        .users()
-        .set_enabled(&user_id, true)
-        .await
-        .unwrap();
+    server.set_enabled(&user_id, true).await;
     assert_eq!(client.buy(&server).await.status, 200);
 }
 

@@ -770,23 +770,11 @@ async fn its_token_rests_while_the_user_is_disabled() {
     let credential = created(&owner, &path, json!({"name": "plain"})).await;
     let bearer = bearer(&server, &credential).await;
     let user_id = credential["user_id"].as_str().unwrap().into();
-    server
-        .app
-        .store
-        .users()
-        .set_enabled(&user_id, false)
-        .await
-        .unwrap();
+    server.set_enabled(&user_id, false).await;
     assert_eq!(bearer.get(&path).await.message(401), REFUSED);
     let proof = json!({"id": credential["id"], "secret": credential["secret"]});
     assert_eq!(log_in(&server, proof.clone()).await.message(401), REFUSED);
-    server
-        .app
-        .store
-        .users()
-        .set_enabled(&user_id, true)
-        .await
-        .unwrap();
+    server.set_enabled(&user_id, true).await;
     assert_eq!(log_in(&server, proof).await.status, 201);
 }
 
