@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use percent_encoding::percent_decode_str;
@@ -245,15 +244,7 @@ impl Router {
         if caller.credentials().is_none() && operation.public.is_none() {
             return Err(ApiError::unauthorized(caller.absence()));
         }
-        let schemas = &self.app.schemas;
-        if let Some(schema) = operation.query_schema {
-            schemas.validate_query(schema, query.raw())?;
-        }
-        if let Some(schema) = operation.body_schema {
-            let empty = Value::Object(serde_json::Map::new());
-            schemas.validate(schema, json.unwrap_or(&empty))?;
-        }
-        Ok(())
+        Ok(self.app.schemas.check(operation, json, query.raw())?)
     }
 }
 
@@ -315,10 +306,15 @@ fn variables(path: &'static str) -> Vec<&'static str> {
         .collect()
 }
 
-fn read_json(
+/// Reads a body as the JSON that the operation expects; `None` when there is none.
+///
+/// # Errors
+///
+/// 400 for other kinds of bodies, and for JSON that is no object.
+pub fn read_json(
     operation: &Operation,
     headers: &HeaderMap,
-    body: &Bytes,
+    body: &[u8],
 ) -> Result<Option<Value>, ApiError> {
     if operation.input == Input::Form || body.is_empty() {
         return Ok(None);
