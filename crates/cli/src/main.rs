@@ -7,6 +7,7 @@ mod quickstart;
 mod serve;
 mod settings;
 
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,10 @@ enum Command {
     CredentialSetup(keys::Keys),
     /// Replace the key that encrypts stored credentials.
     CredentialRotate(keys::Keys),
+    /// Print a policy file with every rule and its default.
+    Policy,
+    /// Print the description of the API (OpenAPI 3.1).
+    Openapi,
 }
 
 #[tokio::main]
@@ -51,6 +56,8 @@ async fn main() -> ExitCode {
         Command::FernetRotate(command) => command.fernet_rotate(),
         Command::CredentialSetup(command) => command.credential_setup(),
         Command::CredentialRotate(command) => command.credential_rotate().await,
+        Command::Policy => print(&server::policy_file::sample()),
+        Command::Openapi => print(&server::openapi::text()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,5 +65,13 @@ async fn main() -> ExitCode {
             eprintln!("archstone: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Writes to the standard output, which may be a pipe that ends early.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }

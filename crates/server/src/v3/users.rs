@@ -50,6 +50,7 @@ static DELETE: Operation =
     Operation::delete("/v3/users/{user_id}", "Delete a user").rules(&[DELETE_USER]);
 static CHANGE_PASSWORD: Operation =
     Operation::post("/v3/users/{user_id}/password", "Change one's own password")
+        .part("user", "identity.password_change")
         .public("the old password is the proof, and it may have expired");
 static REVOKE_TOKENS: Operation =
     Operation::delete("/v3/users/{user_id}/tokens", "Revoke all tokens of a user")
