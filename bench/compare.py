@@ -36,13 +36,15 @@ PASSWORD = "correct horse battery staple"
 USERS = 1000
 SERVICES = 10
 TOKENS = 100
+INTERRUPTIONS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def main():
     arguments = parse()
     # So that what was started is stopped.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    for number in INTERRUPTIONS:
+        signal.signal(number, interrupted)
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archstone-bench-")))
         directory.chmod(0o755)
@@ -65,6 +67,13 @@ def main():
         arguments.json.write_text(json.dumps({"cases": results, "memory_mib": memory}, indent=2))
 
 
+def interrupted(*_):
+    """Ends the run once; what asks again does not keep it from stopping the servers."""
+    for number in INTERRUPTIONS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit("stopped")
+
+
 def parse():
     parser = argparse.ArgumentParser(
         prog="bench/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -74,6 +83,7 @@ def parse():
     parser.add_argument("--connections", type=int, default=4, help="how many requests wait together (%(default)s)")
     parser.add_argument("--case", action="append", help="only this one; may be repeated")
     parser.add_argument("--only-keystone", action="store_true", help="measure the reference alone")
+    parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there as well")
     return parser.parse_args()
 
@@ -157,10 +167,15 @@ def start_database(stack, directory):
     administrator = os.environ.get("ARCHSTONE_TEST_MARIADB")
     if administrator is None:
         script = REPOSITORY / "scripts" / "mariadb"
-        started = subprocess.run(
-            [script, "start", directory / "mariadb"], check=True, stdout=subprocess.PIPE, text=True
-        )
         stack.callback(subprocess.run, [script, "stop", directory / "mariadb"], check=True)
+        # In a session of its own, so that a Ctrl-C of the terminal reaches us alone.
+        started = subprocess.run(
+            [script, "start", directory / "mariadb"],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         administrator = started.stdout.strip()
     base = administrator.replace("mysql://", "mysql+pymysql://", 1).rpartition("/")[0]
     name = f"bench{os.getpid()}"
@@ -215,7 +230,7 @@ def start_archstone(stack, directory, binary):
 def start(stack, log, command, **environment):
     """Starts a process that ends with us, its words in a log."""
     with open(log, "ab") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | environment)
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | environment, start_new_session=True)
     stack.callback(stop, process)
     return process
 
@@ -434,9 +449,10 @@ def lua(text):
 
 
 def table(results, memory, arguments):
-    """The medians as a table in Markdown."""
+    """The medians as a table."""
     names = list(memory)
-    columns = [("requests/s", "requests_per_second", 1), ("CPU ms/request", "cpu_ms", -1), ("p99 ms", "p99_ms", -1)]
+    columns = [("requests/s", "requests_per_second", 1), ("CPU ms/request", "cpu_ms", -1)]
+    columns += [("p50 ms", "p50_ms", -1), ("p99 ms", "p99_ms", -1)]
     head = ["case"]
     for title, _, _ in columns:
         head += [f"{name} {title}" for name in names] + (["ratio"] if len(names) == 2 else [])
@@ -447,7 +463,7 @@ def table(results, memory, arguments):
             medians = [statistics.median(figure[key] for figure in figures[name]) for name in names]
             row += [number(median) for median in medians] + ratio(medians, direction)
         rows.append(row)
-    lines = aligned([head, *rows])
+    lines = aligned([head, *rows], arguments.markdown)
     usage = ", ".join(f"{name} {size:.0f} MiB" for name, size in memory.items())
     lines += [
         "",
@@ -472,15 +488,17 @@ def number(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
-def aligned(rows):
-    """Rows of a Markdown table, the first its head: words to the left, numbers to the right."""
+def aligned(rows, markdown):
+    """The lines of a table whose first row is its head: words to the left, numbers to the right."""
     columns = []
     for place, cells in enumerate(zip(*rows, strict=True)):
         width = max(map(len, cells))
         rule = "-" * (width - 1) + (":" if place else "-")
         head, *body = [cell.rjust(width) if place else cell.ljust(width) for cell in cells]
         columns.append([head, rule, *body])
-    return [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
+    if markdown:
+        return [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
+    return ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ mod quickstart;
 mod serve;
 mod settings;
 
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -60,6 +61,10 @@ enum Command {
     CredentialRotate(keys::Keys),
     /// Encrypt stored credentials with the key that encrypts new ones.
     CredentialMigrate(keys::Keys),
+    /// Print a policy file with every rule and its default.
+    Policy,
+    /// Print the description of the API (OpenAPI 3.1).
+    Openapi,
 }
 
 #[tokio::main]
@@ -80,6 +85,8 @@ async fn main() -> ExitCode {
         Command::CredentialSetup(keys) => keys.setup(settings, &[Credentials]),
         Command::CredentialRotate(keys) => keys.credential_rotate(settings).await,
         Command::CredentialMigrate(_) => keys::credential_migrate(settings).await,
+        Command::Policy => print(&server::policy_file::sample()),
+        Command::Openapi => print(&server::openapi::text()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -87,5 +94,13 @@ async fn main() -> ExitCode {
             eprintln!("archstone: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Writes to the standard output, which may be a pipe that ends early.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::call::Call;
+use crate::call::Incoming;
 use crate::error::ApiError;
 
 /// A part of a request.
@@ -15,7 +15,7 @@ pub trait Extract: Sized {
     /// # Errors
     ///
     /// [`ApiError::BadRequest`], saying what is wrong with the request.
-    fn extract(call: &Call) -> Result<Self, ApiError>;
+    fn extract(request: &Incoming) -> Result<Self, ApiError>;
 }
 
 /// The variables of the path, in order.
@@ -36,26 +36,29 @@ segments! {
 }
 
 impl<A: Segment> Extract for Path<A> {
-    fn extract(call: &Call) -> Result<Self, ApiError> {
-        Ok(Self(segment(call, 0)))
+    fn extract(request: &Incoming) -> Result<Self, ApiError> {
+        Ok(Self(segment(request, 0)))
     }
 }
 
 impl<A: Segment, B: Segment> Extract for Path<(A, B)> {
-    fn extract(call: &Call) -> Result<Self, ApiError> {
-        Ok(Self((segment(call, 0), segment(call, 1))))
+    fn extract(request: &Incoming) -> Result<Self, ApiError> {
+        Ok(Self((segment(request, 0), segment(request, 1))))
     }
 }
 
 impl<A: Segment, B: Segment, C: Segment> Extract for Path<(A, B, C)> {
-    fn extract(call: &Call) -> Result<Self, ApiError> {
-        Ok(Self((segment(call, 0), segment(call, 1), segment(call, 2))))
+    fn extract(request: &Incoming) -> Result<Self, ApiError> {
+        Ok(Self((
+            segment(request, 0),
+            segment(request, 1),
+            segment(request, 2),
+        )))
     }
 }
 
-fn segment<T: From<String>>(call: &Call, place: usize) -> T {
-    let (_, value) = call
-        .request
+fn segment<T: From<String>>(request: &Incoming, place: usize) -> T {
+    let (_, value) = request
         .variables
         .get(place)
         .expect("a handler takes no more path variables than its operation declares");
@@ -82,8 +85,8 @@ pub trait Named {
 }
 
 impl<T: Named + DeserializeOwned> Extract for Body<T> {
-    fn extract(call: &Call) -> Result<Self, ApiError> {
-        let body = call.request.json.as_ref();
+    fn extract(request: &Incoming) -> Result<Self, ApiError> {
+        let body = request.json.as_ref();
         let nothing = Value::Object(Default::default());
         let value = body
             .and_then(|body| body.get(T::NAME))
@@ -110,9 +113,9 @@ impl<T: Named + DeserializeOwned> Extract for Body<T> {
 pub struct Json(pub Value);
 
 impl Extract for Json {
-    fn extract(call: &Call) -> Result<Self, ApiError> {
+    fn extract(request: &Incoming) -> Result<Self, ApiError> {
         Ok(Self(
-            call.request
+            request
                 .json
                 .clone()
                 .unwrap_or_else(|| Value::Object(Default::default())),

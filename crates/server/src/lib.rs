@@ -16,6 +16,7 @@ pub mod key_repository;
 pub mod listen;
 pub mod local_ca;
 pub mod oauth2;
+pub mod openapi;
 pub mod operation;
 pub mod passwords;
 pub mod policy_file;

@@ -12,7 +12,7 @@ use http::{Method, Response};
 use policy::Rule;
 use serde::Serialize;
 
-use crate::call::Call;
+use crate::call::{Call, Incoming};
 use crate::error::{ApiError, ErrorContext, Failure};
 use crate::extract::Extract;
 use crate::reply::Reply;
@@ -33,6 +33,8 @@ pub struct Operation {
     pub rules: &'static [Rule],
     /// The name of the JSON schema of its body.
     pub body_schema: Option<&'static str>,
+    /// The name of one attribute of its body, and of the JSON schema by which the handler judges it.
+    pub part_schema: Option<(&'static str, &'static str)>,
     /// The name of the JSON schema of its query.
     pub query_schema: Option<&'static str>,
     /// Why nobody has to be logged in for it; `None` for all that somebody must be.
@@ -58,6 +60,7 @@ impl Operation {
             summary,
             rules: &[],
             body_schema: None,
+            part_schema: None,
             query_schema: None,
             public: None,
             input: Input::Json,
@@ -106,6 +109,12 @@ impl Operation {
         self
     }
 
+    /// The attribute of its body that its handler judges, and by which JSON schema.
+    pub const fn part(mut self, attribute: &'static str, schema: &'static str) -> Self {
+        self.part_schema = Some((attribute, schema));
+        self
+    }
+
     /// The JSON schema that its query must meet before the handler runs.
     pub const fn query(mut self, schema: &'static str) -> Self {
         self.query_schema = Some(schema);
@@ -137,10 +146,13 @@ pub(crate) enum Outcome {
 
 pub(crate) type Handle = Arc<dyn Fn(Call) -> Answer + Send + Sync>;
 
+type Read = fn(&Incoming) -> Result<(), ApiError>;
+
 /// Operations and their handlers.
 #[derive(Default)]
 pub struct Routes {
     pub(crate) entries: Vec<(&'static Operation, Handle)>,
+    readers: Vec<Read>,
 }
 
 impl Routes {
@@ -176,6 +188,7 @@ impl Routes {
             })
         });
         self.entries.push((operation, handle));
+        self.readers.push(H::read);
         self
     }
 
@@ -183,6 +196,7 @@ impl Routes {
     #[must_use]
     pub fn and(mut self, mut other: Self) -> Self {
         self.entries.append(&mut other.entries);
+        self.readers.append(&mut other.readers);
         self
     }
 
@@ -190,12 +204,36 @@ impl Routes {
     pub fn operations(&self) -> impl Iterator<Item = &'static Operation> {
         self.entries.iter().map(|(operation, _)| *operation)
     }
+
+    /// Reads the parts of a request that its handler takes, and runs nothing.
+    ///
+    /// # Errors
+    ///
+    /// What the handler's parts find wrong with the request.
+    ///
+    /// # Panics
+    ///
+    /// When the request's operation is not one of these.
+    pub fn read(&self, request: &Incoming) -> Result<(), ApiError> {
+        let place = self
+            .operations()
+            .position(|operation| std::ptr::eq(operation, request.operation))
+            .expect("the operation is one of these");
+        self.readers[place](request)
+    }
 }
 
 /// An async function from a [`Call`], and up to two parts of the request, to a [`Reply`].
 pub trait Handler<A>: Clone + Send + Sync + 'static {
     /// What it fails with.
     type Failure: Failure;
+
+    /// Takes the request apart, and runs nothing.
+    ///
+    /// # Errors
+    ///
+    /// What a part finds wrong with the request.
+    fn read(request: &Incoming) -> Result<(), ApiError>;
 
     /// Takes the request apart and runs the function.
     fn run(self, call: Call) -> impl Future<Output = Result<Response<Body>, Self::Failure>> + Send;
@@ -213,10 +251,15 @@ macro_rules! handler {
         {
             type Failure = E;
 
+            fn read(_request: &Incoming) -> Result<(), ApiError> {
+                $( $part::extract(_request)?; )*
+                Ok(())
+            }
+
             async fn run(self, call: Call) -> Result<Response<Body>, E> {
                 $(
                     #[expect(non_snake_case, reason = "the macro names values as their types")]
-                    let $part = $part::extract(&call)?;
+                    let $part = $part::extract(&call.request)?;
                 )*
                 Ok(self(call, $($part),*).await?.into_response())
             }

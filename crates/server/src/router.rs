@@ -307,15 +307,7 @@ impl Router {
         if caller.credentials().is_none() && operation.public.is_none() {
             return Err(ApiError::unauthorized(caller.absence()));
         }
-        let schemas = &self.app.schemas;
-        if let Some(schema) = operation.query_schema {
-            schemas.validate_query(schema, query.raw())?;
-        }
-        if let Some(schema) = operation.body_schema {
-            let empty = Value::Object(serde_json::Map::new());
-            schemas.validate(schema, json.unwrap_or(&empty))?;
-        }
-        Ok(())
+        Ok(self.app.schemas.check(operation, json, query.raw())?)
     }
 }
 
@@ -386,7 +378,13 @@ fn variables(path: &'static str) -> Vec<&'static str> {
         .collect()
 }
 
-fn read_json(path: &str, headers: &HeaderMap, body: &Bytes) -> Result<Option<Value>, ApiError> {
+/// Reads a body as the JSON that operations expect; `None` when there is none, or the path wants a
+/// form.
+///
+/// # Errors
+///
+/// 400 for other kinds of bodies, and for JSON that is no object.
+pub fn read_json(path: &str, headers: &HeaderMap, body: &[u8]) -> Result<Option<Value>, ApiError> {
     // Below this path bodies are forms (RFC 6749).
     if path.starts_with("/v3/OS-OAUTH2/") || body.is_empty() {
         return Ok(None);

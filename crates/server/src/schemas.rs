@@ -26,6 +26,8 @@ use serde_json::{Map, Value};
 
 use walk::{Patterns, Step, Violation};
 
+use crate::operation::Operation;
+
 /// The schemas of all requests, by names such as `resource.project_create_request_body`.
 pub struct Schemas {
     sections: Sections,
@@ -61,6 +63,41 @@ impl Schemas {
                 .expect("the embedded schemas are JSON with these sections");
         let patterns = Patterns::of(sections.all());
         Self { sections, patterns }
+    }
+
+    /// Checks what a request says against the schemas of its operation.
+    ///
+    /// # Errors
+    /// The first error that Keystone would meet.
+    ///
+    /// # Panics
+    /// When the operation names a schema that there is not.
+    pub fn check(
+        &self,
+        operation: &Operation,
+        json: Option<&Value>,
+        query: &str,
+    ) -> Result<(), SchemaError> {
+        if let Some(schema) = operation.query_schema {
+            self.validate_query(schema, query)?;
+        }
+        if let Some(schema) = operation.body_schema {
+            let empty = Value::Object(Map::new());
+            self.validate(schema, json.unwrap_or(&empty))?;
+        }
+        Ok(())
+    }
+
+    /// A schema by its name.
+    pub fn find(&self, name: &str) -> Option<&Value> {
+        let Sections {
+            brief,
+            verbose,
+            mapping,
+        } = &self.sections;
+        [brief, verbose, mapping]
+            .into_iter()
+            .find_map(|section| section.get(name))
     }
 
     /// Checks a body, or the part of a body that the schema describes.

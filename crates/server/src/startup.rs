@@ -9,12 +9,11 @@ use model::Method;
 use store::{FactSettings, Options, Store, StoreError};
 
 use crate::app::{App, Clock, Random};
-use crate::base_rules::BASE_RULES;
 use crate::config::{Config, Limit, PasswordHash};
 use crate::credential_encryption::CredentialCipher;
 use crate::key_repository::{KeyRepositoryError, KeyRing};
 use crate::passwords::{Algorithm, Hasher, Settings, SetupError};
-use crate::policy_file::PolicyFile;
+use crate::policy_file::{self, PolicyFile};
 use crate::schemas::Schemas;
 use crate::tokens::FernetTokens;
 use crate::tokens::payload::MethodBits;
@@ -78,13 +77,8 @@ impl App {
             enforce_new_defaults: config.oslo_policy.enforce_new_defaults,
             ..policy::Options::default()
         };
-        let routes = crate::routes();
-        let rules = routes
-            .operations()
-            .flat_map(|operation| operation.rules)
-            .copied();
         let policy = PolicyFile::open(
-            BASE_RULES.iter().copied().chain(rules),
+            policy_file::defaults(&crate::routes()),
             options,
             policy_files(&config),
         )

@@ -61,9 +61,11 @@ pub(crate) async fn store(folder: &tempfile::TempDir) -> crate::Store {
 /// Runs a statement.
 #[cfg(test)]
 pub(crate) async fn run(store: &crate::Store, sql: &str) {
-    crate::db::Conn::Pool(&store.db)
+    let mut tx = store.begin().await.unwrap();
+    crate::db::Conn::Tx(&mut tx)
         .built_query(sql.into())
         .execute()
         .await
         .unwrap();
+    let _saved = tx.commit().await.unwrap();
 }

@@ -22,6 +22,7 @@ pub fn routes() -> Routes {
 
 static CHANGE: Operation =
     Operation::post("/v3/users/{user_id}/password", "Change one's own password")
+        .part("user", "identity.password_change")
         .public("the old password is the proof, and it may have expired");
 
 async fn change(

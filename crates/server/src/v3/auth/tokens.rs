@@ -29,8 +29,9 @@ pub fn routes() -> Routes {
         .on(&LIST_REVOKED, list_revoked)
 }
 
-static ISSUE: Operation =
-    Operation::post("/v3/auth/tokens", "Log in").public("a login is how somebody becomes known");
+static ISSUE: Operation = Operation::post("/v3/auth/tokens", "Log in")
+    .part("auth", "auth.token_issue")
+    .public("a login is how somebody becomes known");
 static SHOW: Operation =
     Operation::get("/v3/auth/tokens", "Validate and show a token").rules(&[VALIDATE_TOKEN]);
 static CHECK: Operation =
