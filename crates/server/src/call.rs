@@ -217,6 +217,37 @@ impl Call {
         collection
     }
 
+    /// The same for a list that was read whole, of which the client may ask for a part: the answer
+    /// says where to go on when there is more.
+    ///
+    /// # Errors
+    ///
+    /// 400 when `limit` is not a number.
+    pub fn part_of_collection<T: Serialize>(
+        &self,
+        name: &'static str,
+        mut items: Vec<T>,
+        id: impl Fn(&T) -> &str,
+    ) -> Result<Collection<T>, ApiError> {
+        let page = self.page()?;
+        if let Some(marker) = &page.marker {
+            items.retain(|item| id(item) > marker.as_str());
+        }
+        let asked = self.request.query.get("limit").and(page.limit);
+        let truncated = asked.is_some_and(|limit| items.len() > limit as usize);
+        if let (true, Some(limit)) = (truncated, asked) {
+            items.truncate(limit as usize);
+        }
+        let next = items
+            .last()
+            .filter(|_| truncated)
+            .map(|last| self.next_page(id(last)));
+        let mut collection = self.collection(name, items);
+        collection.truncated = truncated;
+        collection.next = next;
+        Ok(collection)
+    }
+
     fn next_page(&self, last_id: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in self

@@ -6,6 +6,7 @@ use model::project::{Domain, DomainFilter, Project, ProjectFilter};
 
 use crate::db::Conn;
 use crate::error::StoreError;
+use crate::identity_providers::IdentityProviders;
 use crate::projects::Projects;
 
 /// Domains of the database.
@@ -42,8 +43,10 @@ impl Domains<'_> {
         self.projects().update(&project(domain)).await
     }
 
-    /// Removes a domain with its users, groups and projects, and all that hangs on them.
+    /// Removes a domain with its identity providers, users, groups and projects, and all that
+    /// hangs on them.
     pub async fn delete(&mut self, id: &DomainId) -> Result<(), StoreError> {
+        self.identity_providers().delete_of_domain(id).await?;
         for statement in [
             // What refers to the domain's projects.
             "DELETE FROM assignment WHERE target_id IN \
@@ -70,6 +73,10 @@ impl Domains<'_> {
             "DELETE FROM user_group_membership WHERE user_id IN \
              (SELECT id FROM \"user\" WHERE domain_id = ?)",
             "DELETE FROM user_group_membership WHERE group_id IN \
+             (SELECT id FROM \"group\" WHERE domain_id = ?)",
+            "DELETE FROM expiring_user_group_membership WHERE user_id IN \
+             (SELECT id FROM \"user\" WHERE domain_id = ?)",
+            "DELETE FROM expiring_user_group_membership WHERE group_id IN \
              (SELECT id FROM \"group\" WHERE domain_id = ?)",
             "DELETE FROM credential WHERE user_id IN \
              (SELECT id FROM \"user\" WHERE domain_id = ?)",
@@ -114,6 +121,12 @@ impl Domains<'_> {
     /// Adds a domain.
     pub async fn insert(&mut self, domain: &Domain) -> Result<(), StoreError> {
         self.projects().insert(&project(domain)).await
+    }
+
+    fn identity_providers(&mut self) -> IdentityProviders<'_> {
+        IdentityProviders {
+            db: self.db.reborrow(),
+        }
     }
 
     fn projects(&mut self) -> Projects<'_> {

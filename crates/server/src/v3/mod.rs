@@ -10,6 +10,7 @@ pub mod endpoints;
 pub mod grants;
 pub mod groups;
 pub mod implied_roles;
+pub mod os_federation;
 pub mod os_revoke;
 pub mod project_tags;
 pub mod projects;
@@ -34,6 +35,7 @@ pub fn routes() -> Routes {
         .and(grants::routes())
         .and(groups::routes())
         .and(implied_roles::routes())
+        .and(os_federation::routes())
         .and(os_revoke::routes())
         .and(project_tags::routes())
         .and(projects::routes())

@@ -16,9 +16,10 @@ pub fn routes() -> Routes {
 static LIST: Operation =
     Operation::get("/v3/auth/domains", "List the domains of the caller").rules(&[GET_DOMAINS]);
 
-const GET_DOMAINS: Rule = Rule::new("identity:get_auth_domains", "");
+/// Also asked by the same list below `/v3/OS-FEDERATION`.
+pub(crate) const GET_DOMAINS: Rule = Rule::new("identity:get_auth_domains", "");
 
-async fn list(call: Call) -> Result<Reply<Collection<DomainDocument>>, ApiError> {
+pub(crate) async fn list(call: Call) -> Result<Reply<Collection<DomainDocument>>, ApiError> {
     let permit = call.authorize(GET_DOMAINS, Target::none())?;
     let domains = match call.caller.token() {
         None => Vec::new(),

@@ -16,9 +16,10 @@ pub fn routes() -> Routes {
 static LIST: Operation =
     Operation::get("/v3/auth/projects", "List the projects of the caller").rules(&[GET_PROJECTS]);
 
-const GET_PROJECTS: Rule = Rule::new("identity:get_auth_projects", "");
+/// Also asked by the same list below `/v3/OS-FEDERATION`.
+pub(crate) const GET_PROJECTS: Rule = Rule::new("identity:get_auth_projects", "");
 
-async fn list(call: Call) -> Result<Reply<Collection<ProjectDocument>>, ApiError> {
+pub(crate) async fn list(call: Call) -> Result<Reply<Collection<ProjectDocument>>, ApiError> {
     let permit = call.authorize(GET_PROJECTS, Target::none())?;
     let projects = match call.caller.token() {
         None => Vec::new(),
