@@ -3,6 +3,7 @@
 mod bootstrap;
 mod db_sync;
 mod keys;
+mod mapping_engine;
 mod quickstart;
 mod serve;
 mod settings;
@@ -38,6 +39,8 @@ enum Command {
     CredentialSetup(keys::Keys),
     /// Replace the key that encrypts stored credentials.
     CredentialRotate(keys::Keys),
+    /// Try mapping rules on an assertion, and explain what comes of it.
+    MappingEngine(mapping_engine::MappingEngine),
 }
 
 #[tokio::main]
@@ -51,6 +54,7 @@ async fn main() -> ExitCode {
         Command::FernetRotate(command) => command.fernet_rotate(),
         Command::CredentialSetup(command) => command.credential_setup(),
         Command::CredentialRotate(command) => command.credential_rotate().await,
+        Command::MappingEngine(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
