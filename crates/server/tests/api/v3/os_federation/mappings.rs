@@ -1,7 +1,7 @@
 //! Mappings over HTTP.
 
+use archstone_server::config::MappingVersion;
 use serde_json::{Value, json};
-use server::config::MappingVersion;
 use testkit::{Scope, TestServer};
 
 const MAPPINGS: &str = "/v3/OS-FEDERATION/mappings";
