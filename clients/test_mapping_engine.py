@@ -77,4 +77,4 @@ def test_the_explanation_follows_the_result(tmp_path):
     ).stdout
     tree = explained.removeprefix(ours.stdout)
     assert tree.splitlines()[0] == "Rule 1 does not apply"
-    assert '└─ gives {"group_ids": "a1"}' in tree
+    assert '└─ gives {"group_ids":"a1"}' in tree

@@ -141,7 +141,7 @@ fn push_rule(rule: &RuleExplanation, out: &mut String) {
     let _ = writeln!(out, "Rule {} {verdict}", rule.rule);
     let mut branches: Vec<String> = rule.conditions.iter().map(condition).collect();
     for given in &rule.gave {
-        branches.push(format!("gives {}", server::json::spaced(given)));
+        branches.push(format!("gives {}", json!(given)));
     }
     if let Some(error) = &rule.error {
         branches.push(format!("error: {error}"));
@@ -199,7 +199,7 @@ mod tests {
         let evaluation = evaluate(
             json!([
                 {
-                    "local": [{"user": {"name": "{0}"}}],
+                    "local": [{"user": {"name": "größe {0}"}}],
                     "remote": [
                         {"type": "NAME"},
                         {"type": "KIND", "any_one_of": ["^st"], "regex": true},
@@ -218,7 +218,7 @@ mod tests {
             r#"Rule 1 applies
 ├─ holds: NAME, is ["joe"]; {0} = ["joe"]
 ├─ holds: KIND any_one_of patterns ["^st"], is ["staff", "guest"]
-└─ gives {"user": {"name": "joe"}}
+└─ gives {"user":{"name":"größe joe"}}
 Rule 2 does not apply
 ├─ fails: KIND not_any_of ["guest"], is ["staff", "guest"]: it has a value that must not be
 └─ does not matter: TEAM: the assertion does not have this attribute
