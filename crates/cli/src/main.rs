@@ -3,6 +3,7 @@
 mod bootstrap;
 mod db_sync;
 mod keys;
+mod mapping_engine;
 mod quickstart;
 mod serve;
 mod settings;
@@ -65,6 +66,8 @@ enum Command {
     Policy,
     /// Print the description of the API (OpenAPI 3.1).
     Openapi,
+    /// Try mapping rules on an assertion, and explain what comes of it.
+    MappingEngine(mapping_engine::MappingEngine),
 }
 
 #[tokio::main]
@@ -87,6 +90,7 @@ async fn main() -> ExitCode {
         Command::CredentialMigrate(_) => keys::credential_migrate(settings).await,
         Command::Policy => print(&server::policy_file::sample()),
         Command::Openapi => print(&server::openapi::text()),
+        Command::MappingEngine(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

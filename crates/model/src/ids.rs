@@ -70,6 +70,8 @@ ids! {
     GroupId,
     /// An identity provider; chosen by the operator.
     IdentityProviderId,
+    /// A mapping of assertions to users, groups and projects; chosen by the operator.
+    MappingId,
     /// A project. Domains share their table and so their space of ids.
     ProjectId,
     /// A federation protocol of an identity provider; chosen by the operator.
@@ -80,6 +82,8 @@ ids! {
     RoleId,
     /// A service of the catalog.
     ServiceId,
+    /// A service provider, which accepts our assertions; chosen by the operator.
+    ServiceProviderId,
     /// A trust.
     TrustId,
     /// A user.

@@ -1,13 +1,17 @@
 //! The nouns and rules of identity: pure types and decisions, with no IO.
 
 pub mod application_credential;
+pub mod assertion;
 pub mod assignment;
 pub mod credential;
+pub mod federation;
 pub mod ids;
 pub mod listing;
 pub mod login_rules;
+pub mod mapping;
 pub mod method;
 pub mod project;
+pub mod python;
 pub mod receipt;
 pub mod revocation;
 pub mod revocation_index;
@@ -19,6 +23,7 @@ pub mod subject;
 pub mod token;
 pub mod user;
 
+pub use assertion::Assertion;
 pub use method::Method;
 pub use project::{Domain, Project};
 pub use receipt::Receipt;

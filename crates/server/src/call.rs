@@ -205,6 +205,39 @@ impl Call {
         collection
     }
 
+    /// The same for a list that was read whole, of which the client may ask for a part: the answer
+    /// says where to go on when there is more.
+    ///
+    /// # Errors
+    ///
+    /// 400 when `limit` is not a number.
+    pub fn part_of_collection<T: Serialize>(
+        &self,
+        name: &'static str,
+        mut items: Vec<T>,
+        id: impl Fn(&T) -> &str,
+    ) -> Result<Collection<T>, ApiError> {
+        let page = self.page()?;
+        if let Some(marker) = &page.marker {
+            items.retain(|item| id(item) > marker.as_str());
+        }
+        let limit = self.limit()?;
+        let wanted = limit.and_then(|limit| usize::try_from(limit).ok());
+        let truncated = wanted.is_some_and(|wanted| items.len() > wanted);
+        if let (true, Some(wanted)) = (truncated, wanted) {
+            items.truncate(wanted);
+        }
+        let next = items
+            .last()
+            .filter(|_| truncated)
+            .zip(limit)
+            .map(|(last, limit)| self.next_page(id(last), limit));
+        let mut collection = self.collection(name, items);
+        collection.truncated = truncated;
+        collection.next = next;
+        Ok(collection)
+    }
+
     /// How many items the client wants at most, within the server's own bound.
     fn limit(&self) -> Result<Option<i128>, ApiError> {
         let bound = |limit: i128| match self.app.max_page() {

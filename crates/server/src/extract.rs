@@ -32,7 +32,8 @@ macro_rules! segments {
 
 segments! {
     AccessRuleId, ApplicationCredentialId, CredentialId, DomainId, EndpointId, GroupId,
-    IdentityProviderId, ProjectId, ProtocolId, RegionId, RoleId, ServiceId, TrustId, UserId
+    IdentityProviderId, MappingId, ProjectId, ProtocolId, RegionId, RoleId, ServiceId,
+    ServiceProviderId, TrustId, UserId
 }
 
 impl<A: Segment> Extract for Path<A> {

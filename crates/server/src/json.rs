@@ -22,6 +22,24 @@ pub fn compact(value: &impl Serialize) -> String {
     write(value, Ascii(CompactFormatter))
 }
 
+/// The form for people on a terminal: a line for each part, and no character beyond ASCII.
+pub fn indented(value: &impl Serialize) -> String {
+    let text = serde_json::to_string_pretty(value)
+        .expect("documents have text keys and writing to memory does not fail");
+    let mut out = String::with_capacity(text.len());
+    let mut units = [0; 2];
+    for c in text.chars() {
+        if c.is_ascii() {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut units) {
+            out.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    out
+}
+
 fn write(value: &impl Serialize, formatter: impl Formatter) -> String {
     let mut out = Vec::with_capacity(512);
     value
@@ -112,6 +130,14 @@ mod tests {
         let value: serde_json::Value =
             serde_json::from_str("[1.0, 1e3, 1e-7, -0.0, 1e22, 0.1]").unwrap();
         assert_eq!(compact(&value), "[1.0,1000.0,1e-07,-0.0,1e+22,0.1]");
+    }
+
+    #[test]
+    fn people_get_a_line_for_each_part() {
+        assert_eq!(
+            indented(&json!({"a": [], "b": ["grün", {}]})),
+            "{\n  \"a\": [],\n  \"b\": [\n    \"gr\\u00fcn\",\n    {}\n  ]\n}"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use model::project::{Domain, DomainFilter, Project, ProjectFilter};
 use crate::db::Conn;
 use crate::error::StoreError;
 use crate::groups::Groups;
+use crate::identity_providers::IdentityProviders;
 use crate::projects::Projects;
 use crate::users::Users;
 
@@ -56,10 +57,12 @@ impl Domains<'_> {
             db: self.db.reborrow(),
         };
         users.delete_of_domain(id, now).await?;
+        let providers = &mut IdentityProviders {
+            db: self.db.reborrow(),
+        };
+        providers.delete_of_domain(id).await?;
         self.projects().delete_of_domain(id, now).await?;
         for statement in [
-            // Their protocols, and what users are called by them, go with them.
-            "DELETE FROM identity_provider WHERE domain_id = ?",
             "DELETE FROM assignment WHERE type IN ('UserDomain', 'GroupDomain') AND target_id = ?",
             "DELETE FROM whitelisted_config WHERE domain_id = ?",
             "DELETE FROM sensitive_config WHERE domain_id = ?",

@@ -17,14 +17,18 @@ mod error;
 mod facts;
 mod filter;
 mod groups;
+mod identity_providers;
 mod logins;
+mod mappings;
 mod migrations;
 mod projects;
+mod protocols;
 mod regions;
 mod revocations;
 mod role_assignments;
 mod roles;
 pub mod scratch;
+mod service_providers;
 mod services;
 mod topic;
 mod users;
@@ -44,13 +48,17 @@ pub use endpoints::Endpoints;
 pub use error::StoreError;
 pub use facts::FactSettings;
 pub use groups::Groups;
+pub use identity_providers::IdentityProviders;
 pub use logins::Logins;
+pub use mappings::Mappings;
 pub use migrations::{SchemaState, SyncCheck};
 pub use projects::Projects;
+pub use protocols::Protocols;
 pub use regions::Regions;
 pub use revocations::Revocations;
 pub use role_assignments::{HeldRoles, Mentioned, Name};
 pub use roles::Roles;
+pub use service_providers::ServiceProviders;
 pub use services::Services;
 pub use users::Users;
 
@@ -143,16 +151,24 @@ repositories! {
     endpoints: Endpoints,
     /// Groups of users, and who belongs to them.
     groups: Groups,
+    /// Identity providers of federated logins.
+    identity_providers: IdentityProviders,
     /// What logins and the validation of tokens look up.
     logins: Logins,
+    /// Mappings of assertions.
+    mappings: Mappings,
     /// Projects, and the domains that share their table.
     projects: Projects,
+    /// Protocols of identity providers.
+    protocols: Protocols,
     /// Regions.
     regions: Regions,
     /// Revocation events.
     revocations: Revocations,
     /// Roles, and which implies which.
     roles: Roles,
+    /// Service providers, which accept our assertions.
+    service_providers: ServiceProviders,
     /// Services of the catalog.
     services: Services,
     /// Users and their passwords.

@@ -66,8 +66,8 @@ macro_rules! id_values {
 
 id_values! {
     AccessRuleId, AccessTokenId, ApplicationCredentialId, ConsumerId, CredentialId, DomainId,
-    EndpointId, GroupId, IdentityProviderId, ProjectId, ProtocolId, RegionId, RoleId, ServiceId,
-    TrustId, UserId
+    EndpointId, GroupId, IdentityProviderId, MappingId, ProjectId, ProtocolId, RegionId, RoleId,
+    ServiceId, ServiceProviderId, TrustId, UserId
 }
 
 /// One row of a result, read by column name.

@@ -48,6 +48,18 @@ choices! {
 }
 
 choices! {
+    /// The version of the language of attribute mappings.
+    pub enum MappingVersion {
+        /// Users, groups and projects.
+        V1 = "1.0",
+        /// Users and projects with domains, too.
+        V2 = "2.0",
+        /// Projects that the identity provider describes, too, and roles kept in step with them.
+        V3 = "3.0",
+    }
+}
+
+choices! {
     /// How a client authenticates at the token endpoint (RFC 8705 §2, RFC 6749 §2.3.1).
     pub enum OAuth2ClientAuthentication {
         /// By a client certificate.
@@ -238,6 +250,12 @@ sections! {
         retry_interval: Duration = "10";
     }
 
+    /// Users who log in with an identity provider.
+    federation: Federation = "federation" {
+        /// The version of a mapping that does not say its own.
+        attribute_mapping_default_schema_version: MappingVersion = "1.0";
+    }
+
     /// The keys of receipts.
     fernet_receipts: FernetReceipts = "fernet_receipts" {
         /// Their folder; the keys of tokens serve as well.
@@ -384,6 +402,13 @@ sections! {
         cache_time: Option<Duration>, pending true;
         /// How many entries a list returns at most.
         list_limit: Option<u32>, pending true;
+    }
+
+    /// Assertions about our users to other clouds.
+    saml: Saml = "saml" {
+        /// What the relay state begins with that goes with an assertion, for service providers
+        /// that do not say their own.
+        relay_state_prefix: String = "ss:mem:";
     }
 
     /// The life of accounts and passwords.

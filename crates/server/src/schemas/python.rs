@@ -2,6 +2,7 @@
 //!
 //! An integer beyond 64 bits was read as a float and is shown as one.
 
+use model::python::push_repr as push_repr_text;
 use serde_json::{Number, Value};
 
 /// Python's `str(value)`.
@@ -22,7 +23,7 @@ pub(super) fn repr(value: &Value) -> String {
 /// Python's `repr(text)`.
 pub(super) fn repr_str(text: &str) -> String {
     let mut out = String::new();
-    push_repr_str(text, &mut out);
+    push_repr_text(text, &mut out);
     out
 }
 
@@ -32,7 +33,7 @@ fn push_repr(value: &Value, out: &mut String) {
         Value::Bool(true) => out.push_str("True"),
         Value::Bool(false) => out.push_str("False"),
         Value::Number(number) => out.push_str(&repr_number(number)),
-        Value::String(text) => push_repr_str(text, out),
+        Value::String(text) => push_repr_text(text, out),
         Value::Array(items) => {
             out.push('[');
             for (index, item) in items.iter().enumerate() {
@@ -45,51 +46,13 @@ fn push_repr(value: &Value, out: &mut String) {
             out.push('{');
             for (index, (name, value)) in fields.iter().enumerate() {
                 out.push_str(if index == 0 { "" } else { ", " });
-                push_repr_str(name, out);
+                push_repr_text(name, out);
                 out.push_str(": ");
                 push_repr(value, out);
             }
             out.push('}');
         }
     }
-}
-
-fn push_repr_str(text: &str, out: &mut String) {
-    let quote = if text.contains('\'') && !text.contains('"') {
-        '"'
-    } else {
-        '\''
-    };
-    out.push(quote);
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str(r"\\"),
-            '\n' => out.push_str(r"\n"),
-            '\r' => out.push_str(r"\r"),
-            '\t' => out.push_str(r"\t"),
-            c if c == quote => out.extend(['\\', c]),
-            c if is_printable(c) => out.push(c),
-            c => match u32::from(c) {
-                code @ ..=0xFF => out.push_str(&format!("\\x{code:02x}")),
-                code @ ..=0xFFFF => out.push_str(&format!("\\u{code:04x}")),
-                code => out.push_str(&format!("\\U{code:08x}")),
-            },
-        }
-    }
-    out.push(quote);
-}
-
-/// What Python's `str.isprintable` means: no controls, no separators but the space, no code points
-/// without a character.
-fn is_printable(c: char) -> bool {
-    if c.is_ascii() {
-        return !c.is_ascii_control();
-    }
-    // Rust escapes by the same rule, in debug output, where combining characters are not first.
-    let mut buffer = [b' '; 5];
-    let length = 1 + c.encode_utf8(&mut buffer[1..]).len();
-    let text = std::str::from_utf8(&buffer[..length]).expect("a space and a character are UTF-8");
-    text.escape_debug().count() == 2
 }
 
 fn repr_number(number: &Number) -> String {

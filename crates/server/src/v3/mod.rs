@@ -10,6 +10,7 @@ pub mod endpoints;
 pub mod grants;
 pub mod groups;
 pub mod implied_roles;
+pub mod os_federation;
 pub mod os_revoke;
 pub mod os_simple_cert;
 pub(crate) mod project_hierarchy;
@@ -38,6 +39,7 @@ pub fn routes() -> Routes {
         .and(grants::routes())
         .and(groups::routes())
         .and(implied_roles::routes())
+        .and(os_federation::routes())
         .and(os_revoke::routes())
         .and(os_simple_cert::routes())
         .and(project_tags::routes())

@@ -8,6 +8,7 @@ mod endpoints;
 mod grants;
 mod groups;
 mod implied_roles;
+mod os_federation;
 mod os_revoke;
 mod os_simple_cert;
 mod project_tags;

@@ -1,0 +1,325 @@
+//! Identity providers: who is trusted to say who a user is.
+
+use model::Extra;
+use model::federation::{IdentityProvider, ProviderFilter};
+use model::ids::{DomainId, IdentityProviderId};
+use model::project::{Domain, ResourceOptions};
+use policy::{Rule, ScopeType};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::StoreError;
+
+use super::check_id;
+use crate::call::{Call, Collection, Links, SelfLink, Target};
+use crate::error::ApiError;
+use crate::extract::{Body, Json, Named, Path, nullable};
+use crate::operation::{Operation, Routes};
+use crate::reply::{One, Reply};
+
+/// The operations on identity providers.
+pub fn routes() -> Routes {
+    Routes::new()
+        .on(&LIST, list)
+        .on(&SHOW, show)
+        .on(&CREATE, create)
+        .on(&UPDATE, update)
+        .on(&DELETE, delete)
+}
+
+static LIST: Operation = Operation::get(
+    "/v3/OS-FEDERATION/identity_providers",
+    "List identity providers",
+)
+.rules(&[LIST_PROVIDERS])
+.query("federation.identity_provider_index_request_query");
+static SHOW: Operation = Operation::get(
+    "/v3/OS-FEDERATION/identity_providers/{idp_id}",
+    "Show an identity provider",
+)
+.rules(&[GET_PROVIDER])
+.query("federation.identity_provider_request_query");
+static CREATE: Operation = Operation::put(
+    "/v3/OS-FEDERATION/identity_providers/{idp_id}",
+    "Create an identity provider",
+)
+.rules(&[CREATE_PROVIDER])
+.body("federation.identity_provider_create_request_body");
+static UPDATE: Operation = Operation::patch(
+    "/v3/OS-FEDERATION/identity_providers/{idp_id}",
+    "Change an identity provider",
+)
+.rules(&[UPDATE_PROVIDER])
+.body("federation.identity_provider_update_request_body");
+static DELETE: Operation = Operation::delete(
+    "/v3/OS-FEDERATION/identity_providers/{idp_id}",
+    "Delete an identity provider",
+)
+.rules(&[DELETE_PROVIDER]);
+
+const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Project];
+const ADMIN: &str = "rule:admin_required";
+const READER: &str = "rule:admin_required or (role:reader and system_scope:all)";
+
+const LIST_PROVIDERS: Rule = Rule::new("identity:list_identity_providers", READER)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const GET_PROVIDER: Rule = Rule::new("identity:get_identity_provider", READER)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const CREATE_PROVIDER: Rule = Rule::new("identity:create_identity_provider", ADMIN)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const UPDATE_PROVIDER: Rule = Rule::new("identity:update_identity_provider", ADMIN)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+const DELETE_PROVIDER: Rule = Rule::new("identity:delete_identity_provider", ADMIN)
+    .scopes(SCOPES)
+    .deprecated(ADMIN);
+
+async fn list(call: Call) -> Result<Reply<Collection<ProviderDocument>>, ApiError> {
+    let permit = call.authorize(LIST_PROVIDERS, Target::none())?;
+    let filter = ProviderFilter {
+        id: call.request.query.text("id"),
+        enabled: call.request.query.flag("enabled"),
+    };
+    let providers = call.store.identity_providers().list(&filter).await?;
+    let documents = providers
+        .into_iter()
+        .map(|provider| ProviderDocument::new(provider, &call.links).with_protocols(&call.links))
+        .collect();
+    let part = call.part_of_collection("identity_providers", documents, |it| it.id.as_str())?;
+    Ok(permit.ok(part))
+}
+
+async fn show(
+    call: Call,
+    Path(id): Path<IdentityProviderId>,
+) -> Result<Reply<One<ProviderDocument>>, ApiError> {
+    let permit = call.authorize(GET_PROVIDER, Target::none())?;
+    let provider = find(&call, &id).await?;
+    Ok(permit.ok(document(provider, &call)))
+}
+
+async fn create(
+    call: Call,
+    Path(id): Path<IdentityProviderId>,
+    Json(body): Json,
+) -> Result<Reply<One<ProviderDocument>>, ApiError> {
+    let permit = call.authorize(CREATE_PROVIDER, Target::none())?;
+    let request = CreateProvider::read(&body)?;
+    let (domain_id, own_domain) = match request.domain_id.clone() {
+        Some(domain_id) => (domain_id, None),
+        None => {
+            let domain = own_domain(&call, &id);
+            (domain.id.clone(), Some(domain))
+        }
+    };
+    if own_domain.is_none() && call.store.domains().find(&domain_id).await?.is_none() {
+        return Err(ApiError::not_found("domain", &domain_id));
+    }
+    check_id(id.as_str())?;
+    let provider = request.into_provider(id, domain_id);
+    check_ttl(&provider)?;
+    let mut tx = call.begin().await?;
+    if let Some(domain) = &own_domain {
+        tx.domains().insert(domain).await?;
+    }
+    let inserted = tx.identity_providers().insert(&provider).await;
+    inserted.map_err(|error| taken(error, &provider))?;
+    let saved = tx.commit().await?;
+    Ok(permit.created(saved, document(provider, &call)))
+}
+
+async fn update(
+    call: Call,
+    Path(id): Path<IdentityProviderId>,
+    Body(change): Body<ChangeProvider>,
+) -> Result<Reply<One<ProviderDocument>>, ApiError> {
+    let permit = call.authorize(UPDATE_PROVIDER, Target::none())?;
+    let provider = change.apply(find(&call, &id).await?);
+    check_ttl(&provider)?;
+    let mut tx = call.begin().await?;
+    let updated = tx.identity_providers().update(&provider).await;
+    updated.map_err(|error| taken(error, &provider))?;
+    let saved = tx.commit().await?;
+    Ok(permit.updated(saved, document(provider, &call)))
+}
+
+async fn delete(call: Call, Path(id): Path<IdentityProviderId>) -> Result<Reply<()>, ApiError> {
+    let permit = call.authorize(DELETE_PROVIDER, Target::none())?;
+    find(&call, &id).await?;
+    // The domain stays: people may have put more into it.
+    let mut tx = call.begin().await?;
+    tx.identity_providers().delete(&id).await?;
+    Ok(permit.done(tx.commit().await?))
+}
+
+async fn find(call: &Call, id: &IdentityProviderId) -> Result<IdentityProvider, ApiError> {
+    let provider = call.store.identity_providers().find(id).await?;
+    provider.ok_or_else(|| ApiError::not_found("Identity Provider", id))
+}
+
+/// A domain for the users of a provider that was given none.
+fn own_domain(call: &Call, id: &IdentityProviderId) -> Domain {
+    let domain_id: DomainId = call.new_id();
+    Domain {
+        name: domain_id.to_string(),
+        id: domain_id,
+        description: Some(format!(
+            "Auto generated federated domain for Identity Provider: {id}"
+        )),
+        enabled: true,
+        tags: Vec::new(),
+        options: ResourceOptions::default(),
+        extra: Extra::new(),
+    }
+}
+
+/// The column holds less than the schema lets through.
+fn check_ttl(provider: &IdentityProvider) -> Result<(), ApiError> {
+    match provider.authorization_ttl {
+        Some(minutes) if i32::try_from(minutes).is_err() => Err(ApiError::BadRequest(format!(
+            "Invalid input for field/attribute authorization_ttl. Value: {minutes}. {minutes} is \
+             greater than the maximum of {}",
+            i32::MAX
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn taken(error: StoreError, provider: &IdentityProvider) -> ApiError {
+    const KIND: &str = "identity_provider";
+    let details = match error {
+        StoreError::Conflict { kind: KIND } => format!("Duplicate entry: {}", provider.id),
+        StoreError::Conflict { .. } => {
+            format!("Duplicate remote ID: {}", provider.remote_ids.join(", "))
+        }
+        other => return other.into(),
+    };
+    ApiError::Conflict {
+        kind: KIND,
+        details: details.into(),
+    }
+}
+
+/// The body of a new identity provider.
+#[derive(Deserialize)]
+struct CreateProvider {
+    enabled: Option<bool>,
+    description: Option<String>,
+    domain_id: Option<DomainId>,
+    remote_ids: Option<Vec<String>>,
+    authorization_ttl: Option<u32>,
+}
+
+impl CreateProvider {
+    /// Nothing has to be said of a provider, so that there may be no body at all.
+    fn read(body: &Value) -> Result<Self, ApiError> {
+        let nothing = json!({});
+        let provider = body.get("identity_provider").unwrap_or(&nothing);
+        Self::deserialize(provider).map_err(|error| {
+            ApiError::BadRequest(format!(
+                "Invalid input for field 'identity_provider': {error}."
+            ))
+        })
+    }
+
+    fn into_provider(self, id: IdentityProviderId, domain_id: DomainId) -> IdentityProvider {
+        IdentityProvider {
+            id,
+            enabled: self.enabled.unwrap_or(false),
+            description: self.description,
+            domain_id,
+            remote_ids: self.remote_ids.unwrap_or_default(),
+            authorization_ttl: self.authorization_ttl,
+        }
+    }
+}
+
+/// The body of a change. What is absent stays as it is.
+#[derive(Deserialize)]
+struct ChangeProvider {
+    enabled: Option<bool>,
+    #[serde(default, deserialize_with = "nullable")]
+    description: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    remote_ids: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "nullable")]
+    authorization_ttl: Option<Option<u32>>,
+}
+
+impl Named for ChangeProvider {
+    const NAME: &'static str = "identity_provider";
+}
+
+impl ChangeProvider {
+    fn apply(self, mut provider: IdentityProvider) -> IdentityProvider {
+        if let Some(enabled) = self.enabled {
+            provider.enabled = enabled;
+        }
+        if let Some(description) = self.description {
+            provider.description = description;
+        }
+        if let Some(remote_ids) = self.remote_ids {
+            provider.remote_ids = remote_ids.unwrap_or_default();
+        }
+        if let Some(minutes) = self.authorization_ttl {
+            provider.authorization_ttl = minutes;
+        }
+        provider
+    }
+}
+
+/// An identity provider, as clients see it.
+#[derive(Debug, Serialize)]
+struct ProviderDocument {
+    id: IdentityProviderId,
+    domain_id: DomainId,
+    enabled: bool,
+    description: Option<String>,
+    remote_ids: Vec<String>,
+    authorization_ttl: Option<u32>,
+    links: ProviderLinks,
+}
+
+#[derive(Debug, Serialize)]
+struct ProviderLinks {
+    #[serde(flatten)]
+    itself: SelfLink,
+    /// Only in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocols: Option<String>,
+}
+
+fn document(provider: IdentityProvider, call: &Call) -> One<ProviderDocument> {
+    One::new(
+        "identity_provider",
+        ProviderDocument::new(provider, &call.links),
+    )
+}
+
+impl ProviderDocument {
+    fn new(provider: IdentityProvider, links: &Links) -> Self {
+        Self {
+            links: ProviderLinks {
+                itself: links.to(&format!("OS-FEDERATION/identity_providers/{}", provider.id)),
+                protocols: None,
+            },
+            id: provider.id,
+            domain_id: provider.domain_id,
+            enabled: provider.enabled,
+            description: provider.description,
+            remote_ids: provider.remote_ids,
+            authorization_ttl: provider.authorization_ttl,
+        }
+    }
+
+    fn with_protocols(mut self, links: &Links) -> Self {
+        self.links.protocols = Some(format!(
+            "{}/v3/OS-FEDERATION/identity_providers/{}/protocols",
+            links.base_url(),
+            self.id
+        ));
+        self
+    }
+}

@@ -1,0 +1,354 @@
+//! Identity providers of federated logins, with the names under which they sign.
+
+use model::federation::{IdentityProvider, ProviderFilter};
+use model::ids::{DomainId, IdentityProviderId};
+use model::listing::{Page, TextMatch};
+
+use crate::db::Conn;
+use crate::error::StoreError;
+use crate::filter::Where;
+use crate::value::{FromRow, Row, Value};
+
+/// What a conflict is called when another provider signs under the same name.
+const REMOTE_ID: &str = "remote_id";
+
+/// Identity providers of the database.
+pub struct IdentityProviders<'a> {
+    pub(crate) db: Conn<'a>,
+}
+
+impl IdentityProviders<'_> {
+    /// Finds an identity provider by id; `None` when there is none.
+    pub async fn find(
+        &mut self,
+        id: &IdentityProviderId,
+    ) -> Result<Option<IdentityProvider>, StoreError> {
+        let rows = self
+            .db
+            .query(
+                "SELECT p.id, p.enabled, p.description, p.domain_id, p.authorization_ttl, \
+                 r.remote_id FROM identity_provider p \
+                 LEFT JOIN idp_remote_ids r ON r.idp_id = p.id WHERE p.id = ? ORDER BY r.remote_id",
+            )
+            .bind(id)
+            .rows()
+            .await?;
+        Ok(gather(&rows)?.pop())
+    }
+
+    /// Lists identity providers by id.
+    pub async fn list(
+        &mut self,
+        filter: &ProviderFilter,
+    ) -> Result<Vec<IdentityProvider>, StoreError> {
+        let mut conditions = Where::default();
+        conditions
+            .text(self.db.dialect(), "p.id", filter.id.as_ref())
+            .equals("p.enabled", filter.enabled);
+        let head = "SELECT p.id, p.enabled, p.description, p.domain_id, p.authorization_ttl, \
+                    r.remote_id FROM identity_provider p \
+                    LEFT JOIN idp_remote_ids r ON r.idp_id = p.id";
+        let sql = conditions.statement(head, "p.id, r.remote_id", &Page::default());
+        let query = self.db.built_query(sql).bind_all(conditions.into_values());
+        let mut found = gather(&query.rows().await?)?;
+        found.retain(|provider| id_holds(filter.id.as_ref(), provider.id.as_str()));
+        Ok(found)
+    }
+
+    /// Adds an identity provider. Its id and the names it signs under must both be new; a
+    /// conflict over the latter is one of `remote_id`.
+    pub async fn insert(&mut self, provider: &IdentityProvider) -> Result<(), StoreError> {
+        self.db
+            .query(
+                "INSERT INTO identity_provider \
+                 (id, enabled, description, domain_id, authorization_ttl) VALUES (?, ?, ?, ?, ?)",
+            )
+            .bind(&provider.id)
+            .bind(provider.enabled)
+            .bind(provider.description.as_deref())
+            .bind(&provider.domain_id)
+            .bind(provider.authorization_ttl)
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("identity_provider"))?;
+        self.insert_remote_ids(provider).await
+    }
+
+    /// Writes all attributes of an identity provider that may change.
+    pub async fn update(&mut self, provider: &IdentityProvider) -> Result<(), StoreError> {
+        self.db
+            .query(
+                "UPDATE identity_provider SET enabled = ?, description = ?, authorization_ttl = ? \
+                 WHERE id = ?",
+            )
+            .bind(provider.enabled)
+            .bind(provider.description.as_deref())
+            .bind(provider.authorization_ttl)
+            .bind(&provider.id)
+            .execute()
+            .await?;
+        self.db
+            .query("DELETE FROM idp_remote_ids WHERE idp_id = ?")
+            .bind(&provider.id)
+            .execute()
+            .await?;
+        self.insert_remote_ids(provider).await
+    }
+
+    /// Removes an identity provider with its protocols and memberships, and the users that only
+    /// it knew.
+    pub async fn delete(&mut self, id: &IdentityProviderId) -> Result<(), StoreError> {
+        for statement in [
+            "DELETE FROM federated_user WHERE idp_id = ?",
+            "DELETE FROM expiring_user_group_membership WHERE idp_id = ?",
+            "DELETE FROM federation_protocol WHERE idp_id = ?",
+            "DELETE FROM idp_remote_ids WHERE idp_id = ?",
+            "DELETE FROM identity_provider WHERE id = ?",
+        ] {
+            self.db.query(statement).bind(id).execute().await?;
+        }
+        delete_unknown_users(&mut self.db).await
+    }
+
+    /// Removes the identity providers whose users a domain has.
+    pub(crate) async fn delete_of_domain(&mut self, id: &DomainId) -> Result<(), StoreError> {
+        for statement in [
+            "DELETE FROM federated_user WHERE idp_id IN \
+             (SELECT id FROM identity_provider WHERE domain_id = ?)",
+            "DELETE FROM expiring_user_group_membership WHERE idp_id IN \
+             (SELECT id FROM identity_provider WHERE domain_id = ?)",
+            "DELETE FROM federation_protocol WHERE idp_id IN \
+             (SELECT id FROM identity_provider WHERE domain_id = ?)",
+            "DELETE FROM idp_remote_ids WHERE idp_id IN \
+             (SELECT id FROM identity_provider WHERE domain_id = ?)",
+        ] {
+            self.db.query(statement).bind(id).execute().await?;
+        }
+        let removed = self
+            .db
+            .query("DELETE FROM identity_provider WHERE domain_id = ?")
+            .bind(id)
+            .execute()
+            .await?;
+        if removed > 0 {
+            delete_unknown_users(&mut self.db).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert_remote_ids(&mut self, provider: &IdentityProvider) -> Result<(), StoreError> {
+        if provider.remote_ids.is_empty() {
+            return Ok(());
+        }
+        let rows = vec!["(?, ?)"; provider.remote_ids.len()].join(", ");
+        let sql = format!("INSERT INTO idp_remote_ids (idp_id, remote_id) VALUES {rows}");
+        let pairs = provider.remote_ids.iter();
+        let values = pairs.flat_map(|remote_id| [Value::from(&provider.id), remote_id.into()]);
+        let query = self.db.built_query(sql).bind_all(values);
+        let done = query.execute().await;
+        done.map_err(|error| error.on_unique(REMOTE_ID))?;
+        Ok(())
+    }
+}
+
+/// Removes the users that nobody knows any more: neither this server, nor a directory, nor an
+/// identity provider.
+pub(crate) async fn delete_unknown_users(db: &mut Conn<'_>) -> Result<(), StoreError> {
+    // What refers to them; the rest goes with them.
+    for (table, column) in [
+        ("application_credential", "user_id"),
+        ("access_rule", "user_id"),
+        ("credential", "user_id"),
+        ("assignment", "actor_id"),
+        ("system_assignment", "actor_id"),
+        ("user_group_membership", "user_id"),
+        ("expiring_user_group_membership", "user_id"),
+        ("user_option", "user_id"),
+    ] {
+        let sql = format!(
+            "DELETE FROM {table} WHERE {column} IN (SELECT u.id FROM \"user\" u WHERE {UNKNOWN})"
+        );
+        db.built_query(sql).execute().await?;
+    }
+    // MariaDB does not delete from what it reads, unless it reads a copy.
+    let sql = format!(
+        "DELETE FROM \"user\" WHERE id IN \
+         (SELECT id FROM (SELECT u.id FROM \"user\" u WHERE {UNKNOWN}) unknown_user)"
+    );
+    db.built_query(sql).execute().await?;
+    Ok(())
+}
+
+const UNKNOWN: &str = "NOT EXISTS (SELECT 1 FROM local_user WHERE local_user.user_id = u.id) \
+     AND NOT EXISTS (SELECT 1 FROM nonlocal_user WHERE nonlocal_user.user_id = u.id) \
+     AND NOT EXISTS (SELECT 1 FROM federated_user WHERE federated_user.user_id = u.id)";
+
+/// Judges what the database cannot judge of a filter by id.
+pub(crate) fn id_holds(filter: Option<&TextMatch>, id: &str) -> bool {
+    filter.is_none_or(|filter| filter.holds_beyond_sql(id))
+}
+
+/// Makes one provider of the rows that follow each other with its id.
+fn gather(rows: &[Row]) -> Result<Vec<IdentityProvider>, StoreError> {
+    let mut found: Vec<IdentityProvider> = Vec::new();
+    for row in rows {
+        let provider = IdentityProvider::from_row(row)?;
+        match found.last_mut().filter(|last| last.id == provider.id) {
+            Some(last) => last.remote_ids.extend(provider.remote_ids),
+            None => found.push(provider),
+        }
+    }
+    Ok(found)
+}
+
+impl FromRow for IdentityProvider {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let authorization_ttl = row.optional_int("authorization_ttl")?;
+        Ok(Self {
+            id: row.id("id")?,
+            enabled: row.bool("enabled")?,
+            description: row.optional_text("description")?,
+            domain_id: row.id("domain_id")?,
+            remote_ids: Vec::from_iter(row.optional_text("remote_id")?),
+            authorization_ttl: authorization_ttl.and_then(|minutes| minutes.try_into().ok()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::ids::UserId;
+    use model::subject::UserOptions;
+    use model::user::User;
+    use model::{Domain, Extra};
+
+    use super::*;
+    use crate::Store;
+    use crate::scratch::{run, store};
+
+    fn provider(id: &str, remote_ids: &[&str]) -> IdentityProvider {
+        IdentityProvider {
+            id: id.into(),
+            enabled: true,
+            description: None,
+            domain_id: "default".into(),
+            remote_ids: remote_ids.iter().map(ToString::to_string).collect(),
+            authorization_ttl: None,
+        }
+    }
+
+    fn user(id: &str) -> User {
+        User {
+            id: id.into(),
+            name: id.into(),
+            domain_id: "default".into(),
+            enabled: true,
+            default_project_id: None,
+            password_expires_at: None,
+            last_seen: None,
+            options: UserOptions::default(),
+            extra: Extra::new(),
+        }
+    }
+
+    async fn filled_store(folder: &tempfile::TempDir) -> Store {
+        let store = store(folder).await;
+        let domain = Domain {
+            id: "default".into(),
+            name: "Default".into(),
+            description: None,
+            enabled: true,
+            tags: Vec::new(),
+            options: Default::default(),
+            extra: Extra::new(),
+        };
+        let mut tx = store.begin().await.unwrap();
+        tx.domains().insert(&domain).await.unwrap();
+        for id in ["ours", "theirs", "both"] {
+            let now = chrono::DateTime::UNIX_EPOCH;
+            tx.users().insert(&user(id), None, now).await.unwrap();
+        }
+        tx.identity_providers()
+            .insert(&provider("corp", &["x"]))
+            .await
+            .unwrap();
+        drop(tx.commit().await.unwrap());
+        // As logins leave it: users whom only an identity provider knows have no name of ours.
+        for sql in [
+            "INSERT INTO federation_protocol VALUES ('p', 'corp', 'map', NULL)",
+            "INSERT INTO federated_user (user_id, idp_id, protocol_id, unique_id) \
+             VALUES ('theirs', 'corp', 'p', 'a'), ('both', 'corp', 'p', 'b')",
+            "DELETE FROM local_user WHERE user_id = 'theirs'",
+            "INSERT INTO \"group\" (id, domain_id, name) VALUES ('g', 'default', 'g')",
+            "INSERT INTO expiring_user_group_membership \
+             VALUES ('theirs', 'g', 'corp', '2026-01-01 00:00:00')",
+        ] {
+            run(&store, sql).await;
+        }
+        store
+    }
+
+    async fn users(store: &Store) -> Vec<&'static str> {
+        let mut left = Vec::new();
+        for id in ["both", "ours", "theirs"] {
+            let found = store.users().find(&UserId::from(id)).await.unwrap();
+            left.extend(found.map(|_| id));
+        }
+        left
+    }
+
+    #[tokio::test]
+    async fn users_whom_only_the_provider_knew_go_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled_store(&folder).await;
+        let mut tx = store.begin().await.unwrap();
+        tx.identity_providers()
+            .delete(&"corp".into())
+            .await
+            .unwrap();
+        drop(tx.commit().await.unwrap());
+        assert_eq!(users(&store).await, ["both", "ours"]);
+    }
+
+    #[tokio::test]
+    async fn users_who_only_came_by_the_protocol_go_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled_store(&folder).await;
+        let mut tx = store.begin().await.unwrap();
+        let (provider, protocol) = ("corp".into(), "p".into());
+        tx.protocols().delete(&provider, &protocol).await.unwrap();
+        drop(tx.commit().await.unwrap());
+        assert_eq!(users(&store).await, ["both", "ours"]);
+    }
+
+    #[tokio::test]
+    async fn a_domain_goes_with_its_providers() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled_store(&folder).await;
+        let mut tx = store.begin().await.unwrap();
+        let now = chrono::DateTime::UNIX_EPOCH;
+        tx.domains().delete(&"default".into(), now).await.unwrap();
+        drop(tx.commit().await.unwrap());
+        assert_eq!(users(&store).await, [""; 0]);
+        let found = store
+            .identity_providers()
+            .find(&"corp".into())
+            .await
+            .unwrap();
+        assert_eq!(found, None);
+    }
+
+    #[tokio::test]
+    async fn a_conflict_says_what_collides() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled_store(&folder).await;
+        for (provider, kind) in [
+            (provider("corp", &[]), "identity_provider"),
+            (provider("other", &["x"]), REMOTE_ID),
+        ] {
+            let mut tx = store.begin().await.unwrap();
+            let error = tx.identity_providers().insert(&provider).await.unwrap_err();
+            assert!(matches!(error, StoreError::Conflict { kind: k } if k == kind));
+        }
+    }
+}
