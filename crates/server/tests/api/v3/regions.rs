@@ -60,7 +60,7 @@ async fn a_region_lives() {
     assert_eq!(admin.get(&path).await.expect(200), changed);
 
     admin.delete(&path).await.expect(204);
-    let gone = "Could not find region: north.";
+    let gone = "Could not find region: west.";
     assert_eq!(admin.get(&path).await.message(404), gone);
     assert_eq!(admin.delete(&path).await.message(404), gone);
     assert_eq!(
