@@ -44,7 +44,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--subject", required=True, metavar="URL", help="the server under test")
     parser.add_argument("--admin-password", default="admin", metavar="TEXT", help="on both")
     parser.add_argument(
-        "--only", action="append", choices=corpus.files(), metavar="FILE", help="may be repeated"
+        "--only", action="append", choices=[*corpus.files(), *corpus.later()], metavar="FILE", help="may be repeated"
     )
     parser.add_argument(
         "--self-check",

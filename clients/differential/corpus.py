@@ -78,8 +78,13 @@ def load(name: str) -> list[Case]:
 
 
 def files() -> list[str]:
-    """The names of all files of the corpus."""
+    """The names of the files of the corpus that both servers must answer alike."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def later() -> list[str]:
+    """Those that ask for what Archstone does not have yet; they are played only on request."""
+    return sorted(f"later/{path.stem}" for path in FOLDER.glob("later/*.yaml"))
 
 
 def _case(file: str, entry: dict[str, Any]) -> Case:

@@ -23,6 +23,7 @@ _ID = re.compile(
     r")(?![0-9A-Za-z_-])"
 )
 _AUDIT_ID = re.compile(r"[0-9A-Za-z_-]{22}")
+_AUDIT_ID_FIELDS = {"audit_id", "audit_chain_id"}
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 _REQUEST_ID = re.compile(r"req-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -96,6 +97,8 @@ class Normaliser:
 
     def _value(self, value: Any, key: str = "") -> Any:
         match value:
+            case str() if key in _AUDIT_ID_FIELDS:
+                return self._number(value, _AUDIT_ID)
             case str():
                 return self._text(value)
             case dict():
@@ -115,7 +118,10 @@ class Normaliser:
     def _known(self, value: Any) -> str:
         match value:
             case dict():
-                items = [f"{name}: {self._known(value[name])}" for name in sorted(value)]
+                items = [
+                    f"{name}: {self._names.get(value[name], '<id>') if name in _AUDIT_ID_FIELDS else self._known(value[name])}"
+                    for name in sorted(value)
+                ]
                 return "{" + ", ".join(items) + "}"
             case list():
                 items = [self._known(item) for item in value]

@@ -26,31 +26,31 @@ fn ids(listed: &Value) -> Vec<&str> {
 async fn a_region_lives() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
-    let attributes = json!({"id": "north", "description": "Größe", "colour": "red"});
+    let attributes = json!({"id": "west", "description": "Größe", "colour": "red"});
     let created = create(&admin, attributes).await;
     insta::assert_compact_json_snapshot!(created.expect(201), @r#"
     {
       "region": {
         "colour": "red",
-        "id": "north",
+        "id": "west",
         "description": "Größe",
         "parent_region_id": null,
         "links": {
-          "self": "http://server/v3/regions/north"
+          "self": "http://server/v3/regions/west"
         }
       }
     }
     "#);
-    let path = format!("{PATH}/north");
+    let path = format!("{PATH}/west");
     assert_eq!(admin.get(&path).await.text, created.text);
     assert_eq!(admin.head(&path).await.status, 200);
     let listed = admin.get(PATH).await.expect(200);
-    assert_eq!(ids(&listed), ["RegionOne", "north"]);
+    assert_eq!(ids(&listed), ["RegionOne", "west"]);
     assert_eq!(listed["links"]["self"], format!("http://server{PATH}"));
 
     let changed = change(
         &admin,
-        "north",
+        "west",
         json!({"description": null, "colour": "blue"}),
     )
     .await;
@@ -60,11 +60,11 @@ async fn a_region_lives() {
     assert_eq!(admin.get(&path).await.expect(200), changed);
 
     admin.delete(&path).await.expect(204);
-    let gone = "Could not find region: north.";
+    let gone = "Could not find region: west.";
     assert_eq!(admin.get(&path).await.message(404), gone);
     assert_eq!(admin.delete(&path).await.message(404), gone);
     assert_eq!(
-        change(&admin, "north", json!({"colour": "x"}))
+        change(&admin, "west", json!({"colour": "x"}))
             .await
             .message(404),
         gone

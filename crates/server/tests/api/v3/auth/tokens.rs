@@ -310,7 +310,6 @@ async fn every_login_that_fails_looks_the_same() {
         (with(|user| user["password"] = json!("wrong")), None),
         (with(|user| user["password"] = json!("")), None),
         (with(|user| user["name"] = json!("nobody")), None),
-        (with(|user| user["name"] = json!("MEMBER-PROJECT")), None),
         (with(|user| user["domain"] = json!({"id": "nowhere"})), None),
         (
             with(|user| user["domain"] = json!({"name": "nowhere"})),
@@ -351,7 +350,10 @@ async fn every_login_that_fails_looks_the_same() {
         ),
         (json!({"methods": []}), None),
     ];
-    for (identity, scope) in refused {
+    // MariaDB compares names without regard to case, as it does under Keystone.
+    let other_case = (with(|user| user["name"] = json!("MEMBER-PROJECT")), None);
+    let told_apart = server.app.store.dialect() != store::Dialect::MariaDb;
+    for (identity, scope) in refused.into_iter().chain(told_apart.then_some(other_case)) {
         let shown = format!("{identity} {scope:?}");
         let answer = log_in(&server, identity, scope).await;
         assert_eq!(answer.status, 401, "{shown}");
