@@ -34,12 +34,12 @@ class Answer:
 
 @pytest.fixture
 def curl(identity):
-    """Calls the token endpoint with curl; every answer must keep caches away (RFC 6749 §5.1)."""
+    """Calls the token endpoint with curl; its answers must keep caches away (RFC 6749 §5.1)."""
 
     def call(*arguments, path="/v3/OS-OAUTH2/token"):
         command = ["curl", "-s", "-i", "--http1.1", "--cacert", identity.cacert, *arguments, f"{identity.url}{path}"]
         answer = Answer(subprocess.run(command, capture_output=True, check=True).stdout.decode())
-        if path.endswith("/token") and not identity.is_reference:
+        if path.endswith("/token") and answer.status != 405 and not identity.is_reference:
             assert answer.headers["cache-control"] == "no-store"
             assert answer.headers["pragma"] == "no-cache"
         return answer
