@@ -108,6 +108,9 @@ class Normaliser:
                 }
             case list() if key == "audit_ids":
                 return [self._number(item, _AUDIT_ID) for item in value]
+            case list() if key == "required_auth_methods":
+                # Each is a set to the reference, and comes in any order.
+                return [sorted(methods) for methods in value]
             case list():
                 # Sorted by what is known of them; only then do unknown ids get their numbers.
                 if key in _UNORDERED_TEXTS or any(isinstance(item, dict) for item in value):
