@@ -62,9 +62,10 @@ def main():
         memory = {server.name: server.memory() for server in servers}
         if not keystone.cache_hits():
             sys.exit("Keystone did not use memcached, so this would be no fair comparison")
-    print(table(results, memory, arguments))
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"cases": results, "memory_mib": memory}, indent=2))
+        # Before the servers are stopped, for one that does not stop takes nothing along.
+        print(table(results, memory, arguments), flush=True)
+        if arguments.json:
+            arguments.json.write_text(json.dumps({"cases": results, "memory_mib": memory}, indent=2))
 
 
 def interrupted(*_):

@@ -33,11 +33,15 @@ pub mod v3;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use app::App;
 use listen::{Limits, Listener};
 use operation::Routes;
 use router::Router;
+
+/// How long the connections to the database may take to close.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// All operations of the server.
 pub fn routes() -> Routes {
@@ -72,6 +76,10 @@ pub async fn serve(
     let served = listen::serve(listeners, service, limits, shutdown).await;
     refresher.abort();
     follower.abort();
-    app.store.close().await;
+    // A connection that the database does not let go must not hold up the end.
+    let closing = tokio::time::timeout(CLOSING, app.store.close());
+    if closing.await.is_err() {
+        tracing::warn!("the database did not let go of its connections within {CLOSING:?}");
+    }
     served
 }
