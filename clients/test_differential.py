@@ -31,7 +31,8 @@ def archstone(directory):
     server.stop()
 
 
-@pytest.fixture(scope="module")
+# Fresh servers for each file: lists show what other files leave behind, and wanted differences too.
+@pytest.fixture
 def differential(tmp_path_factory):
     self_check = under_test().is_reference
     with (
