@@ -528,6 +528,38 @@ impl Position {
 mod tests {
     use super::*;
 
+    fn facts(foreign_ttl: Duration) -> Facts {
+        Facts::new(FactSettings {
+            enabled: true,
+            foreign_ttl,
+            sole_writer: false,
+        })
+    }
+
+    fn kept_roles(facts: &Facts, version: u64) -> bool {
+        let key = (UserId::from("ada"), Vec::new(), Scope::System);
+        facts.keep(&facts.roles, key.clone(), version, Vec::new());
+        facts.get(&facts.roles, &key, Topic::Roles).is_some()
+    }
+
+    #[test]
+    fn a_fact_is_kept_until_its_topic_changes() {
+        let facts = facts(Duration::from_secs(60));
+        let before = facts.version(Topic::Roles);
+        assert!(kept_roles(&facts, before));
+        facts.changed(Topic::Catalog.into());
+        assert!(kept_roles(&facts, before), "another topic");
+        facts.changed(Topic::Roles.into());
+        assert!(!kept_roles(&facts, before), "read before the change");
+        assert!(kept_roles(&facts, facts.version(Topic::Roles)));
+    }
+
+    #[test]
+    fn a_fact_that_nobody_reports_as_changed_gets_too_old() {
+        let facts = facts(Duration::ZERO);
+        assert!(!kept_roles(&facts, facts.version(Topic::Roles)));
+    }
+
     #[test]
     fn a_position_waits_at_a_gap_and_passes_it_when_it_is_filled() {
         let mut position = Position::at(4);
