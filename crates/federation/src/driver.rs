@@ -1,0 +1,154 @@
+//! What every protocol does, whichever it is.
+
+use std::pin::Pin;
+
+use model::{Assertion, Secret, Timestamp};
+
+use crate::flow_secret::FlowSecret;
+
+/// What a driver answers, once its provider has.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// A protocol as one provider speaks it, with its settings.
+pub trait Driver: Send + Sync {
+    /// Request issuing: where to send the user, and what to keep meanwhile.
+    fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, Begun>;
+
+    /// Credential validation: judges what the user's browser brought back.
+    fn complete<'a>(&'a self, callback: &'a Callback) -> Answer<'a, Verified>;
+
+    /// Credential validation without a browser: judges a token that the provider issued to a
+    /// client.
+    fn bearer<'a>(&'a self, token: &'a Secret<String>, now: Timestamp) -> Answer<'a, Verified> {
+        let _ = (token, now);
+        Box::pin(async { Err(Failure::NotSupported("tokens as a bearer's proof")) })
+    }
+
+    /// Tries everything that a login will need, and says in plain words what works.
+    fn check<'a>(
+        &'a self,
+        now: Timestamp,
+    ) -> Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>>;
+}
+
+/// A login that begins.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Its secret.
+    pub secret: FlowSecret,
+    /// Where the provider sends the user back to: a URL of ours, always the same one for a
+    /// provider and protocol.
+    pub callback_url: String,
+    /// When it began.
+    pub now: Timestamp,
+}
+
+/// A login that has begun.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// Where the user goes.
+    pub send_to: SendTo,
+    /// What the driver wants to see again when the user is back. It is sealed into a cookie, so
+    /// it must be short.
+    pub kept: String,
+}
+
+/// How the user's browser is sent on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendTo {
+    /// By a redirect.
+    Url(String),
+    /// By a form that it posts.
+    Form {
+        /// Where to.
+        action: String,
+        /// Its hidden fields.
+        fields: Vec<(String, String)>,
+    },
+}
+
+/// What the browser brought back.
+#[derive(Clone, Debug)]
+pub struct Callback {
+    /// The parameters of the query and of the posted form, in order, as they came.
+    pub parameters: Vec<(String, String)>,
+    /// The secret of the login; `None` when the provider sent the user without being asked.
+    pub secret: Option<FlowSecret>,
+    /// What [`Driver::begin`] wanted to keep.
+    pub kept: String,
+    /// When the login began; now, when it never did.
+    pub began: Timestamp,
+    /// The URL that the provider sent the user to.
+    pub callback_url: String,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl Callback {
+    /// The value of a parameter; `None` when it is absent, or given twice.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let mut found = self.parameters.iter().filter(|(known, _)| known == name);
+        match (found.next(), found.next()) {
+            (Some((_, value)), None) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// What a provider said, after every check.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// Of whom, and what.
+    pub assertion: Assertion,
+    /// What must not come a second time; `None` when it may, as a bearer's token may.
+    pub one_time: Option<OneTime>,
+    /// The user's session at the provider, by which the provider ends it; `None` when it does not
+    /// say.
+    pub session: Option<ProviderSession>,
+}
+
+/// Something that counts once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OneTime {
+    /// Its name, unique among all of the provider.
+    pub id: String,
+    /// Until when it would still be accepted, so must be remembered.
+    pub until: Timestamp,
+}
+
+/// A session at the provider (OpenID Connect Back-Channel Logout 1.0 §2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderSession {
+    /// Whose, in the provider's words (`sub`).
+    pub subject: String,
+    /// Which of theirs (`sid`).
+    pub id: Option<String>,
+}
+
+/// Why there is no assertion. The text is for the operator; people outside learn only the kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The proof is not good.
+    #[error("{0}")]
+    Refused(String),
+    /// The provider says that the user may not, or did not want to.
+    #[error("the provider refused: {0}")]
+    Denied(String),
+    /// The provider does not answer, or not as the protocol says.
+    #[error("the provider cannot be used: {0}")]
+    Unavailable(String),
+    /// This protocol has no such thing.
+    #[error("this protocol does not support {0}")]
+    NotSupported(&'static str),
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was tried: a short noun, such as `discovery`.
+    pub step: &'static str,
+    /// Whether it works.
+    pub works: bool,
+    /// What was seen, and what to do when it does not work: a sentence.
+    pub detail: String,
+}

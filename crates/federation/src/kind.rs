@@ -1,0 +1,62 @@
+//! Which driver speaks for a protocol.
+
+use std::fmt;
+
+/// The drivers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DriverKind {
+    /// A front proxy has done the work, and passes variables.
+    #[default]
+    External,
+    /// OpenID Connect.
+    Oidc,
+    /// OAuth 2.0 without OpenID Connect.
+    OAuth2,
+    /// SAML 2.0.
+    Saml2,
+    /// OAuth 1.0a.
+    OAuth1,
+}
+
+impl DriverKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::External,
+        Self::Oidc,
+        Self::OAuth2,
+        Self::Saml2,
+        Self::OAuth1,
+    ];
+
+    /// The name, as settings write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::External => "external",
+            Self::Oidc => "oidc",
+            Self::OAuth2 => "oauth2",
+            Self::Saml2 => "saml2",
+            Self::OAuth1 => "oauth1",
+        }
+    }
+
+    /// Reads a name; `None` when no driver has it.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// The kind of provider, as the public list of providers names it.
+    pub fn provider_type(self) -> &'static str {
+        match self {
+            Self::External => "IDP.External",
+            Self::Oidc => "IDP.OIDC",
+            Self::OAuth2 | Self::OAuth1 => "IDP.OAuth",
+            Self::Saml2 => "IDP.SAML",
+        }
+    }
+}
+
+impl fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,20 @@
+//! Federated login, as relying party: one driver for each protocol, behind one trait.
+//!
+//! A driver sends the user to a provider ([`Driver::begin`]), judges what comes back
+//! ([`Driver::complete`], [`Driver::bearer`]), and yields an [`Assertion`](model::Assertion).
+//! Nothing after that knows which protocol it came by.
+
+mod driver;
+mod flow_secret;
+mod kind;
+pub mod outbound;
+pub mod settings;
+
+pub use driver::{
+    Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, ProviderSession, SendTo,
+    Verified,
+};
+pub use flow_secret::FlowSecret;
+pub use kind::DriverKind;
+pub use outbound::Outbound;
+pub use settings::WrongSetting;
