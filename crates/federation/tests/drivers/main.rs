@@ -1,0 +1,5 @@
+//! Each driver against a provider that really listens.
+
+mod listener;
+mod oauth1;
+mod oauth2;
