@@ -120,8 +120,10 @@ impl OAuth1 {
             return Err(odd(url, &format!("it answers {}", reply.status)));
         }
         let answer = Answered::read(&reply);
-        // RFC 5849 §2.1: else it is a provider of OAuth 1.0, where logins could be exchanged.
-        if answer.one("oauth_callback_confirmed") != Some("true") {
+        // RFC 5849 §2.1: else it is a provider of OAuth 1.0, where logins could be exchanged. Some
+        // write `True`.
+        let confirmed = answer.one("oauth_callback_confirmed");
+        if !confirmed.is_some_and(|said| said.eq_ignore_ascii_case("true")) {
             return Err(odd(
                 url,
                 "it does not confirm where the user is sent back to",
@@ -160,8 +162,8 @@ impl OAuth1 {
         else {
             return refused("this browser has not begun such a login with the provider");
         };
-        // A user who says no is told of in two ways that came up after 1.0a.
-        for name in ["denied", "oauth_problem"] {
+        // The RFC does not say how a provider tells that the user said no; these ways are known.
+        for name in ["denied", "oauth_problem", "error"] {
             if let Some(why) = callback.parameter(name) {
                 let plain = why.chars().filter(char::is_ascii_graphic).take(100);
                 let why: String = plain.collect();

@@ -84,7 +84,8 @@ async fn token(provider: &Provider, settings: &Settings, outbound: &Outbound) ->
             "invalid_client" | "unauthorized_client" | "incorrect_client_credentials" => {
                 let detail = format!(
                     "{url} answers {code}: look at client_id, client_secret and \
-                     token_endpoint_auth_method."
+                     token_endpoint_auth_method. Some providers take a secret with special \
+                     characters only by client_secret_post."
                 );
                 no(step, detail)
             }

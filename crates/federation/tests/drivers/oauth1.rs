@@ -312,7 +312,11 @@ async fn a_user_who_says_no_is_denied() {
     let listener = provider().await;
     let driver = open(&listener, json!({}));
     let kept = begin(&driver).await.unwrap().kept;
-    for no in [("denied", "temporary"), ("oauth_problem", "user_refused")] {
+    for no in [
+        ("denied", "temporary"),
+        ("oauth_problem", "user_refused"),
+        ("error", "access_denied"),
+    ] {
         let failure = driver.complete(&callback(&kept, &[no])).await.unwrap_err();
         assert_eq!(failure, Failure::Denied(format!("{} {}", no.0, no.1)));
     }
