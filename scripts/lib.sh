@@ -68,3 +68,8 @@ stop_server() {
 keystone_venv() {
     echo "${KEYSTONE_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/archstone/venv}"
 }
+
+# The folder of the Node packages that the client tests use.
+node_folder() {
+    echo "${ARCHSTONE_NODE:-${XDG_CACHE_HOME:-$HOME/.cache}/archstone/node}"
+}

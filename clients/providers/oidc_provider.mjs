@@ -1,0 +1,255 @@
+// An OpenID Connect provider on loopback, with people who log in by a form.
+//
+//   node oidc_provider.mjs PORT [CONFIGURATION]
+//
+// The configuration is JSON: `clients`, as OpenID Connect Dynamic Client Registration writes them;
+// `people`, claims and a password by name; `require_pkce` (true); `token_seconds` (600).
+//
+// Tests steer it by POST, with JSON, while it runs:
+//   /control/clients  replaces the clients
+//   /control/rotate   signs with a new key from now on; {"keep": false} forgets the old one
+//   /control/logout   ends somebody's sessions, {"name"}, and tells their clients by back channel
+//
+// Somebody who logged in has agreed to everything.
+
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { text } from 'node:stream/consumers';
+
+import { installed } from './installed.mjs';
+
+const { Provider, errors } = await installed('oidc-provider');
+
+const port = Number(process.argv[2]);
+const { people, require_pkce = true, token_seconds = 600, ...configuration } = JSON.parse(process.argv[3] || '{}');
+let clients = configuration.clients || [];
+
+const issuer = `http://127.0.0.1:${port}`;
+const cookieKeys = [randomUUID()];
+const scopes = ['openid', 'offline_access', 'profile', 'email', 'groups'];
+let keys = [newKey()];
+let sessions = [];
+let provider = build();
+
+function newKey() {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg: 'RS256' };
+}
+
+/** A provider with the clients and keys of now. What was issued before is still known to it. */
+function build() {
+  const built = new Provider(issuer, {
+    clients,
+    jwks: { keys },
+    cookies: { keys: cookieKeys },
+    scopes,
+    claims: {
+      openid: ['sub'],
+      profile: ['name', 'preferred_username'],
+      email: ['email', 'email_verified'],
+      groups: ['groups'],
+    },
+    // The ID token has the claims too, as those of most providers do.
+    conformIdTokenClaims: false,
+    findAccount: (ctx, name) => account(name),
+    loadExistingGrant: agree,
+    interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
+    pkce: { required: () => require_pkce },
+    ttl: {
+      AccessToken: token_seconds,
+      AuthorizationCode: 60,
+      ClientCredentials: token_seconds,
+      DeviceCode: 600,
+      Grant: 86400,
+      IdToken: token_seconds,
+      Interaction: 600,
+      RefreshToken: 86400,
+      Session: 86400,
+    },
+    features: {
+      devInteractions: { enabled: false },
+      backchannelLogout: { enabled: true },
+      clientCredentials: { enabled: true },
+      deviceFlow: {
+        enabled: true,
+        userCodeInputSource: (ctx, form, out, err) => {
+          const button = '<button type="submit" form="op.deviceInputForm">Continue</button>';
+          ctx.body = page('Device', `${err ? '<p>This code is not known.</p>' : ''}${form}${button}`);
+        },
+        userCodeConfirmSource: (ctx, form, client, device, code) => {
+          const button = '<button type="submit" form="op.deviceConfirmForm">Confirm</button>';
+          ctx.body = page('Device', `<p>The device shows ${code}.</p>${form}${button}`);
+        },
+        successSource: (ctx) => {
+          ctx.body = page('Device', '<p>The device is connected.</p>');
+        },
+      },
+      introspection: { enabled: true },
+      // A token for a named audience is a JWT; others are opaque.
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => undefined,
+        useGrantedResource: () => true,
+        getResourceServerInfo: (ctx, resource) => ({
+          scope: scopes.join(' '),
+          audience: resource,
+          accessTokenFormat: 'jwt',
+          accessTokenTTL: token_seconds,
+        }),
+      },
+      revocation: { enabled: true },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource: (ctx, form) => {
+          const button = '<button type="submit" form="op.logoutForm" name="logout" value="yes">Log out</button>';
+          ctx.body = page('Log out', `${form}${button}`);
+        },
+        postLogoutSuccessSource: (ctx) => {
+          ctx.body = page('Log out', '<p>You are logged out.</p>');
+        },
+      },
+    },
+    // Clients of a test are on loopback, which is not asked otherwise.
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options),
+    renderError: (ctx, out) => {
+      ctx.body = page('Error', `<p>${escape(out.error)}: ${escape(out.error_description || '')}</p>`);
+    },
+  });
+  built.registerGrantType('password', passwordGrant, ['username', 'password', 'scope']);
+  built.on('authorization_code.saved', ({ accountId, clientId, sid }) => {
+    sessions.push({ accountId, clientId, sid });
+  });
+  built.on('server_error', (ctx, error) => console.error(error));
+  return built;
+}
+
+function account(name) {
+  const person = people?.[name];
+  if (!person) return undefined;
+  const { password, ...claims } = person;
+  return { accountId: name, claims: () => ({ ...claims, sub: name }) };
+}
+
+function knows(name, password) {
+  return Object.hasOwn(people || {}, name) && people[name].password === password;
+}
+
+/** The grant of somebody who agrees to what a client asks. */
+async function agree(ctx) {
+  const { client, provider: asked, session, params, resourceServers } = ctx.oidc;
+  const grant = new asked.Grant({ clientId: client.clientId, accountId: session.accountId });
+  grant.addOIDCScope(params.scope || 'openid');
+  for (const resource of Object.keys(resourceServers || {})) grant.addResourceScope(resource, scopes.join(' '));
+  await grant.save();
+  return grant;
+}
+
+/** RFC 6749 section 4.3, which the library leaves out for good reasons, and old clients speak. */
+async function passwordGrant(ctx) {
+  const { client, params, provider: asked } = ctx.oidc;
+  if (!knows(params.username, params.password)) throw new errors.InvalidGrant('wrong name or password');
+  const scope = params.scope || 'openid';
+  const grant = new asked.Grant({ clientId: client.clientId, accountId: params.username });
+  grant.addOIDCScope(scope);
+  const token = new asked.AccessToken({
+    accountId: params.username,
+    client,
+    grantId: await grant.save(),
+    gty: 'password',
+    scope,
+  });
+  ctx.body = { access_token: await token.save(), expires_in: token.expiration, scope, token_type: token.tokenType };
+}
+
+async function interaction(request, response) {
+  const { prompt, params } = await provider.interactionDetails(request, response);
+  // Native clients always lead here, because others can pose as them.
+  if (prompt.name === 'consent') return provider.interactionFinished(request, response, { consent: {} });
+  if (request.method !== 'POST') return html(response, 200, loginForm(params.client_id));
+  const form = new URLSearchParams(await text(request));
+  if (form.has('cancel')) {
+    const error = { error: 'access_denied', error_description: 'the user does not want to' };
+    return provider.interactionFinished(request, response, error, { mergeWithLastSubmission: false });
+  }
+  if (!knows(form.get('name'), form.get('password'))) {
+    return html(response, 401, loginForm(params.client_id, '<p>Wrong name or password.</p>'));
+  }
+  return provider.interactionFinished(request, response, { login: { accountId: form.get('name') } });
+}
+
+function loginForm(client, message = '') {
+  return page('Log in', `${message}<p>${escape(client)} asks who you are.</p>
+<form method="post">
+<label>Name <input name="name" autofocus></label>
+<label>Password <input name="password" type="password"></label>
+<button type="submit" name="login" value="yes">Log in</button>
+<button type="submit" name="cancel" value="yes">Cancel</button>
+</form>`);
+}
+
+const controls = {
+  clients(wanted) {
+    clients = wanted;
+    provider = build();
+    return {};
+  },
+
+  rotate({ keep = true }) {
+    keys = keep ? [newKey(), ...keys] : [newKey()];
+    provider = build();
+    return { kids: keys.map((key) => key.kid) };
+  },
+
+  /** Answers which clients were told, and how that went. */
+  async logout({ name }) {
+    const ended = sessions.filter(({ accountId }) => accountId === name);
+    sessions = sessions.filter(({ accountId }) => accountId !== name);
+    const told = [];
+    for (const { clientId, sid } of ended) {
+      const client = await provider.Client.find(clientId);
+      if (!client?.backchannelLogoutUri) continue;
+      const answer = await client.backchannelLogout(name, sid).then(() => 'accepted', (error) => error.message);
+      told.push({ client: clientId, answer });
+    }
+    return { told };
+  },
+};
+
+const server = createServer(async (request, response) => {
+  try {
+    const [, place, what] = new URL(request.url, issuer).pathname.split('/');
+    if (place === 'interaction') {
+      await interaction(request, response);
+    } else if (place === 'control' && request.method === 'POST' && Object.hasOwn(controls, what)) {
+      const answer = await controls[what](JSON.parse((await text(request)) || '{}'));
+      response.setHeader('Content-Type', 'application/json');
+      response.end(JSON.stringify(answer));
+    } else {
+      await provider.callback()(request, response);
+    }
+  } catch (error) {
+    console.error(error);
+    html(response, 500, page('Error', `<p>${escape(error.message)}</p>`));
+  }
+});
+
+function html(response, status, body) {
+  response.writeHead(status, { 'Content-Type': 'text/html; charset=utf-8' });
+  response.end(body);
+}
+
+function page(title, body) {
+  return `<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>${title}</title>
+<h1>${title}</h1>
+${body}
+</html>`;
+}
+
+function escape(words) {
+  return String(words).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
+}
+
+server.listen(port, '127.0.0.1');
+await once(server, 'listening');
+process.on('SIGTERM', () => process.exit(0));
