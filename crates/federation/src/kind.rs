@@ -1,6 +1,13 @@
 //! Which driver speaks for a protocol.
 
 use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::driver::Driver;
+use crate::outbound::Limits;
+use crate::settings::WrongSetting;
 
 /// The drivers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -42,6 +49,25 @@ impl DriverKind {
     /// Reads a name; `None` when no driver has it.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Makes the driver of these settings.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that is wrong.
+    pub fn open(self, settings: &Value, limits: Limits) -> Result<Arc<dyn Driver>, WrongSetting> {
+        let _ = (settings, limits);
+        match self {
+            Self::External => Err(WrongSetting::new(
+                "driver",
+                "'external' is what a front proxy speaks, so that there is nothing to open.",
+            )),
+            other => Err(WrongSetting::new(
+                "driver",
+                format!("'{other}' is not built."),
+            )),
+        }
     }
 
     /// The kind of provider, as the public list of providers names it.

@@ -40,6 +40,19 @@ pub struct Protocol {
     pub mapping_id: MappingId,
     /// The attribute of an assertion that names the provider.
     pub remote_id_attribute: Option<String>,
+    /// How we speak it ourselves; `None` when a front proxy does.
+    pub driver: Option<ProtocolDriver>,
+}
+
+/// How we speak a protocol with a provider ourselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtocolDriver {
+    /// The name of the driver.
+    pub name: String,
+    /// Its settings: a JSON object without secrets.
+    pub settings: serde_json::Value,
+    /// Its secrets: a JSON object, encrypted, and the hash of the key that did it.
+    pub secrets: Option<(String, String)>,
 }
 
 /// Rules that turn assertions into users, as they are stored: still unread.

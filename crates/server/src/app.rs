@@ -11,6 +11,7 @@ use crate::credential_encryption::CredentialCipher;
 use crate::key_repository::KeyRing;
 use crate::passwords::Hasher;
 use crate::policy_file::PolicyFile;
+use crate::providers::Drivers;
 use crate::schemas::Schemas;
 use crate::tokens::TokenFormat;
 use crate::tokens::receipt::FernetReceipts;
@@ -37,6 +38,8 @@ pub struct App {
     pub schemas: Schemas,
     /// Encrypts stored credentials.
     pub credential_cipher: CredentialCipher,
+    /// How we speak to identity providers.
+    pub drivers: Drivers,
     /// The other keys, to be followed when they change.
     pub(crate) key_rings: Vec<Arc<KeyRing>>,
 }

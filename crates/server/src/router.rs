@@ -385,8 +385,13 @@ fn variables(path: &'static str) -> Vec<&'static str> {
 ///
 /// 400 for other kinds of bodies, and for JSON that is no object.
 pub fn read_json(path: &str, headers: &HeaderMap, body: &[u8]) -> Result<Option<Value>, ApiError> {
-    // Below this path bodies are forms (RFC 6749).
-    if path.starts_with("/v3/OS-OAUTH2/") || body.is_empty() {
+    // Below these paths bodies are forms (RFC 6749), or what identity providers send.
+    const OTHER: [&str; 3] = [
+        "/v3/OS-OAUTH2/",
+        "/v3/auth/OS-FEDERATION/identity_providers/",
+        "/v3/auth/OS-FEDERATION/websso",
+    ];
+    if OTHER.iter().any(|other| path.starts_with(other)) || body.is_empty() {
         return Ok(None);
     }
     let content_type = headers

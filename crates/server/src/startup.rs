@@ -92,6 +92,7 @@ impl App {
             receipts,
             hasher: Hasher::new(&hashing(&config))?,
             schemas: Schemas::load(),
+            drivers: Default::default(),
             credential_cipher: CredentialCipher::open(&config.credential.key_repository),
             key_rings: vec![token_keys, receipt_keys],
             config,

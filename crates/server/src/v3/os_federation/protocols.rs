@@ -115,6 +115,7 @@ async fn create(
         identity_provider_id: provider,
         mapping_id: request.mapping_id,
         remote_id_attribute: request.remote_id_attribute,
+        driver: None,
     };
     let mut tx = call.begin().await?;
     let inserted = tx.protocols().insert(&protocol).await;
