@@ -7,12 +7,13 @@
 mod driver;
 mod flow_secret;
 mod kind;
+pub mod oidc;
 pub mod outbound;
 pub mod settings;
 
 pub use driver::{
-    Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, ProviderSession, SendTo,
-    Verified,
+    Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, ProviderSession,
+    ProviderSessionEnd, SendTo, Verified,
 };
 pub use flow_secret::FlowSecret;
 pub use kind::DriverKind;

@@ -1,0 +1,3 @@
+//! Each driver against a provider that really listens.
+
+mod oidc;
