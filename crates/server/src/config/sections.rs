@@ -144,7 +144,8 @@ sections! {
         hash_threads: u32 = "0";
         /// How many passwords wait to be hashed at most; a login beyond is answered with 503.
         hash_queue: u32 = "128", min 1;
-        /// Seconds that running requests get when the server stops.
+        /// Seconds that running requests get when the server stops. Then their connections are cut,
+        /// and 5 seconds later the process ends, whatever may hold it up.
         shutdown_grace: Duration = "30";
         /// The addresses of front proxies that log users in themselves and pass what they know in
         /// headers. Nobody else is believed.
