@@ -1,11 +1,12 @@
 //! Protocols of identity providers.
 
+use model::Timestamp;
 use model::federation::Protocol;
 use model::ids::{IdentityProviderId, ProtocolId};
 
 use crate::db::Conn;
 use crate::error::StoreError;
-use crate::identity_providers::delete_unknown_users;
+use crate::users::Users;
 use crate::value::{FromRow, Row};
 
 /// Protocols of the database.
@@ -84,6 +85,7 @@ impl Protocols<'_> {
         &mut self,
         provider: &IdentityProviderId,
         id: &ProtocolId,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         for statement in [
             "DELETE FROM federated_user WHERE idp_id = ? AND protocol_id = ?",
@@ -92,7 +94,10 @@ impl Protocols<'_> {
             let query = self.db.query(statement).bind(provider).bind(id);
             query.execute().await?;
         }
-        delete_unknown_users(&mut self.db).await
+        let users = &mut Users {
+            db: self.db.reborrow(),
+        };
+        users.delete_unknown(now).await
     }
 }
 
