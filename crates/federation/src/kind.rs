@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::driver::Driver;
+use crate::oidc::{self, Oidc};
 use crate::outbound::Limits;
 use crate::settings::WrongSetting;
 
@@ -57,16 +58,24 @@ impl DriverKind {
     ///
     /// The first setting that is wrong.
     pub fn open(self, settings: &Value, limits: Limits) -> Result<Arc<dyn Driver>, WrongSetting> {
-        let _ = (settings, limits);
         match self {
             Self::External => Err(WrongSetting::new(
                 "driver",
                 "'external' is what a front proxy speaks, so that there is nothing to open.",
             )),
+            Self::Oidc => Ok(Arc::new(Oidc::open(settings, limits)?)),
             other => Err(WrongSetting::new(
                 "driver",
                 format!("'{other}' is not built."),
             )),
+        }
+    }
+
+    /// The names of the settings that are written and never shown.
+    pub fn secrets(self) -> &'static [&'static str] {
+        match self {
+            Self::Oidc => oidc::SECRETS,
+            _ => &[],
         }
     }
 

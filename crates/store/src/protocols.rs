@@ -1,11 +1,12 @@
 //! Protocols of identity providers.
 
+use model::Timestamp;
 use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, ProtocolId};
 
 use crate::db::Conn;
 use crate::error::StoreError;
-use crate::identity_providers::delete_unknown_users;
+use crate::users::Users;
 use crate::value::{FromRow, Row};
 
 /// Protocols of the database.
@@ -96,6 +97,7 @@ impl Protocols<'_> {
         &mut self,
         provider: &IdentityProviderId,
         id: &ProtocolId,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         for statement in [
             "DELETE FROM federated_user WHERE idp_id = ? AND protocol_id = ?",
@@ -105,7 +107,10 @@ impl Protocols<'_> {
             let query = self.db.query(statement).bind(provider).bind(id);
             query.execute().await?;
         }
-        delete_unknown_users(&mut self.db).await
+        let users = &mut Users {
+            db: self.db.reborrow(),
+        };
+        users.delete_unknown(now).await
     }
 
     /// Replaces the secrets of a driver, once another key has encrypted them.

@@ -148,7 +148,7 @@ async fn delete(
     let permit = call.authorize(DELETE_PROTOCOL, Target::none())?;
     find(&call, &provider, &id).await?;
     let mut tx = call.begin().await?;
-    tx.protocols().delete(&provider, &id).await?;
+    tx.protocols().delete(&provider, &id, call.now()).await?;
     Ok(permit.done(tx.commit().await?))
 }
 
