@@ -9,6 +9,7 @@ use store::Store;
 use crate::config::Config;
 use crate::credential_encryption::CredentialCipher;
 use crate::key_repository::KeyRing;
+use crate::login_cookie::LoginCookies;
 use crate::passwords::Hasher;
 use crate::policy_file::PolicyFile;
 use crate::providers::Drivers;
@@ -38,6 +39,8 @@ pub struct App {
     pub schemas: Schemas,
     /// Encrypts stored credentials.
     pub credential_cipher: CredentialCipher,
+    /// What browsers carry between the two halves of a login.
+    pub login_cookies: LoginCookies,
     /// How we speak to identity providers.
     pub drivers: Drivers,
     /// The other keys, to be followed when they change.

@@ -8,7 +8,8 @@ use federation::outbound::Limits;
 use federation::{Driver, DriverKind, Failure, Verified, WrongSetting};
 use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, ProtocolId};
-use serde_json::Value;
+use model::{Secret, Timestamp};
+use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -36,7 +37,7 @@ impl App {
     ///
     /// 500 when the stored settings cannot be used: they were checked when they were stored.
     pub fn driver(&self, protocol: &Protocol) -> Result<Option<Arc<dyn Driver>>, ApiError> {
-        let Some(settings) = &protocol.driver else {
+        let Some(settings) = protocol.own_driver() else {
             return Ok(None);
         };
         let key = (protocol.identity_provider_id.clone(), protocol.id.clone());
@@ -80,7 +81,84 @@ pub fn open_driver(
         );
         WrongSetting::new("driver", reason)
     })?;
-    kind.open(settings, limits(app))
+    kind.open(&without_common(settings), limits(app))
+}
+
+/// Checks settings, and takes the secrets out of sight.
+///
+/// # Errors
+///
+/// 400, naming the setting that is wrong.
+pub fn checked(
+    app: &App,
+    name: String,
+    mut settings: Map<String, Value>,
+    now: Timestamp,
+) -> Result<ProtocolDriver, ApiError> {
+    check_common(&settings)?;
+    let mut secret_names: &[&str] = &[];
+    if name == ProtocolDriver::EXTERNAL {
+        if let Some(unknown) = settings
+            .keys()
+            .find(|name| !COMMON.contains(&name.as_str()))
+        {
+            let reason = format!(
+                "a front proxy speaks it, so that only {} count.",
+                COMMON.join(", ")
+            );
+            return Err(WrongSetting::new(unknown, reason).into());
+        }
+    } else {
+        open_driver(app, &name, &Value::Object(settings.clone()))?;
+        secret_names = DriverKind::parse(&name).unwrap_or_default().secrets();
+    }
+    let mut secrets = Map::new();
+    for name in secret_names {
+        if let Some(secret) = settings.remove(*name) {
+            secrets.insert((*name).to_owned(), secret);
+        }
+    }
+    let sealed = (!secrets.is_empty()).then(|| {
+        let text = Secret::new(Value::Object(secrets).to_string());
+        let sealed = app.credential_cipher.encrypt(SECRETS, text.expose(), now);
+        (sealed.text, sealed.key_hash)
+    });
+    Ok(ProtocolDriver {
+        name,
+        settings: Value::Object(settings),
+        secrets: sealed,
+    })
+}
+
+fn check_common(settings: &Map<String, Value>) -> Result<(), WrongSetting> {
+    if settings
+        .get("discoverable")
+        .is_some_and(|value| !value.is_boolean())
+    {
+        return Err(WrongSetting::new(
+            "discoverable",
+            "true or false is wanted.",
+        ));
+    }
+    match settings.get("display_name") {
+        None => Ok(()),
+        Some(Value::String(name)) if (1..=100).contains(&name.chars().count()) => Ok(()),
+        Some(_) => Err(WrongSetting::new(
+            "display_name",
+            "a text of 1 to 100 characters is wanted.",
+        )),
+    }
+}
+
+/// Settings that every driver has: whether people may choose it, and by what name.
+pub const COMMON: [&str; 2] = ["discoverable", "display_name"];
+
+fn without_common(settings: &Value) -> Value {
+    let mut own = settings.clone();
+    if let Value::Object(own) = &mut own {
+        own.retain(|name, _| !COMMON.contains(&name.as_str()));
+    }
+    own
 }
 
 /// The settings together with the secrets, decrypted.
@@ -113,6 +191,12 @@ fn limits(app: &App) -> Limits {
         timeout: config.provider_timeout,
         max_bytes: config.provider_max_bytes.try_into().unwrap_or(usize::MAX),
         private_addresses: config.private_providers,
+    }
+}
+
+impl From<WrongSetting> for ApiError {
+    fn from(wrong: WrongSetting) -> Self {
+        Self::BadRequest(wrong.to_string())
     }
 }
 

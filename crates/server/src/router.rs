@@ -102,6 +102,8 @@ impl Router {
                 let response = error.into_response(&ErrorContext {
                     base_url: "",
                     insecure_debug: false,
+                    request_id: &request_id,
+                    wants_html: false,
                 });
                 (response, Depth::Api)
             }
@@ -147,6 +149,8 @@ impl Router {
         let context = ErrorContext {
             base_url: &base_url,
             insecure_debug: self.app.insecure_debug(),
+            request_id,
+            wants_html: false,
         };
         let limit = self.app.config.oslo_middleware.max_request_body_size as usize;
         let body = match Limited::new(body, limit).collect().await {

@@ -1,6 +1,8 @@
 //! From what an identity provider said to a token: the mapping, the shadow user, groups, projects
 //! and roles.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest;
 use federation::{OneTime, ProviderSession};
 use model::federation::{IdentityProvider, Protocol};
@@ -146,6 +148,31 @@ pub async fn federated_login(
     }
 }
 
+/// The same for what can be said only once, as a code that was exchanged: when the database asks
+/// for a repetition, only what comes after the provider's word is done anew.
+///
+/// # Errors
+///
+/// As [`federated_login`].
+pub async fn federated_login_once(
+    app: &App,
+    source: &Source,
+    said: &Said,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    const ATTEMPTS: usize = 5;
+    for _ in 1..ATTEMPTS {
+        match federated_login(app, source, said, now).await {
+            Err(ApiError::Repeat(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            other => return other,
+        }
+    }
+    match federated_login(app, source, said, now).await {
+        Err(ApiError::Repeat(cause)) => Err(ApiError::Unavailable(cause.to_string())),
+        other => other,
+    }
+}
+
 /// The method that tokens name: that of the protocol's name, as Keystone has it; for protocols
 /// that we speak ourselves and that `[auth] methods` does not name, `mapped`, so that a provider
 /// can be added without a restart.
@@ -154,7 +181,7 @@ fn method(app: &App, protocol: &Protocol) -> Result<Method, ApiError> {
     if is_enabled(app, own) {
         return Ok(Method::from(own));
     }
-    if protocol.driver.is_some() && is_enabled(app, "mapped") {
+    if protocol.own_driver().is_some() && is_enabled(app, "mapped") {
         return Ok(Method::from("mapped"));
     }
     Err(unsupported(app))
@@ -295,13 +322,13 @@ async fn find_local(
 }
 
 /// Uses up what counts once, in the transaction of the login.
-pub(super) async fn use_up(
+pub(crate) async fn use_up(
     tx: &mut Tx,
     source: &Source,
-    said: &Said,
+    one_time: Option<&OneTime>,
     now: Timestamp,
 ) -> Result<(), ApiError> {
-    let Some(once) = &said.one_time else {
+    let Some(once) = one_time else {
         return Ok(());
     };
     let name = format!(
@@ -326,7 +353,7 @@ async fn use_up_alone(
         return Ok(());
     }
     let mut tx = app.store.begin().await?;
-    use_up(&mut tx, source, said, now).await?;
+    use_up(&mut tx, source, said.one_time.as_ref(), now).await?;
     let _ = tx.commit().await?;
     Ok(())
 }

@@ -276,7 +276,7 @@ async fn write(
     now: Timestamp,
 ) -> Result<Shadowed, ApiError> {
     let mut tx = app.store.begin().await?;
-    use_up(&mut tx, source, said, now).await?;
+    use_up(&mut tx, source, said.one_time.as_ref(), now).await?;
     let known = tx.shadow_users().find(&wanted.identity).await?;
     let is_new = known.is_none();
     let user = match known {
