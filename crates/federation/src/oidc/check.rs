@@ -1,7 +1,7 @@
 //! Tries a provider, and says in plain words what works.
 
 use super::Oidc;
-use super::discovery::{self, Metadata};
+use super::discovery::{self, Metadata, Said};
 use super::settings::{Bearer, ClientAuthentication};
 use crate::driver::Finding;
 
@@ -20,15 +20,14 @@ impl Oidc {
             Ok(metadata) => metadata,
             Err(failure) => return vec![finding("discovery", false, sentence(&failure))],
         };
-        let asked = metadata.said.response_types_supported.is_some();
-        let mut findings = vec![finding(
-            "discovery",
-            true,
-            match asked {
-                true => "The metadata are of the issuer that is set.",
-                false => "The endpoints are used as they are set, or as the metadata name them.",
-            },
-        )];
+        let mut findings = vec![match metadata.said {
+            Some(_) => finding(
+                "discovery",
+                true,
+                "The metadata are of the issuer that is set.",
+            ),
+            None => finding("discovery", true, "It is not asked: the endpoints are set."),
+        }];
         findings.push(match self.fetch_keys(&metadata).await {
             Ok(keys) if keys.len() == 0 => finding(
                 "keys",
@@ -38,15 +37,30 @@ impl Oidc {
             Ok(keys) => finding("keys", true, format!("Keys to check by: {}.", keys.len())),
             Err(failure) => finding("keys", false, sentence(&failure)),
         });
-        findings.extend(self.compared(&metadata));
+        if let Some(said) = &metadata.said {
+            findings.extend(self.compared(said));
+        }
         findings.extend(self.endpoints_found(&metadata));
         findings
     }
 
     /// What the provider says that it can, beside what we will ask of it.
-    fn compared(&self, metadata: &Metadata) -> Vec<Finding> {
-        let said = &metadata.said;
+    fn compared(&self, said: &Said) -> Vec<Finding> {
         let mut findings = Vec::new();
+        let types = said.response_types_supported.as_deref().unwrap_or_default();
+        findings.push(match types.iter().any(|kind| kind == "code") {
+            true => finding(
+                "flow",
+                true,
+                "The provider supports the authorization code flow.",
+            ),
+            false => finding(
+                "flow",
+                false,
+                "The provider does not say that it supports the authorization code flow, which is \
+                 the one that is used.",
+            ),
+        });
         findings.push(match &said.code_challenge_methods_supported {
             Some(methods) if methods.iter().any(|method| method == "S256") => {
                 finding("pkce", true, "The provider supports PKCE with S256.")
@@ -131,6 +145,18 @@ impl Oidc {
                 ),
             });
         }
+        findings.push(match said.backchannel_logout_supported {
+            Some(true) => finding(
+                "back-channel logout",
+                true,
+                "The provider can tell us when a session ends.",
+            ),
+            _ => finding(
+                "back-channel logout",
+                false,
+                "The provider does not say that it tells when a session ends: tokens live on.",
+            ),
+        });
         findings
     }
 
@@ -162,16 +188,6 @@ impl Oidc {
                      accepted. Set introspection_endpoint.",
                 ),
             });
-        }
-        if let Some(supported) = metadata.said.backchannel_logout_supported {
-            let detail = match supported {
-                true => "The provider can tell us when a session ends.",
-                false => "The provider does not tell when a session ends: tokens live on.",
-            };
-            findings.push(finding("back-channel logout", supported, detail));
-        } else {
-            let detail = "The provider does not say that it tells when a session ends.";
-            findings.push(finding("back-channel logout", false, detail));
         }
         findings
     }
