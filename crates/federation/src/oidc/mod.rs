@@ -14,6 +14,7 @@ mod logout;
 mod settings;
 mod signing_key;
 mod userinfo;
+mod written;
 
 use std::pin::Pin;
 use std::sync::Arc;
