@@ -16,6 +16,9 @@ impl Oidc {
         token: &Secret<String>,
         now: Timestamp,
     ) -> Result<Verified, Failure> {
+        if !is_token(token.expose()) {
+            return Err(refused("a bearer's token has no such letters"));
+        }
         let claims = match self.settings.bearer {
             None => return Err(Failure::NotSupported("tokens as a bearer's proof")),
             Some(Bearer::Jwt) => self.by_signature(token, now).await?,
@@ -117,4 +120,11 @@ impl Oidc {
         }
         Ok(())
     }
+}
+
+/// Whether a text can be a bearer's token at all (RFC 6750 §2.1).
+fn is_token(text: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    let body = text.trim_end_matches('=');
+    !body.is_empty() && body.bytes().all(letter)
 }

@@ -17,8 +17,8 @@ pub(super) struct Metadata {
     pub(super) introspection: Option<Url>,
     /// Whether every callback names the issuer (RFC 9207 §3).
     pub(super) names_issuer: bool,
-    /// What else it says; nothing when it was not asked.
-    pub(super) said: Said,
+    /// What else it says; `None` when it was not asked.
+    pub(super) said: Option<Said>,
 }
 
 /// What the metadata say beyond the endpoints.
@@ -39,10 +39,8 @@ struct Written {
     #[serde(flatten)]
     endpoints: WrittenEndpoints,
     /// RFC 8705 §5: where clients with certificates go.
-    #[serde(default)]
-    mtls_endpoint_aliases: WrittenEndpoints,
-    #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
+    mtls_endpoint_aliases: Option<WrittenEndpoints>,
+    authorization_response_iss_parameter_supported: Option<bool>,
     #[serde(flatten)]
     said: Said,
 }
@@ -102,7 +100,7 @@ pub(super) async fn fetch(settings: &Settings, outbound: &Outbound) -> Result<Me
     let given = settings.endpoints.clone();
     let (endpoints, names_issuer, said) =
         if given.authorization.is_some() && given.token.is_some() && given.keys.is_some() {
-            (given, false, Said::default())
+            (given, false, None)
         } else {
             let url = location(&settings.issuer)
                 .ok_or_else(|| unavailable("no URL can be made of the issuer"))?;
@@ -119,7 +117,8 @@ pub(super) async fn fetch(settings: &Settings, outbound: &Outbound) -> Result<Me
             let limits = outbound.limits();
             let mut endpoints = written.endpoints.parse(limits)?;
             if matches!(settings.client, ClientAuthentication::Tls) {
-                let aliases = written.mtls_endpoint_aliases.parse(limits)?;
+                let aliases = written.mtls_endpoint_aliases.unwrap_or_default();
+                let aliases = aliases.parse(limits)?;
                 endpoints = Endpoints {
                     authorization: None,
                     keys: None,
@@ -128,7 +127,8 @@ pub(super) async fn fetch(settings: &Settings, outbound: &Outbound) -> Result<Me
                 .or(endpoints);
             }
             let names_issuer = written.authorization_response_iss_parameter_supported;
-            (given.or(endpoints), names_issuer, written.said)
+            let names_issuer = names_issuer.unwrap_or(false);
+            (given.or(endpoints), names_issuer, Some(written.said))
         };
     let absent = |name: &str| unavailable(&format!("its metadata have no {name}"));
     Ok(Metadata {

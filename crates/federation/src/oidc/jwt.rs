@@ -63,8 +63,8 @@ pub(super) struct Rules<'a> {
 /// Why a token is not good.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rejection {
-    /// It is signed by a key that is not among these. There may be newer ones.
-    UnknownKey,
+    /// It is not signed by any of these keys, for this reason. There may be newer ones.
+    Unsigned(&'static str),
     /// Anything else.
     Refused(String),
 }
@@ -72,7 +72,7 @@ pub(super) enum Rejection {
 impl From<Rejection> for Failure {
     fn from(rejection: Rejection) -> Self {
         match rejection {
-            Rejection::UnknownKey => refused("the provider has no such key as signed the token"),
+            Rejection::Unsigned(reason) => refused(reason),
             Rejection::Refused(reason) => Self::Refused(reason),
         }
     }
@@ -135,14 +135,11 @@ impl Unverified<Claims> {
         let id = self.header.kid.as_deref();
         let mut candidates = keys.fitting(id, algorithm).peekable();
         if candidates.peek().is_none() {
-            return Err(Rejection::UnknownKey);
+            let reason = "the provider has no such key as signed the token";
+            return Err(Rejection::Unsigned(reason));
         }
         if !candidates.any(|key| key.signed(&self.signed, &self.signature, algorithm)) {
-            return match id {
-                Some(_) => refused("its signature is wrong".into()),
-                // Without names, a new key looks like a wrong signature.
-                None => Err(Rejection::UnknownKey),
-            };
+            return Err(Rejection::Unsigned("its signature is wrong"));
         }
         self.claims.check(rules).map_err(Rejection::Refused)?;
         Ok(Verified {

@@ -14,6 +14,7 @@ mod logout;
 mod settings;
 mod signing_key;
 mod userinfo;
+mod written;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -90,15 +91,15 @@ impl Oidc {
         }
     }
 
-    /// Checks a token's signature, issuer, audience and times. When a key is not known, there may
-    /// be a newer one (OpenID Connect Core §10.1.1).
+    /// Checks a token's signature, issuer, audience and times. When no key fits, there may be newer
+    /// ones (OpenID Connect Core §10.1.1), even of the same name.
     async fn verify(&self, token: &str, rules: &Rules<'_>) -> Result<jwt::Verified, Failure> {
         let unverified = Unverified::parse(token)?;
         let metadata = self.metadata(rules.now).await?;
         let fetch = async || self.fetch_keys(&metadata).await;
         let keys = self.keys.fresh(rules.now, fetch).await?;
         match unverified.verify(&keys, rules) {
-            Err(Rejection::UnknownKey) => {
+            Err(Rejection::Unsigned(_)) => {
                 let fetch = async || self.fetch_keys(&metadata).await;
                 let newer = self.keys.renewed(rules.now, fetch).await?;
                 Ok(unverified.verify(&newer, rules)?)

@@ -118,7 +118,12 @@ async fn the_provider_says_by_userinfo_whose_a_token_is() {
 #[tokio::test]
 async fn a_token_that_cannot_be_sent_is_refused_without_asking() {
     let provider = Provider::start().await;
-    let driver = open(&settings(&provider, "userinfo"));
-    assert!(bear(&driver, "a\r\nb: c").await.is_err());
-    assert_eq!(provider.asked("/userinfo"), 0);
+    for kind in ["jwt", "introspection", "userinfo"] {
+        let driver = open(&settings(&provider, kind));
+        for text in ["a\r\nb: c", "a b", "", "=", "a=b", "é"] {
+            let reason = refusal(bear(&driver, text).await);
+            assert!(reason.contains("letters"), "{text:?}: {reason}");
+        }
+    }
+    assert!(provider.state().log.is_empty());
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use federation::{Driver as _, OneTime, ProviderSession};
+use model::Secret;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
@@ -214,25 +215,44 @@ async fn a_new_key_is_followed_without_a_restart() {
     let driver = open(&provider.settings());
     log_in(&driver, &provider).await.expect("a login");
 
-    let next = Key::ec("next");
-    provider.state().shown.push(next.jwk());
-    provider.state().signer = Arc::new(next);
-    let mut callback = log_in_halfway(&driver, &provider, 2).await;
-    callback.now = later(60);
-    driver
-        .complete(&callback)
-        .await
-        .expect("a login by the new key");
-    assert_eq!(provider.asked("/jwks"), 2);
+    // One of another name, one of the same name, and one without.
+    for (step, id) in [(1, "next"), (2, "next"), (3, "")] {
+        let key = Key::ec(id);
+        let mut jwk = key.jwk();
+        let mut header = json!({"alg": "ES256", "kid": id});
+        if id.is_empty() {
+            jwk["kid"] = json!(null);
+            header["kid"] = json!(null);
+        }
+        provider.state().shown = vec![jwk];
+        provider.state().id_token =
+            Box::new(move |_, claims| key.token_with(header.clone(), &claims));
+        let mut callback = log_in_halfway(&driver, &provider, step).await;
+        callback.now = later(60 * i64::from(step));
+        driver
+            .complete(&callback)
+            .await
+            .expect("a login by the new key");
+        assert_eq!(provider.asked("/jwks"), 1 + usize::from(step));
+    }
+}
 
-    // The old one is gone, and counts no longer.
-    let old = Key::ec("first");
-    provider.state().shown.remove(0);
-    let gone = Arc::new(old);
-    provider.state().signer = gone;
-    let mut callback = log_in_halfway(&driver, &provider, 3).await;
-    callback.now = later(120);
-    let reason = refusal(driver.complete(&callback).await);
+#[tokio::test]
+async fn a_key_that_is_gone_counts_for_an_hour_at_most() {
+    let provider = Provider::start().await;
+    let mut settings = provider.settings();
+    settings["bearer"] = json!("jwt");
+    let driver = open(&settings);
+    let mut claims = provider.claims();
+    claims["exp"] = json!(super::NOW + 10_000);
+    let token = Secret::new(provider.token(&claims));
+    driver.bearer(&token, later(0)).await.expect("a good token");
+    provider.state().shown = vec![Key::ec("next").jwk()];
+    driver
+        .bearer(&token, later(3599))
+        .await
+        .expect("still known");
+    let reason = refusal(driver.bearer(&token, later(3600)).await);
     assert!(reason.contains("no such key"), "{reason}");
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct State {
     /// Whether it checks the PKCE verifier.
     pub(crate) checks_verifier: bool,
     /// Makes the ID token of good claims.
-    pub(crate) id_token: Box<dyn Fn(&Key, Value) -> String + Send>,
+    pub(crate) id_token: MakeToken,
     pub(crate) userinfo: Value,
     /// Whether userinfo is a signed token.
     pub(crate) signs_userinfo: bool,
@@ -54,6 +54,9 @@ pub(crate) struct State {
     /// The paths that were asked for.
     pub(crate) log: Vec<String>,
 }
+
+/// Makes a token of claims.
+pub(crate) type MakeToken = Box<dyn Fn(&Key, Value) -> String + Send>;
 
 /// How clients prove who they are.
 pub(crate) enum Client {

@@ -172,6 +172,7 @@ async fn a_check_says_that_everything_works() {
     let found = check(&settings).await;
     for step in [
         "discovery",
+        "flow",
         "keys",
         "pkce",
         "client authentication",
@@ -191,6 +192,7 @@ async fn a_check_says_what_does_not_work() {
     provider.state().shown = vec![json!({"kty": "oct", "k": "c2VjcmV0"})];
     provider.state().metadata = json!({
         "backchannel_logout_supported": false,
+        "response_types_supported": ["id_token"],
         "scopes_supported": ["openid"],
         "id_token_signing_alg_values_supported": ["HS256"],
         "code_challenge_methods_supported": ["plain"],
@@ -203,6 +205,7 @@ async fn a_check_says_what_does_not_work() {
     settings["bearer"] = json!("introspection");
     let found = check(&settings).await;
     for (step, part) in [
+        ("flow", "authorization code"),
         ("keys", "no key"),
         ("pkce", "S256"),
         ("client authentication", "private_key_jwt"),
