@@ -4,9 +4,12 @@
 //! ([`Driver::complete`], [`Driver::bearer`]), and yields an [`Assertion`](model::Assertion).
 //! Nothing after that knows which protocol it came by.
 
+mod document;
 mod driver;
 mod flow_secret;
 mod kind;
+pub mod oauth1;
+pub mod oauth2;
 pub mod oidc;
 pub mod outbound;
 pub mod settings;
@@ -17,5 +20,7 @@ pub use driver::{
 };
 pub use flow_secret::FlowSecret;
 pub use kind::DriverKind;
+pub use oauth1::OAuth1;
+pub use oauth2::OAuth2;
 pub use outbound::Outbound;
 pub use settings::WrongSetting;

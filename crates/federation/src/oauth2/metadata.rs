@@ -1,0 +1,128 @@
+//! Where a provider answers what, as it says itself (RFC 8414).
+
+use model::Timestamp;
+use reqwest::Url;
+use serde::Deserialize;
+
+use super::settings::{Endpoints, Settings};
+use crate::driver::Failure;
+use crate::{Outbound, settings};
+
+/// For how long metadata counts once it is read.
+const FRESH: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+
+/// What is known of a provider.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Provider {
+    /// Its name.
+    pub(super) issuer: Option<String>,
+    /// Its endpoints.
+    pub(super) endpoints: Endpoints,
+    /// Whether its answers to a login always name it (RFC 9207 §3).
+    pub(super) names_itself: bool,
+}
+
+/// Remembers the metadata of a provider for a while.
+#[derive(Debug, Default)]
+pub(super) struct Known(tokio::sync::Mutex<Option<(Timestamp, Provider)>>);
+
+impl Known {
+    /// What is known of the provider, after asking it where that is needed.
+    pub(super) async fn provider(
+        &self,
+        settings: &Settings,
+        outbound: &Outbound,
+        now: Timestamp,
+    ) -> Result<Provider, Failure> {
+        let Some(url) = &settings.metadata_url else {
+            return Ok(Provider {
+                issuer: settings.issuer.clone(),
+                endpoints: settings.endpoints.clone(),
+                names_itself: false,
+            });
+        };
+        // Whoever comes while it is asked waits for the same answer.
+        let mut known = self.0.lock().await;
+        if let Some((read, provider)) = &*known
+            && *read <= now
+            && now < *read + FRESH
+        {
+            return Ok(provider.clone());
+        }
+        let provider = ask(url, settings, outbound).await?;
+        *known = Some((now, provider.clone()));
+        Ok(provider)
+    }
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    issuer: String,
+    authorization_endpoint: Option<String>,
+    token_endpoint: Option<String>,
+    introspection_endpoint: Option<String>,
+    // Of OpenID Connect Discovery, but others say it too.
+    userinfo_endpoint: Option<String>,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+/// Asks for the metadata now; what the settings say wins.
+pub(super) async fn ask(
+    url: &Url,
+    settings: &Settings,
+    outbound: &Outbound,
+) -> Result<Provider, Failure> {
+    let reply = outbound.fetch(url.clone(), "application/json").await?;
+    let wrong = |what: String| Failure::Unavailable(format!("{url}: {what}"));
+    let metadata: Metadata = serde_json::from_slice(&reply.body)
+        .map_err(|error| wrong(format!("this is no metadata (RFC 8414): {error}")))?;
+    if let Some(wanted) = &settings.issuer
+        && *wanted != metadata.issuer
+    {
+        let named = &metadata.issuer;
+        return Err(wrong(format!(
+            "the metadata is of the issuer '{named}' instead of '{wanted}'"
+        )));
+    }
+    let choose = |name: &str, set: &Option<Url>, found: Option<String>| match (set, found) {
+        (Some(url), _) => Ok(Some(url.clone())),
+        (None, Some(text)) => settings::url(name, &text)
+            .map(Some)
+            .map_err(|error| wrong(error.to_string())),
+        (None, None) => Ok(None),
+    };
+    let set = &settings.endpoints;
+    let endpoints = Endpoints {
+        authorization: choose(
+            "authorization_endpoint",
+            &set.authorization,
+            metadata.authorization_endpoint,
+        )?,
+        token: choose("token_endpoint", &set.token, metadata.token_endpoint)?,
+        introspection: choose(
+            "introspection_endpoint",
+            &set.introspection,
+            metadata.introspection_endpoint,
+        )?,
+        userinfo: choose(
+            "userinfo_endpoint",
+            &set.userinfo,
+            metadata.userinfo_endpoint,
+        )?,
+    };
+    Ok(Provider {
+        issuer: Some(metadata.issuer),
+        endpoints,
+        names_itself: metadata.authorization_response_iss_parameter_supported,
+    })
+}
+
+/// An endpoint that is needed now.
+pub(super) fn needed<'a>(endpoint: &'a Option<Url>, name: &str) -> Result<&'a Url, Failure> {
+    endpoint.as_ref().ok_or_else(|| {
+        Failure::Unavailable(format!(
+            "its metadata names no {name}, and none is set in the settings"
+        ))
+    })
+}
