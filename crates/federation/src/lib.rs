@@ -8,6 +8,7 @@ mod driver;
 mod flow_secret;
 mod kind;
 pub mod outbound;
+pub mod saml2;
 pub mod settings;
 
 pub use driver::{
@@ -17,4 +18,5 @@ pub use driver::{
 pub use flow_secret::FlowSecret;
 pub use kind::DriverKind;
 pub use outbound::Outbound;
+pub use saml2::Saml2;
 pub use settings::WrongSetting;
