@@ -12,6 +12,7 @@ pub mod oauth1;
 pub mod oauth2;
 pub mod oidc;
 pub mod outbound;
+pub mod saml2;
 pub mod settings;
 
 pub use driver::{
@@ -23,4 +24,5 @@ pub use kind::DriverKind;
 pub use oauth1::OAuth1;
 pub use oauth2::OAuth2;
 pub use outbound::Outbound;
+pub use saml2::Saml2;
 pub use settings::WrongSetting;
