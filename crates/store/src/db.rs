@@ -461,13 +461,18 @@ impl Tx {
         let changed = self.changed;
         announce(&mut Conn::Tx(&mut self), changed).await?;
         if let Some(mut session) = self.session.take() {
-            let committed = session.batch("COMMIT").await;
-            // Whatever became of it: it may be there now.
-            session.db.facts.changed(changed);
-            if let Err(error) = committed {
-                session.discard();
-                return Err(error);
-            }
+            // On a task of its own: a request may be given up, but not between what the database
+            // does and what is kept in memory.
+            let commit = tokio::spawn(async move {
+                let committed = session.batch("COMMIT").await;
+                // Whatever became of it: it may be there now.
+                session.db.facts.changed(changed);
+                if committed.is_err() {
+                    session.discard();
+                }
+                committed
+            });
+            commit.await.unwrap_or_else(|_| Err(lost()))?;
         }
         Ok(Saved(()))
     }
