@@ -18,6 +18,9 @@ class Proxy:
         # How many more messages of clients pass before the failure that is planned.
         self._left = None
         self._plan = None
+        # What of an answer is let through, and to which question; then who waits for it.
+        self._split = None
+        self._asking = None
         self.port = 0
         self.listen()
 
@@ -57,10 +60,15 @@ class Proxy:
         with self._lock:
             self._left, self._plan, self.was_cut = messages, failure, False
 
+    def split(self, question, length):
+        """Hands on that many bytes of the answer to a message that holds the question, and then holds."""
+        with self._lock:
+            self._split, self.was_cut = (question, length), False
+
     def heal(self):
         """Forgets a plan, and releases what it held; says whether it came to pass."""
         with self._lock:
-            self._left = None
+            self._left = self._split = self._asking = None
         self.release()
         return self.was_cut
 
@@ -89,7 +97,7 @@ class Proxy:
             self._clients.add(client)
             self._servers.add(server)
         threading.Thread(target=self._pump, args=(client, server, self._hand_on), daemon=True).start()
-        self._pump(server, client, lambda message, client: client.sendall(message))
+        self._pump(server, client, lambda message, client: self._hand_back(message, client, server))
 
     def _pump(self, source, target, hand_on):
         with contextlib.suppress(OSError):
@@ -110,6 +118,8 @@ class Proxy:
                 self._left -= 1
                 if self._left < 0 and not self.was_cut:
                     self.was_cut, failure = True, self._plan
+            if self._split is not None and self._split[0] in message:
+                self._asking = server
         if failure == "hold":
             self.hold()
             self._flowing.wait()
@@ -122,6 +132,20 @@ class Proxy:
         server.sendall(message)
         if failure == "after":
             self.cut()
+
+    def _hand_back(self, message, client, server):
+        first = b""
+        with self._lock:
+            if self._asking is server:
+                _, length = self._split
+                first, message = message[:length], message[length:]
+                self._split = self._asking = None
+                self.was_cut = True
+        if first:
+            client.sendall(first)
+            self.hold()
+            self._flowing.wait()
+        client.sendall(message)
 
     def _cut_clients(self):
         with self._lock:

@@ -103,7 +103,7 @@ def site(database, tmp_path_factory):
 class Site:
     """A server, and the database it reaches through a proxy."""
 
-    def __init__(self, database, proxy, name, directory):
+    def __init__(self, database, proxy, name, directory, connections=""):
         self.database, self.proxy, self.name = database, proxy, name
         directory.mkdir()
         self.server = Archstone(directory)
@@ -116,6 +116,7 @@ request_timeout = {REQUEST_TIMEOUT}
 [database]
 connection = {database.url(name, proxy.port)}
 retry_interval = 1
+{connections}
 
 [identity]
 password_hash_rounds = 4
@@ -287,6 +288,27 @@ def test_a_write_whose_database_hangs_midway_is_done_whole_or_not_at_all(site, k
         assert site.proxy.heal()
         eventually(site.works)
         assert_whole(site.url)
+
+
+def test_a_client_that_leaves_amid_an_answer_of_the_database_costs_no_connection(site, tmp_path):
+    proxy = Proxy(site.database.port)
+    single = Site(site.database, proxy, site.name, tmp_path / "single", "max_pool_size = 1\nmax_overflow = 0")
+    shutil.copytree(site.server.directory / "fernet-keys", single.server.directory / "fernet-keys")
+    shutil.copytree(site.server.directory / "credential-keys", single.server.directory / "credential-keys")
+    single.server.start(single.server.serve())
+    try:
+        assert single.works()
+        # The only connection has not met these statements, so that each is prepared first.
+        for path, question in (("/regions", b"FROM region"), ("/services", b"FROM service"), ("/credentials", b"FROM credential")):
+            headers = {"X-Auth-Token": single.token}
+            proxy.split(question, 16)
+            with pytest.raises(requests.Timeout):
+                requests.get(f"{single.server.plain_url}/v3{path}", headers=headers, timeout=0.5)
+            assert proxy.heal(), f"nobody asked {question}"
+            eventually(single.works)
+    finally:
+        single.server.stop()
+        proxy.close()
 
 
 def test_a_restart_of_the_database_is_survived_with_writers_at_work(site):

@@ -70,9 +70,22 @@ enum Command {
     MappingEngine(mapping_engine::MappingEngine),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let Cli { settings, command } = Cli::parse();
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("archstone: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run(cli));
+    // Dropped, it would wait without end for threads that read a file or ask for an address.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(Cli { settings, command }: Cli) -> ExitCode {
     let done = match command {
         Command::Quickstart(command) => command.run(settings).await,
         Command::Serve => serve::run(settings).await,

@@ -3,7 +3,9 @@
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -12,7 +14,9 @@ use server::config::{Config, TlsVersion as ConfiguredVersion};
 use server::listen::{CertificateStore, Listener, TlsSettings, TlsVersion};
 use store::{Store, StoreError};
 use tokio::net::TcpListener;
+use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::settings::{self, Settings};
 
@@ -114,22 +118,20 @@ async fn bind_all(option: &str, addresses: &[SocketAddr]) -> Result<Vec<TcpListe
     Ok(sockets)
 }
 
-/// Serves until SIGTERM or SIGINT, or until there is a `reason` to give up. SIGHUP reads
-/// certificates, keys and policy at once instead of within the next second.
+/// Serves until SIGTERM or SIGINT, or until there is a `reason` to give up. A second such signal
+/// ends the process at once. SIGHUP reads certificates, keys and policy at once instead of within
+/// the next second.
 pub(crate) async fn serve(
     app: App,
     sockets: Sockets,
     reason: impl Future<Output = anyhow::Error>,
 ) -> Result<()> {
     let app = Arc::new(app);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let asked_to_stop = watch_for_the_end(app.config.archstone.shutdown_grace + server::CLOSING)?;
     let follower = tokio::spawn(follow_files(Arc::clone(&app), sockets.certificates.clone()));
     let shutdown = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        // Whoever watches lives as long as the process.
+        let _ = asked_to_stop.await;
         tracing::info!("stopping: requests in flight are finished first");
     };
     let served = tokio::select! {
@@ -138,6 +140,48 @@ pub(crate) async fn serve(
     };
     follower.abort();
     served
+}
+
+/// Waits for the signal to stop and hands it on; when the process is still there after the `limit`,
+/// or is told to stop a second time, ends it. This has a thread and a runtime of its own, so that
+/// nothing which holds up the server can hold up its end.
+fn watch_for_the_end(limit: Duration) -> Result<oneshot::Receiver<()>> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (mut terminate, mut interrupt) = {
+        let _context = runtime.enter();
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        )
+    };
+    let mut told = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let (tell, asked_to_stop) = oneshot::channel();
+    let watch = async move {
+        told().await;
+        // Nobody listens where the server has ended already.
+        let _ = tell.send(());
+        match tokio::time::timeout(limit, told()).await {
+            Ok(()) => "told to stop a second time: ending at once".to_owned(),
+            Err(_) => format!("still not stopped after {limit:?}: ending at once"),
+        }
+    };
+    thread::Builder::new()
+        .name("end".to_owned())
+        .spawn(move || {
+            let reason = runtime.block_on(watch);
+            // Apart, for what holds up the server may be a log that nobody reads.
+            thread::spawn(move || tracing::error!("{reason}"));
+            thread::sleep(Duration::from_millis(100));
+            process::exit(1);
+        })?;
+    Ok(asked_to_stop)
 }
 
 async fn follow_files(app: Arc<App>, certificates: Option<Arc<CertificateStore>>) {

@@ -24,6 +24,16 @@ pub trait Driver: Send + Sync {
         Box::pin(async { Err(Failure::NotSupported("tokens as a bearer's proof")) })
     }
 
+    /// Judges a message of the provider that a session there has ended.
+    fn logout<'a>(
+        &'a self,
+        token: &'a Secret<String>,
+        now: Timestamp,
+    ) -> Answer<'a, ProviderSessionEnd> {
+        let _ = (token, now);
+        Box::pin(async { Err(Failure::NotSupported("the end of sessions")) })
+    }
+
     /// Tries everything that a login will need, and says in plain words what works.
     fn check<'a>(
         &'a self,
@@ -123,6 +133,18 @@ pub struct ProviderSession {
     pub subject: String,
     /// Which of theirs (`sid`).
     pub id: Option<String>,
+}
+
+/// What of a user's has ended at the provider (OpenID Connect Back-Channel Logout 1.0 §2.4): at
+/// least one of the two is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderSessionEnd {
+    /// Whose (`sub`); `None` when only the session is named.
+    pub subject: Option<String>,
+    /// Which session (`sid`); `None` when all of the user's have ended.
+    pub id: Option<String>,
+    /// The message counts once.
+    pub one_time: OneTime,
 }
 
 /// Why there is no assertion. The text is for the operator; people outside learn only the kind.

@@ -1,6 +1,14 @@
 //! Which driver speaks for a protocol.
 
 use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::driver::Driver;
+use crate::oidc::{self, Oidc};
+use crate::outbound::Limits;
+use crate::settings::WrongSetting;
 
 /// The drivers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -42,6 +50,33 @@ impl DriverKind {
     /// Reads a name; `None` when no driver has it.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Makes the driver of these settings.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that is wrong.
+    pub fn open(self, settings: &Value, limits: Limits) -> Result<Arc<dyn Driver>, WrongSetting> {
+        match self {
+            Self::External => Err(WrongSetting::new(
+                "driver",
+                "'external' is what a front proxy speaks, so that there is nothing to open.",
+            )),
+            Self::Oidc => Ok(Arc::new(Oidc::open(settings, limits)?)),
+            other => Err(WrongSetting::new(
+                "driver",
+                format!("'{other}' is not built."),
+            )),
+        }
+    }
+
+    /// The names of the settings that are written and never shown.
+    pub fn secrets(self) -> &'static [&'static str] {
+        match self {
+            Self::Oidc => oidc::SECRETS,
+            _ => &[],
+        }
     }
 
     /// The kind of provider, as the public list of providers names it.

@@ -10,16 +10,19 @@ mod flow_secret;
 mod kind;
 pub mod oauth1;
 pub mod oauth2;
+pub mod oidc;
 pub mod outbound;
+pub mod saml2;
 pub mod settings;
 
 pub use driver::{
-    Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, ProviderSession, SendTo,
-    Verified,
+    Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, ProviderSession,
+    ProviderSessionEnd, SendTo, Verified,
 };
 pub use flow_secret::FlowSecret;
 pub use kind::DriverKind;
 pub use oauth1::OAuth1;
 pub use oauth2::OAuth2;
 pub use outbound::Outbound;
+pub use saml2::Saml2;
 pub use settings::WrongSetting;

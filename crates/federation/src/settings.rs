@@ -37,20 +37,26 @@ pub fn read<T: DeserializeOwned>(settings: &Value, known: &[&str]) -> Result<T, 
         let reason = format!("there is no such setting. Known are: {}.", known.join(", "));
         return Err(WrongSetting::new(name, reason));
     }
-    serde_json::from_value(settings.clone()).map_err(|whole| {
-        // Serde does not say which field a value of the wrong type stood in; each alone does.
-        let culprit = fields.iter().find(|(name, value)| {
-            let mut without = fields.clone();
-            without.remove(*name);
-            let alone = serde_json::from_value::<T>(Value::Object(without));
-            !value.is_null() && alone.is_ok()
-        });
-        match culprit {
-            Some((name, _)) => WrongSetting::new(name, format!("{whole}.")),
-            None => WrongSetting::new(missing_field(&whole.to_string()), format!("{whole}.")),
-        }
-    })
+    // Null is as good as absent.
+    let mut fields = fields.clone();
+    fields.retain(|_, value| !value.is_null());
+    let whole = match serde_json::from_value(Value::Object(fields.clone())) {
+        Ok(read) => return Ok(read),
+        Err(error) => error.to_string(),
+    };
+    // Serde does not say which field a value of the wrong type stood in: it is the last one of the
+    // shortest part that fails for another reason than that something is missing.
+    let culprit = fields.keys().enumerate().find_map(|(index, name)| {
+        let part = fields.clone().into_iter().take(index + 1).collect();
+        let error = serde_json::from_value::<T>(Value::Object(part)).err()?;
+        (!error.to_string().starts_with(MISSING)).then_some(name.as_str())
+    });
+    let name = culprit.unwrap_or_else(|| missing_field(&whole));
+    Err(WrongSetting::new(name, format!("{whole}.")))
 }
+
+/// How serde begins when a field is missing.
+const MISSING: &str = "missing field";
 
 /// The field that serde names between backticks.
 fn missing_field(message: &str) -> &str {
@@ -75,4 +81,38 @@ pub fn url(name: &str, text: &str) -> Result<reqwest::Url, WrongSetting> {
         ));
     }
     Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Two {
+        #[expect(dead_code, reason = "only read")]
+        must: String,
+        #[expect(dead_code, reason = "only read")]
+        may: Option<u32>,
+    }
+
+    #[test]
+    fn the_setting_that_is_wrong_is_named() {
+        for (settings, name) in [
+            (json!([]), "settings"),
+            (json!({}), "must"),
+            (json!({"must": null}), "must"),
+            (json!({"must": 7}), "must"),
+            (json!({"may": 1, "must": 7}), "must"),
+            (json!({"must": "a", "may": "b"}), "may"),
+            (json!({"may": "b"}), "may"),
+            (json!({"must": "a", "mai": 1}), "mai"),
+        ] {
+            let wrong = read::<Two>(&settings, &["must", "may"]).expect_err("wrong");
+            assert_eq!(wrong.name, name, "{settings}");
+        }
+        read::<Two>(&json!({"must": "a", "may": null}), &["must", "may"]).expect("good");
+    }
 }

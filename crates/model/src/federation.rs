@@ -40,6 +40,33 @@ pub struct Protocol {
     pub mapping_id: MappingId,
     /// The attribute of an assertion that names the provider.
     pub remote_id_attribute: Option<String>,
+    /// How it is spoken; `None` where nobody said, so that a front proxy does.
+    pub driver: Option<ProtocolDriver>,
+}
+
+impl Protocol {
+    /// How we speak it ourselves; `None` when a front proxy does, also where that was said
+    /// outright.
+    pub fn own_driver(&self) -> Option<&ProtocolDriver> {
+        let driver = self.driver.as_ref();
+        driver.filter(|driver| driver.name != ProtocolDriver::EXTERNAL)
+    }
+}
+
+/// How a protocol is spoken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtocolDriver {
+    /// The name of the driver.
+    pub name: String,
+    /// Its settings: a JSON object without secrets.
+    pub settings: serde_json::Value,
+    /// Its secrets: a JSON object, encrypted, and the hash of the key that did it.
+    pub secrets: Option<(String, String)>,
+}
+
+impl ProtocolDriver {
+    /// The driver of what a front proxy speaks.
+    pub const EXTERNAL: &str = "external";
 }
 
 /// Rules that turn assertions into users, as they are stored: still unread.

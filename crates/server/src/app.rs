@@ -9,8 +9,10 @@ use store::Store;
 use crate::config::Config;
 use crate::credential_encryption::CredentialCipher;
 use crate::key_repository::KeyRing;
+use crate::login_cookie::LoginCookies;
 use crate::passwords::Hasher;
 use crate::policy_file::PolicyFile;
+use crate::providers::Drivers;
 use crate::schemas::Schemas;
 use crate::tokens::TokenFormat;
 use crate::tokens::receipt::FernetReceipts;
@@ -37,6 +39,10 @@ pub struct App {
     pub schemas: Schemas,
     /// Encrypts stored credentials.
     pub credential_cipher: CredentialCipher,
+    /// What browsers carry between the two halves of a login.
+    pub login_cookies: LoginCookies,
+    /// How we speak to identity providers.
+    pub drivers: Drivers,
     /// The other keys, to be followed when they change.
     pub(crate) key_rings: Vec<Arc<KeyRing>>,
 }

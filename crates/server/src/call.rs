@@ -279,6 +279,14 @@ impl Incoming {
         }
     }
 
+    /// Whether the client is a browser that shows pages: programs do not ask for HTML.
+    pub fn wants_html(&self) -> bool {
+        let accepted = self.header("accept").unwrap_or_default();
+        accepted
+            .split(',')
+            .any(|kind| kind.trim().starts_with("text/html"))
+    }
+
     /// A header as text; absent when it is not ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

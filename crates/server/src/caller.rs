@@ -25,8 +25,8 @@ pub enum Caller {
     User {
         /// The token and what was looked up for it.
         token: Arc<ValidToken>,
-        /// What policy rules see of it.
-        credentials: Value,
+        /// What policy rules see of it; shared, because each run of a handler gets the caller.
+        credentials: Arc<Value>,
     },
 }
 
@@ -47,7 +47,7 @@ impl Caller {
 
     /// The holder of a valid token.
     pub fn user(token: Arc<ValidToken>) -> Self {
-        let credentials = token.credentials();
+        let credentials = Arc::new(token.credentials());
         Self::User { token, credentials }
     }
 
@@ -55,7 +55,8 @@ impl Caller {
     pub fn credentials(&self) -> Option<&Value> {
         match self {
             Self::Nobody { .. } => None,
-            Self::Operator { credentials } | Self::User { credentials, .. } => Some(credentials),
+            Self::Operator { credentials } => Some(credentials),
+            Self::User { credentials, .. } => Some(credentials),
         }
     }
 

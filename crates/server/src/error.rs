@@ -231,6 +231,10 @@ pub struct ErrorContext<'a> {
     pub base_url: &'a str,
     /// `[DEFAULT] insecure_debug`: tell everybody why.
     pub insecure_debug: bool,
+    /// How logs name the request.
+    pub request_id: &'a str,
+    /// Whether the client is a browser that shows pages.
+    pub wants_html: bool,
 }
 
 /// An error that ends a request.

@@ -133,6 +133,21 @@ mod tests {
     }
 
     #[test]
+    fn floats_are_read_to_the_last_bit() {
+        for (text, python) in [
+            ("122.416294033786585", "122.41629403378658"),
+            (
+                "5566666666666666666666666666666666666666666666666666666664",
+                "5.566666666666667e+57",
+            ),
+            ("5.566666666666667e+57", "5.566666666666667e+57"),
+        ] {
+            let value: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert_eq!(compact(&value), python, "{text}");
+        }
+    }
+
+    #[test]
     fn people_get_a_line_for_each_part() {
         assert_eq!(
             indented(&json!({"a": [], "b": ["grün", {}]})),

@@ -15,12 +15,16 @@ pub mod json;
 pub mod key_repository;
 pub mod listen;
 pub mod local_ca;
+pub mod login_cookie;
 pub mod oauth2;
 pub mod openapi;
 pub mod operation;
+pub mod pages;
 pub mod passwords;
 pub mod policy_file;
+pub mod providers;
 mod proxy_headers;
+mod proxy_variables;
 pub mod reply;
 pub mod router;
 pub mod schemas;
@@ -40,15 +44,19 @@ use listen::{Limits, Listener};
 use operation::Routes;
 use router::Router;
 
-/// How long the connections to the database may take to close.
-const CLOSING: Duration = Duration::from_secs(5);
+/// How long the end may take once every request is answered or cut off.
+pub const CLOSING: Duration = Duration::from_secs(5);
+
+/// How much of it the connections to the database may take to close.
+const CLOSING_DATABASE: Duration = Duration::from_secs(3);
 
 /// All operations of the server.
 pub fn routes() -> Routes {
     Routes::new().and(v3::routes()).and(oauth2::routes())
 }
 
-/// Serves until `shutdown` completes and the requests in flight are answered.
+/// Serves until `shutdown` completes and the requests in flight are answered, or cut off after
+/// `[archstone] shutdown_grace`.
 ///
 /// # Errors
 ///
@@ -77,9 +85,11 @@ pub async fn serve(
     refresher.abort();
     follower.abort();
     // A connection that the database does not let go must not hold up the end.
-    let closing = tokio::time::timeout(CLOSING, app.store.close());
+    let closing = tokio::time::timeout(CLOSING_DATABASE, app.store.close());
     if closing.await.is_err() {
-        tracing::warn!("the database did not let go of its connections within {CLOSING:?}");
+        tracing::warn!(
+            "the database did not let go of its connections within {CLOSING_DATABASE:?}"
+        );
     }
     served
 }

@@ -170,6 +170,7 @@ impl Routes {
             Box::pin(async move {
                 let app = call.app.clone();
                 let base_url = call.links.base_url().to_owned();
+                let request = Arc::clone(&call.request);
                 match handler.run(call).await {
                     Ok(response) => Outcome::Answer(response),
                     Err(failure) => {
@@ -177,6 +178,8 @@ impl Routes {
                         let response = failure.into_response(&ErrorContext {
                             base_url: &base_url,
                             insecure_debug: app.insecure_debug(),
+                            request_id: &request.request_id,
+                            wants_html: request.wants_html(),
                         });
                         if repeat {
                             Outcome::Repeat(response)

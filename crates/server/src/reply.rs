@@ -6,6 +6,7 @@ use store::Saved;
 
 use crate::json;
 use crate::operation::Body;
+use crate::pages::Page;
 
 /// The right to answer a request. Only [`crate::call::Call`] gives it, after its decision.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub struct Reply<T> {
     headers: Vec<(HeaderName, HeaderValue)>,
     document: Option<T>,
     form: Form,
+    page: Option<String>,
 }
 
 /// The textual form of the document.
@@ -65,7 +67,17 @@ impl Permit {
             headers: Vec::new(),
             document,
             form: Form::Resource,
+            page: None,
         }
+    }
+
+    /// 200 with a page for people.
+    pub fn page(self, page: Page) -> Reply<()> {
+        let (html, headers) = page.into_parts();
+        let mut reply = self.reply(StatusCode::OK, None);
+        reply.page = Some(html);
+        reply.headers = headers;
+        reply
     }
 }
 
@@ -95,6 +107,9 @@ impl<T> Reply<T> {
 impl<T: Serialize> Reply<T> {
     pub(crate) fn into_response(self) -> http::Response<Body> {
         let mut response = match self.document {
+            None if self.page.is_some() => {
+                http::Response::new(Body::from(self.page.unwrap_or_default()))
+            }
             None => http::Response::new(Body::default()),
             Some(document) => {
                 let text = match self.form {
@@ -110,7 +125,7 @@ impl<T: Serialize> Reply<T> {
         };
         *response.status_mut() = self.status;
         for (name, value) in self.headers {
-            response.headers_mut().insert(name, value);
+            response.headers_mut().append(name, value);
         }
         response
     }

@@ -102,6 +102,8 @@ impl Router {
                 let response = error.into_response(&ErrorContext {
                     base_url: "",
                     insecure_debug: false,
+                    request_id: &request_id,
+                    wants_html: false,
                 });
                 (response, Depth::Api)
             }
@@ -147,6 +149,8 @@ impl Router {
         let context = ErrorContext {
             base_url: &base_url,
             insecure_debug: self.app.insecure_debug(),
+            request_id,
+            wants_html: false,
         };
         let limit = self.app.config.oslo_middleware.max_request_body_size as usize;
         let body = match Limited::new(body, limit).collect().await {
@@ -385,8 +389,13 @@ fn variables(path: &'static str) -> Vec<&'static str> {
 ///
 /// 400 for other kinds of bodies, and for JSON that is no object.
 pub fn read_json(path: &str, headers: &HeaderMap, body: &[u8]) -> Result<Option<Value>, ApiError> {
-    // Below this path bodies are forms (RFC 6749).
-    if path.starts_with("/v3/OS-OAUTH2/") || body.is_empty() {
+    // Below these paths bodies are forms (RFC 6749), or what identity providers send.
+    const OTHER: [&str; 3] = [
+        "/v3/OS-OAUTH2/",
+        "/v3/auth/OS-FEDERATION/identity_providers/",
+        "/v3/auth/OS-FEDERATION/websso",
+    ];
+    if OTHER.iter().any(|other| path.starts_with(other)) || body.is_empty() {
         return Ok(None);
     }
     let content_type = headers

@@ -22,7 +22,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use walk::{Patterns, Step, Violation};
 
@@ -55,12 +55,31 @@ struct Sections {
     mapping: HashMap<String, Value>,
 }
 
+impl Sections {
+    /// Lets protocols say how they are spoken, which Keystone's own schemas do not know.
+    fn accept_drivers(&mut self) {
+        for name in [
+            "federation.protocol_create_request_body",
+            "federation.protocol_update_request_body",
+        ] {
+            let attributes = self
+                .brief
+                .get_mut(name)
+                .and_then(|schema| schema.pointer_mut("/properties/protocol/properties"))
+                .expect("the schema describes a protocol");
+            attributes["driver"] = json!({"type": ["string", "null"], "maxLength": 32});
+            attributes["settings"] = json!({"type": "object"});
+        }
+    }
+}
+
 impl Schemas {
     /// Reads the schemas that are part of the program.
     pub fn load() -> Self {
-        let sections: Sections =
+        let mut sections: Sections =
             serde_json::from_str(include_str!("../schemas/request-schemas.json"))
                 .expect("the embedded schemas are JSON with these sections");
+        sections.accept_drivers();
         let patterns = Patterns::of(sections.all());
         Self { sections, patterns }
     }

@@ -12,6 +12,7 @@ use crate::app::{App, Clock, Random};
 use crate::config::{Config, Limit, PasswordHash};
 use crate::credential_encryption::CredentialCipher;
 use crate::key_repository::{KeyRepositoryError, KeyRing};
+use crate::login_cookie::LoginCookies;
 use crate::passwords::{Algorithm, Hasher, Settings, SetupError};
 use crate::policy_file::{self, PolicyFile};
 use crate::schemas::Schemas;
@@ -92,6 +93,8 @@ impl App {
             receipts,
             hasher: Hasher::new(&hashing(&config))?,
             schemas: Schemas::load(),
+            login_cookies: LoginCookies::new(Arc::clone(&token_keys)),
+            drivers: Default::default(),
             credential_cipher: CredentialCipher::open(&config.credential.key_repository),
             key_rings: vec![token_keys, receipt_keys],
             config,

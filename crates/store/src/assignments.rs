@@ -1,7 +1,7 @@
 //! Role assignments: who holds which role on what.
 
 use model::assignment::{Actor, Assignment, AssignmentTarget};
-use model::ids::{DomainId, GroupId, ProjectId, UserId};
+use model::ids::{DomainId, GroupId, ProjectId, RoleId, UserId};
 use model::role::Role;
 use model::subject::RoleRef;
 
@@ -53,6 +53,27 @@ impl Assignments<'_> {
             .execute()
             .await?;
         Ok(removed > 0)
+    }
+
+    /// The roles that a user was given on projects directly, which are not inherited.
+    pub async fn list_on_projects(
+        &mut self,
+        user_id: &UserId,
+    ) -> Result<Vec<(ProjectId, RoleId)>, StoreError> {
+        let rows = self
+            .db
+            .query(
+                "SELECT target_id, role_id FROM assignment \
+                 WHERE type = 'UserProject' AND actor_id = ? AND inherited = ?",
+            )
+            .bind(user_id)
+            .bind(false)
+            .rows()
+            .await?;
+        let pairs = rows.iter();
+        pairs
+            .map(|row| Ok((row.id("target_id")?, row.id("role_id")?)))
+            .collect()
     }
 
     /// The roles that an actor was given on a target.

@@ -179,6 +179,7 @@ impl Db {
             };
             Ok(Session {
                 connection: Some(connection),
+                asking: false,
                 db: Arc::clone(self),
                 _permit: permit,
             })
@@ -196,10 +197,13 @@ enum Connection {
     Sqlite(PoolConnection<Sqlite>),
 }
 
-/// One connection in use. It goes back to the pool when dropped, unless it broke.
+/// One connection in use. It goes back to the pool when dropped, unless it broke or a statement was
+/// given up.
 pub(crate) struct Session {
     /// `None` once the connection broke and was thrown away.
     connection: Option<Connection>,
+    /// Whether a statement was sent whose answer is not there yet.
+    asking: bool,
     db: Arc<Db>,
     _permit: OwnedSemaphorePermit,
 }
@@ -340,6 +344,7 @@ impl Session {
 
     fn connection(&mut self) -> Result<&mut Connection, Failure> {
         self.db.statements.fetch_add(1, Ordering::Relaxed);
+        self.asking = true;
         self.connection.as_mut().ok_or(Failure {
             breaks: true,
             error: lost(),
@@ -351,6 +356,7 @@ impl Session {
         &mut self,
         outcome: Result<Result<T, Failure>, tokio::time::error::Elapsed>,
     ) -> Result<T, StoreError> {
+        self.asking = false;
         let failure = match outcome {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(failure)) => failure,
@@ -366,6 +372,12 @@ impl Session {
         Err(failure.error)
     }
 
+    /// Whether a statement was given up, by a client that left or a request that took too long, so
+    /// that an answer is on its way that nobody waits for. SQLite has no way for it to be on.
+    fn is_astray(&self) -> bool {
+        self.asking && self.db.dialect() != Dialect::Sqlite
+    }
+
     /// Closes the socket at once instead of asking a server that may hang.
     fn discard(&mut self) {
         match self.connection.take() {
@@ -373,6 +385,16 @@ impl Session {
             Some(Connection::Postgres(connection)) => drop(connection.detach()),
             Some(Connection::Sqlite(connection)) => drop(connection.detach()),
             None => {}
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The driver would read the rest of the answer first, but may take one part of it for
+        // another: then it waits for what never comes, and the pool is short of a connection.
+        if self.is_astray() {
+            self.discard();
         }
     }
 }
@@ -439,13 +461,18 @@ impl Tx {
         let changed = self.changed;
         announce(&mut Conn::Tx(&mut self), changed).await?;
         if let Some(mut session) = self.session.take() {
-            let committed = session.batch("COMMIT").await;
-            // Whatever became of it: it may be there now.
-            session.db.facts.changed(changed);
-            if let Err(error) = committed {
-                session.discard();
-                return Err(error);
-            }
+            // On a task of its own: a request may be given up, but not between what the database
+            // does and what is kept in memory.
+            let commit = tokio::spawn(async move {
+                let committed = session.batch("COMMIT").await;
+                // Whatever became of it: it may be there now.
+                session.db.facts.changed(changed);
+                if committed.is_err() {
+                    session.discard();
+                }
+                committed
+            });
+            commit.await.unwrap_or_else(|_| Err(lost()))?;
         }
         Ok(Saved(()))
     }
@@ -476,6 +503,8 @@ impl Drop for Tx {
             return;
         };
         match tokio::runtime::Handle::try_current() {
+            // Its connection is closed, which rolls back as well.
+            Ok(_) if session.is_astray() => drop(session),
             Ok(runtime) => {
                 runtime.spawn(async move {
                     if session.batch("ROLLBACK").await.is_err() {

@@ -60,7 +60,7 @@ impl Domains<'_> {
         let providers = &mut IdentityProviders {
             db: self.db.reborrow(),
         };
-        providers.delete_of_domain(id).await?;
+        providers.delete_of_domain(id, now).await?;
         self.projects().delete_of_domain(id, now).await?;
         for statement in [
             "DELETE FROM assignment WHERE type IN ('UserDomain', 'GroupDomain') AND target_id = ?",

@@ -526,7 +526,11 @@ impl Position {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
     use super::*;
+    use crate::scratch;
 
     fn facts(foreign_ttl: Duration) -> Facts {
         Facts::new(FactSettings {
@@ -589,5 +593,53 @@ mod tests {
     #[test]
     fn ids_that_were_passed_are_not_new() {
         assert!(!Position::at(4).is_new(4));
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_is_given_up_midway_is_noticed_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = FactSettings {
+            enabled: true,
+            foreign_ttl: Duration::from_secs(60),
+            sole_writer: true,
+        };
+        let store = scratch::store_with(&folder, settings).await;
+        let mut committed = 0;
+        for turns in 0..6 {
+            let before = store.facts().version(Topic::Targets);
+            let mut tx = store.begin().await.unwrap();
+            let sql = format!("UPDATE project SET description = '{turns}'");
+            let mut conn = Conn::Tx(&mut tx);
+            conn.built_query(sql).execute().await.unwrap();
+            let mut commit = Box::pin(tx.commit());
+            for _ in 0..turns {
+                let polled = poll_fn(|context| Poll::Ready(commit.as_mut().poll(context))).await;
+                if polled.is_ready() {
+                    break;
+                }
+                // Long enough for the database to have answered.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            drop(commit);
+            // Its rows are free once it is over, by one end or the other.
+            let mut next = store.begin().await.unwrap();
+            let mut conn = Conn::Tx(&mut next);
+            let free = "UPDATE project SET enabled = enabled";
+            conn.query(free).execute().await.unwrap();
+            let look = conn.query("SELECT description FROM project LIMIT 1");
+            let rows = look.rows().await.unwrap();
+            let there = rows[0].text("description").unwrap() == turns.to_string();
+            if there {
+                committed += 1;
+                let noticed = async {
+                    while store.facts().version(Topic::Targets) == before {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                let noticed = tokio::time::timeout(Duration::from_secs(10), noticed);
+                noticed.await.expect("what was committed is noticed");
+            }
+        }
+        assert!((1..6).contains(&committed), "{committed}");
     }
 }

@@ -7,7 +7,7 @@ use model::user::{Group, GroupFilter, Membership};
 
 use crate::db::Conn;
 use crate::error::StoreError;
-use crate::filter::Where;
+use crate::filter::{Where, placeholders};
 use crate::value::{FromRow, Row, Value};
 
 /// Groups of the database.
@@ -80,6 +80,35 @@ impl Groups<'_> {
         }
         found.retain(|membership| membership.expires_at.is_none_or(|end| now < end));
         Ok(found)
+    }
+
+    /// Lists those of some groups that exist, each named by its id or by domain and name.
+    pub async fn list_named(
+        &mut self,
+        ids: &[GroupId],
+        names: &[(DomainId, String)],
+    ) -> Result<Vec<Group>, StoreError> {
+        if ids.is_empty() && names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut which = Vec::new();
+        if !ids.is_empty() {
+            which.push(format!("g.id IN ({})", placeholders(ids.len())));
+        }
+        which.extend(
+            names
+                .iter()
+                .map(|_| "(g.domain_id = ? AND g.name = ?)".to_owned()),
+        );
+        let sql = format!(
+            r#"SELECT {COLUMNS} FROM "group" g WHERE {}"#,
+            which.join(" OR ")
+        );
+        let mut query = self.db.built_query(sql).bind_all(ids);
+        for (domain_id, name) in names {
+            query = query.bind(domain_id).bind(name.as_str());
+        }
+        query.all().await
     }
 
     /// Adds a group. The unique index judges names: to read first would race.

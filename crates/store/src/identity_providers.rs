@@ -1,5 +1,6 @@
 //! Identity providers of federated logins, with the names under which they sign.
 
+use model::Timestamp;
 use model::federation::{IdentityProvider, ProviderFilter};
 use model::ids::{DomainId, IdentityProviderId};
 use model::listing::{Page, TextMatch};
@@ -7,6 +8,7 @@ use model::listing::{Page, TextMatch};
 use crate::db::Conn;
 use crate::error::StoreError;
 use crate::filter::Where;
+use crate::users::Users;
 use crate::value::{FromRow, Row, Value};
 
 /// What a conflict is called when another provider signs under the same name.
@@ -97,25 +99,36 @@ impl IdentityProviders<'_> {
 
     /// Removes an identity provider with its protocols and memberships, and the users that only
     /// it knew.
-    pub async fn delete(&mut self, id: &IdentityProviderId) -> Result<(), StoreError> {
+    pub async fn delete(
+        &mut self,
+        id: &IdentityProviderId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         for statement in [
             "DELETE FROM federated_user WHERE idp_id = ?",
             "DELETE FROM expiring_user_group_membership WHERE idp_id = ?",
+            "DELETE FROM archstone_protocol WHERE idp_id = ?",
             "DELETE FROM federation_protocol WHERE idp_id = ?",
             "DELETE FROM idp_remote_ids WHERE idp_id = ?",
             "DELETE FROM identity_provider WHERE id = ?",
         ] {
             self.db.query(statement).bind(id).execute().await?;
         }
-        delete_unknown_users(&mut self.db).await
+        self.users().delete_unknown(now).await
     }
 
     /// Removes the identity providers whose users a domain has.
-    pub(crate) async fn delete_of_domain(&mut self, id: &DomainId) -> Result<(), StoreError> {
+    pub(crate) async fn delete_of_domain(
+        &mut self,
+        id: &DomainId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         for statement in [
             "DELETE FROM federated_user WHERE idp_id IN \
              (SELECT id FROM identity_provider WHERE domain_id = ?)",
             "DELETE FROM expiring_user_group_membership WHERE idp_id IN \
+             (SELECT id FROM identity_provider WHERE domain_id = ?)",
+            "DELETE FROM archstone_protocol WHERE idp_id IN \
              (SELECT id FROM identity_provider WHERE domain_id = ?)",
             "DELETE FROM federation_protocol WHERE idp_id IN \
              (SELECT id FROM identity_provider WHERE domain_id = ?)",
@@ -131,9 +144,15 @@ impl IdentityProviders<'_> {
             .execute()
             .await?;
         if removed > 0 {
-            delete_unknown_users(&mut self.db).await?;
+            self.users().delete_unknown(now).await?;
         }
         Ok(())
+    }
+
+    fn users(&mut self) -> Users<'_> {
+        Users {
+            db: self.db.reborrow(),
+        }
     }
 
     async fn insert_remote_ids(&mut self, provider: &IdentityProvider) -> Result<(), StoreError> {
@@ -150,38 +169,6 @@ impl IdentityProviders<'_> {
         Ok(())
     }
 }
-
-/// Removes the users that nobody knows any more: neither this server, nor a directory, nor an
-/// identity provider.
-pub(crate) async fn delete_unknown_users(db: &mut Conn<'_>) -> Result<(), StoreError> {
-    // What refers to them; the rest goes with them.
-    for (table, column) in [
-        ("application_credential", "user_id"),
-        ("access_rule", "user_id"),
-        ("credential", "user_id"),
-        ("assignment", "actor_id"),
-        ("system_assignment", "actor_id"),
-        ("user_group_membership", "user_id"),
-        ("expiring_user_group_membership", "user_id"),
-        ("user_option", "user_id"),
-    ] {
-        let sql = format!(
-            "DELETE FROM {table} WHERE {column} IN (SELECT u.id FROM \"user\" u WHERE {UNKNOWN})"
-        );
-        db.built_query(sql).execute().await?;
-    }
-    // MariaDB does not delete from what it reads, unless it reads a copy.
-    let sql = format!(
-        "DELETE FROM \"user\" WHERE id IN \
-         (SELECT id FROM (SELECT u.id FROM \"user\" u WHERE {UNKNOWN}) unknown_user)"
-    );
-    db.built_query(sql).execute().await?;
-    Ok(())
-}
-
-const UNKNOWN: &str = "NOT EXISTS (SELECT 1 FROM local_user WHERE local_user.user_id = u.id) \
-     AND NOT EXISTS (SELECT 1 FROM nonlocal_user WHERE nonlocal_user.user_id = u.id) \
-     AND NOT EXISTS (SELECT 1 FROM federated_user WHERE federated_user.user_id = u.id)";
 
 /// Judges what the database cannot judge of a filter by id.
 pub(crate) fn id_holds(filter: Option<&TextMatch>, id: &str) -> bool {
@@ -226,6 +213,8 @@ mod tests {
     use crate::Store;
     use crate::scratch::{run, store};
 
+    const NOW: Timestamp = chrono::DateTime::UNIX_EPOCH;
+
     fn provider(id: &str, remote_ids: &[&str]) -> IdentityProvider {
         IdentityProvider {
             id: id.into(),
@@ -265,8 +254,7 @@ mod tests {
         let mut tx = store.begin().await.unwrap();
         tx.domains().insert(&domain).await.unwrap();
         for id in ["ours", "theirs", "both"] {
-            let now = chrono::DateTime::UNIX_EPOCH;
-            tx.users().insert(&user(id), None, now).await.unwrap();
+            tx.users().insert(&user(id), None, NOW).await.unwrap();
         }
         tx.identity_providers()
             .insert(&provider("corp", &["x"]))
@@ -282,6 +270,15 @@ mod tests {
             "INSERT INTO \"group\" (id, domain_id, name) VALUES ('g', 'default', 'g')",
             "INSERT INTO expiring_user_group_membership \
              VALUES ('theirs', 'g', 'corp', '2026-01-01 00:00:00')",
+            "INSERT INTO trust (id, trustor_user_id, trustee_user_id, impersonation) \
+             VALUES ('given', 'theirs', 'ours', '0'), ('taken', 'ours', 'theirs', '0'), \
+             ('kept', 'ours', 'both', '0')",
+            "INSERT INTO id_mapping (public_id, domain_id, local_id, entity_type) \
+             VALUES ('theirs', 'default', 'a', 'user'), ('both', 'default', 'b', 'user')",
+            "INSERT INTO role (id, name, domain_id) VALUES ('r', 'r', 'x')",
+            "INSERT INTO assignment (type, actor_id, target_id, role_id, inherited) \
+             VALUES ('UserDomain', 'theirs', 'default', 'r', '0'), \
+             ('GroupDomain', 'theirs', 'default', 'r', '0')",
         ] {
             run(&store, sql).await;
         }
@@ -297,17 +294,35 @@ mod tests {
         left
     }
 
+    /// What is left of all that hung on the users.
+    async fn belongings(store: &Store) -> Vec<String> {
+        let left = store
+            .pool()
+            .query(
+                "SELECT id AS what FROM trust WHERE deleted_at IS NULL \
+                 UNION ALL SELECT public_id FROM id_mapping \
+                 UNION ALL SELECT CASE type WHEN 'UserDomain' THEN 'user' ELSE 'group' END \
+                 FROM assignment ORDER BY 1",
+            )
+            .rows()
+            .await
+            .unwrap();
+        left.iter().map(|row| row.text("what").unwrap()).collect()
+    }
+
     #[tokio::test]
     async fn users_whom_only_the_provider_knew_go_with_it() {
         let folder = tempfile::tempdir().unwrap();
         let store = filled_store(&folder).await;
         let mut tx = store.begin().await.unwrap();
         tx.identity_providers()
-            .delete(&"corp".into())
+            .delete(&"corp".into(), NOW)
             .await
             .unwrap();
         drop(tx.commit().await.unwrap());
         assert_eq!(users(&store).await, ["both", "ours"]);
+        // A group that happens to have the id of a user keeps its roles.
+        assert_eq!(belongings(&store).await, ["both", "group", "kept"]);
     }
 
     #[tokio::test]
@@ -316,9 +331,14 @@ mod tests {
         let store = filled_store(&folder).await;
         let mut tx = store.begin().await.unwrap();
         let (provider, protocol) = ("corp".into(), "p".into());
-        tx.protocols().delete(&provider, &protocol).await.unwrap();
+        tx.protocols()
+            .delete(&provider, &protocol, NOW)
+            .await
+            .unwrap();
         drop(tx.commit().await.unwrap());
         assert_eq!(users(&store).await, ["both", "ours"]);
+        // A group that happens to have the id of a user keeps its roles.
+        assert_eq!(belongings(&store).await, ["both", "group", "kept"]);
     }
 
     #[tokio::test]
@@ -326,8 +346,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = filled_store(&folder).await;
         let mut tx = store.begin().await.unwrap();
-        let now = chrono::DateTime::UNIX_EPOCH;
-        tx.domains().delete(&"default".into(), now).await.unwrap();
+        tx.domains().delete(&"default".into(), NOW).await.unwrap();
         drop(tx.commit().await.unwrap());
         assert_eq!(users(&store).await, [""; 0]);
         let found = store

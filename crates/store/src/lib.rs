@@ -23,6 +23,7 @@ mod mappings;
 mod migrations;
 mod projects;
 mod protocols;
+mod provider_sessions;
 mod regions;
 mod revocations;
 mod role_assignments;
@@ -30,6 +31,7 @@ mod roles;
 pub mod scratch;
 mod service_providers;
 mod services;
+mod shadow_users;
 mod topic;
 mod users;
 mod value;
@@ -54,12 +56,14 @@ pub use mappings::Mappings;
 pub use migrations::{SchemaState, SyncCheck};
 pub use projects::Projects;
 pub use protocols::Protocols;
+pub use provider_sessions::{ProviderSessions, SessionTokens};
 pub use regions::Regions;
 pub use revocations::Revocations;
 pub use role_assignments::{HeldRoles, Mentioned, Name};
 pub use roles::Roles;
 pub use service_providers::ServiceProviders;
 pub use services::Services;
+pub use shadow_users::{ShadowUser, ShadowUsers};
 pub use users::Users;
 
 use db::{Conn, Db};
@@ -161,6 +165,8 @@ repositories! {
     projects: Projects,
     /// Protocols of identity providers.
     protocols: Protocols,
+    /// One-time values of federated logins, and sessions at providers.
+    provider_sessions: ProviderSessions,
     /// Regions.
     regions: Regions,
     /// Revocation events.
@@ -171,6 +177,8 @@ repositories! {
     service_providers: ServiceProviders,
     /// Services of the catalog.
     services: Services,
+    /// Users whom identity providers keep.
+    shadow_users: ShadowUsers,
     /// Users and their passwords.
     users: Users,
 }

@@ -42,12 +42,13 @@ const POSTGRES_LOCK: i64 = i64::from_be_bytes(*b"archston");
 
 /// The migrations of a dialect: Keystone's tables, then ours, where the place in the list is the
 /// version that `archstone_schema` records.
-fn migrations(dialect: Dialect) -> [&'static str; 2] {
+fn migrations(dialect: Dialect) -> [&'static str; 3] {
     macro_rules! of {
         ($folder:literal) => {
             [
                 include_str!(concat!("migrations/", $folder, "/0000_keystone_30.sql")),
                 include_str!(concat!("migrations/", $folder, "/0001_change.sql")),
+                include_str!(concat!("migrations/", $folder, "/0002_federation.sql")),
             ]
         };
     }
@@ -427,8 +428,8 @@ mod tests {
         store.sync_schema().await.unwrap();
         assert_eq!(store.schema_state().await.unwrap(), SchemaState::Current);
         assert_eq!(SchemaState::Current.check(), SyncCheck::UpToDate);
-        // Keystone's 49, archstone_schema, archstone_change.
-        assert_eq!(tables(&store).await, 51);
+        // Keystone's 49, and ours.
+        assert_eq!(tables(&store).await, 54);
     }
 
     #[tokio::test]

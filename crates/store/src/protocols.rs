@@ -1,16 +1,29 @@
 //! Protocols of identity providers.
 
-use model::federation::Protocol;
+use model::Timestamp;
+use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, ProtocolId};
 
 use crate::db::Conn;
 use crate::error::StoreError;
-use crate::identity_providers::delete_unknown_users;
+use crate::users::Users;
 use crate::value::{FromRow, Row};
 
 /// Protocols of the database.
 pub struct Protocols<'a> {
     pub(crate) db: Conn<'a>,
+}
+
+/// A query of protocols `p`, with how we speak them.
+macro_rules! protocols {
+    ($rest:literal) => {
+        concat!(
+            "SELECT p.id, p.idp_id, p.mapping_id, p.remote_id_attribute, d.driver, d.settings, \
+             d.secrets, d.key_hash FROM federation_protocol p LEFT JOIN archstone_protocol d \
+             ON d.idp_id = p.idp_id AND d.protocol_id = p.id ",
+            $rest
+        )
+    };
 }
 
 impl Protocols<'_> {
@@ -21,10 +34,7 @@ impl Protocols<'_> {
         id: &ProtocolId,
     ) -> Result<Option<Protocol>, StoreError> {
         self.db
-            .query(
-                "SELECT id, idp_id, mapping_id, remote_id_attribute FROM federation_protocol \
-                 WHERE idp_id = ? AND id = ?",
-            )
+            .query(protocols!("WHERE p.idp_id = ? AND p.id = ?"))
             .bind(provider)
             .bind(id)
             .optional()
@@ -37,13 +47,16 @@ impl Protocols<'_> {
         provider: &IdentityProviderId,
     ) -> Result<Vec<Protocol>, StoreError> {
         self.db
-            .query(
-                "SELECT id, idp_id, mapping_id, remote_id_attribute FROM federation_protocol \
-                 WHERE idp_id = ? ORDER BY id",
-            )
+            .query(protocols!("WHERE p.idp_id = ? ORDER BY p.id"))
             .bind(provider)
             .all()
             .await
+    }
+
+    /// Lists all protocols of all identity providers, by provider and id.
+    pub async fn list_all(&mut self) -> Result<Vec<Protocol>, StoreError> {
+        let sql = protocols!("ORDER BY p.idp_id, p.id");
+        self.db.query(sql).all().await
     }
 
     /// Adds a protocol.
@@ -60,7 +73,7 @@ impl Protocols<'_> {
             .execute()
             .await
             .map_err(|error| error.on_unique("federation_protocol"))?;
-        Ok(())
+        self.write_driver(protocol).await
     }
 
     /// Writes all attributes of a protocol that may change.
@@ -76,7 +89,7 @@ impl Protocols<'_> {
             .bind(&protocol.id)
             .execute()
             .await?;
-        Ok(())
+        self.write_driver(protocol).await
     }
 
     /// Removes a protocol, and the users that only came by it.
@@ -84,15 +97,55 @@ impl Protocols<'_> {
         &mut self,
         provider: &IdentityProviderId,
         id: &ProtocolId,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         for statement in [
             "DELETE FROM federated_user WHERE idp_id = ? AND protocol_id = ?",
+            "DELETE FROM archstone_protocol WHERE idp_id = ? AND protocol_id = ?",
             "DELETE FROM federation_protocol WHERE idp_id = ? AND id = ?",
         ] {
             let query = self.db.query(statement).bind(provider).bind(id);
             query.execute().await?;
         }
-        delete_unknown_users(&mut self.db).await
+        let users = &mut Users {
+            db: self.db.reborrow(),
+        };
+        users.delete_unknown(now).await
+    }
+
+    /// Replaces the secrets of a driver, once another key has encrypted them.
+    pub async fn replace_secrets(&mut self, protocol: &Protocol) -> Result<(), StoreError> {
+        self.write_driver(protocol).await
+    }
+
+    /// Writes how a protocol is spoken. What a Keystone left behind of a protocol that it deleted
+    /// goes with it.
+    async fn write_driver(&mut self, protocol: &Protocol) -> Result<(), StoreError> {
+        self.db
+            .query("DELETE FROM archstone_protocol WHERE idp_id = ? AND protocol_id = ?")
+            .bind(&protocol.identity_provider_id)
+            .bind(&protocol.id)
+            .execute()
+            .await?;
+        let Some(driver) = &protocol.driver else {
+            return Ok(());
+        };
+        let (secrets, key_hash) = driver.secrets.clone().unzip();
+        self.db
+            .query(
+                "INSERT INTO archstone_protocol \
+                 (idp_id, protocol_id, driver, settings, secrets, key_hash) \
+                 VALUES (?, ?, ?, ?, ?, ?)",
+            )
+            .bind(&protocol.identity_provider_id)
+            .bind(&protocol.id)
+            .bind(&driver.name)
+            .bind(driver.settings.to_string())
+            .bind(secrets)
+            .bind(key_hash)
+            .execute()
+            .await?;
+        Ok(())
     }
 }
 
@@ -103,6 +156,19 @@ impl FromRow for Protocol {
             identity_provider_id: row.id("idp_id")?,
             mapping_id: row.id("mapping_id")?,
             remote_id_attribute: row.optional_text("remote_id_attribute")?,
+            driver: driver(row)?,
         })
     }
+}
+
+fn driver(row: &Row) -> Result<Option<ProtocolDriver>, StoreError> {
+    let Some(name) = row.optional_text("driver")? else {
+        return Ok(None);
+    };
+    let secrets = row.optional_text("secrets")?;
+    Ok(Some(ProtocolDriver {
+        name,
+        settings: row.json("settings")?,
+        secrets: secrets.zip(row.optional_text("key_hash")?),
+    }))
 }

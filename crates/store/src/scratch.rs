@@ -39,12 +39,21 @@ pub async fn create_database(options: &Options, name: &str) -> Result<String, St
 /// `ARCHSTONE_TEST_DATABASE` names, or an SQLite file in the folder.
 #[cfg(test)]
 pub(crate) async fn store(folder: &tempfile::TempDir) -> crate::Store {
+    store_with(folder, crate::FactSettings::NONE).await
+}
+
+/// The same, with facts in memory.
+#[cfg(test)]
+pub(crate) async fn store_with(
+    folder: &tempfile::TempDir,
+    facts: crate::FactSettings,
+) -> crate::Store {
     let file = folder.path().join("keystone.db");
     let mut options = Options {
         connection: format!("sqlite:///{}", file.display()),
         max_connections: 2,
         timeout: std::time::Duration::from_secs(60),
-        facts: crate::FactSettings::NONE,
+        facts,
         lifetime: None,
     };
     if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {

@@ -221,7 +221,7 @@ impl Users<'_> {
     /// Removes a user and everything that hangs on the user alone: passwords, memberships, role
     /// assignments, credentials of all kinds. Trusts of either side are marked as deleted.
     pub async fn delete(&mut self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
-        self.release("= ?", id.into(), now).await?;
+        self.release("= ?", &[id.into()], now).await?;
         let delete = r#"DELETE FROM "user" WHERE id = ?"#;
         self.db.query(delete).bind(id).execute().await?;
         Ok(())
@@ -234,17 +234,34 @@ impl Users<'_> {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let of_domain = r#"IN (SELECT id FROM "user" WHERE domain_id = ?)"#;
-        self.release(of_domain, id.into(), now).await?;
+        self.release(of_domain, &[id.into()], now).await?;
         let delete = r#"DELETE FROM "user" WHERE domain_id = ?"#;
         self.db.query(delete).bind(id).execute().await?;
         Ok(())
     }
 
-    /// Removes what hangs on some users; `which` follows the name of a column with their ids.
+    /// Removes the users that nobody knows any more: neither this server, nor a directory, nor an
+    /// identity provider. All that hangs on them goes as when they are deleted one by one.
+    pub(crate) async fn delete_unknown(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let any = format!("{UNKNOWN} LIMIT 1");
+        if self.db.built_query(any).rows().await?.is_empty() {
+            return Ok(());
+        }
+        // MariaDB does not delete from what it reads, unless it reads a copy: it makes one for
+        // the sake of `DISTINCT`.
+        let unknown = format!("IN (SELECT id FROM ({UNKNOWN}) unknown_user)");
+        self.release(&unknown, &[], now).await?;
+        let delete = format!(r#"DELETE FROM "user" WHERE id {unknown}"#);
+        self.db.built_query(delete).execute().await?;
+        Ok(())
+    }
+
+    /// Removes what hangs on some users; `which` follows the name of a column with their ids, and
+    /// `values` are what it leaves open.
     async fn release(
         &mut self,
         which: &str,
-        value: Value,
+        values: &[Value],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let trusts = format!(
@@ -252,8 +269,8 @@ impl Users<'_> {
              WHERE (trustor_user_id {which} OR trustee_user_id {which}) AND deleted_at IS NULL"
         );
         let query = self.db.built_query(trusts).bind(now);
-        let query = query.bind(value.clone()).bind(value.clone());
-        query.execute().await?;
+        let both = values.iter().chain(values).cloned();
+        query.bind_all(both).execute().await?;
         for (statement, end) in [
             (
                 "DELETE FROM application_credential_access_rule WHERE application_credential_id \
@@ -293,7 +310,7 @@ impl Users<'_> {
             ("DELETE FROM id_mapping WHERE public_id", ""),
         ] {
             let query = self.db.built_query(format!("{statement} {which}{end}"));
-            query.bind(value.clone()).execute().await?;
+            query.bind_all(values.iter().cloned()).execute().await?;
         }
         Ok(())
     }
@@ -437,6 +454,12 @@ impl Users<'_> {
         Ok(())
     }
 }
+
+/// The users without a name in any of the three tables that may hold one.
+const UNKNOWN: &str = "SELECT DISTINCT u.id FROM \"user\" u \
+     WHERE NOT EXISTS (SELECT 1 FROM local_user WHERE local_user.user_id = u.id) \
+     AND NOT EXISTS (SELECT 1 FROM nonlocal_user WHERE nonlocal_user.user_id = u.id) \
+     AND NOT EXISTS (SELECT 1 FROM federated_user WHERE federated_user.user_id = u.id)";
 
 /// The passwords of a user, newest first.
 const PASSWORDS: &str = "SELECT password.id, password_hash FROM password \

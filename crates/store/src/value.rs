@@ -85,7 +85,7 @@ macro_rules! column {
     };
 }
 
-fn unreadable(column: &str, reason: &impl ToString) -> StoreError {
+pub(crate) fn unreadable(column: &str, reason: &impl ToString) -> StoreError {
     StoreError::Unreadable {
         column: column.to_owned(),
         reason: reason.to_string(),

@@ -108,6 +108,8 @@ impl TestServer {
             let _ = stopped.await;
         });
         tokio::spawn(async move { serving.await.unwrap() });
+        // A client of TLS wants to know by whose cryptography; that it was said before is fine.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(30))

@@ -3,3 +3,4 @@
 mod listener;
 mod oauth1;
 mod oauth2;
+mod oidc;

@@ -5,6 +5,7 @@
 //! [`Config::unhonoured`] which options of Keystone have no effect in this release.
 
 use std::{
+    collections::HashMap,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::LazyLock,
@@ -46,9 +47,17 @@ struct Origin {
     folders: Vec<PathBuf>,
     warnings: Vec<Warning>,
     unhonoured: Vec<Unhonoured>,
+    /// By section, what stands there as `remote_id_attribute`.
+    remote_id_attributes: HashMap<String, String>,
 }
 
 impl Config {
+    /// The attribute of assertions that names the identity provider, as the section of a protocol
+    /// says; each protocol may have one, whatever it is called.
+    pub fn remote_id_attribute(&self, protocol: &str) -> Option<String> {
+        self.origin.remote_id_attributes.get(protocol).cloned()
+    }
+
     /// Reads all sources.
     ///
     /// # Errors
@@ -116,7 +125,8 @@ impl Config {
             files: files.iter().map(|file| file.path.clone()).collect(),
             folders,
             warnings: reader.warnings(files),
-            unhonoured: reader.unhonoured(files),
+            unhonoured: reader.unhonoured(),
+            remote_id_attributes: reader::remote_id_attributes(files),
         };
         match config {
             Some(config) if reader.errors.is_empty() => Ok(Self { origin, ..config }),
@@ -345,12 +355,14 @@ mod tests {
         assert_eq!(
             unhonoured(text),
             [
-                "keystone.conf:10: [OpenID] remote_id_attribute has no effect in this release",
                 "keystone.conf:2: [ldap] url has no effect in this release",
                 "keystone.conf:8: [trust] max_redelegation_count has no effect in this release",
             ]
         );
         assert!(warnings(text).is_empty());
+        let attribute = parse(text).remote_id_attribute("OpenID");
+        assert_eq!(attribute.as_deref(), Some("HTTP_OIDC_ISS"));
+        assert_eq!(parse(text).remote_id_attribute("saml2"), None);
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Keystone's options that are set to something other than their default, to no effect here.
-    pub(super) fn unhonoured(&self, files: &[File]) -> Vec<Unhonoured> {
+    pub(super) fn unhonoured(&self) -> Vec<Unhonoured> {
         let mut unhonoured: Vec<Unhonoured> = self
             .table
             .specs()
@@ -143,26 +143,11 @@ impl<'a> Reader<'a> {
                 })
             })
             .collect();
-        unhonoured.extend(self.federation_options(files));
         unhonoured.sort_by(|a, b| (&a.section, &a.name).cmp(&(&b.section, &b.name)));
         unhonoured
     }
 
     /// Keystone reads the one option of a section that is named after a federation protocol.
-    fn federation_options(&self, files: &[File]) -> impl Iterator<Item = Unhonoured> {
-        placed(files)
-            .filter(|(assignment, _)| is_federation_option(&assignment.name))
-            .filter(|(assignment, _)| {
-                let section = normalized(&assignment.section);
-                self.table.find(&section, &assignment.name).is_none()
-            })
-            .map(|(assignment, place)| Unhonoured {
-                section: assignment.section.clone(),
-                name: assignment.name.clone(),
-                place,
-            })
-    }
-
     /// What sets an option. A stronger file wins under any name, within one file the present name;
     /// of several values the last, unless the option is repeated.
     fn found(&self, spec: &'a Spec) -> Option<Found<'a>> {
@@ -313,6 +298,18 @@ fn normalized(section: &str) -> String {
         "DEFAULT" => section.to_owned(),
         other => other.to_lowercase(),
     }
+}
+
+/// What stands as `remote_id_attribute` in the sections of protocols, the strongest file last.
+pub(super) fn remote_id_attributes(files: &[File]) -> HashMap<String, String> {
+    let set = placed(files).filter(|(assignment, _)| is_federation_option(&assignment.name));
+    set.map(|(assignment, _)| {
+        (
+            assignment.section.clone(),
+            assignment.value.expose().clone(),
+        )
+    })
+    .collect()
 }
 
 fn is_federation_option(name: &str) -> bool {

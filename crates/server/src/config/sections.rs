@@ -144,8 +144,21 @@ sections! {
         hash_threads: u32 = "0";
         /// How many passwords wait to be hashed at most; a login beyond is answered with 503.
         hash_queue: u32 = "128", min 1;
-        /// Seconds that running requests get when the server stops.
+        /// Seconds that running requests get when the server stops. Then their connections are cut,
+        /// and 5 seconds later the process ends, whatever may hold it up.
         shutdown_grace: Duration = "30";
+        /// The addresses of front proxies that log users in themselves and pass what they know in
+        /// headers. Nobody else is believed.
+        trusted_proxies: Vec<Network> = "";
+        /// How the names of headers begin that carry a variable of a trusted proxy under its own
+        /// name: X-Env-REMOTE_USER is REMOTE_USER.
+        proxy_variable_prefix: String = "X-Env-";
+        /// Whether identity providers may have addresses of a private network.
+        private_providers: bool = "false";
+        /// Seconds within which an identity provider must answer.
+        provider_timeout: Duration = "10", min 1;
+        /// How many bytes an answer of an identity provider may have.
+        provider_max_bytes: u32 = "1048576", min 1024;
     }
 
     /// Rules of application credentials.
@@ -252,8 +265,18 @@ sections! {
 
     /// Users who log in with an identity provider.
     federation: Federation = "federation" {
+        /// How the names of variables begin that mappings see; empty means all.
+        assertion_prefix: String = "";
         /// The version of a mapping that does not say its own.
         attribute_mapping_default_schema_version: MappingVersion = "1.0";
+        /// The attribute of an assertion that names the identity provider, where neither the
+        /// protocol nor its section says.
+        remote_id_attribute: Option<String>;
+        /// The page that hands a token to a dashboard, with $host and $token in it. While there is
+        /// no such file, a page of ours does.
+        sso_callback_template: PathBuf = "/etc/keystone/sso_callback_template.html";
+        /// A dashboard that users may be sent back to with a token. Give it once for each.
+        trusted_dashboard: Repeated<String>;
     }
 
     /// The keys of receipts.

@@ -6,12 +6,14 @@ use model::application_credential::ApplicationCredential;
 use model::ids::UserId;
 use model::login_rules::LoginRules;
 use model::subject::Login;
+use model::token::FederatedLogin;
 use model::{Method, Secret, Timestamp};
 use serde_json::json;
 use store::Store;
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::flows::federated_login::check_source;
 use crate::flows::login_request::{
     ApplicationCredentialProof, CredentialName, DomainName, LoginRequest, Named, PasswordProof,
 };
@@ -28,6 +30,8 @@ pub struct Authenticated {
     pub source: Option<Arc<ValidToken>>,
     /// The application credential that was one of the proofs.
     pub application_credential: Option<ApplicationCredential>,
+    /// Who vouched for the user, and for which groups, when that was an identity provider.
+    pub federated: Option<FederatedLogin>,
 }
 
 /// Tries all methods of a login, in their order. They must agree on the user.
@@ -63,6 +67,9 @@ pub async fn authenticate(
                 let text = proof["id"].as_str().unwrap_or_default();
                 let leniency = Leniency::default();
                 let source = validate_token(app, text, now, leniency).await?;
+                if let Some(login) = source.token.federated_login() {
+                    check_source(app, login).await?;
+                }
                 let login = app.store.logins().find(&source.subject.id).await?;
                 proved.user(login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?)?;
                 proved.methods.extend(source.token.methods.iter().cloned());
@@ -91,9 +98,14 @@ pub async fn authenticate(
             methods.push(method);
         }
     }
+    let federated = proved
+        .source
+        .as_ref()
+        .and_then(|source| source.token.federated_login().cloned());
     Ok(Authenticated {
         login,
         methods,
+        federated,
         source: proved.source,
         application_credential: proved.application_credential,
     })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::ids::ProjectId;
 use model::subject::{CatalogService, ScopeTarget};
-use model::token::{AuditId, AuditIds, TokenKind};
+use model::token::{AuditId, AuditIds, NoFederatedSystemScope, TokenKind};
 use model::{Method, Scope, Timestamp, Token};
 
 use chrono::SubsecRound as _;
@@ -56,11 +56,12 @@ pub async fn issue_token(
     };
     let mut user = authenticate(app, request, now).await?;
     multi_factor::check(app, &mut user, receipt, now)?;
-    if let Some(source) = &user.source {
+    if let (Some(source), None) = (&user.source, &user.federated) {
         check_rescoping(app, source, asked.as_ref())?;
     }
     let (kind, target) = match (asked, &user.application_credential) {
-        (Some(found), _) => (TokenKind::Direct(found.scope), found.target),
+        (Some(found), _) => (kind_of(&user, found.scope)?, found.target),
+        (None, None) if user.federated.is_some() => (kind_of(&user, Scope::Unscoped)?, None),
         (None, Some(credential)) => {
             let project_id = credential.project_id.clone();
             let project_id = project_id
@@ -75,6 +76,49 @@ pub async fn issue_token(
         }
         (None, None) => default_scope(app, &user).await?,
     };
+    finish(app, user, kind, target, with_catalog, now).await
+}
+
+/// Issues a token to somebody who has proved who they are and asks for nothing: one without scope
+/// to whom an identity provider vouched for, else one for the default project.
+///
+/// # Errors
+///
+/// As [`issue_token`].
+pub async fn issue_for(
+    app: &App,
+    mut user: Authenticated,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    multi_factor::check(app, &mut user, None, now)?;
+    let (kind, target) = match user.federated {
+        Some(_) => (kind_of(&user, Scope::Unscoped)?, None),
+        None => default_scope(app, &user).await?,
+    };
+    finish(app, user, kind, target, true, now).await
+}
+
+/// By whose authority a token is valid on what its user asked for.
+fn kind_of(user: &Authenticated, scope: Scope) -> Result<TokenKind, ApiError> {
+    let Some(login) = &user.federated else {
+        return Ok(TokenKind::Direct(scope));
+    };
+    Ok(TokenKind::Federated {
+        login: login.clone(),
+        scope: scope
+            .try_into()
+            .map_err(|error: NoFederatedSystemScope| ApiError::denied(error.to_string()))?,
+    })
+}
+
+async fn finish(
+    app: &App,
+    user: Authenticated,
+    kind: TokenKind,
+    target: Option<ScopeTarget>,
+    with_catalog: bool,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
     let token = token(app, &user, kind, now);
     let mut roles = effective_roles(&app.store, &token).await?;
     if let Some(credential) = &user.application_credential {

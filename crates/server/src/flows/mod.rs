@@ -3,10 +3,12 @@
 pub mod authenticate;
 pub mod bootstrap;
 pub mod delete_domain;
+pub mod federated_login;
 pub mod issue_token;
 pub mod login_request;
 pub mod migrate_credentials;
 pub mod multi_factor;
 pub mod new_password;
 pub mod revoke;
+mod shadow_user;
 pub mod validate_token;

@@ -21,7 +21,10 @@ pub(crate) mod resource_options;
 pub mod role_assignments;
 pub mod roles;
 pub mod services;
+pub mod user_groups;
+pub(crate) mod user_identities;
 pub mod user_passwords;
+pub mod user_projects;
 pub mod users;
 
 use crate::operation::Routes;
@@ -48,6 +51,8 @@ pub fn routes() -> Routes {
         .and(role_assignments::routes())
         .and(roles::routes())
         .and(services::routes())
+        .and(user_groups::routes())
         .and(user_passwords::routes())
+        .and(user_projects::routes())
         .and(users::routes())
 }

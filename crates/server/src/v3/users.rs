@@ -1,10 +1,9 @@
-//! Users: people and programs that can log in, and what belongs to them.
+//! Users: people and programs that can log in.
 
 use chrono::NaiveDateTime;
-use model::ids::{DomainId, IdentityProviderId, ProjectId, ProtocolId, UserId};
-use model::project::ProjectFilter;
+use model::ids::{DomainId, ProjectId, UserId};
 use model::subject::UserOptions;
-use model::user::{Comparison, FederatedIdentity, GroupFilter, User, UserFilter};
+use model::user::{Comparison, FederatedIdentity, User, UserFilter};
 use model::{Extra, Secret, Timestamp};
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
@@ -18,8 +17,7 @@ use crate::flows::new_password::{ChosenBy, new_password};
 use crate::flows::revoke::revoke_user;
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
-use crate::v3::groups::MembershipDocument;
-use crate::v3::projects::ProjectDocument;
+use crate::v3::user_identities::{FederatedDocument, check_federation, identities};
 
 /// The operations on users.
 pub fn routes() -> Routes {
@@ -30,8 +28,6 @@ pub fn routes() -> Routes {
         .on(&UPDATE, update)
         .on(&DELETE, delete)
         .on(&REVOKE_TOKENS, revoke_tokens)
-        .on(&LIST_OF_GROUPS, list_groups)
-        .on(&LIST_OF_PROJECTS, list_projects)
 }
 
 static LIST: Operation = Operation::get("/v3/users", "List users")
@@ -49,15 +45,6 @@ static DELETE: Operation =
 static REVOKE_TOKENS: Operation =
     Operation::delete("/v3/users/{user_id}/tokens", "Revoke all tokens of a user")
         .rules(&[REVOKE_TOKENS_FOR_USER]);
-static LIST_OF_GROUPS: Operation =
-    Operation::get("/v3/users/{user_id}/groups", "List the groups of a user")
-        .rules(&[LIST_GROUPS_FOR_USER]);
-static LIST_OF_PROJECTS: Operation = Operation::get(
-    "/v3/users/{user_id}/projects",
-    "List the projects of a user",
-)
-.rules(&[LIST_USER_PROJECTS]);
-
 const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
 
 const LIST_USERS: Rule = Rule::new(
@@ -86,21 +73,6 @@ const DELETE_USER: Rule = Rule::new("identity:delete_user", MANAGED_IN_DOMAIN)
     .deprecated("rule:admin_required");
 const REVOKE_TOKENS_FOR_USER: Rule =
     Rule::new("identity:revoke_tokens_for_user", "rule:admin_or_owner").scopes(SCOPES);
-const LIST_GROUPS_FOR_USER: Rule = Rule::new(
-    "identity:list_groups_for_user",
-    "(rule:admin_required) or (role:reader and system_scope:all) or \
-     (role:reader and domain_id:%(target.user.domain_id)s) or user_id:%(user_id)s",
-)
-.scopes(SCOPES)
-.deprecated("rule:admin_or_owner");
-const LIST_USER_PROJECTS: Rule = Rule::new(
-    "identity:list_user_projects",
-    "(rule:admin_required) or (role:reader and system_scope:all) or \
-     (role:reader and domain_id:%(target.user.domain_id)s) or user_id:%(target.user.id)s",
-)
-.scopes(SCOPES)
-.deprecated("rule:admin_or_owner");
-
 const MANAGED_IN_DOMAIN: &str = "(rule:admin_required) or \
      (role:manager and token.domain.id:%(target.user.domain_id)s)";
 
@@ -255,53 +227,6 @@ async fn revoke_tokens(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, 
     Ok(permit.done(tx.commit().await?))
 }
 
-async fn list_groups(
-    call: Call,
-    Path(id): Path<UserId>,
-) -> Result<Reply<Collection<MembershipDocument>>, ApiError> {
-    let user = call.store.users().find(&id).await?;
-    let permit = call.authorize(LIST_GROUPS_FOR_USER, user.as_ref())?;
-    user.ok_or_else(|| ApiError::not_found("user", &id))?;
-    let filter = GroupFilter {
-        domain_id: None,
-        name: call.request.query.text("name"),
-        within: call.caller.domain_scope(),
-    };
-    let memberships = call
-        .store
-        .groups()
-        .list_of_user(&id, &filter, call.now())
-        .await?;
-    let documents = memberships
-        .into_iter()
-        .map(|membership| MembershipDocument::new(membership, &call.links))
-        .collect();
-    Ok(permit.ok(call.collection("groups", documents)))
-}
-
-async fn list_projects(
-    call: Call,
-    Path(id): Path<UserId>,
-) -> Result<Reply<Collection<ProjectDocument>>, ApiError> {
-    let user = call.store.users().find(&id).await?;
-    let permit = call.authorize(LIST_USER_PROJECTS, user.as_ref())?;
-    user.ok_or_else(|| ApiError::not_found("user", &id))?;
-    let query = &call.request.query;
-    let filter = ProjectFilter {
-        domain_id: query.id("domain_id"),
-        enabled: query.flag("enabled"),
-        name: query.text("name"),
-        ..ProjectFilter::default()
-    };
-    let projects = call
-        .store
-        .projects()
-        .list_of_user(&id, &[], &filter)
-        .await?;
-    let documents = ProjectDocument::all(projects, &call.links);
-    Ok(permit.ok(call.collection("projects", documents)))
-}
-
 /// The page of users that the query asks for.
 pub(crate) async fn page_of_users(
     call: &Call,
@@ -402,33 +327,6 @@ async fn check_default_project(call: &Call, id: Option<&ProjectId>) -> Result<()
         ))),
         _ => Ok(()),
     }
-}
-
-/// Checks that there are the identity providers, and their protocols, that shall know a user.
-async fn check_federation(call: &Call, identities: &[FederatedIdentity]) -> Result<(), ApiError> {
-    let providers: Vec<_> = identities
-        .iter()
-        .map(|identity| &identity.identity_provider_id)
-        .collect();
-    let known = call.store.users().list_known_protocols(&providers).await?;
-    for identity in identities {
-        let provider = &identity.identity_provider_id;
-        let protocol = &identity.protocol_id;
-        if !known.iter().any(|(id, _)| id == provider) {
-            return Err(ApiError::BadRequest(format!(
-                "Could not find Identity Provider: {provider}"
-            )));
-        }
-        if !known
-            .iter()
-            .any(|(id, known)| id == provider && known.as_ref() == Some(protocol))
-        {
-            return Err(ApiError::BadRequest(format!(
-                "Could not find federated protocol {protocol} for Identity Provider: {provider}."
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// How many former passwords stay: as many as may not be taken again, and the last one anyway.
@@ -617,56 +515,6 @@ impl UserDocument {
 /// Keystone writes the times of users and memberships without a zone.
 pub(crate) fn local_time(time: Timestamp) -> String {
     time.format("%Y-%m-%dT%H:%M:%S%.6f").to_string()
-}
-
-/// What one identity provider calls a user.
-#[derive(Debug, Deserialize, Serialize)]
-struct FederatedDocument {
-    idp_id: IdentityProviderId,
-    protocols: Vec<ProtocolDocument>,
-}
-
-/// What an identity provider calls a user when it speaks this protocol.
-#[derive(Debug, Deserialize, Serialize)]
-struct ProtocolDocument {
-    protocol_id: ProtocolId,
-    unique_id: String,
-}
-
-impl FederatedDocument {
-    /// One document for each identity provider.
-    fn of(identities: &[FederatedIdentity]) -> Vec<Self> {
-        let mut documents: Vec<Self> = Vec::new();
-        for identity in identities {
-            let protocol = ProtocolDocument {
-                protocol_id: identity.protocol_id.clone(),
-                unique_id: identity.unique_id.clone(),
-            };
-            let idp_id = &identity.identity_provider_id;
-            match documents.iter_mut().find(|known| known.idp_id == *idp_id) {
-                Some(document) => document.protocols.push(protocol),
-                None => documents.push(Self {
-                    idp_id: idp_id.clone(),
-                    protocols: vec![protocol],
-                }),
-            }
-        }
-        documents
-    }
-}
-
-fn identities(documents: Vec<FederatedDocument>) -> Vec<FederatedIdentity> {
-    let mut identities = Vec::new();
-    for document in documents {
-        for protocol in document.protocols {
-            identities.push(FederatedIdentity {
-                identity_provider_id: document.idp_id.clone(),
-                protocol_id: protocol.protocol_id,
-                unique_id: protocol.unique_id,
-            });
-        }
-    }
-    identities
 }
 
 /// Defines the options of users, as clients write and see them. Absent: say nothing; null: take

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod domains;
+pub mod os_federation;
 pub mod projects;
 pub mod system;
 pub mod tokens;
@@ -13,6 +14,7 @@ pub fn routes() -> Routes {
     Routes::new()
         .and(catalog::routes())
         .and(domains::routes())
+        .and(os_federation::routes())
         .and(projects::routes())
         .and(system::routes())
         .and(tokens::routes())

@@ -150,7 +150,7 @@ async fn delete(call: Call, Path(id): Path<IdentityProviderId>) -> Result<Reply<
     find(&call, &id).await?;
     // The domain stays: people may have put more into it.
     let mut tx = call.begin().await?;
-    tx.identity_providers().delete(&id).await?;
+    tx.identity_providers().delete(&id, call.now()).await?;
     Ok(permit.done(tx.commit().await?))
 }
 

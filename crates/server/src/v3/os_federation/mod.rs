@@ -1,5 +1,6 @@
 //! `/v3/OS-FEDERATION`: who is trusted to speak of users, and what follows from what they say.
 
+pub mod auth;
 pub mod identity_providers;
 pub mod mappings;
 pub mod protocols;
@@ -11,6 +12,7 @@ use crate::operation::Routes;
 /// All operations below `/v3/OS-FEDERATION`.
 pub fn routes() -> Routes {
     Routes::new()
+        .and(auth::routes())
         .and(identity_providers::routes())
         .and(mappings::routes())
         .and(protocols::routes())

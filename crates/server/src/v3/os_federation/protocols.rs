@@ -1,15 +1,18 @@
 //! Protocols: the ways in which an identity provider speaks to us.
 
-use model::federation::Protocol;
+use federation::Finding;
+use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, MappingId, ProtocolId};
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::check_id;
 use crate::call::{Call, Collection, Links, SelfLink, Target};
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path};
 use crate::operation::{Operation, Routes};
+use crate::providers;
 use crate::reply::{One, Reply};
 
 /// The operations on protocols.
@@ -20,6 +23,7 @@ pub fn routes() -> Routes {
         .on(&CREATE, create)
         .on(&UPDATE, update)
         .on(&DELETE, delete)
+        .on(&CHECK, check)
 }
 
 static LIST: Operation = Operation::get(
@@ -50,6 +54,12 @@ static DELETE: Operation = Operation::delete(
 )
 .rules(&[DELETE_PROTOCOL]);
 
+static CHECK: Operation = Operation::post(
+    "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/check",
+    "Try whether logins by a protocol would work",
+)
+.rules(&[CHECK_PROTOCOL]);
+
 const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Project];
 const ADMIN: &str = "rule:admin_required";
 const READER: &str = "rule:admin_required or (role:reader and system_scope:all)";
@@ -69,6 +79,9 @@ const UPDATE_PROTOCOL: Rule = Rule::new("identity:update_protocol", ADMIN)
 const DELETE_PROTOCOL: Rule = Rule::new("identity:delete_protocol", ADMIN)
     .scopes(SCOPES)
     .deprecated(ADMIN);
+
+/// Ours; Keystone has nothing to try.
+const CHECK_PROTOCOL: Rule = Rule::new("identity:check_protocol", ADMIN).scopes(SCOPES);
 
 async fn list(
     call: Call,
@@ -110,11 +123,16 @@ async fn create(
         return Err(ApiError::not_found("Identity Provider", &provider));
     }
     check_id(id.as_str())?;
+    let spoken = Spoken {
+        driver: request.driver,
+        settings: request.settings,
+    };
     let protocol = Protocol {
         id,
         identity_provider_id: provider,
         mapping_id: request.mapping_id,
         remote_id_attribute: request.remote_id_attribute,
+        driver: spoken.apply(&call, None)?,
     };
     let mut tx = call.begin().await?;
     let inserted = tx.protocols().insert(&protocol).await;
@@ -133,7 +151,7 @@ async fn update(
 ) -> Result<Reply<One<ProtocolDocument>>, ApiError> {
     let permit = call.authorize(UPDATE_PROTOCOL, Target::none())?;
     check_mapping(&call, &change.mapping_id).await?;
-    let protocol = change.apply(find(&call, &provider, &id).await?);
+    let protocol = change.apply(&call, find(&call, &provider, &id).await?)?;
     let mut tx = call.begin().await?;
     tx.protocols().update(&protocol).await?;
     let saved = tx.commit().await?;
@@ -147,8 +165,42 @@ async fn delete(
     let permit = call.authorize(DELETE_PROTOCOL, Target::none())?;
     find(&call, &provider, &id).await?;
     let mut tx = call.begin().await?;
-    tx.protocols().delete(&provider, &id).await?;
+    tx.protocols().delete(&provider, &id, call.now()).await?;
     Ok(permit.done(tx.commit().await?))
+}
+
+/// Tries what a login will need, and says in words what works and what does not.
+async fn check(
+    call: Call,
+    Path((provider, id)): Path<(IdentityProviderId, ProtocolId)>,
+) -> Result<Reply<One<CheckDocument>>, ApiError> {
+    let permit = call.authorize(CHECK_PROTOCOL, Target::none())?;
+    let protocol = find(&call, &provider, &id).await?;
+    let findings = match call.app.driver(&protocol)? {
+        Some(driver) => driver.check(call.now()).await,
+        None => vec![proxies(&call)],
+    };
+    Ok(permit.ok(One::new("check", CheckDocument::new(findings))))
+}
+
+/// What can be told of a protocol that a front proxy speaks.
+fn proxies(call: &Call) -> Finding {
+    let trusted = !call.app.config.archstone.trusted_proxies.is_empty();
+    let detail = match trusted {
+        true => {
+            "A front proxy speaks this protocol, and its addresses are in [archstone] \
+             trusted_proxies. What the proxy does cannot be tried from here."
+        }
+        false => {
+            "A front proxy has to speak this protocol, but [archstone] trusted_proxies names \
+             none, so that every login is refused. Name its addresses there, or set a driver."
+        }
+    };
+    Finding {
+        step: "proxy",
+        works: trusted,
+        detail: detail.into(),
+    }
 }
 
 async fn find(
@@ -177,6 +229,8 @@ async fn check_mapping(call: &Call, id: &MappingId) -> Result<(), ApiError> {
 struct CreateProtocol {
     mapping_id: MappingId,
     remote_id_attribute: Option<String>,
+    driver: Option<String>,
+    settings: Option<Map<String, Value>>,
 }
 
 impl Named for CreateProtocol {
@@ -188,6 +242,8 @@ impl Named for CreateProtocol {
 struct ChangeProtocol {
     mapping_id: MappingId,
     remote_id_attribute: Option<String>,
+    driver: Option<String>,
+    settings: Option<Map<String, Value>>,
 }
 
 impl Named for ChangeProtocol {
@@ -195,12 +251,53 @@ impl Named for ChangeProtocol {
 }
 
 impl ChangeProtocol {
-    fn apply(self, protocol: Protocol) -> Protocol {
-        Protocol {
+    fn apply(self, call: &Call, protocol: Protocol) -> Result<Protocol, ApiError> {
+        let spoken = Spoken {
+            driver: self.driver,
+            settings: self.settings,
+        };
+        Ok(Protocol {
             mapping_id: self.mapping_id,
             remote_id_attribute: self.remote_id_attribute.or(protocol.remote_id_attribute),
+            driver: spoken.apply(call, protocol.driver)?,
             ..protocol
+        })
+    }
+}
+
+/// What a client says of how a protocol is spoken.
+struct Spoken {
+    driver: Option<String>,
+    settings: Option<Map<String, Value>>,
+}
+
+impl Spoken {
+    /// Settings are changed one by one: null takes one away, and what is not named stays, so that
+    /// a secret can be changed alone and need not be known to change anything else. Another
+    /// driver begins without any.
+    fn apply(
+        self,
+        call: &Call,
+        known: Option<ProtocolDriver>,
+    ) -> Result<Option<ProtocolDriver>, ApiError> {
+        let (name, mut settings) = match (self.driver, known) {
+            (None, None) if self.settings.is_none() => return Ok(None),
+            (None, None) => (ProtocolDriver::EXTERNAL.to_owned(), Map::new()),
+            (Some(name), Some(known)) if name != known.name => (name, Map::new()),
+            (_, Some(known)) => match providers::with_secrets(&call.app, &known)? {
+                Value::Object(settings) => (known.name, settings),
+                _ => (known.name, Map::new()),
+            },
+            (Some(name), None) => (name, Map::new()),
+        };
+        for (setting, value) in self.settings.unwrap_or_default() {
+            match value {
+                Value::Null => settings.remove(&setting),
+                value => settings.insert(setting, value),
+            };
         }
+        let driver = providers::checked(&call.app, name, settings, call.now());
+        Ok(Some(driver?))
     }
 }
 
@@ -209,7 +306,57 @@ impl ChangeProtocol {
 struct ProtocolDocument {
     id: ProtocolId,
     mapping_id: MappingId,
+    #[serde(flatten)]
+    spoken: Option<SpokenDocument>,
     links: ProtocolLinks,
+}
+
+/// How a protocol is spoken. Secrets are not shown, only which there are.
+#[derive(Debug, Serialize)]
+struct SpokenDocument {
+    driver: String,
+    settings: Value,
+    has_secrets: bool,
+}
+
+impl SpokenDocument {
+    fn new(driver: ProtocolDriver) -> Self {
+        Self {
+            driver: driver.name,
+            settings: driver.settings,
+            has_secrets: driver.secrets.is_some(),
+        }
+    }
+}
+
+/// What a check found.
+#[derive(Debug, Serialize)]
+struct CheckDocument {
+    works: bool,
+    findings: Vec<FindingDocument>,
+}
+
+#[derive(Debug, Serialize)]
+struct FindingDocument {
+    step: &'static str,
+    works: bool,
+    detail: String,
+}
+
+impl CheckDocument {
+    fn new(findings: Vec<Finding>) -> Self {
+        Self {
+            works: findings.iter().all(|finding| finding.works),
+            findings: findings
+                .into_iter()
+                .map(|finding| FindingDocument {
+                    step: finding.step,
+                    works: finding.works,
+                    detail: finding.detail,
+                })
+                .collect(),
+        }
+    }
 }
 
 /// A protocol in a list, where it shows more.
@@ -219,6 +366,8 @@ struct ListedProtocol {
     idp_id: IdentityProviderId,
     mapping_id: MappingId,
     remote_id_attribute: Option<String>,
+    #[serde(flatten)]
+    spoken: Option<SpokenDocument>,
     links: ProtocolLinks,
 }
 
@@ -250,6 +399,7 @@ impl ProtocolDocument {
             links: ProtocolLinks::new(&protocol, links),
             id: protocol.id,
             mapping_id: protocol.mapping_id,
+            spoken: protocol.driver.map(SpokenDocument::new),
         }
     }
 }
@@ -262,6 +412,7 @@ impl ListedProtocol {
             idp_id: protocol.identity_provider_id,
             mapping_id: protocol.mapping_id,
             remote_id_attribute: protocol.remote_id_attribute,
+            spoken: protocol.driver.map(SpokenDocument::new),
         }
     }
 }

@@ -1,3 +1,4 @@
+mod auth;
 mod identity_providers;
 mod mappings;
 mod protocols;

@@ -1,0 +1,130 @@
+//! Tokens of the provider that a client brings (RFC 6750).
+
+use http::StatusCode;
+use model::{Secret, Timestamp};
+
+use super::Oidc;
+use super::exchange::refusal;
+use super::jwt::{Claims, Rules, refused};
+use super::logout::LOGOUT_EVENT;
+use super::settings::Bearer;
+use crate::driver::{Failure, ProviderSession, Verified};
+
+impl Oidc {
+    pub(super) async fn judge_bearer(
+        &self,
+        token: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<Verified, Failure> {
+        if !is_token(token.expose()) {
+            return Err(refused("a bearer's token has no such letters"));
+        }
+        let claims = match self.settings.bearer {
+            None => return Err(Failure::NotSupported("tokens as a bearer's proof")),
+            Some(Bearer::Jwt) => self.by_signature(token, now).await?,
+            Some(Bearer::Introspection) => self.by_introspection(token, now).await?,
+            Some(Bearer::Userinfo) => {
+                let metadata = self.metadata(now).await?;
+                self.userinfo(&metadata, token, now).await?
+            }
+        };
+        let subject = claims.subject().map_err(refused)?.to_owned();
+        // A token that is bound to a key is worth nothing to who cannot show that key, and a
+        // bearer does not (RFC 9449 §7.1, RFC 8705 §3).
+        if claims.value("cnf").is_some() {
+            return Err(refused("the token is bound to a key"));
+        }
+        Ok(Verified {
+            assertion: self.assertion(&claims),
+            one_time: None,
+            session: Some(ProviderSession {
+                subject,
+                id: claims.text("sid").map(str::to_owned),
+            }),
+        })
+    }
+
+    /// For whom a bearer's token may be.
+    fn audiences(&self) -> Vec<&str> {
+        let more = self.settings.bearer_audiences.iter().map(String::as_str);
+        more.chain([self.settings.client_id.as_str()]).collect()
+    }
+
+    /// An ID token, or an access token in the form of RFC 9068.
+    async fn by_signature(
+        &self,
+        token: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<Claims, Failure> {
+        let audiences = self.audiences();
+        let rules = Rules {
+            types: &["jwt", "at+jwt"],
+            ..self.rules(&audiences, now)
+        };
+        let claims = self.verify(token.expose(), &rules).await?.claims;
+        // A logout token that does not say so in its header is still none to log in by (OpenID
+        // Connect Back-Channel Logout 1.0 §3.2).
+        let events = claims.value("events");
+        if events.is_some_and(|events| events.get(LOGOUT_EVENT).is_some()) {
+            return Err(refused("it is a logout token"));
+        }
+        Ok(claims)
+    }
+
+    /// Any token, of which the provider says whether it is good (RFC 7662 §2).
+    async fn by_introspection(
+        &self,
+        token: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<Claims, Failure> {
+        let unavailable = |reason: &str| Failure::Unavailable(reason.to_owned());
+        let metadata = self.metadata(now).await?;
+        let url = metadata.introspection.clone();
+        let url = url.ok_or_else(|| unavailable("it has no introspection endpoint"))?;
+        let form = [
+            ("token", token.expose().as_str()),
+            ("token_type_hint", "access_token"),
+        ];
+        let request = self.as_client(&metadata, url, &form, now)?;
+        let reply = self.outbound.send(request).await?;
+        if reply.status != StatusCode::OK {
+            return Err(refusal("introspection endpoint", &reply));
+        }
+        let claims = serde_json::from_slice(&reply.body)
+            .map_err(|_| unavailable("its introspection is no JSON object"))?;
+        let claims = Claims::of_reply(claims);
+        if claims.value("active") != Some(&true.into()) {
+            return Err(refused("the provider says that the token is not active"));
+        }
+        claims
+            .check_times(now, self.settings.clock_skew, false)
+            .map_err(refused)?;
+        let issuer = claims.value("iss");
+        if issuer.is_some_and(|issuer| issuer != self.settings.issuer.as_str()) {
+            return Err(refused("the token is of another issuer"));
+        }
+        self.check_audience(&claims)?;
+        Ok(claims)
+    }
+
+    /// For whom the token is, when the provider tells: else to which client it was issued.
+    fn check_audience(&self, claims: &Claims) -> Result<(), Failure> {
+        let told = match claims.value("aud") {
+            Some(_) => claims.audiences(),
+            None if claims.value("client_id").is_none() => return Ok(()),
+            None => claims.text("client_id").into_iter().collect(),
+        };
+        let accepted = self.audiences();
+        if !told.iter().any(|name| accepted.contains(name)) {
+            return Err(refused("the token is for another audience"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text can be a bearer's token at all (RFC 6750 §2.1).
+fn is_token(text: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    let body = text.trim_end_matches('=');
+    !body.is_empty() && body.bytes().all(letter)
+}

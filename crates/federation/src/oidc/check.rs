@@ -1,0 +1,198 @@
+//! Tries a provider, and says in plain words what works.
+
+use super::Oidc;
+use super::discovery::{self, Metadata, Said};
+use super::settings::{Bearer, ClientAuthentication};
+use crate::driver::{Failure, Finding};
+
+fn good(step: &'static str, detail: impl Into<String>) -> Finding {
+    Finding {
+        step,
+        works: true,
+        detail: detail.into(),
+    }
+}
+
+fn bad(step: &'static str, detail: impl Into<String>) -> Finding {
+    Finding {
+        works: false,
+        ..good(step, detail)
+    }
+}
+
+impl Oidc {
+    /// Asks the provider anew, whatever is remembered of it.
+    pub(super) async fn findings(&self) -> Vec<Finding> {
+        const STEP: &str = "discovery";
+        let metadata = match discovery::fetch(&self.settings, &self.outbound).await {
+            Ok(metadata) => metadata,
+            Err(failure) => return vec![bad(STEP, sentence(&failure))],
+        };
+        let mut findings = vec![match metadata.said {
+            Some(_) => good(STEP, "The metadata are of the issuer that is set."),
+            None => good(STEP, "It is not asked: the endpoints are set."),
+        }];
+        findings.push(self.check_keys(&metadata).await);
+        findings.extend(self.check_userinfo(&metadata));
+        findings.extend(self.check_introspection(&metadata));
+        if let Some(said) = &metadata.said {
+            findings.push(check_flow(said));
+            findings.push(check_pkce(said));
+            findings.push(self.check_client(said));
+            findings.extend(self.check_scopes(said));
+            findings.extend(self.check_signatures(said));
+            findings.push(check_logout(said));
+        }
+        findings
+    }
+
+    async fn check_keys(&self, metadata: &Metadata) -> Finding {
+        const STEP: &str = "keys";
+        match self.fetch_keys(metadata).await {
+            Ok(keys) if keys.len() == 0 => bad(
+                STEP,
+                "The provider shows no key for a signature that is known here.",
+            ),
+            Ok(keys) => good(STEP, format!("Keys to check by: {}.", keys.len())),
+            Err(failure) => bad(STEP, sentence(&failure)),
+        }
+    }
+
+    fn check_userinfo(&self, metadata: &Metadata) -> Option<Finding> {
+        const STEP: &str = "userinfo";
+        let wanted = self.settings.userinfo || self.settings.bearer == Some(Bearer::Userinfo);
+        wanted.then(|| match metadata.userinfo {
+            Some(_) => good(STEP, "The provider has a userinfo endpoint."),
+            None => bad(
+                STEP,
+                "The provider has no userinfo endpoint, and it is to be asked there. Set \
+                 userinfo_endpoint.",
+            ),
+        })
+    }
+
+    fn check_introspection(&self, metadata: &Metadata) -> Option<Finding> {
+        const STEP: &str = "introspection";
+        let wanted = self.settings.bearer == Some(Bearer::Introspection);
+        wanted.then(|| match metadata.introspection {
+            Some(_) => good(STEP, "The provider has an introspection endpoint."),
+            None => bad(
+                STEP,
+                "The provider has no introspection endpoint, so no bearer's token is accepted. \
+                 Set introspection_endpoint.",
+            ),
+        })
+    }
+
+    fn check_client(&self, said: &Said) -> Finding {
+        const STEP: &str = "client authentication";
+        let method = self.settings.client.as_str();
+        let basic = matches!(self.settings.client, ClientAuthentication::Basic(_));
+        match &said.token_endpoint_auth_methods_supported {
+            Some(known) if !known.iter().any(|known| known == method) => {
+                let known = known.join(", ");
+                let detail = format!(
+                    "The provider does not accept '{method}', but: {known}. Set \
+                     token_endpoint_auth_method to one of them."
+                );
+                bad(STEP, detail)
+            }
+            // OpenID Connect Discovery §3: what is meant when it says nothing.
+            None if !basic => {
+                let detail = format!("The provider does not say whether it accepts '{method}'.");
+                good(STEP, detail)
+            }
+            _ => {
+                let detail = format!(
+                    "The provider accepts '{method}'. Only a login shows whether it knows this \
+                     client."
+                );
+                good(STEP, detail)
+            }
+        }
+    }
+
+    fn check_scopes(&self, said: &Said) -> Option<Finding> {
+        const STEP: &str = "scopes";
+        let known = said.scopes_supported.as_ref()?;
+        let ours = self.settings.scopes.iter().map(String::as_str);
+        let unknown: Vec<_> = ours
+            .filter(|ours| !known.iter().any(|known| known == ours))
+            .collect();
+        Some(match unknown.is_empty() {
+            true => good(STEP, "The provider knows all scopes that are set."),
+            false => {
+                let detail = format!("The provider does not list: {}.", unknown.join(", "));
+                bad(STEP, detail)
+            }
+        })
+    }
+
+    fn check_signatures(&self, said: &Said) -> Option<Finding> {
+        const STEP: &str = "signatures";
+        let known = said.id_token_signing_alg_values_supported.as_ref()?;
+        let ours = self.settings.algorithms.iter();
+        let common: Vec<_> = ours
+            .map(|ours| format!("{ours:?}"))
+            .filter(|ours| known.contains(ours))
+            .collect();
+        let (known, common) = (known.join(", "), common.join(", "));
+        Some(match common.is_empty() {
+            true => bad(
+                STEP,
+                format!("The provider signs by: {known}; none is accepted."),
+            ),
+            false => good(STEP, format!("The provider signs by: {common}.")),
+        })
+    }
+}
+
+fn check_flow(said: &Said) -> Finding {
+    const STEP: &str = "flow";
+    let types = said.response_types_supported.as_deref();
+    match types.unwrap_or_default().iter().any(|kind| kind == "code") {
+        true => good(STEP, "The provider supports the authorization code flow."),
+        false => bad(
+            STEP,
+            "The provider does not say that it supports the authorization code flow, which is the \
+             one that is used.",
+        ),
+    }
+}
+
+fn check_pkce(said: &Said) -> Finding {
+    const STEP: &str = "pkce";
+    match &said.code_challenge_methods_supported {
+        Some(methods) if methods.iter().any(|method| method == "S256") => {
+            good(STEP, "The provider supports PKCE with S256.")
+        }
+        Some(_) => bad(
+            STEP,
+            "The provider does not support PKCE with S256: it may not notice a stolen code. Logins \
+             still work, and the nonce guards them.",
+        ),
+        None => good(
+            STEP,
+            "The provider does not say whether it supports PKCE; it is used all the same.",
+        ),
+    }
+}
+
+fn check_logout(said: &Said) -> Finding {
+    const STEP: &str = "back-channel logout";
+    match said.backchannel_logout_supported {
+        Some(true) => good(STEP, "The provider can tell us when a session ends."),
+        _ => bad(
+            STEP,
+            "The provider does not say that it tells when a session ends: tokens live on.",
+        ),
+    }
+}
+
+/// A failure as a sentence of its own.
+fn sentence(failure: &Failure) -> String {
+    let text = failure.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
+}

@@ -1,0 +1,146 @@
+//! What is fetched from a provider and kept for a while.
+
+use std::sync::{Arc, RwLock};
+
+use chrono::TimeDelta;
+use model::Timestamp;
+use tokio::sync::Mutex;
+
+use crate::driver::Failure;
+
+/// For how long it counts without asking again.
+const FRESH: TimeDelta = TimeDelta::hours(1);
+/// For how long it counts when the provider does not answer.
+const STALE: TimeDelta = TimeDelta::hours(24);
+/// The time between two attempts, whatever brings them about, so that nobody can make us hammer
+/// the provider, and nobody waits long for one that does not answer.
+const PAUSE: TimeDelta = TimeDelta::seconds(10);
+
+/// A value of the provider's. One request at a time is under way for it, whoever waits.
+pub(super) struct Kept<T> {
+    value: RwLock<Option<(Arc<T>, Timestamp)>>,
+    last: Mutex<Option<Attempt>>,
+}
+
+struct Attempt {
+    at: Timestamp,
+    failure: Option<Failure>,
+}
+
+impl<T> Kept<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            value: RwLock::new(None),
+            last: Mutex::new(None),
+        }
+    }
+
+    /// The value, fetched when it is old.
+    pub(super) async fn fresh(
+        &self,
+        now: Timestamp,
+        fetch: impl AsyncFnOnce() -> Result<T, Failure>,
+    ) -> Result<Arc<T>, Failure> {
+        match self.younger_than(FRESH, now) {
+            Some(value) => Ok(value),
+            None => self.renewed(now, fetch).await,
+        }
+    }
+
+    /// The value, fetched anew unless that was tried a moment ago.
+    pub(super) async fn renewed(
+        &self,
+        now: Timestamp,
+        fetch: impl AsyncFnOnce() -> Result<T, Failure>,
+    ) -> Result<Arc<T>, Failure> {
+        let mut last = self.last.lock().await;
+        let rested = last
+            .as_ref()
+            .is_none_or(|last| (now - last.at).abs() >= PAUSE);
+        if rested {
+            let failure = match fetch().await {
+                Ok(value) => {
+                    self.set(value, now);
+                    None
+                }
+                Err(failure) => Some(failure),
+            };
+            *last = Some(Attempt { at: now, failure });
+        }
+        let failure = last.as_ref().and_then(|last| last.failure.clone());
+        match (self.younger_than(STALE, now), failure) {
+            (Some(value), _) => Ok(value),
+            (None, Some(failure)) => Err(failure),
+            (None, None) => Err(Failure::Unavailable("it was not asked yet".into())),
+        }
+    }
+
+    fn younger_than(&self, age: TimeDelta, now: Timestamp) -> Option<Arc<T>> {
+        let value = self
+            .value
+            .read()
+            .unwrap_or_else(|broken| broken.into_inner());
+        let (value, fetched) = value.as_ref()?;
+        ((now - *fetched).abs() < age).then(|| Arc::clone(value))
+    }
+
+    fn set(&self, value: T, now: Timestamp) {
+        let mut known = self
+            .value
+            .write()
+            .unwrap_or_else(|broken| broken.into_inner());
+        *known = Some((Arc::new(value), now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_timestamp(1_800_000_000 + seconds, 0).expect("a time")
+    }
+
+    #[tokio::test]
+    async fn a_value_is_asked_for_once_however_many_want_it() {
+        let (kept, asked) = (Kept::new(), AtomicU32::new(0));
+        let fetch = async || {
+            tokio::task::yield_now().await;
+            Ok(asked.fetch_add(1, Ordering::SeqCst))
+        };
+        let (first, second) = tokio::join!(kept.fresh(at(0), fetch), kept.fresh(at(0), fetch));
+        assert_eq!((*first.expect("first"), *second.expect("second")), (0, 0));
+        // An old one is asked for again, and a doubted one after a pause.
+        assert_eq!(*kept.fresh(at(3599), fetch).await.expect("fresh"), 0);
+        assert_eq!(*kept.fresh(at(3600), fetch).await.expect("fresh"), 1);
+        assert_eq!(*kept.renewed(at(3605), fetch).await.expect("paused"), 1);
+        assert_eq!(*kept.renewed(at(3610), fetch).await.expect("renewed"), 2);
+    }
+
+    #[tokio::test]
+    async fn an_old_value_counts_for_a_day_while_the_provider_does_not_answer() {
+        let kept = Kept::new();
+        let down = async || Err(Failure::Unavailable("down".into()));
+        assert_eq!(
+            kept.fresh(at(0), async || Ok(7)).await.map(|kept| *kept),
+            Ok(7)
+        );
+        let old = kept.fresh(at(86_399), down).await;
+        assert_eq!(old.map(|kept| *kept), Ok(7));
+        let gone = kept.fresh(at(86_410), down).await;
+        assert_eq!(gone, Err(Failure::Unavailable("down".into())));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_remembered_for_a_moment() {
+        let kept = Kept::new();
+        let down = async || Err(Failure::Unavailable("down".into()));
+        let _ = kept.fresh(at(0), down).await;
+        let early = kept.fresh(at(9), async || Ok(7)).await;
+        assert_eq!(early, Err(Failure::Unavailable("down".into())));
+        let later = kept.fresh(at(10), async || Ok(7)).await;
+        assert_eq!(later.map(|kept| *kept), Ok(7));
+    }
+}

@@ -1,0 +1,276 @@
+//! SAML 2.0, as service provider: by redirect and form, and for clients without a browser.
+//!
+//! ```text
+//! settings   what an operator sets          source     their metadata, kept fresh
+//! request    the request, and how it goes   metadata   theirs read, ours written
+//! response   which checks in which order    verified   from signatures to what they cover
+//! assertion  what is believed of whom       decrypt    what was encrypted for us
+//! ecp        envelopes, without a browser   xml, keys  reading and writing
+//! ```
+//!
+//! The assertion says, besides its attributes by `Name` and by `FriendlyName`:
+//!
+//! | name | value |
+//! | --- | --- |
+//! | `NameID`, `MELLON_NAME_ID`, `REMOTE_USER` | the name of the subject |
+//! | `NameID-Format` | its format |
+//! | `MELLON_IDP`, `Shib-Identity-Provider` | the entity id of the identity provider, as mod_auth_mellon and mod_shib call it |
+//! | `Shib-AuthnContext-Class` | how the user was authenticated |
+
+mod assertion;
+mod decrypt;
+pub mod ecp;
+mod keys;
+mod metadata;
+mod request;
+mod response;
+mod settings;
+mod source;
+mod verified;
+mod xml;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bergshamra::Key;
+use chrono::TimeDelta;
+use model::Timestamp;
+use serde_json::Value;
+
+pub use self::settings::{SECRETS, SETTINGS};
+
+use self::metadata::IdentityProvider;
+use self::response::{Expected, Rejected};
+use self::settings::Settings;
+use self::source::Source;
+use self::xml::{Element, refused};
+use crate::driver::{Answer, Begun, Callback, Driver, Failure, Finding, Login, Verified};
+use crate::outbound::{Limits, Outbound, TlsFiles};
+use crate::settings::WrongSetting;
+
+/// The longest response that is read, in bytes of Base64 or XML.
+const MAX_RESPONSE: usize = 512 * 1024;
+/// A certificate that ends sooner is worth a word.
+const SOON: TimeDelta = TimeDelta::days(30);
+
+/// An identity provider that speaks SAML 2.0.
+#[derive(Debug)]
+pub struct Saml2 {
+    settings: Settings,
+    openers: Vec<Key>,
+    source: Source,
+}
+
+impl Saml2 {
+    /// Reads the settings. Nothing is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongSetting`] for the first one that cannot be.
+    pub fn open(settings: &Value, limits: Limits) -> Result<Self, WrongSetting> {
+        let (settings, place, reading) = Settings::read(settings)?;
+        let outbound = Outbound::new(limits, &TlsFiles::default())
+            .map_err(|reason| WrongSetting::new("settings", reason))?;
+        Ok(Self {
+            openers: settings.openers(),
+            settings,
+            source: Source::new(place, reading, outbound),
+        })
+    }
+
+    /// Our metadata, to be given to the identity provider. The first of the URLs that it may send
+    /// users to is the default.
+    pub fn metadata(&self, callback_urls: &[&str]) -> String {
+        metadata::write_ours(&self.settings, callback_urls)
+    }
+
+    /// Begins a login of a client without a browser: the envelope that it takes to its provider.
+    /// What stands in `relay_state` comes back with the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Unavailable`] when the provider's metadata cannot be had.
+    pub async fn begin_ecp(&self, login: &Login, relay_state: &str) -> Result<String, Failure> {
+        let provider = self.source.current(login.now).await?;
+        ecp::write(&self.settings, &provider, login, relay_state)
+    }
+
+    /// Judges the envelope that such a client brought back; of the callback, the parameters do not
+    /// matter. That the login is the client's own has to be clear from
+    /// [`ecp::relay_state`].
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`], as [`Driver::complete`] does.
+    pub async fn complete_ecp(
+        &self,
+        envelope: &str,
+        callback: &Callback,
+    ) -> Result<Verified, Failure> {
+        if callback.secret.is_none() {
+            return Err(refused("the answer belongs to no login"));
+        }
+        self.with_keys(callback, envelope, |text, expected| {
+            let document = xml::parse(text)?;
+            let outermost = Element::outermost(&document)?;
+            let response = ecp::response(outermost)?;
+            response::judge_within(outermost, response, expected)
+        })
+        .await
+    }
+
+    async fn send(&self, login: &Login) -> Result<Begun, Failure> {
+        let provider = self.source.current(login.now).await?;
+        Ok(Begun {
+            send_to: request::send(&self.settings, &provider, login)?,
+            kept: String::new(),
+        })
+    }
+
+    async fn judge(&self, callback: &Callback) -> Result<Verified, Failure> {
+        let state = callback.parameter("RelayState");
+        match &callback.secret {
+            Some(secret) if state.is_some_and(|state| secret.matches("state", state)) => {}
+            Some(_) => return Err(refused("the RelayState is not that of the login")),
+            None if self.settings.allow_unsolicited => {}
+            None => return Err(refused("nobody asked for this response")),
+        }
+        let encoded = callback
+            .parameter("SAMLResponse")
+            .filter(|text| text.len() <= MAX_RESPONSE)
+            .ok_or_else(|| refused("there is not one SAMLResponse of acceptable length"))?;
+        let text = decrypt::base64(encoded)
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or_else(|| refused("the SAMLResponse is not UTF-8 in Base64"))?;
+        self.with_keys(callback, &text, response::judge).await
+    }
+
+    /// Judges with the keys that are known; when a signature fails, once more with those that the
+    /// provider has now.
+    async fn with_keys(
+        &self,
+        callback: &Callback,
+        text: &str,
+        judge: impl Fn(&str, &Expected<'_>) -> Result<Verified, Rejected>,
+    ) -> Result<Verified, Failure> {
+        if text.len() > MAX_RESPONSE {
+            return Err(refused("the response is too long"));
+        }
+        let request_id = callback.secret.as_ref().map(request::request_id);
+        let judge_by = |provider: &Arc<IdentityProvider>| {
+            let expected = Expected {
+                settings: &self.settings,
+                provider,
+                openers: &self.openers,
+                request_id: request_id.as_deref(),
+                callback_url: &callback.callback_url,
+                now: callback.now,
+            };
+            judge(text, &expected)
+        };
+        let provider = self.source.current(callback.now).await?;
+        match judge_by(&provider) {
+            Ok(verified) => Ok(verified),
+            Err(rejected) if rejected.at_signatures => {
+                match self.source.newer(&provider, callback.now).await {
+                    Ok(newer) if !Arc::ptr_eq(&newer, &provider) => {
+                        judge_by(&newer).map_err(|rejected| rejected.failure)
+                    }
+                    _ => Err(rejected.failure),
+                }
+            }
+            Err(rejected) => Err(rejected.failure),
+        }
+    }
+
+    async fn findings(&self, now: Timestamp) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut found = |step, works, detail: String| {
+            findings.push(Finding {
+                step,
+                works,
+                detail,
+            });
+        };
+        match self.settings.keys.first().and_then(keys::OurKey::ends) {
+            None if self.settings.keys.is_empty() => {
+                let detail = "There is none: requests are not signed, and assertions cannot be \
+                              encrypted.";
+                found("our key", true, detail.into());
+            }
+            ends => {
+                let (works, detail) = certificate_detail(ends, now);
+                let what = format!("Our certificate {detail}");
+                found("our key", works, what);
+            }
+        }
+        let provider = match self.source.current(now).await {
+            Ok(provider) => provider,
+            Err(failure) => {
+                found("metadata", false, format!("It cannot be used: {failure}."));
+                return findings;
+            }
+        };
+        let until = provider.valid_until.map_or_else(String::new, |until| {
+            format!(", valid until {}", until.format("%Y-%m-%dT%H:%M:%SZ"))
+        });
+        let detail = format!("It is that of '{}'{until}.", provider.entity_id);
+        found("metadata", true, detail);
+        let binding = self.settings.binding;
+        match provider.endpoint(binding) {
+            Some((_, url)) if !url.starts_with("https://") => {
+                let detail = format!("Users are sent to {url}, without encryption.");
+                found("endpoint", true, detail);
+            }
+            Some((_, url)) => found("endpoint", true, format!("Users are sent to {url}.")),
+            None => {
+                let detail = "The metadata names none that takes the binding which is set.";
+                found("endpoint", false, detail.into());
+            }
+        }
+        if provider.wants_signed_requests && !self.settings.sign_requests {
+            let detail = "The provider takes only signed requests: set private_key and \
+                          certificate, and leave sign_requests on.";
+            found("signed requests", false, detail.into());
+        }
+        // A key counts whatever its certificate says, so an old one is no fault.
+        for certificate in &provider.certificates {
+            let (_, detail) = certificate_detail(keys::ends(certificate), now);
+            let what = format!("A certificate of the provider {detail}");
+            found("signing keys", true, what);
+        }
+        findings
+    }
+}
+
+/// Whether a certificate still holds, as the end of a sentence.
+fn certificate_detail(ends: Option<Timestamp>, now: Timestamp) -> (bool, String) {
+    let Some(ends) = ends else {
+        return (false, "does not say until when it holds.".into());
+    };
+    let day = ends.format("%Y-%m-%d");
+    if ends <= now {
+        (false, format!("ended on {day}; replace it."))
+    } else if ends <= now + SOON {
+        (true, format!("ends soon, on {day}; replace it."))
+    } else {
+        (true, format!("holds until {day}."))
+    }
+}
+
+impl Driver for Saml2 {
+    fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, Begun> {
+        Box::pin(self.send(login))
+    }
+
+    fn complete<'a>(&'a self, callback: &'a Callback) -> Answer<'a, Verified> {
+        Box::pin(self.judge(callback))
+    }
+
+    fn check<'a>(
+        &'a self,
+        now: Timestamp,
+    ) -> Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>> {
+        Box::pin(self.findings(now))
+    }
+}

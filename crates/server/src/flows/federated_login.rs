@@ -1,0 +1,391 @@
+//! From what an identity provider said to a token: the mapping, the shadow user, groups, projects
+//! and roles.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use federation::{OneTime, ProviderSession};
+use model::federation::{IdentityProvider, Protocol};
+use model::ids::{IdentityProviderId, ProtocolId};
+use model::mapping::{
+    DomainReference, Evaluation, Mapped, MappedUser, Rules, SchemaVersion, UserKind,
+};
+use model::token::FederatedLogin;
+use model::{Assertion, Method, Timestamp};
+use store::{SessionTokens, StoreError, Tx};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::flows::authenticate::{Authenticated, login_rules};
+use crate::flows::issue_token::{IssuedToken, issue_for};
+use crate::flows::shadow_user::{hex, missing_group, shadow};
+
+/// What was said of somebody, by whom, and how it came here.
+pub struct Said {
+    /// The words, verified.
+    pub assertion: Assertion,
+    /// Who a front proxy says it is, for mappings that do not name the user.
+    pub remote_user: Option<String>,
+    /// What must not come a second time.
+    pub one_time: Option<OneTime>,
+    /// The session at the provider.
+    pub session: Option<ProviderSession>,
+}
+
+/// The provider and the protocol of a login, as they were found.
+pub struct Source {
+    /// Who vouches.
+    pub provider: IdentityProvider,
+    /// How.
+    pub protocol: Protocol,
+}
+
+/// Finds by whom and how somebody wants to log in.
+///
+/// # Errors
+///
+/// 401 when the method is not enabled, 404 when there is no such provider or protocol, 403 when
+/// the provider is disabled.
+pub async fn find_source(
+    app: &App,
+    provider: &IdentityProviderId,
+    protocol: &ProtocolId,
+) -> Result<Source, ApiError> {
+    let found = look_for(app, provider, protocol).await;
+    // As in Keystone the method comes first; what it is called matters less for what we speak.
+    match &found {
+        Ok(source) => method(app, &source.protocol).map(drop)?,
+        Err(_) if !is_enabled(app, protocol.as_str()) => return Err(unsupported(app)),
+        Err(_) => {}
+    }
+    found
+}
+
+async fn look_for(
+    app: &App,
+    provider: &IdentityProviderId,
+    protocol: &ProtocolId,
+) -> Result<Source, ApiError> {
+    let found = app.store.identity_providers().find(provider).await?;
+    let found = found.ok_or_else(|| ApiError::not_found("Identity Provider", provider))?;
+    if !found.enabled {
+        return Err(ApiError::Forbidden(format!(
+            "Identity Provider {provider} is disabled"
+        )));
+    }
+    let protocol_found = app.store.protocols().find(provider, protocol).await?;
+    let protocol_found = protocol_found.ok_or_else(|| {
+        ApiError::NotFoundAs(format!(
+            "Could not find federated protocol {protocol} for Identity Provider: {provider}."
+        ))
+    })?;
+    Ok(Source {
+        provider: found,
+        protocol: protocol_found,
+    })
+}
+
+/// Checks that what a federated token came from still stands, before it is exchanged.
+///
+/// # Errors
+///
+/// 404 or 403 when the provider, the protocol or its mapping is gone or disabled, 500 when one of
+/// the token's groups is.
+pub async fn check_source(app: &App, login: &FederatedLogin) -> Result<(), ApiError> {
+    let source = look_for(app, &login.identity_provider_id, &login.protocol_id).await?;
+    let mapping = &source.protocol.mapping_id;
+    if app.store.mappings().find(mapping).await?.is_none() {
+        return Err(ApiError::not_found("mapping", mapping));
+    }
+    let known = app.store.groups().list_named(&login.group_ids, &[]).await?;
+    for id in &login.group_ids {
+        if !known.iter().any(|group| group.id == *id) {
+            return Err(missing_group(id, &source.protocol));
+        }
+    }
+    Ok(())
+}
+
+/// Logs somebody in on the word of an identity provider.
+///
+/// # Errors
+///
+/// 401 when the mapping makes nobody of what was said, 403 when the provider is not the one that
+/// was registered, 404 when something that the mapping names does not exist, 500 when the mapping
+/// itself is broken.
+pub async fn federated_login(
+    app: &App,
+    source: &Source,
+    said: &Said,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    let method = method(app, &source.protocol)?;
+    check_remote_id(app, source, &said.assertion)?;
+    let mapped = map(app, source, &said.assertion).await?;
+    app.store.catch_up().await?;
+    match mapped.user.kind {
+        UserKind::Local => {
+            let user = find_local(app, &mapped.user, now).await?;
+            use_up_alone(app, source, said, now).await?;
+            issue_for(app, authenticated(user, method, None), now).await
+        }
+        UserKind::Ephemeral => {
+            let user = shadow(app, source, said, &mapped, now).await?;
+            let login = app.store.logins().find(&user.id).await?;
+            let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
+            if !login.subject.enabled || !login.subject.domain.enabled {
+                return Err(ApiError::unauthorized("the user or the domain is disabled"));
+            }
+            let federated = FederatedLogin {
+                identity_provider_id: source.provider.id.clone(),
+                protocol_id: source.protocol.id.clone(),
+                group_ids: user.group_ids,
+            };
+            let issued = issue_for(app, authenticated(login, method, Some(federated)), now).await?;
+            note_session(app, source, said, &issued, now).await?;
+            Ok(issued)
+        }
+    }
+}
+
+/// The same for what can be said only once, as a code that was exchanged: when the database asks
+/// for a repetition, only what comes after the provider's word is done anew.
+///
+/// # Errors
+///
+/// As [`federated_login`].
+pub async fn federated_login_once(
+    app: &App,
+    source: &Source,
+    said: &Said,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    const ATTEMPTS: usize = 5;
+    for _ in 1..ATTEMPTS {
+        match federated_login(app, source, said, now).await {
+            Err(ApiError::Repeat(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            other => return other,
+        }
+    }
+    match federated_login(app, source, said, now).await {
+        Err(ApiError::Repeat(cause)) => Err(ApiError::Unavailable(cause.to_string())),
+        other => other,
+    }
+}
+
+/// The method that tokens name: that of the protocol's name, as Keystone has it; for protocols
+/// that we speak ourselves and that `[auth] methods` does not name, `mapped`, so that a provider
+/// can be added without a restart.
+fn method(app: &App, protocol: &Protocol) -> Result<Method, ApiError> {
+    let own = protocol.id.as_str();
+    if is_enabled(app, own) {
+        return Ok(Method::from(own));
+    }
+    if protocol.own_driver().is_some() && is_enabled(app, "mapped") {
+        return Ok(Method::from("mapped"));
+    }
+    Err(unsupported(app))
+}
+
+fn is_enabled(app: &App, method: &str) -> bool {
+    app.config.auth.methods.iter().any(|known| known == method)
+}
+
+fn unsupported(app: &App) -> ApiError {
+    ApiError::LoginIncomplete {
+        message: "Attempted to authenticate with an unsupported method.".into(),
+        identity: serde_json::json!({ "methods": app.config.auth.methods }),
+    }
+}
+
+fn authenticated(
+    login: model::subject::Login,
+    method: Method,
+    federated: Option<FederatedLogin>,
+) -> Authenticated {
+    Authenticated {
+        login,
+        methods: vec![method],
+        source: None,
+        application_credential: None,
+        federated,
+    }
+}
+
+/// The provider must be the one whose remote ids were registered.
+fn check_remote_id(app: &App, source: &Source, assertion: &Assertion) -> Result<(), ApiError> {
+    let Some(attribute) = remote_id_attribute(app, &source.protocol) else {
+        return Ok(());
+    };
+    if source.provider.remote_ids.is_empty() {
+        return Ok(());
+    }
+    match assertion.values(&attribute) {
+        [] => Err(ApiError::unauthorized(format!(
+            "the assertion does not name its provider: {attribute} is absent"
+        ))),
+        values => {
+            // One value is meant; several stand for a text that a `;` took apart.
+            let said = values.join(";");
+            if source.provider.remote_ids.contains(&said) {
+                return Ok(());
+            }
+            Err(ApiError::Forbidden(
+                "Incoming identity provider identifier not included among the accepted \
+                 identifiers."
+                    .into(),
+            ))
+        }
+    }
+}
+
+/// The attribute that names the provider; `None` when none was configured.
+pub fn remote_id_attribute(app: &App, protocol: &Protocol) -> Option<String> {
+    let own = protocol.remote_id_attribute.clone();
+    let nonempty = |name: &String| !name.is_empty();
+    own.filter(nonempty)
+        .or_else(|| app.config.remote_id_attribute(protocol.id.as_str()))
+        .or_else(|| app.config.federation.remote_id_attribute.clone())
+        .filter(nonempty)
+}
+
+/// Applies the mapping of the protocol. What it found goes to the log in full detail only as far
+/// as it holds no values; those can be had from the mapping's `evaluate`.
+async fn map(app: &App, source: &Source, assertion: &Assertion) -> Result<Mapped, ApiError> {
+    let id = &source.protocol.mapping_id;
+    let mapping = app.store.mappings().find(id).await?;
+    let mapping = mapping.ok_or_else(|| ApiError::not_found("mapping", id))?;
+    let version = SchemaVersion::parse(&mapping.schema_version).ok_or_else(|| {
+        ApiError::internal(format!(
+            "mapping {id} has the unknown version {}",
+            mapping.schema_version
+        ))
+    })?;
+    let rules = Rules::parse(version, &mapping.rules)
+        .map_err(|error| ApiError::internal(format!("mapping {id} does not read: {error}")))?;
+    let evaluation = rules.evaluate(assertion);
+    log_evaluation(id.as_str(), &evaluation);
+    evaluation.result.map_err(|error| {
+        if error.blames_assertion() {
+            ApiError::unauthorized(format!("mapping {id}: {error}"))
+        } else {
+            ApiError::internal(format!("mapping {id}: {error}"))
+        }
+    })
+}
+
+/// Which rule applied and which condition failed, without the values, which are about people.
+fn log_evaluation(mapping: &str, evaluation: &Evaluation) {
+    for rule in &evaluation.rules {
+        let failed = rule.conditions.iter().position(|tested| !tested.held);
+        tracing::debug!(
+            mapping.id = mapping,
+            mapping.rule = rule.rule,
+            mapping.applied = rule.applied,
+            mapping.failed_condition = failed.map(|index| index + 1),
+            "a mapping's rule was tried"
+        );
+    }
+    if evaluation.result.is_err() {
+        tracing::info!(
+            mapping.id = mapping,
+            "a mapping came to nothing; POST the assertion to \
+             /v3/OS-FEDERATION/mappings/{mapping}/evaluate to see why"
+        );
+    }
+}
+
+/// The user of ours whom a mapping of type `local` names.
+async fn find_local(
+    app: &App,
+    user: &MappedUser,
+    now: Timestamp,
+) -> Result<model::subject::Login, ApiError> {
+    let mut logins = app.store.logins();
+    let found = match (&user.id, &user.name, &user.domain) {
+        (Some(id), _, _) => logins.find(&id.as_str().into()).await?,
+        (None, Some(name), Some(DomainReference { id: Some(id), .. })) => {
+            logins.find_by_name(name, &id.as_str().into()).await?
+        }
+        (None, Some(name), Some(DomainReference { name: Some(of), .. })) => {
+            logins.find_by_names(name, of).await?
+        }
+        (None, Some(_), _) => return Err(ApiError::expecting("domain", "user")),
+        (None, None, _) => return Err(ApiError::expecting("id or name", "user")),
+    };
+    let login = found.ok_or_else(|| ApiError::unauthorized("the mapping names no user"))?;
+    let enabled = login_rules(app).is_enabled(&login, now.date_naive());
+    if !enabled || !login.subject.domain.enabled {
+        return Err(ApiError::unauthorized("the user or the domain is disabled"));
+    }
+    Ok(login)
+}
+
+/// Uses up what counts once, in the transaction of the login.
+pub(crate) async fn use_up(
+    tx: &mut Tx,
+    source: &Source,
+    one_time: Option<&OneTime>,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    let Some(once) = one_time else {
+        return Ok(());
+    };
+    let name = format!(
+        "{}\n{}\n{}",
+        source.provider.id, source.protocol.id, once.id
+    );
+    let id = hex(digest::digest(&digest::SHA256, name.as_bytes()).as_ref());
+    let used = tx.provider_sessions().use_up(&id, once.until, now).await;
+    used.map_err(|error| match error {
+        StoreError::Conflict { .. } => ApiError::unauthorized("the login was used before"),
+        other => other.into(),
+    })
+}
+
+async fn use_up_alone(
+    app: &App,
+    source: &Source,
+    said: &Said,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    if said.one_time.is_none() {
+        return Ok(());
+    }
+    let mut tx = app.store.begin().await?;
+    use_up(&mut tx, source, said.one_time.as_ref(), now).await?;
+    let _ = tx.commit().await?;
+    Ok(())
+}
+
+/// Remembers which tokens end with the user's session at the provider.
+async fn note_session(
+    app: &App,
+    source: &Source,
+    said: &Said,
+    issued: &IssuedToken,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    let Some(session) = &said.session else {
+        return Ok(());
+    };
+    let token = &issued.valid.token;
+    let tokens = SessionTokens {
+        user_id: token.user_id.clone(),
+        audit_id: token.audit_ids.own,
+    };
+    let mut tx = app.store.begin().await?;
+    tx.provider_sessions()
+        .insert(
+            &source.provider.id,
+            &source.protocol.id,
+            &session.subject,
+            session.id.as_deref(),
+            &tokens,
+            token.expires_at,
+            now,
+        )
+        .await?;
+    let _ = tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,441 @@
+//! Shadow users: whom a login makes of what a mapping says, with groups, projects and roles.
+
+use std::collections::HashMap;
+
+use aws_lc_rs::digest;
+use model::assignment::{Actor, Assignment, AssignmentTarget};
+use model::federation::Protocol;
+use model::ids::{DomainId, GroupId, ProjectId, RoleId, UserId};
+use model::mapping::{DomainReference, Mapped, MappedProject, SchemaVersion};
+use model::revocation::RevocationEvent;
+use model::user::FederatedIdentity;
+use model::{Project, Role, Timestamp};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use store::{ShadowUser, Tx};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::flows::federated_login::{Said, Source, use_up};
+use crate::flows::revoke::revoke;
+
+/// A shadow user, as a login leaves them.
+pub(super) struct Shadowed {
+    /// Our id of the user.
+    pub(super) id: UserId,
+    /// The groups that the login brought.
+    pub(super) group_ids: Vec<GroupId>,
+}
+
+/// Everything that a mapping names, looked up before anything is written.
+struct Wanted {
+    identity: FederatedIdentity,
+    display_name: String,
+    email: Option<String>,
+    domain_id: DomainId,
+    group_ids: Vec<GroupId>,
+    projects: Vec<WantedProject>,
+}
+
+struct WantedProject {
+    name: String,
+    domain_id: DomainId,
+    role_ids: Vec<RoleId>,
+}
+
+/// Makes or renews a shadow user.
+///
+/// # Errors
+///
+/// 401 when the mapping names nobody, 403 and 404 for roles and domains that cannot be, 500 for
+/// groups that are gone.
+pub(super) async fn shadow(
+    app: &App,
+    source: &Source,
+    said: &Said,
+    mapped: &Mapped,
+    now: Timestamp,
+) -> Result<Shadowed, ApiError> {
+    let wanted = look_up(app, source, said, mapped).await?;
+    match write(app, source, said, mapped.version, &wanted, now).await {
+        // Somebody else logged the same user in for the first time at this moment.
+        Err(ApiError::Conflict {
+            kind: "federated_user",
+            ..
+        }) if app
+            .store
+            .shadow_users()
+            .find(&wanted.identity)
+            .await?
+            .is_some() =>
+        {
+            write(app, source, said, mapped.version, &wanted, now).await
+        }
+        other => other,
+    }
+}
+
+async fn look_up(
+    app: &App,
+    source: &Source,
+    said: &Said,
+    mapped: &Mapped,
+) -> Result<Wanted, ApiError> {
+    let mut domains = Domains::new(app, &source.provider.domain_id);
+    let user = &mapped.user;
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let name = given(&user.name).or_else(|| given(&said.remote_user));
+    let id = given(&user.id);
+    let (unique, display_name) = match (id, name) {
+        (Some(id), Some(name)) => (id, name),
+        (Some(id), None) => (id.clone(), id),
+        (None, Some(name)) => (name.clone(), name),
+        (None, None) => {
+            return Err(ApiError::unauthorized(
+                "the mapping names neither a user id nor a name, and nor does REMOTE_USER",
+            ));
+        }
+    };
+    let domain_id = domains.resolve(user.domain.as_ref()).await?;
+    let group_ids = groups(app, source, mapped, &mut domains).await?;
+    let projects = projects(app, source, &domain_id, &mapped.projects, &mut domains).await?;
+    Ok(Wanted {
+        identity: FederatedIdentity {
+            identity_provider_id: source.provider.id.clone(),
+            protocol_id: source.protocol.id.clone(),
+            unique_id: utf8_percent_encode(&unique, PYTHON_QUOTED).to_string(),
+        },
+        display_name,
+        email: given(&user.email),
+        domain_id,
+        group_ids,
+        projects,
+    })
+}
+
+/// What Python's `quote` escapes: everything but letters, digits, `_.-~` and `/`.
+const PYTHON_QUOTED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'-')
+    .remove(b'~')
+    .remove(b'/');
+
+/// Finds domains by name, each once.
+struct Domains<'a> {
+    app: &'a App,
+    of_provider: &'a DomainId,
+    known: HashMap<String, DomainId>,
+}
+
+impl<'a> Domains<'a> {
+    fn new(app: &'a App, of_provider: &'a DomainId) -> Self {
+        Self {
+            app,
+            of_provider,
+            known: HashMap::new(),
+        }
+    }
+
+    /// The domain that a mapping means; that of the provider when it names none.
+    async fn resolve(&mut self, named: Option<&DomainReference>) -> Result<DomainId, ApiError> {
+        let Some(DomainReference { id, name }) = named else {
+            return Ok(self.of_provider.clone());
+        };
+        match (id, name) {
+            (Some(id), _) => Ok(id.as_str().into()),
+            (None, None) => Ok(self.of_provider.clone()),
+            (None, Some(name)) => {
+                if let Some(id) = self.known.get(name) {
+                    return Ok(id.clone());
+                }
+                let found = self.app.store.logins().find_domain_by_name(name).await?;
+                let found = found.ok_or_else(|| ApiError::not_found("domain", name))?;
+                let id = DomainId::from(found.id.to_string());
+                self.known.insert(name.clone(), id.clone());
+                Ok(id)
+            }
+        }
+    }
+}
+
+/// The groups that a mapping names. One named by id must exist; a name that means nothing is
+/// passed over, so that a provider may know more groups than we do.
+async fn groups(
+    app: &App,
+    source: &Source,
+    mapped: &Mapped,
+    domains: &mut Domains<'_>,
+) -> Result<Vec<GroupId>, ApiError> {
+    let by_id: Vec<GroupId> = mapped
+        .group_ids
+        .iter()
+        .map(|id| id.as_str().into())
+        .collect();
+    let mut by_name: Vec<(DomainId, String)> = Vec::new();
+    for group in &mapped.group_names {
+        let domain_id = domains.resolve(Some(&group.domain)).await?;
+        let named = (domain_id, group.name.clone());
+        if !by_name.contains(&named) {
+            by_name.push(named);
+        }
+    }
+    let mut found: Vec<GroupId> = Vec::new();
+    let known = app.store.groups().list_named(&by_id, &by_name).await?;
+    for id in by_id {
+        if !known.iter().any(|group| group.id == id) {
+            return Err(missing_group(&id, &source.protocol));
+        }
+        if !found.contains(&id) {
+            found.push(id);
+        }
+    }
+    for (domain_id, name) in by_name {
+        let group = known
+            .iter()
+            .find(|group| group.domain_id == domain_id && group.name == name);
+        match group {
+            Some(group) if !found.contains(&group.id) => found.push(group.id.clone()),
+            Some(_) => {}
+            None => tracing::debug!(
+                group.name = name,
+                "the mapping names a group that is not there"
+            ),
+        }
+    }
+    Ok(found)
+}
+
+/// 500: a mapping leads to a group that is not there.
+pub(super) fn missing_group(id: &GroupId, protocol: &Protocol) -> ApiError {
+    ApiError::internal(format!(
+        "group {id}, to which mapping {} leads, does not exist",
+        protocol.mapping_id
+    ))
+}
+
+/// The projects that a mapping names, with their roles, all of which must exist.
+async fn projects(
+    app: &App,
+    source: &Source,
+    user_domain: &DomainId,
+    mapped: &[MappedProject],
+    domains: &mut Domains<'_>,
+) -> Result<Vec<WantedProject>, ApiError> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in mapped.iter().flat_map(|project| &project.roles) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    let known = app.store.roles().list_by_names(&names).await?;
+    let mut wanted = Vec::with_capacity(mapped.len());
+    for project in mapped {
+        let mut role_ids = Vec::new();
+        for name in &project.roles {
+            let role = pick_role(&known, name, user_domain);
+            let role = role.ok_or_else(|| ApiError::not_found("role", name))?;
+            if role.domain_id.as_ref().is_some_and(|of| of != user_domain) {
+                return Err(ApiError::Forbidden(format!(
+                    "Domain specific roles can only be assigned within the Identity Provider's \
+                     domain. Role {name} is outside the domain of Identity Provider {}.",
+                    source.provider.id
+                )));
+            }
+            if !role_ids.contains(&role.id) {
+                role_ids.push(role.id.clone());
+            }
+        }
+        wanted.push(WantedProject {
+            name: project.name.clone(),
+            domain_id: domains.resolve(project.domain.as_ref()).await?,
+            role_ids,
+        });
+    }
+    Ok(wanted)
+}
+
+/// The role of a name that can be given to users of a domain; when none can, any of that name.
+fn pick_role<'a>(known: &'a [Role], name: &str, domain: &DomainId) -> Option<&'a Role> {
+    let mut named: Vec<_> = known.iter().filter(|role| role.name == name).collect();
+    named.sort_by_key(|role| match &role.domain_id {
+        None => 0,
+        Some(of) if of == domain => 1,
+        Some(_) => 2,
+    });
+    named.first().copied()
+}
+
+/// Writes everything in one transaction: the one-time value, the user, memberships, projects and
+/// roles.
+async fn write(
+    app: &App,
+    source: &Source,
+    said: &Said,
+    version: SchemaVersion,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<Shadowed, ApiError> {
+    let mut tx = app.store.begin().await?;
+    use_up(&mut tx, source, said.one_time.as_ref(), now).await?;
+    let known = tx.shadow_users().find(&wanted.identity).await?;
+    let is_new = known.is_none();
+    let user = match known {
+        None => insert_user(&mut tx, wanted, now).await?,
+        Some(user) => update_user(&mut tx, user, wanted, now).await?,
+    };
+    let changed = tx
+        .shadow_users()
+        .renew_memberships(&user.id, &source.provider.id, &wanted.group_ids, now)
+        .await?;
+    if changed && !is_new {
+        // Keystone sets it back by a second, so that the token of this very login survives.
+        let event = RevocationEvent {
+            user_id: Some(user.id.clone()),
+            issued_before: now - chrono::TimeDelta::seconds(1),
+            ..RevocationEvent::at(now)
+        };
+        revoke(app, &mut tx, &event).await?;
+    }
+    if version.synchronises_roles() || !wanted.projects.is_empty() {
+        assign(app, &mut tx, &user.id, version, &wanted.projects).await?;
+    }
+    let _ = tx.commit().await?;
+    Ok(Shadowed {
+        id: user.id,
+        group_ids: wanted.group_ids.clone(),
+    })
+}
+
+async fn insert_user(tx: &mut Tx, wanted: &Wanted, now: Timestamp) -> Result<ShadowUser, ApiError> {
+    let mut user = ShadowUser {
+        id: public_id(&wanted.domain_id, &wanted.identity.unique_id),
+        display_name: Some(wanted.display_name.clone()),
+        extra: serde_json::Map::new(),
+    };
+    if let Some(email) = &wanted.email {
+        user.extra.insert("email".into(), email.as_str().into());
+    }
+    tx.shadow_users()
+        .insert(&user, &wanted.domain_id, &wanted.identity, now)
+        .await?;
+    Ok(user)
+}
+
+async fn update_user(
+    tx: &mut Tx,
+    known: ShadowUser,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<ShadowUser, ApiError> {
+    let mut user = known.clone();
+    user.display_name = Some(wanted.display_name.clone());
+    if let Some(email) = &wanted.email {
+        user.extra.insert("email".into(), email.as_str().into());
+    }
+    if user != known {
+        tx.shadow_users().update(&user, &wanted.identity).await?;
+    }
+    tx.users().note_active(&user.id, now.date_naive()).await?;
+    Ok(user)
+}
+
+/// The id of a shadow user: SHA-256 of domain, kind and name, so that every node makes the same.
+fn public_id(domain_id: &DomainId, unique_id: &str) -> UserId {
+    let text = format!("{domain_id}user{unique_id}");
+    hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()).into()
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Makes missing projects, and gives the user the roles that the mapping names. From version 3.0
+/// on, roles on projects that it does not name are taken away.
+async fn assign(
+    app: &App,
+    tx: &mut Tx,
+    user_id: &UserId,
+    version: SchemaVersion,
+    wanted: &[WantedProject],
+) -> Result<(), ApiError> {
+    let held = tx.assignments().list_on_projects(user_id).await?;
+    let mut named: Vec<(ProjectId, RoleId)> = Vec::new();
+    for project in wanted {
+        let project_id = find_or_create(app, tx, project).await?;
+        for role_id in &project.role_ids {
+            let pair = (project_id.clone(), role_id.clone());
+            if !named.contains(&pair) {
+                named.push(pair);
+            }
+        }
+    }
+    for pair in named.iter().filter(|pair| !held.contains(pair)) {
+        tx.assignments().insert(&assignment(user_id, pair)).await?;
+    }
+    if version.synchronises_roles() {
+        for pair in held.iter().filter(|pair| !named.contains(pair)) {
+            tx.assignments().delete(&assignment(user_id, pair)).await?;
+        }
+    }
+    Ok(())
+}
+
+fn assignment(user_id: &UserId, (project_id, role_id): &(ProjectId, RoleId)) -> Assignment {
+    Assignment {
+        role_id: role_id.clone(),
+        actor: Actor::User(user_id.clone()),
+        target: AssignmentTarget::Project(project_id.clone()),
+        inherited: false,
+    }
+}
+
+async fn find_or_create(
+    app: &App,
+    tx: &mut Tx,
+    wanted: &WantedProject,
+) -> Result<ProjectId, ApiError> {
+    let found = tx
+        .logins()
+        .find_project_by_name(&wanted.name, Some(&wanted.domain_id), None)
+        .await?;
+    if let Some(found) = found {
+        return Ok(found.id);
+    }
+    if tx.domains().find(&wanted.domain_id).await?.is_none() {
+        return Err(ApiError::not_found("domain", &wanted.domain_id));
+    }
+    let project = Project {
+        id: app.random.id().into(),
+        name: wanted.name.clone(),
+        domain_id: Some(wanted.domain_id.clone()),
+        parent_id: Some(wanted.domain_id.clone().into()),
+        description: Some(String::new()),
+        enabled: true,
+        tags: Vec::new(),
+        options: Default::default(),
+        extra: Default::default(),
+    };
+    tx.projects().insert(&project).await?;
+    tracing::info!(
+        project.id = %project.id,
+        project.name = project.name,
+        "a federated login made a project"
+    );
+    Ok(project.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_shadow_users_are_those_of_keystone() {
+        // Of `sha256(b"default" + b"user" + b"jane%40example.com")`.
+        let unique = utf8_percent_encode("jane@example.com", PYTHON_QUOTED).to_string();
+        assert_eq!(unique, "jane%40example.com");
+        assert_eq!(public_id(&"default".into(), &unique).as_str(), EXPECTED);
+    }
+
+    const EXPECTED: &str = "4239e39e1b92226f3f855e4591057304e81ed2d1e2b65a07310ad42900e481ca";
+}

@@ -1,0 +1,115 @@
+//! What a browser carries between the two halves of a login: sealed, so that it can neither be
+//! read nor made, and so that any node can finish what another began.
+
+use federation::FlowSecret;
+use model::ids::{IdentityProviderId, ProtocolId};
+use model::{Secret, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+
+use crate::app::App;
+use crate::key_repository::KeyRing;
+use crate::tokens::fernet;
+
+/// A login that has begun.
+pub struct BegunLogin {
+    /// With whom.
+    pub provider: IdentityProviderId,
+    /// How.
+    pub protocol: ProtocolId,
+    /// Where its one-time values come from.
+    pub secret: FlowSecret,
+    /// The dashboard that waits for the token.
+    pub origin: String,
+    /// Where the provider sends the user back to.
+    pub callback_url: String,
+    /// What the driver keeps.
+    pub kept: String,
+    /// When it began.
+    pub began: Timestamp,
+}
+
+/// For how long a login may take, in seconds.
+pub const LIFETIME: i64 = 15 * 60;
+
+#[derive(Serialize, Deserialize)]
+struct Content {
+    /// Tells this from whatever else the keys protect.
+    kind: String,
+    provider: IdentityProviderId,
+    protocol: ProtocolId,
+    secret: String,
+    origin: String,
+    callback_url: String,
+    kept: String,
+    /// Microseconds since the epoch.
+    began: i64,
+}
+
+const KIND: &str = "archstone-login-1";
+
+/// Seals and opens logins with the keys of tokens, which all nodes share.
+pub struct LoginCookies {
+    keys: std::sync::Arc<KeyRing>,
+}
+
+impl LoginCookies {
+    pub(crate) fn new(keys: std::sync::Arc<KeyRing>) -> Self {
+        Self { keys }
+    }
+
+    /// Seals a login.
+    pub fn seal(&self, login: &BegunLogin) -> String {
+        let content = Content {
+            kind: KIND.into(),
+            provider: login.provider.clone(),
+            protocol: login.protocol.clone(),
+            secret: BASE64_STANDARD_NO_PAD.encode(login.secret.expose()),
+            origin: login.origin.clone(),
+            callback_url: login.callback_url.clone(),
+            kept: login.kept.clone(),
+            began: login.began.timestamp_micros(),
+        };
+        let text = Secret::new(serde_json::json!(content).to_string());
+        self.keys
+            .current()
+            .encrypt(text.expose().as_bytes(), login.began, fernet::random())
+    }
+
+    /// Opens a sealed login; `None` when it is none of ours, or took too long.
+    pub fn open(&self, sealed: &str, now: Timestamp) -> Option<BegunLogin> {
+        let message = self.keys.decrypt(sealed).ok()?;
+        let content: Content = serde_json::from_slice(&message.content).ok()?;
+        let secret = BASE64_STANDARD_NO_PAD.decode(content.secret).ok()?;
+        let began = Timestamp::from_timestamp_micros(content.began)?;
+        let age = (now - began).num_seconds();
+        (content.kind == KIND && (0..=LIFETIME).contains(&age)).then_some(BegunLogin {
+            provider: content.provider,
+            protocol: content.protocol,
+            secret: FlowSecret::new(secret.try_into().ok()?),
+            origin: content.origin,
+            callback_url: content.callback_url,
+            kept: content.kept,
+            began,
+        })
+    }
+}
+
+/// The name of the cookie of a login; several may run side by side in one browser.
+pub fn name(state: &str) -> String {
+    let short: String = state
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(16)
+        .collect();
+    format!("archstone-login-{short}")
+}
+
+/// A secret for a new login.
+pub fn new_secret(app: &App) -> FlowSecret {
+    let mut bytes = [0; 32];
+    app.random.fill(&mut bytes);
+    FlowSecret::new(bytes)
+}

@@ -1,0 +1,222 @@
+//! The drivers by which we speak to identity providers ourselves, made from settings that the API
+//! changes while the server runs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use federation::outbound::Limits;
+use federation::{Driver, DriverKind, Failure, Verified, WrongSetting};
+use model::federation::{Protocol, ProtocolDriver};
+use model::ids::{IdentityProviderId, ProtocolId};
+use model::{Secret, Timestamp};
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::flows::federated_login::Said;
+
+/// Drivers in use. One is kept for as long as its settings stay the same, for it remembers what
+/// its provider said of itself.
+#[derive(Default)]
+pub struct Drivers {
+    open: Mutex<HashMap<(IdentityProviderId, ProtocolId), Open>>,
+}
+
+struct Open {
+    settings: ProtocolDriver,
+    driver: Arc<dyn Driver>,
+}
+
+/// How many drivers are kept at once.
+const MOST: usize = 1000;
+
+impl App {
+    /// The driver of a protocol as it is set now; `None` when a front proxy speaks it.
+    ///
+    /// # Errors
+    ///
+    /// 500 when the stored settings cannot be used: they were checked when they were stored.
+    pub fn driver(&self, protocol: &Protocol) -> Result<Option<Arc<dyn Driver>>, ApiError> {
+        let Some(settings) = protocol.own_driver() else {
+            return Ok(None);
+        };
+        let key = (protocol.identity_provider_id.clone(), protocol.id.clone());
+        let mut open = self
+            .drivers
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = open.get(&key).filter(|known| known.settings == *settings) {
+            return Ok(Some(Arc::clone(&known.driver)));
+        }
+        let whole = with_secrets(self, settings)?;
+        let driver = open_driver(self, &settings.name, &whole).map_err(ApiError::internal)?;
+        if open.len() >= MOST {
+            open.clear();
+        }
+        let kept = Open {
+            settings: settings.clone(),
+            driver: Arc::clone(&driver),
+        };
+        open.insert(key, kept);
+        Ok(Some(driver))
+    }
+}
+
+/// Makes a driver, or names the setting that is wrong.
+///
+/// # Errors
+///
+/// [`WrongSetting`].
+pub fn open_driver(
+    app: &App,
+    name: &str,
+    settings: &Value,
+) -> Result<Arc<dyn Driver>, WrongSetting> {
+    let kind = DriverKind::parse(name).ok_or_else(|| {
+        let known: Vec<_> = DriverKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let reason = format!(
+            "there is no driver '{name}'. Known are: {}.",
+            known.join(", ")
+        );
+        WrongSetting::new("driver", reason)
+    })?;
+    kind.open(&without_common(settings), limits(app))
+}
+
+/// Checks settings, and takes the secrets out of sight.
+///
+/// # Errors
+///
+/// 400, naming the setting that is wrong.
+pub fn checked(
+    app: &App,
+    name: String,
+    mut settings: Map<String, Value>,
+    now: Timestamp,
+) -> Result<ProtocolDriver, ApiError> {
+    check_common(&settings)?;
+    let mut secret_names: &[&str] = &[];
+    if name == ProtocolDriver::EXTERNAL {
+        if let Some(unknown) = settings
+            .keys()
+            .find(|name| !COMMON.contains(&name.as_str()))
+        {
+            let reason = format!(
+                "a front proxy speaks it, so that only {} count.",
+                COMMON.join(", ")
+            );
+            return Err(WrongSetting::new(unknown, reason).into());
+        }
+    } else {
+        open_driver(app, &name, &Value::Object(settings.clone()))?;
+        secret_names = DriverKind::parse(&name).unwrap_or_default().secrets();
+    }
+    let mut secrets = Map::new();
+    for name in secret_names {
+        if let Some(secret) = settings.remove(*name) {
+            secrets.insert((*name).to_owned(), secret);
+        }
+    }
+    let sealed = (!secrets.is_empty()).then(|| {
+        let text = Secret::new(Value::Object(secrets).to_string());
+        let sealed = app.credential_cipher.encrypt(SECRETS, text.expose(), now);
+        (sealed.text, sealed.key_hash)
+    });
+    Ok(ProtocolDriver {
+        name,
+        settings: Value::Object(settings),
+        secrets: sealed,
+    })
+}
+
+fn check_common(settings: &Map<String, Value>) -> Result<(), WrongSetting> {
+    if settings
+        .get("discoverable")
+        .is_some_and(|value| !value.is_boolean())
+    {
+        return Err(WrongSetting::new(
+            "discoverable",
+            "true or false is wanted.",
+        ));
+    }
+    match settings.get("display_name") {
+        None => Ok(()),
+        Some(Value::String(name)) if (1..=100).contains(&name.chars().count()) => Ok(()),
+        Some(_) => Err(WrongSetting::new(
+            "display_name",
+            "a text of 1 to 100 characters is wanted.",
+        )),
+    }
+}
+
+/// Settings that every driver has: whether people may choose it, and by what name.
+pub const COMMON: [&str; 2] = ["discoverable", "display_name"];
+
+fn without_common(settings: &Value) -> Value {
+    let mut own = settings.clone();
+    if let Value::Object(own) = &mut own {
+        own.retain(|name, _| !COMMON.contains(&name.as_str()));
+    }
+    own
+}
+
+/// The settings together with the secrets, decrypted.
+///
+/// # Errors
+///
+/// 500 when no key fits.
+pub fn with_secrets(app: &App, driver: &ProtocolDriver) -> Result<Value, ApiError> {
+    let mut whole = driver.settings.clone();
+    let Some((encrypted, _)) = &driver.secrets else {
+        return Ok(whole);
+    };
+    let text = app
+        .credential_cipher
+        .decrypt(SECRETS, encrypted)
+        .map_err(ApiError::internal)?;
+    let secrets: Value = serde_json::from_str(&text).map_err(ApiError::internal)?;
+    if let (Value::Object(whole), Value::Object(secrets)) = (&mut whole, secrets) {
+        whole.extend(secrets);
+    }
+    Ok(whole)
+}
+
+/// The kind under which secrets are encrypted.
+pub const SECRETS: &str = "archstone_protocol";
+
+fn limits(app: &App) -> Limits {
+    let config = &app.config.archstone;
+    Limits {
+        timeout: config.provider_timeout,
+        max_bytes: config.provider_max_bytes.try_into().unwrap_or(usize::MAX),
+        private_addresses: config.private_providers,
+    }
+}
+
+impl From<WrongSetting> for ApiError {
+    fn from(wrong: WrongSetting) -> Self {
+        Self::BadRequest(wrong.to_string())
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(_) | Failure::Denied(_) => Self::unauthorized(failure.to_string()),
+            Failure::Unavailable(_) => Self::Unavailable(failure.to_string()),
+            Failure::NotSupported(_) => Self::BadRequest(format!("{failure}.")),
+        }
+    }
+}
+
+impl From<Verified> for Said {
+    fn from(verified: Verified) -> Self {
+        Self {
+            assertion: verified.assertion,
+            remote_user: None,
+            one_time: verified.one_time,
+            session: verified.session,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a front proxy that logs users in itself says of them, as Apache's modules do: variables,
+//! passed in headers.
+
+use http::{HeaderName, header};
+use model::Assertion;
+
+use crate::app::App;
+use crate::call::Incoming;
+
+/// What a proxy said.
+pub(crate) struct Variables {
+    /// All of it, as mappings see it.
+    pub assertion: Assertion,
+    /// `REMOTE_USER`: whom it has logged in.
+    pub remote_user: Option<String>,
+}
+
+/// Headers that are for the server alone, and none of a mapping's business.
+const OURS: [HeaderName; 3] = [
+    header::AUTHORIZATION,
+    header::COOKIE,
+    HeaderName::from_static("x-auth-token"),
+];
+
+/// Reads the variables of a request: each header `Oidc-Sub` as `HTTP_OIDC_SUB`, as a WSGI server
+/// shows it (PEP 3333), and one that begins with `[archstone] proxy_variable_prefix` under its
+/// own name too. None, when the other end is no trusted proxy: anybody can write headers.
+pub(crate) fn variables(app: &App, request: &Incoming) -> Variables {
+    let mut said = Variables {
+        assertion: Assertion::new(),
+        remote_user: None,
+    };
+    if !is_trusted(app, request) {
+        return said;
+    }
+    let own_prefix = app
+        .config
+        .archstone
+        .proxy_variable_prefix
+        .to_ascii_lowercase();
+    let wanted = &app.config.federation.assertion_prefix;
+    let mut found: Vec<(String, String)> = Vec::new();
+    for name in request.headers.keys().filter(|name| !OURS.contains(name)) {
+        let values = request.headers.get_all(name).iter();
+        let values: Vec<_> = values.map(|value| text(value.as_bytes())).collect();
+        let value = values.join(",");
+        let own = name.as_str().strip_prefix(own_prefix.as_str());
+        if let Some(own) = own.filter(|own| !own_prefix.is_empty() && !own.is_empty()) {
+            found.push((variable(own), value.clone()));
+        }
+        found.push((format!("HTTP_{}", variable(name.as_str())), value));
+    }
+    said.remote_user = found
+        .iter()
+        .find(|(name, value)| name == "REMOTE_USER" && !value.is_empty())
+        .map(|(_, value)| value.clone());
+    found.retain(|(name, _)| name.starts_with(wanted.as_str()));
+    said.assertion = Assertion::of_variables(found);
+    said
+}
+
+fn is_trusted(app: &App, request: &Incoming) -> bool {
+    let Some(peer) = &request.peer else {
+        return false;
+    };
+    let address = peer.address.ip().to_canonical();
+    let trusted = &app.config.archstone.trusted_proxies;
+    trusted.iter().any(|network| network.contains(address))
+}
+
+fn variable(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
+}
+
+/// UTF-8 where it is, else ISO 8859-1, which is what headers are in (RFC 9110 §5.5).
+fn text(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_that_a_wsgi_server_gives() {
+        assert_eq!(variable("oidc-sub"), "OIDC_SUB");
+        assert_eq!(variable("remote_user"), "REMOTE_USER");
+    }
+
+    #[test]
+    fn values_are_read_as_utf_8_first() {
+        assert_eq!(text("Zoë".as_bytes()), "Zoë");
+        assert_eq!(text(b"Zo\xeb"), "Zoë");
+    }
+}

@@ -1,0 +1,79 @@
+//! Logout from the identity provider: it says that a session there has ended, and the tokens that
+//! came of it end too (OpenID Connect Back-Channel Logout 1.0).
+
+use federation::ProviderSessionEnd;
+use http::{HeaderValue, StatusCode, header};
+use model::Secret;
+use model::ids::{IdentityProviderId, ProtocolId};
+use model::revocation::RevocationEvent;
+
+use super::callback::is_form;
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::extract::Path;
+use crate::flows::federated_login::{find_source, use_up};
+use crate::flows::revoke::revoke;
+use crate::operation::{Operation, Routes};
+use crate::reply::Reply;
+
+/// The operation that a provider calls.
+pub fn routes() -> Routes {
+    Routes::new().on(&LOG_OUT, log_out)
+}
+
+static LOG_OUT: Operation = Operation::post(
+    "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/logout",
+    "Learn from an identity provider that a session has ended",
+)
+.public("the provider proves itself by the signature of what it says")
+.form();
+
+async fn log_out(
+    call: Call,
+    Path((provider, protocol)): Path<(IdentityProviderId, ProtocolId)>,
+) -> Result<Reply<()>, ApiError> {
+    let source = find_source(&call.app, &provider, &protocol).await?;
+    let driver = call.app.driver(&source.protocol)?;
+    let driver =
+        driver.ok_or_else(|| ApiError::BadRequest("a front proxy speaks for it.".into()))?;
+    let body: &[u8] = if is_form(&call.request) {
+        &call.request.body
+    } else {
+        &[]
+    };
+    let token = form_urlencoded::parse(body)
+        .find(|(name, _)| name == "logout_token")
+        .map(|(_, value)| Secret::new(value.into_owned()))
+        .ok_or_else(|| ApiError::expecting("logout_token", "request body"))?;
+    // Any failure is a 400 (§2.8), and says nothing.
+    let end = driver.logout(&token, call.now()).await.map_err(|failure| {
+        tracing::info!(%failure, "a logout of an identity provider was refused");
+        ApiError::BadRequest("The logout token is not valid.".into())
+    })?;
+    let ProviderSessionEnd {
+        subject,
+        id,
+        one_time,
+    } = end;
+    let mut tx = call.begin().await?;
+    use_up(&mut tx, &source, Some(&one_time), call.now()).await?;
+    let tokens = tx
+        .provider_sessions()
+        .take(&provider, &protocol, subject.as_deref(), id.as_deref())
+        .await?;
+    for tokens in &tokens {
+        let event = RevocationEvent {
+            audit_chain_id: Some(tokens.audit_id),
+            ..RevocationEvent::at(call.now())
+        };
+        revoke(&call.app, &mut tx, &event).await?;
+    }
+    let _saved = tx.commit().await?;
+    tracing::info!(
+        identity_provider.id = %provider,
+        sessions = tokens.len(),
+        "an identity provider ended sessions"
+    );
+    let reply = call.public().reply(StatusCode::OK, None);
+    Ok(reply.header(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+}

@@ -1,0 +1,18 @@
+//! `/v3/auth/OS-FEDERATION`: logging in with an identity provider, from the choice of one to the
+//! token.
+
+pub mod callback;
+pub mod identity_providers;
+pub mod logout;
+pub mod websso;
+
+use crate::operation::Routes;
+
+/// All operations below `/v3/auth/OS-FEDERATION`.
+pub fn routes() -> Routes {
+    Routes::new()
+        .and(callback::routes())
+        .and(identity_providers::routes())
+        .and(logout::routes())
+        .and(websso::routes())
+}

@@ -1,0 +1,73 @@
+//! Federated logins without a browser: a token for what a front proxy says, or for a token of the
+//! identity provider.
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use model::Secret;
+use model::ids::{IdentityProviderId, ProtocolId};
+use serde_json::Value;
+
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::extract::Path;
+use crate::flows::federated_login::{Said, Source, federated_login, find_source};
+use crate::flows::issue_token::IssuedToken;
+use crate::operation::{Operation, Routes};
+use crate::proxy_variables::variables;
+use crate::reply::{One, Reply};
+
+/// The operations that log in.
+pub fn routes() -> Routes {
+    Routes::new().on(&SHOW, log_in).on(&CREATE, log_in)
+}
+
+static SHOW: Operation = Operation::get(PATH, "Log in with an identity provider")
+    .public("a login is how somebody becomes known");
+static CREATE: Operation = Operation::post(PATH, "Log in with an identity provider")
+    .public("a login is how somebody becomes known");
+
+const PATH: &str = "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth";
+
+async fn log_in(
+    call: Call,
+    Path((provider, protocol)): Path<(IdentityProviderId, ProtocolId)>,
+) -> Result<Reply<One<Value>>, ApiError> {
+    let source = find_source(&call.app, &provider, &protocol).await?;
+    let said = listen(&call, &source).await?;
+    let issued = federated_login(&call.app, &source, &said, call.now()).await?;
+    token_reply(&call, &issued)
+}
+
+/// What somebody vouches for, who is not a browser.
+async fn listen(call: &Call, source: &Source) -> Result<Said, ApiError> {
+    let Some(driver) = call.app.driver(&source.protocol)? else {
+        let said = variables(&call.app, &call.request);
+        return Ok(Said {
+            assertion: said.assertion,
+            remote_user: said.remote_user,
+            one_time: None,
+            session: None,
+        });
+    };
+    let token = bearer(call).ok_or_else(|| ApiError::unauthorized("no token of the provider"))?;
+    let verified = driver.bearer(&token, call.now()).await?;
+    Ok(verified.into())
+}
+
+/// The token in `Authorization: Bearer` (RFC 6750 §2.1).
+fn bearer(call: &Call) -> Option<Secret<String>> {
+    let value = call.request.header(header::AUTHORIZATION.as_str())?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
+        .then(|| Secret::new(token.to_owned()))
+}
+
+fn token_reply(call: &Call, issued: &IssuedToken) -> Result<Reply<One<Value>>, ApiError> {
+    let catalog = issued.catalog.as_deref().map(Vec::as_slice);
+    let document = One::new("token", issued.valid.document(catalog));
+    let reply = call.public().reply(StatusCode::CREATED, Some(document));
+    let text = HeaderValue::try_from(&issued.text).map_err(ApiError::internal)?;
+    Ok(reply.as_token().header(X_SUBJECT_TOKEN, text))
+}
+
+const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");

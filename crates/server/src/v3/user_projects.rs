@@ -1,0 +1,54 @@
+//! The projects of a user.
+
+use model::ids::UserId;
+use model::project::ProjectFilter;
+use policy::{Rule, ScopeType};
+
+use crate::call::{Call, Collection};
+use crate::error::ApiError;
+use crate::extract::Path;
+use crate::operation::{Operation, Routes};
+use crate::reply::Reply;
+use crate::v3::projects::ProjectDocument;
+
+/// The operation on the projects of a user.
+pub fn routes() -> Routes {
+    Routes::new().on(&LIST, list)
+}
+
+static LIST: Operation = Operation::get(
+    "/v3/users/{user_id}/projects",
+    "List the projects of a user",
+)
+.rules(&[LIST_USER_PROJECTS]);
+
+const LIST_USER_PROJECTS: Rule = Rule::new(
+    "identity:list_user_projects",
+    "(rule:admin_required) or (role:reader and system_scope:all) or \
+     (role:reader and domain_id:%(target.user.domain_id)s) or user_id:%(target.user.id)s",
+)
+.scopes(&[ScopeType::System, ScopeType::Domain, ScopeType::Project])
+.deprecated("rule:admin_or_owner");
+
+async fn list(
+    call: Call,
+    Path(id): Path<UserId>,
+) -> Result<Reply<Collection<ProjectDocument>>, ApiError> {
+    let user = call.store.users().find(&id).await?;
+    let permit = call.authorize(LIST_USER_PROJECTS, user.as_ref())?;
+    user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let query = &call.request.query;
+    let filter = ProjectFilter {
+        domain_id: query.id("domain_id"),
+        enabled: query.flag("enabled"),
+        name: query.text("name"),
+        ..ProjectFilter::default()
+    };
+    let projects = call
+        .store
+        .projects()
+        .list_of_user(&id, &[], &filter)
+        .await?;
+    let documents = ProjectDocument::all(projects, &call.links);
+    Ok(permit.ok(call.collection("projects", documents)))
+}

@@ -1,0 +1,396 @@
+//! Federated logins over HTTP, on the word of a front proxy.
+
+use model::ids::UserId;
+use serde_json::{Value, json};
+use testkit::{Answer, Client, Scope, TestServer};
+
+use super::add_provider;
+
+const LOGIN: &str = "/v3/OS-FEDERATION/identity_providers/corp/protocols/mapped/auth";
+
+/// A server behind a proxy on this machine, with a provider whose mapping has these rules.
+async fn server_with(rules: Value, version: &str) -> (TestServer, Client) {
+    let server = TestServer::start_with(|config| {
+        config.archstone.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    })
+    .await;
+    let admin = server.admin().await;
+    add_provider(&admin, "corp").await;
+    let provider = "/v3/OS-FEDERATION/identity_providers/corp";
+    let enabled = json!({"identity_provider": {"enabled": true, "authorization_ttl": 60}});
+    admin.patch(provider, enabled).await.expect(200);
+    let body = json!({"mapping": {"rules": rules, "schema_version": version}});
+    let mapping = "/v3/OS-FEDERATION/mappings/m";
+    admin.put(mapping, body).await.expect(201);
+    let body = json!({"protocol": {"mapping_id": "m"}});
+    let protocol = format!("{provider}/protocols/mapped");
+    admin.put(&protocol, body).await.expect(201);
+    (server, admin)
+}
+
+/// A user by `REMOTE_USER`, in the groups that `OIDC-groups` lists.
+fn rules_with_groups() -> Value {
+    json!([
+        {
+            "local": [{"user": {"name": "{0}", "email": "{0}@example.com"}}],
+            "remote": [{"type": "REMOTE_USER"}],
+        },
+        {
+            "local": [{"groups": "{0}", "domain": {"id": "default"}}],
+            "remote": [{"type": "HTTP_OIDC_GROUPS"}],
+        },
+    ])
+}
+
+async fn log_in(server: &TestServer, user: &'static str, groups: &'static str) -> Answer {
+    let mut client = server.nobody().with_header("x-env-remote_user", user);
+    if !groups.is_empty() {
+        client = client.with_header("oidc-groups", groups);
+    }
+    client.get(LOGIN).await
+}
+
+async fn scope_to(server: &TestServer, token: &str, scope: Value) -> Answer {
+    let identity = json!({"methods": ["token"], "token": {"id": token}});
+    let auth = json!({"auth": {"identity": identity, "scope": scope}});
+    server.nobody().post("/v3/auth/tokens", auth).await
+}
+
+async fn add_group(admin: &Client, name: &str, role: Option<&str>) -> String {
+    let body = json!({"group": {"name": name, "domain_id": "default"}});
+    let created = admin.post("/v3/groups", body).await.expect(201);
+    let id = created["group"]["id"].as_str().unwrap().to_owned();
+    if let Some(role) = role {
+        let role = role_id(admin, role).await;
+        let home = testkit::home();
+        let grant = format!("/v3/projects/{home}/groups/{id}/roles/{role}");
+        admin.put_empty(&grant).await.expect(204);
+    }
+    id
+}
+
+async fn role_id(admin: &Client, name: &str) -> String {
+    let listed = admin
+        .get(&format!("/v3/roles?name={name}"))
+        .await
+        .expect(200);
+    listed["roles"][0]["id"].as_str().unwrap().to_owned()
+}
+
+async fn roles_on(admin: &Client, user: &str, project: &str) -> Vec<String> {
+    let path = format!("/v3/projects/{project}/users/{user}/roles");
+    let listed = admin.get(&path).await.expect(200);
+    let roles = listed["roles"].as_array().unwrap().iter();
+    roles
+        .map(|role| role["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_user_of_a_provider_gets_an_unscoped_token_and_then_a_scoped_one() {
+    let (server, admin) = server_with(rules_with_groups(), "1.0").await;
+    server.with_role("member", Scope::Project).await;
+    let group = add_group(&admin, "staff", Some("member")).await;
+    let answer = log_in(&server, "jane", "staff;unknown").await;
+    let token = &answer.expect(201)["token"];
+    assert_eq!(token["methods"], json!(["mapped"]));
+    assert_eq!(
+        token["user"],
+        json!({
+            "domain": {"id": "default", "name": "Default"},
+            "id": token["user"]["id"],
+            "name": "jane",
+            "OS-FEDERATION": {
+                "groups": [{"id": group}],
+                "identity_provider": {"id": "corp"},
+                "protocol": {"id": "mapped"},
+            },
+        })
+    );
+    assert!(token.get("roles").is_none());
+    let text = answer.header("X-Subject-Token").to_owned();
+    let own = server.nobody().with_token(&text);
+    let listed = own.get("/v3/OS-FEDERATION/projects").await.expect(200);
+    assert_eq!(listed["projects"][0]["name"], "home");
+    let home = json!({"project": {"id": testkit::home()}});
+    let scoped = scope_to(&server, &text, home).await;
+    let scoped_token = &scoped.expect(201)["token"];
+    assert_eq!(scoped_token["project"]["name"], "home");
+    assert_eq!(
+        scoped_token["user"]["OS-FEDERATION"]["groups"],
+        json!([{"id": group}])
+    );
+    assert_eq!(scoped_token["methods"], json!(["mapped", "token"]));
+    assert_eq!(scoped_token["expires_at"], token["expires_at"]);
+    let shown = admin
+        .with_header("x-subject-token", scoped.header("X-Subject-Token"))
+        .get("/v3/auth/tokens")
+        .await
+        .expect(200);
+    assert_eq!(shown["token"]["user"], scoped_token["user"]);
+}
+
+#[tokio::test]
+async fn a_user_is_the_same_one_at_every_login() {
+    let (server, admin) = server_with(rules_with_groups(), "1.0").await;
+    let first = log_in(&server, "jane doe/é", "").await.expect(201);
+    server.clock.advance(chrono::TimeDelta::minutes(5));
+    let again = log_in(&server, "jane doe/é", "").await.expect(201);
+    assert_eq!(first["token"]["user"], again["token"]["user"]);
+    let id = first["token"]["user"]["id"].as_str().unwrap();
+    let shown = admin.get(&format!("/v3/users/{id}")).await.expect(200);
+    let federated = json!([{
+        "idp_id": "corp",
+        "protocols": [{"protocol_id": "mapped", "unique_id": "jane%20doe/%C3%A9"}],
+    }]);
+    assert_eq!(shown["user"]["federated"], federated);
+    assert_eq!(shown["user"]["email"], "jane doe/é@example.com");
+    assert_eq!(shown["user"]["name"], "jane doe/é");
+    // Nobody has a password for such a user.
+    let user = json!({"id": id, "password": "x"});
+    let auth = json!({"identity": {"methods": ["password"], "password": {"user": user}}});
+    let body = json!({ "auth": auth });
+    server
+        .nobody()
+        .post("/v3/auth/tokens", body)
+        .await
+        .expect(401);
+}
+
+#[tokio::test]
+async fn variables_of_anybody_but_a_trusted_proxy_count_for_nothing() {
+    let (server, _) = server_with(rules_with_groups(), "1.0").await;
+    let stranger = TestServer::start().await;
+    let admin = stranger.admin().await;
+    super::add_mapping(&admin, "m").await;
+    add_provider(&admin, "corp").await;
+    let enabled = json!({"identity_provider": {"enabled": true}});
+    let provider = "/v3/OS-FEDERATION/identity_providers/corp";
+    admin.patch(provider, enabled).await.expect(200);
+    super::add_protocol(&admin, "corp", "mapped", "m").await;
+    log_in(&stranger, "admin", "").await.expect(401);
+    log_in(&server, "admin", "").await.expect(201);
+}
+
+#[tokio::test]
+async fn what_a_login_needs_must_be_there() {
+    let (server, admin) = server_with(rules_with_groups(), "1.0").await;
+    let jane = server.nobody().with_header("x-env-remote_user", "jane");
+    let providers = "/v3/OS-FEDERATION/identity_providers";
+    let at = async |provider: &str, protocol: &str| {
+        let path = format!("{providers}/{provider}/protocols/{protocol}/auth");
+        jane.get(&path).await
+    };
+    let message = at("corp", "smoke").await.message(401);
+    assert_eq!(
+        message,
+        "Attempted to authenticate with an unsupported method."
+    );
+    let message = at("nobody", "mapped").await.message(404);
+    assert_eq!(message, "Could not find Identity Provider: nobody.");
+    admin
+        .put_empty(&format!("{providers}/bare"))
+        .await
+        .expect(201);
+    let message = at("bare", "mapped").await.message(403);
+    assert_eq!(message, "Identity Provider bare is disabled");
+    let enabled = json!({"identity_provider": {"enabled": true}});
+    admin
+        .patch(&format!("{providers}/bare"), enabled)
+        .await
+        .expect(200);
+    at("bare", "mapped").await.expect(404);
+    // The assertion comes to nothing.
+    server.nobody().get(LOGIN).await.expect(401);
+    admin
+        .delete("/v3/OS-FEDERATION/mappings/m")
+        .await
+        .expect(204);
+    let message = at("corp", "mapped").await.message(404);
+    assert_eq!(message, "Could not find mapping: m.");
+}
+
+#[tokio::test]
+async fn the_provider_must_be_the_one_that_is_registered() {
+    let (server, admin) = server_with(rules_with_groups(), "1.0").await;
+    let provider = "/v3/OS-FEDERATION/identity_providers/corp";
+    let body = json!({"identity_provider": {"remote_ids": ["https://idp.example"]}});
+    admin.patch(provider, body).await.expect(200);
+    let body = json!({"protocol": {"mapping_id": "m", "remote_id_attribute": "HTTP_OIDC_ISS"}});
+    let protocol = format!("{provider}/protocols/mapped");
+    admin.patch(&protocol, body).await.expect(200);
+    let jane = || server.nobody().with_header("x-env-remote_user", "jane");
+    jane().get(LOGIN).await.expect(401);
+    let other = jane().with_header("oidc-iss", "https://other.example");
+    assert_eq!(
+        other.get(LOGIN).await.message(403),
+        "Incoming identity provider identifier not included among the accepted identifiers."
+    );
+    let right = jane().with_header("oidc-iss", "https://idp.example");
+    right.get(LOGIN).await.expect(201);
+}
+
+#[tokio::test]
+async fn leaving_a_group_ends_the_tokens_from_before() {
+    let (server, admin) = server_with(rules_with_groups(), "1.0").await;
+    server.with_role("member", Scope::Project).await;
+    add_group(&admin, "staff", Some("member")).await;
+    let first = log_in(&server, "jane", "staff").await;
+    let id = first.expect(201)["token"]["user"]["id"].clone();
+    let text = first.header("X-Subject-Token").to_owned();
+    let groups = async || {
+        let path = format!("/v3/users/{}/groups", id.as_str().unwrap());
+        let listed = admin.get(&path).await.expect(200);
+        listed["groups"].as_array().unwrap().len()
+    };
+    assert_eq!(groups().await, 1);
+    server.clock.advance(chrono::TimeDelta::minutes(5));
+    log_in(&server, "jane", "staff").await.expect(201);
+    let own = server.nobody().with_token(&text);
+    own.get("/v3/auth/projects").await.expect(200);
+    server.clock.advance(chrono::TimeDelta::minutes(5));
+    let last = log_in(&server, "jane", "").await;
+    last.expect(201);
+    assert_eq!(groups().await, 0);
+    own.get("/v3/auth/projects").await.expect(401);
+    let now = server.nobody().with_token(last.header("X-Subject-Token"));
+    now.get("/v3/auth/projects").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_token_is_exchanged_only_while_its_source_stands() {
+    let (server, admin) = server_with(rules_with_groups(), "1.0").await;
+    server.with_role("member", Scope::Project).await;
+    let group = add_group(&admin, "staff", Some("member")).await;
+    let answer = log_in(&server, "jane", "staff").await;
+    answer.expect(201);
+    let text = answer.header("X-Subject-Token").to_owned();
+    let home = || json!({"project": {"id": testkit::home()}});
+    let provider = "/v3/OS-FEDERATION/identity_providers/corp";
+    let set = async |enabled: bool| {
+        let body = json!({"identity_provider": {"enabled": enabled}});
+        admin.patch(provider, body).await.expect(200);
+    };
+    set(false).await;
+    scope_to(&server, &text, home()).await.expect(403);
+    set(true).await;
+    scope_to(&server, &text, home()).await.expect(201);
+    let system = json!({"system": {"all": true}});
+    scope_to(&server, &text, system).await.expect(403);
+    admin
+        .delete(&format!("/v3/groups/{group}"))
+        .await
+        .expect(204);
+    let answer = scope_to(&server, &text, home()).await;
+    assert!(
+        [401, 404, 500].contains(&answer.status),
+        "{}",
+        answer.status
+    );
+}
+
+#[tokio::test]
+async fn a_mapping_makes_projects_and_gives_roles() {
+    let rules = json!([{
+        "local": [
+            {"user": {"name": "{0}"}},
+            {"projects": [
+                {"name": "lab of {0}", "roles": [{"name": "member"}, {"name": "reader"}]},
+                {"name": "home", "roles": [{"name": "reader"}]},
+            ]},
+        ],
+        "remote": [{"type": "REMOTE_USER"}],
+    }]);
+    let (server, admin) = server_with(rules, "2.0").await;
+    server.with_role("member", Scope::Project).await;
+    let answer = log_in(&server, "jane", "").await;
+    let id = answer.expect(201)["token"]["user"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let listed = admin
+        .get("/v3/projects?name=lab%20of%20jane")
+        .await
+        .expect(200);
+    let lab = listed["projects"][0].clone();
+    assert_eq!(lab["domain_id"], "default");
+    let lab = lab["id"].as_str().unwrap();
+    assert_eq!(roles_on(&admin, &id, lab).await, ["member", "reader"]);
+    let home = testkit::home().to_string();
+    assert_eq!(roles_on(&admin, &id, &home).await, ["reader"]);
+    // Up to version 2.0 roles are only added.
+    let rules = json!([{
+        "local": [
+            {"user": {"name": "{0}"}},
+            {"projects": [{"name": "home", "roles": [{"name": "member"}]}]},
+        ],
+        "remote": [{"type": "REMOTE_USER"}],
+    }]);
+    let change = async |version: &str| {
+        let body = json!({"mapping": {"rules": rules, "schema_version": version}});
+        admin
+            .patch("/v3/OS-FEDERATION/mappings/m", body)
+            .await
+            .expect(200);
+        log_in(&server, "jane", "").await.expect(201);
+    };
+    change("2.0").await;
+    assert_eq!(roles_on(&admin, &id, lab).await, ["member", "reader"]);
+    assert_eq!(roles_on(&admin, &id, &home).await, ["member", "reader"]);
+    change("3.0").await;
+    assert!(roles_on(&admin, &id, lab).await.is_empty());
+    assert_eq!(roles_on(&admin, &id, &home).await, ["member"]);
+}
+
+#[tokio::test]
+async fn a_role_that_does_not_exist_stops_the_login_before_anything_is_written() {
+    let rules = json!([{
+        "local": [
+            {"user": {"name": "{0}"}},
+            {"projects": [{"name": "lab", "roles": [{"name": "wizard"}]}]},
+        ],
+        "remote": [{"type": "REMOTE_USER"}],
+    }]);
+    let (server, admin) = server_with(rules, "2.0").await;
+    let message = log_in(&server, "jane", "").await.message(404);
+    assert_eq!(message, "Could not find role: wizard.");
+    let listed = admin.get("/v3/projects?name=lab").await.expect(200);
+    assert_eq!(listed["projects"], json!([]));
+    let listed = admin.get("/v3/users?name=jane").await.expect(200);
+    assert_eq!(listed["users"], json!([]));
+}
+
+#[tokio::test]
+async fn a_mapping_can_name_a_user_of_ours() {
+    let rules = json!([{
+        "local": [{"user": {"name": "{0}", "type": "local", "domain": {"name": "Default"}}}],
+        "remote": [{"type": "REMOTE_USER"}],
+    }]);
+    let (server, _) = server_with(rules, "1.0").await;
+    let id: UserId = server
+        .add_person("member", &[("member", Scope::Project)])
+        .await;
+    let answer = log_in(&server, "member", "").await;
+    let token = &answer.expect(201)["token"];
+    assert_eq!(token["user"]["id"], id.to_string());
+    assert!(token["user"].get("OS-FEDERATION").is_none());
+    log_in(&server, "nobody", "").await.expect(401);
+    server.set_enabled(&id, false).await;
+    log_in(&server, "member", "").await.expect(401);
+}
+
+#[tokio::test]
+async fn a_disabled_user_stays_out() {
+    let (server, admin) = server_with(rules_with_groups(), "1.0").await;
+    let answer = log_in(&server, "jane", "").await;
+    let id = answer.expect(201)["token"]["user"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let body = json!({"user": {"enabled": false}});
+    admin
+        .patch(&format!("/v3/users/{id}"), body)
+        .await
+        .expect(200);
+    log_in(&server, "jane", "").await.expect(401);
+}

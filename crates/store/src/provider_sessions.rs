@@ -1,0 +1,120 @@
+//! What was seen at logins that providers vouched for: one-time values, and sessions there.
+
+use model::Timestamp;
+use model::ids::{IdentityProviderId, ProtocolId, UserId};
+use model::token::AuditId;
+
+use crate::db::Conn;
+use crate::error::StoreError;
+use crate::value::unreadable;
+
+/// One-time values and sessions of the database.
+pub struct ProviderSessions<'a> {
+    pub(crate) db: Conn<'a>,
+}
+
+/// A session at a provider, and the tokens that came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionTokens {
+    /// Whose tokens.
+    pub user_id: UserId,
+    /// The root of their chain.
+    pub audit_id: AuditId,
+}
+
+impl ProviderSessions<'_> {
+    /// Uses up a value until its end, and forgets those whose end has come.
+    ///
+    /// # Errors
+    ///
+    /// A conflict when it was used before.
+    pub async fn use_up(
+        &mut self,
+        id: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.db
+            .query("DELETE FROM archstone_one_time WHERE until < ?")
+            .bind(now.timestamp_micros())
+            .execute()
+            .await?;
+        self.db
+            .query("INSERT INTO archstone_one_time (id, until) VALUES (?, ?)")
+            .bind(id)
+            .bind(until.timestamp_micros())
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("one_time"))?;
+        Ok(())
+    }
+
+    /// Notes which tokens came of a session, until they expire.
+    #[expect(clippy::too_many_arguments, reason = "one row, column by column")]
+    pub async fn insert(
+        &mut self,
+        provider: &IdentityProviderId,
+        protocol: &ProtocolId,
+        subject: &str,
+        session_id: Option<&str>,
+        tokens: &SessionTokens,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.db
+            .query("DELETE FROM archstone_provider_session WHERE until < ?")
+            .bind(now.timestamp_micros())
+            .execute()
+            .await?;
+        self.db
+            .query(
+                "INSERT INTO archstone_provider_session \
+                 (idp_id, protocol_id, subject, session_id, user_id, audit_id, until) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(provider)
+            .bind(protocol)
+            .bind(subject)
+            .bind(session_id)
+            .bind(&tokens.user_id)
+            .bind(tokens.audit_id.to_string())
+            .bind(until.timestamp_micros())
+            .execute()
+            .await?;
+        Ok(())
+    }
+
+    /// Takes out the tokens of a session, or of all sessions of a subject.
+    pub async fn take(
+        &mut self,
+        provider: &IdentityProviderId,
+        protocol: &ProtocolId,
+        subject: Option<&str>,
+        session_id: Option<&str>,
+    ) -> Result<Vec<SessionTokens>, StoreError> {
+        let mut which = String::from("idp_id = ? AND protocol_id = ?");
+        let mut values = vec![provider.as_str(), protocol.as_str()];
+        for (column, value) in [("subject", subject), ("session_id", session_id)] {
+            if let Some(value) = value {
+                which.push_str(&format!(" AND {column} = ?"));
+                values.push(value);
+            }
+        }
+        let sql = format!("SELECT user_id, audit_id FROM archstone_provider_session WHERE {which}");
+        let query = self.db.built_query(sql).bind_all(values.iter().copied());
+        let mut found = Vec::new();
+        for row in query.rows().await? {
+            let audit_id = row.text("audit_id")?;
+            found.push(SessionTokens {
+                user_id: row.id("user_id")?,
+                audit_id: audit_id
+                    .parse()
+                    .map_err(|error| unreadable("audit_id", &error))?,
+            });
+        }
+        let sql = format!("DELETE FROM archstone_provider_session WHERE {which}");
+        let query = self.db.built_query(sql).bind_all(values);
+        query.execute().await?;
+        Ok(found)
+    }
+}

@@ -1,0 +1,191 @@
+//! Shadow users: those whom identity providers keep, as far as we must know them.
+
+use model::Timestamp;
+use model::ids::{DomainId, GroupId, IdentityProviderId, UserId};
+use model::user::FederatedIdentity;
+use serde_json::{Map, Value};
+
+use crate::db::Conn;
+use crate::error::StoreError;
+use crate::filter::placeholders;
+use crate::value::{FromRow, Row};
+
+/// Shadow users of the database.
+pub struct ShadowUsers<'a> {
+    pub(crate) db: Conn<'a>,
+}
+
+/// A user whom an identity provider keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShadowUser {
+    /// Our id of the user.
+    pub id: UserId,
+    /// The name that the provider gave last.
+    pub display_name: Option<String>,
+    /// Attributes of the user beyond columns, where the address is kept.
+    pub extra: Map<String, Value>,
+}
+
+impl ShadowUsers<'_> {
+    /// Finds the user whom an identity provider knows by this name; `None` before the first login.
+    pub async fn find(
+        &mut self,
+        identity: &FederatedIdentity,
+    ) -> Result<Option<ShadowUser>, StoreError> {
+        self.db
+            .query(
+                r#"SELECT "user".id, federated_user.display_name, "user".extra FROM federated_user
+                   JOIN "user" ON "user".id = federated_user.user_id
+                   WHERE idp_id = ? AND protocol_id = ? AND unique_id = ?"#,
+            )
+            .bind(&identity.identity_provider_id)
+            .bind(&identity.protocol_id)
+            .bind(&identity.unique_id)
+            .optional()
+            .await
+    }
+
+    /// Adds a user at the first login.
+    ///
+    /// # Errors
+    ///
+    /// A conflict when the id is taken: two providers of one domain know somebody by one name.
+    pub async fn insert(
+        &mut self,
+        user: &ShadowUser,
+        domain_id: &DomainId,
+        identity: &FederatedIdentity,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.db
+            .query(
+                r#"INSERT INTO "user" (id, domain_id, enabled, created_at, last_active_at, extra)
+                   VALUES (?, ?, ?, ?, ?, ?)"#,
+            )
+            .bind(&user.id)
+            .bind(domain_id)
+            .bind(true)
+            .bind(now)
+            .bind(now.date_naive())
+            .bind(Value::Object(user.extra.clone()).to_string())
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("federated_user"))?;
+        self.db
+            .query(
+                "INSERT INTO federated_user \
+                 (user_id, idp_id, protocol_id, unique_id, display_name) VALUES (?, ?, ?, ?, ?)",
+            )
+            .bind(&user.id)
+            .bind(&identity.identity_provider_id)
+            .bind(&identity.protocol_id)
+            .bind(&identity.unique_id)
+            .bind(user.display_name.as_deref())
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("federated_user"))?;
+        Ok(())
+    }
+
+    /// Writes what the provider says anew of a user at a later login.
+    pub async fn update(
+        &mut self,
+        user: &ShadowUser,
+        identity: &FederatedIdentity,
+    ) -> Result<(), StoreError> {
+        self.db
+            .query(
+                "UPDATE federated_user SET display_name = ? \
+                 WHERE idp_id = ? AND protocol_id = ? AND unique_id = ?",
+            )
+            .bind(user.display_name.as_deref())
+            .bind(&identity.identity_provider_id)
+            .bind(&identity.protocol_id)
+            .bind(&identity.unique_id)
+            .execute()
+            .await?;
+        self.db
+            .query(r#"UPDATE "user" SET extra = ? WHERE id = ?"#)
+            .bind(Value::Object(user.extra.clone()).to_string())
+            .bind(&user.id)
+            .execute()
+            .await?;
+        Ok(())
+    }
+
+    /// Makes a user a member of these groups, and of no others that this provider named before,
+    /// from now on for as long as such memberships last. Whether that changed anything but the
+    /// time.
+    pub async fn renew_memberships(
+        &mut self,
+        user_id: &UserId,
+        provider: &IdentityProviderId,
+        groups: &[GroupId],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let rows = self
+            .db
+            .query("SELECT group_id, idp_id FROM expiring_user_group_membership WHERE user_id = ?")
+            .bind(user_id)
+            .rows()
+            .await?;
+        let mut known: Vec<(GroupId, IdentityProviderId)> = Vec::new();
+        for row in &rows {
+            known.push((row.id("group_id")?, row.id("idp_id")?));
+        }
+        let mut changed = false;
+        if known.iter().any(|(group, _)| groups.contains(group)) {
+            let marks = placeholders(groups.len());
+            let sql = format!(
+                "UPDATE expiring_user_group_membership SET last_verified = ? \
+                 WHERE user_id = ? AND group_id IN ({marks})"
+            );
+            let query = self.db.built_query(sql).bind(now).bind(user_id);
+            query.bind_all(groups).execute().await?;
+        }
+        for group in groups {
+            if known.iter().any(|(known, _)| known == group) {
+                continue;
+            }
+            changed = true;
+            self.db
+                .query(
+                    "INSERT INTO expiring_user_group_membership \
+                     (user_id, group_id, idp_id, last_verified) VALUES (?, ?, ?, ?)",
+                )
+                .bind(user_id)
+                .bind(group)
+                .bind(provider)
+                .bind(now)
+                .execute()
+                .await?;
+        }
+        let stale = |(group, of): &&(GroupId, IdentityProviderId)| {
+            of == provider && !groups.contains(group)
+        };
+        for (group, _) in known.iter().filter(stale) {
+            changed = true;
+            self.db
+                .query(
+                    "DELETE FROM expiring_user_group_membership \
+                     WHERE user_id = ? AND group_id = ? AND idp_id = ?",
+                )
+                .bind(user_id)
+                .bind(group)
+                .bind(provider)
+                .execute()
+                .await?;
+        }
+        Ok(changed)
+    }
+}
+
+impl FromRow for ShadowUser {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id("id")?,
+            display_name: row.optional_text("display_name")?,
+            extra: row.extra("extra")?,
+        })
+    }
+}
