@@ -8,5 +8,6 @@
 mod health;
 mod nodes;
 mod oauth2;
+mod schemas;
 mod statements;
 mod v3;
