@@ -39,17 +39,12 @@ pub struct Operation {
     pub query_schema: Option<&'static str>,
     /// Why nobody has to be logged in for it; `None` for all that somebody must be.
     pub public: Option<&'static str>,
-    /// What kind of body it reads.
-    pub input: Input,
 }
 
-/// What kind of body an operation reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// A JSON object, or nothing.
-    Json,
-    /// A form (`application/x-www-form-urlencoded`); other bodies read as an empty form.
-    Form,
+/// Whether bodies at this path are forms (RFC 6749), which is known before there is an operation;
+/// elsewhere they are JSON objects.
+pub fn takes_forms(path: &str) -> bool {
+    path.starts_with("/v3/OS-OAUTH2/")
 }
 
 impl Operation {
@@ -63,7 +58,6 @@ impl Operation {
             part_schema: None,
             query_schema: None,
             public: None,
-            input: Input::Json,
         }
     }
 
@@ -124,12 +118,6 @@ impl Operation {
     /// Lets everybody in, for this reason.
     pub const fn public(mut self, reason: &'static str) -> Self {
         self.public = Some(reason);
-        self
-    }
-
-    /// Reads a form instead of JSON.
-    pub const fn form(mut self) -> Self {
-        self.input = Input::Form;
         self
     }
 }

@@ -20,7 +20,7 @@ use crate::flows::validate_token::{Leniency, Refusal, validate_token};
 use crate::health;
 use crate::json;
 use crate::listen::Peer;
-use crate::operation::{Body, Handle, Operation, Outcome, Routes};
+use crate::operation::{Body, Handle, Operation, Outcome, Routes, takes_forms};
 use crate::proxy_headers::Origin;
 
 /// How often a request is run anew when the database asks for that.
@@ -387,8 +387,7 @@ fn variables(path: &'static str) -> Vec<&'static str> {
 ///
 /// 400 for other kinds of bodies, and for JSON that is no object.
 pub fn read_json(path: &str, headers: &HeaderMap, body: &[u8]) -> Result<Option<Value>, ApiError> {
-    // Below this path bodies are forms (RFC 6749).
-    if path.starts_with("/v3/OS-OAUTH2/") || body.is_empty() {
+    if takes_forms(path) || body.is_empty() {
         return Ok(None);
     }
     let content_type = headers
