@@ -93,9 +93,9 @@ sections! {
         max_param_size: u32 = "64", deprecated true;
         /// The length from which a token is noted in the log as long; it is valid all the same.
         max_token_size: u32 = "255";
-        /// How many entries a list returns at most, when its own section does not say. Unset and 0
-        /// mean all.
-        list_limit: Option<u32>, pending true;
+        /// How many entries a list returns when neither the client nor its own section says. Unset
+        /// and 0 mean all.
+        list_limit: Option<u32>;
         /// How many rows a page holds at most, whatever the client asks for.
         max_db_limit: u32 = "1000";
         /// Whether a password that is too long is refused; otherwise its end is cut off.
@@ -192,8 +192,8 @@ sections! {
         caching: bool = "true", pending true;
         /// Seconds in the cache; when unset, [cache] expiration_time.
         cache_time: Option<Duration>, pending true;
-        /// How many entries a list returns at most.
-        list_limit: Option<u32>, pending true;
+        /// How many entries a list of services or endpoints returns when the client does not say.
+        list_limit: Option<u32>;
     }
 
     /// Requests from scripts of other web sites.
@@ -300,8 +300,8 @@ sections! {
         cache_time: Option<Duration> = "600", pending true;
         /// How many bytes a password may have; bcrypt takes 72 whatever stands here.
         max_password_length: u32 = "4096", max 4096;
-        /// How many entries a list returns at most.
-        list_limit: Option<u32>, pending true;
+        /// How many entries a list of users or groups returns at most, whatever the client says.
+        list_limit: Option<u32>;
         /// How new passwords are hashed.
         password_hash_algorithm: PasswordHash = "bcrypt";
         /// The cost of bcrypt (12 when unset) or the rounds of PBKDF2 (25000 when unset).
@@ -372,8 +372,8 @@ sections! {
         caching: bool = "true", former "assignment.caching", pending true;
         /// Seconds in the cache; when unset, [cache] expiration_time.
         cache_time: Option<Duration>, former "assignment.cache_time", pending true;
-        /// How many entries a list returns at most.
-        list_limit: Option<u32>, former "assignment.list_limit", pending true;
+        /// How many entries a list of projects or domains returns when the client does not say.
+        list_limit: Option<u32>, former "assignment.list_limit";
         /// The domain of the project whose tokens are marked as those of an administrator.
         admin_project_domain_name: Option<String>, pending true;
         /// The name of that project.
@@ -400,8 +400,8 @@ sections! {
         caching: bool = "true", pending true;
         /// Seconds in the cache; when unset, [cache] expiration_time.
         cache_time: Option<Duration>, pending true;
-        /// How many entries a list returns at most.
-        list_limit: Option<u32>, pending true;
+        /// How many entries a list of roles returns when the client does not say.
+        list_limit: Option<u32>;
     }
 
     /// Assertions about our users to other clouds.

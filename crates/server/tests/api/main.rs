@@ -6,6 +6,7 @@
 )]
 
 mod health;
+mod lists;
 mod nodes;
 mod oauth2;
 mod schemas;
