@@ -15,6 +15,7 @@ use crate::accept::preferred;
 use crate::app::App;
 use crate::call::{Call, Incoming, Links, Query};
 use crate::caller::Caller;
+use crate::cors::{Cors, Question};
 use crate::error::{ApiError, ErrorContext, Failure as _};
 use crate::flows::validate_token::{Leniency, Refusal, validate_token};
 use crate::health;
@@ -32,6 +33,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id")
 pub struct Router {
     app: Arc<App>,
     paths: matchit::Router<Resource>,
+    cors: Cors,
 }
 
 /// What can be done at one path.
@@ -82,7 +84,8 @@ impl Router {
                 .insert(path, resource)
                 .expect("paths of operations do not collide");
         }
-        Self { app, paths }
+        let cors = Cors::new(&app.config.cors);
+        Self { app, paths, cors }
     }
 
     /// Answers one request. Nothing that can be in a request makes this fail.
@@ -93,6 +96,7 @@ impl Router {
     {
         let request_id = format!("req-{}", uuid(&self.app.random.id()));
         let time_limit = self.app.config.archstone.request_timeout;
+        let question = Question::of(&request);
         let answer = self.route(request, &request_id);
         let (mut response, depth) = match tokio::time::timeout(time_limit, answer).await {
             Ok(answered) => answered,
@@ -115,7 +119,7 @@ impl Router {
         {
             headers.insert(REQUEST_ID, value);
         }
-        response
+        self.cors.answer(&question, response)
     }
 
     async fn route<B>(&self, request: Request<B>, request_id: &str) -> (Response<Body>, Depth)
@@ -174,9 +178,6 @@ impl Router {
             Err(error) => return (error.into_response(&context), Depth::Api),
         };
         let Ok(found) = self.paths.at(decoded) else {
-            if parts.method == Method::OPTIONS {
-                return (Response::new(Body::default()), Depth::Limits);
-            }
             let query = parts.uri.query();
             return (self.no_such_path(&path, query, &base_url), Depth::Api);
         };

@@ -199,18 +199,18 @@ sections! {
     /// Requests from scripts of other web sites.
     cors: Cors = "cors" {
         /// The origins whose scripts may ask; `*` means all. Unset means none.
-        allowed_origin: Vec<String>, pending true;
+        allowed_origin: Vec<String>;
         /// Whether those scripts may send credentials.
-        allow_credentials: bool = "true", pending true;
+        allow_credentials: bool = "true";
         /// The headers of replies that those scripts may read.
         expose_headers: Vec<String> =
-            "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,Openstack-Auth-Receipt", pending true;
-        /// Seconds that a browser may remember all this.
-        max_age: Duration = "3600", pending true;
+            "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,Openstack-Auth-Receipt";
+        /// Seconds that a browser may remember all this; it is not told when 0.
+        max_age: i64 = "3600";
         /// The methods that those scripts may use.
-        allow_methods: Vec<String> = "GET,PUT,POST,DELETE,PATCH", pending true;
+        allow_methods: Vec<String> = "GET,PUT,POST,DELETE,PATCH";
         /// The headers that those scripts may send.
-        allow_headers: Vec<String> = "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,X-Project-Id,X-Project-Name,X-Project-Domain-Id,X-Project-Domain-Name,X-Domain-Id,X-Domain-Name,Openstack-Auth-Receipt", pending true;
+        allow_headers: Vec<String> = "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,X-Project-Id,X-Project-Name,X-Project-Domain-Id,X-Project-Domain-Name,X-Domain-Id,X-Domain-Name,Openstack-Auth-Receipt";
     }
 
     /// Credentials that are kept for users.
