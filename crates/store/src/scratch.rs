@@ -44,6 +44,7 @@ pub(crate) async fn store(folder: &tempfile::TempDir) -> crate::Store {
         connection: format!("sqlite:///{}", file.display()),
         max_connections: 2,
         timeout: std::time::Duration::from_secs(60),
+        patience: std::time::Duration::from_secs(60),
         facts: crate::FactSettings::NONE,
         lifetime: None,
     };

@@ -235,17 +235,18 @@ sections! {
         /// mysql+pymysql://user:password@host/keystone?charset=utf8,
         /// postgresql+psycopg2://user:password@host/keystone. Write a $ as $$.
         connection: Secret<String> = "sqlite:///keystone.db";
-        /// How many connections are kept open.
+        /// How many connections are kept open; 0 means any.
         max_pool_size: u32 = "5";
         /// How many connections may be opened beyond those under load; a negative number means any.
         max_overflow: Limit<u32> = "50";
-        /// Seconds that a request waits for a connection.
-        pool_timeout: Option<Duration>, pending true;
+        /// Seconds that a request waits for a free connection before it is answered with 503; when
+        /// unset, [archstone] database_timeout.
+        pool_timeout: Option<Duration>;
         /// Seconds after which a connection is replaced; a negative number means never.
         connection_recycle_time: Limit<Duration> = "3600";
-        /// How often a connection is tried again at the start; a negative number means without end,
-        /// which is what this server always does.
-        max_retries: Limit<u32> = "10", pending true;
+        /// How often a database that does not answer at the start is looked at before the server
+        /// gives up; 0 and negative numbers mean without end.
+        max_retries: Limit<u32> = "10";
         /// Seconds until a database that did not answer at the start is looked at again.
         retry_interval: Duration = "10";
     }

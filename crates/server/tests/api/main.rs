@@ -6,6 +6,7 @@
 )]
 
 mod cors;
+mod database;
 mod health;
 mod lists;
 mod nodes;
