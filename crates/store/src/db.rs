@@ -26,8 +26,10 @@ pub struct Options {
     pub connection: String,
     /// The most connections that are open at a time.
     pub max_connections: u32,
-    /// How long a statement, or the wait for a free connection, may take.
+    /// How long a statement, or to open a connection, may take.
     pub timeout: Duration,
+    /// How long the wait for a free connection may take.
+    pub patience: Duration,
     /// How facts are kept in memory.
     pub facts: FactSettings,
     /// The age at which a connection is replaced; `None` means never.
@@ -43,6 +45,7 @@ pub(crate) struct Db {
     /// The same as `permits`, but for SQLite, where one at a time may write.
     write_permits: Arc<Semaphore>,
     timeout: Duration,
+    patience: Duration,
     statements: AtomicU64,
     pub(crate) facts: Facts,
     breaks: Arc<Breaks>,
@@ -129,6 +132,7 @@ impl Db {
             permits,
             write_permits,
             timeout: options.timeout,
+            patience: options.patience,
             statements: AtomicU64::new(0),
             facts: Facts::new(options.facts),
             breaks,
@@ -161,14 +165,17 @@ impl Db {
 
     /// A connection for reading, or for one transaction that writes.
     pub(crate) async fn acquire(self: &Arc<Self>, write: bool) -> Result<Session, StoreError> {
+        let permits = if write {
+            &self.write_permits
+        } else {
+            &self.permits
+        };
+        let permit = Arc::clone(permits).acquire_owned();
+        let Ok(permit) = tokio::time::timeout(self.patience, permit).await else {
+            return Err(StoreError::TimedOut(self.patience));
+        };
+        let permit = permit.map_err(|_| StoreError::Unavailable("shutting down".into()))?;
         let open = async {
-            let permits = if write {
-                &self.write_permits
-            } else {
-                &self.permits
-            };
-            let permit = Arc::clone(permits).acquire_owned().await;
-            let permit = permit.map_err(|_| StoreError::Unavailable("shutting down".into()))?;
             let connection = match &self.pools {
                 Pools::MariaDb(pool) => Connection::MariaDb(pool.acquire().await?),
                 Pools::Postgres(pool) => Connection::Postgres(pool.acquire().await?),

@@ -340,6 +340,7 @@ mod tests {
                 connection: format!("sqlite:///{}", folder.path().join("keystone.db").display()),
                 max_connections: 2,
                 timeout: Duration::from_secs(60),
+                patience: Duration::from_secs(60),
                 facts: crate::FactSettings::NONE,
                 lifetime: None,
             };

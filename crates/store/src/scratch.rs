@@ -53,6 +53,7 @@ pub(crate) async fn store_with(
         connection: format!("sqlite:///{}", file.display()),
         max_connections: 2,
         timeout: std::time::Duration::from_secs(60),
+        patience: std::time::Duration::from_secs(60),
         facts,
         lifetime: None,
     };

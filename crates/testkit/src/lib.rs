@@ -177,6 +177,7 @@ async fn fresh_database(folder: &tempfile::TempDir) -> String {
                 connection,
                 max_connections: 1,
                 timeout: Duration::from_secs(60),
+                patience: Duration::from_secs(60),
                 facts: store::FactSettings::NONE,
                 lifetime: None,
             };

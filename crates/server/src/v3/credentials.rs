@@ -88,8 +88,11 @@ async fn list(call: Call) -> Result<Reply<Collection<CredentialDocument>>, ApiEr
     let documents = found
         .into_iter()
         .map(|credential| document(&call, credential));
-    let documents = documents.collect::<Result<_, _>>()?;
-    Ok(permit.ok(call.collection("credentials", documents)))
+    let mut documents = documents.collect::<Result<Vec<_>, _>>()?;
+    let range = call.range(None)?;
+    range.skip(&mut documents, |it| it.id.as_str());
+    let part = call.part_of_collection("credentials", documents, &range, |it| it.id.as_str());
+    Ok(permit.ok(part))
 }
 
 async fn show(

@@ -79,14 +79,15 @@ async fn list(call: Call) -> Result<Reply<Collection<DomainDocument>>, ApiError>
         enabled: query.flag("enabled"),
         name: query.text("name"),
     };
-    let page = projects::page(&call).await?;
+    let range = projects::range(&call).await?;
+    let page = range.page();
     let domains = call.store.domains().list(&filter, &page).await?;
-    let last = domains.last().map(|domain| domain.id.to_string());
     let documents = domains
         .into_iter()
         .map(|domain| DomainDocument::new(domain, &call.links))
         .collect();
-    Ok(permit.ok(call.paged_collection("domains", documents, last.as_deref())))
+    let part = call.part_of_collection("domains", documents, &range, |it| it.id.as_str());
+    Ok(permit.ok(part))
 }
 
 async fn show(
