@@ -124,6 +124,7 @@ pub fn database(config: &Config) -> Options {
             foreign_ttl: config.cache.foreign_ttl,
             sole_writer: config.archstone.sole_writer,
         },
+        authorization_ttl: config.federation.default_authorization_ttl,
         lifetime: match config.database.connection_recycle_time {
             Limit::AtMost(lifetime) => Some(lifetime),
             Limit::Unlimited => None,

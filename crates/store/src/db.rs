@@ -30,6 +30,9 @@ pub struct Options {
     pub timeout: Duration,
     /// How facts are kept in memory.
     pub facts: FactSettings,
+    /// Minutes that a membership which an identity provider brought lives, when the provider says
+    /// nothing of it.
+    pub authorization_ttl: u32,
     /// The age at which a connection is replaced; `None` means never.
     pub lifetime: Option<Duration>,
 }
@@ -45,6 +48,7 @@ pub(crate) struct Db {
     timeout: Duration,
     statements: AtomicU64,
     pub(crate) facts: Facts,
+    authorization_ttl: u32,
     breaks: Arc<Breaks>,
 }
 
@@ -131,6 +135,7 @@ impl Db {
             timeout: options.timeout,
             statements: AtomicU64::new(0),
             facts: Facts::new(options.facts),
+            authorization_ttl: options.authorization_ttl,
             breaks,
         })
     }
@@ -456,11 +461,12 @@ impl Tx {
     }
 
     fn dialect(&self) -> Dialect {
-        self.session
-            .as_ref()
-            .expect("only commit takes the session")
-            .db
-            .dialect()
+        self.db().dialect()
+    }
+
+    fn db(&self) -> &Db {
+        let session = self.session.as_ref();
+        &session.expect("only commit takes the session").db
     }
 
     fn session(&mut self) -> &mut Session {
@@ -500,6 +506,14 @@ impl<'a> Conn<'a> {
         match self {
             Self::Pool(db) => db.dialect(),
             Self::Tx(tx) => tx.dialect(),
+        }
+    }
+
+    /// Minutes that a membership lives whose identity provider says nothing of it.
+    pub(crate) fn authorization_ttl(&self) -> u32 {
+        match self {
+            Self::Pool(db) => db.authorization_ttl,
+            Self::Tx(tx) => tx.db().authorization_ttl,
         }
     }
 

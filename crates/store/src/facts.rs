@@ -20,11 +20,12 @@ use model::application_credential::ApplicationCredential;
 use model::ids::{ApplicationCredentialId, GroupId, ProjectId, UserId};
 use model::revocation::TokenFacts;
 use model::revocation_index::RevocationIndex;
-use model::subject::{CatalogService, RoleRef, ScopeTarget, Subject};
+use model::subject::{CatalogService, ScopeTarget, Subject};
 use model::{Scope, Timestamp};
 use quick_cache::sync::Cache;
 
 use crate::Store;
+use crate::assignments::EffectiveRoles;
 use crate::db::Conn;
 use crate::error::StoreError;
 use crate::revocations;
@@ -60,7 +61,7 @@ pub(crate) struct Facts {
     versions: [AtomicU64; Topic::COUNT],
     subjects: Cache<UserId, Kept<Subject>>,
     targets: Cache<ProjectId, Kept<ScopeTarget>>,
-    roles: Cache<RolesKey, Kept<Vec<RoleRef>>>,
+    roles: Cache<RolesKey, Kept<EffectiveRoles>>,
     credentials: Cache<ApplicationCredentialId, Kept<ApplicationCredential>>,
     catalogs: Cache<Option<ProjectId>, Kept<Vec<CatalogService>>>,
     revocations: RwLock<RevocationIndex>,
@@ -389,7 +390,8 @@ impl Store {
     }
 
     /// The roles that a user holds in effect in a scope; none without one. `groups` are those
-    /// that a federated login brought.
+    /// that a federated login brought. Time alone takes roles away: what is kept says until when
+    /// it counts.
     ///
     /// # Errors
     ///
@@ -399,28 +401,39 @@ impl Store {
         user_id: &UserId,
         groups: &[GroupId],
         scope: &Scope,
-    ) -> Result<Arc<Vec<RoleRef>>, StoreError> {
+        now: Timestamp,
+    ) -> Result<Arc<EffectiveRoles>, StoreError> {
         let facts = self.facts();
         let key = (user_id.clone(), groups.to_vec(), scope.clone());
-        if let Some(roles) = facts.get(&facts.roles, &key, Topic::Roles) {
-            return Ok(roles);
+        if let Some(held) = facts.get(&facts.roles, &key, Topic::Roles)
+            && held.ends_at.is_none_or(|end| now < end)
+        {
+            return Ok(held);
         }
         let version = facts.version(Topic::Roles);
         let mut assignments = self.assignments();
-        let roles = match scope {
+        let held = match scope {
             Scope::Unscoped => return Ok(Arc::default()),
             Scope::Project(id) => {
                 assignments
-                    .effective_on_project(user_id, groups, id)
+                    .effective_on_project(user_id, groups, id, now)
                     .await?
             }
-            Scope::Domain(id) => assignments.effective_on_domain(user_id, groups, id).await?,
-            Scope::System => assignments.effective_on_system(user_id, groups).await?,
+            Scope::Domain(id) => {
+                assignments
+                    .effective_on_domain(user_id, groups, id, now)
+                    .await?
+            }
+            Scope::System => {
+                assignments
+                    .effective_on_system(user_id, groups, now)
+                    .await?
+            }
         };
-        if roles.is_empty() {
-            return Ok(Arc::new(roles));
+        if held.roles.is_empty() {
+            return Ok(Arc::new(held));
         }
-        Ok(facts.keep(&facts.roles, key, version, roles))
+        Ok(facts.keep(&facts.roles, key, version, held))
     }
 
     /// An application credential, without its secret.
@@ -538,7 +551,12 @@ mod tests {
 
     fn kept_roles(facts: &Facts, version: u64) -> bool {
         let key = (UserId::from("ada"), Vec::new(), Scope::System);
-        facts.keep(&facts.roles, key.clone(), version, Vec::new());
+        facts.keep(
+            &facts.roles,
+            key.clone(),
+            version,
+            EffectiveRoles::default(),
+        );
         facts.get(&facts.roles, &key, Topic::Roles).is_some()
     }
 

@@ -340,6 +340,7 @@ mod tests {
                 max_connections: 2,
                 timeout: Duration::from_secs(60),
                 facts: crate::FactSettings::NONE,
+                authorization_ttl: 0,
                 lifetime: None,
             };
             if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {

@@ -96,6 +96,7 @@ impl Topics {
             | "access_rule"
             | "role"
             | "group"
+            | "identity_provider"
                 if adds =>
             {
                 Self::NONE
@@ -111,7 +112,9 @@ impl Topics {
             | "user_group_membership"
             | "expiring_user_group_membership"
             | "implied_role"
-            | "group" => Self::from(Topic::Roles),
+            | "group"
+            // It says how long the memberships live that it brought.
+            | "identity_provider" => Self::from(Topic::Roles),
             "role" => [Topic::Roles, Topic::ApplicationCredentials].into(),
             "application_credential"
             | "application_credential_role"
@@ -172,6 +175,10 @@ mod tests {
             ),
             (
                 "INSERT INTO assignment (type) VALUES (?)",
+                Topic::Roles.into(),
+            ),
+            (
+                "UPDATE identity_provider SET authorization_ttl = ?",
                 Topic::Roles.into(),
             ),
             (

@@ -252,6 +252,9 @@ sections! {
 
     /// Users who log in with an identity provider.
     federation: Federation = "federation" {
+        /// Minutes that a membership in a group lives which a login brought, when the identity
+        /// provider does not say. With 0 it counts for that login alone.
+        default_authorization_ttl: u32 = "0";
         /// The version of a mapping that does not say its own.
         attribute_mapping_default_schema_version: MappingVersion = "1.0";
     }

@@ -73,10 +73,10 @@ pub async fn issue_token(
             };
             (kind, Some(target))
         }
-        (None, None) => default_scope(app, &user).await?,
+        (None, None) => default_scope(app, &user, now).await?,
     };
     let token = token(app, &user, kind, now);
-    let mut roles = effective_roles(&app.store, &token).await?;
+    let mut roles = effective_roles(&app.store, &token, now).await?;
     if let Some(credential) = &user.application_credential {
         roles.retain(|role| credential.role_ids.contains(&role.id));
     }
@@ -176,6 +176,7 @@ async fn find_usable(app: &App, id: &ProjectId) -> Result<ScopeTarget, ApiError>
 async fn default_scope(
     app: &App,
     user: &Authenticated,
+    now: Timestamp,
 ) -> Result<(TokenKind, Option<ScopeTarget>), ApiError> {
     let unscoped = (TokenKind::Direct(Scope::Unscoped), None);
     let Some(id) = &user.login.subject.default_project_id else {
@@ -187,8 +188,8 @@ async fn default_scope(
     };
     let user_id = &user.login.subject.id;
     let scope = Scope::Project(id.clone());
-    let roles = app.store.effective_roles(user_id, &[], &scope).await?;
-    if roles.is_empty() {
+    let held = app.store.effective_roles(user_id, &[], &scope, now).await?;
+    if held.roles.is_empty() {
         return Ok(unscoped);
     }
     Ok((TokenKind::Direct(scope), Some(target)))

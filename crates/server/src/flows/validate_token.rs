@@ -85,7 +85,7 @@ pub async fn validate_token(
     } else {
         app.store.ensure_fresh().await?;
     }
-    let valid = look_up(&app.store, token, text).await?;
+    let valid = look_up(&app.store, token, text, now).await?;
     if valid.token.is_expired(now, leniency.expired_for) {
         return Err(failed_to_validate());
     }
@@ -107,7 +107,12 @@ fn failed_to_validate() -> Refusal {
 }
 
 /// Looks at the world as it is now: whom the token names, and what they may do still.
-async fn look_up(store: &Store, token: Token, text: &str) -> Result<ValidToken, Refusal> {
+async fn look_up(
+    store: &Store,
+    token: Token,
+    text: &str,
+    now: Timestamp,
+) -> Result<ValidToken, Refusal> {
     let scope = token.scope();
     let place: Option<(ProjectId, &'static str)> = match &scope {
         Scope::Unscoped | Scope::System => None,
@@ -133,7 +138,7 @@ async fn look_up(store: &Store, token: Token, text: &str) -> Result<ValidToken, 
             Some(ApplicationCredential::clone(&*found.ok_or_else(gone)?))
         }
     };
-    let mut roles = effective_roles(store, &token).await?;
+    let mut roles = effective_roles(store, &token, now).await?;
     if let Some(credential) = &application_credential {
         roles.retain(|role| credential.role_ids.contains(&role.id));
     }
@@ -157,14 +162,15 @@ async fn look_up(store: &Store, token: Token, text: &str) -> Result<ValidToken, 
 pub async fn effective_roles(
     store: &Store,
     token: &Token,
+    now: Timestamp,
 ) -> Result<Vec<RoleRef>, store::StoreError> {
     let groups = token
         .federated_login()
         .map_or(&[][..], |login| &login.group_ids);
-    let roles = store
-        .effective_roles(&token.user_id, groups, &token.scope())
+    let held = store
+        .effective_roles(&token.user_id, groups, &token.scope(), now)
         .await?;
-    Ok(roles.to_vec())
+    Ok(held.roles.clone())
 }
 
 fn usable_target(

@@ -296,7 +296,7 @@ async fn list_projects(
     let projects = call
         .store
         .projects()
-        .list_of_user(&id, &[], &filter)
+        .list_of_user(&id, &[], &filter, call.now())
         .await?;
     let documents = ProjectDocument::all(projects, &call.links);
     Ok(permit.ok(call.collection("projects", documents)))

@@ -1,5 +1,6 @@
 mod identity_providers;
 mod mappings;
+mod memberships;
 mod protocols;
 mod scopes;
 mod service_providers;
