@@ -1,4 +1,5 @@
-//! Facts that every request needs, kept in memory: users, places, roles, the catalog, revocations.
+//! Facts that every request needs, kept in memory: users, places, roles, the catalog, service
+//! providers, revocations.
 //!
 //! A fact is valid for as long as nothing was written to the tables that it was read from. Which
 //! those are, [`crate::topic`] tells from the statements themselves, so that no repository can
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use model::application_credential::ApplicationCredential;
+use model::federation::{ProviderFilter, ServiceProvider};
 use model::ids::{ApplicationCredentialId, GroupId, ProjectId, UserId};
 use model::revocation::TokenFacts;
 use model::revocation_index::RevocationIndex;
@@ -64,6 +66,8 @@ pub(crate) struct Facts {
     roles: Cache<RolesKey, Kept<EffectiveRoles>>,
     credentials: Cache<ApplicationCredentialId, Kept<ApplicationCredential>>,
     catalogs: Cache<Option<ProjectId>, Kept<Vec<CatalogService>>>,
+    /// All that are enabled, under the one key.
+    service_providers: Cache<(), Kept<Vec<ServiceProvider>>>,
     revocations: RwLock<RevocationIndex>,
     /// Numbers those who want to know of changes; see [`Store::catch_up`].
     asked: AtomicU64,
@@ -118,6 +122,7 @@ impl Facts {
             roles: Cache::new(50_000),
             credentials: Cache::new(20_000),
             catalogs: Cache::new(1_000),
+            service_providers: Cache::new(1),
             revocations: RwLock::default(),
             asked: AtomicU64::new(0),
             answered: AtomicU64::new(0),
@@ -473,6 +478,26 @@ impl Store {
         let version = facts.version(Topic::Catalog);
         let services = self.catalog().list(project_id).await?;
         Ok(facts.keep(&facts.catalogs, key, version, services))
+    }
+
+    /// The service providers that tokens name: those that are enabled, by id.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn enabled_service_providers(&self) -> Result<Arc<Vec<ServiceProvider>>, StoreError> {
+        let facts = self.facts();
+        let topic = Topic::ServiceProviders;
+        if let Some(providers) = facts.get(&facts.service_providers, &(), topic) {
+            return Ok(providers);
+        }
+        let version = facts.version(topic);
+        let enabled = ProviderFilter {
+            enabled: Some(true),
+            ..ProviderFilter::default()
+        };
+        let providers = self.service_providers().list(&enabled).await?;
+        Ok(facts.keep(&facts.service_providers, (), version, providers))
     }
 }
 

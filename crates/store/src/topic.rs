@@ -17,10 +17,12 @@ pub(crate) enum Topic {
     Catalog,
     /// Revocation events.
     Revocations,
+    /// Service providers.
+    ServiceProviders,
 }
 
 impl Topic {
-    pub(crate) const COUNT: usize = 6;
+    pub(crate) const COUNT: usize = 7;
 
     const ALL: [Self; Self::COUNT] = [
         Self::Subjects,
@@ -29,6 +31,7 @@ impl Topic {
         Self::ApplicationCredentials,
         Self::Catalog,
         Self::Revocations,
+        Self::ServiceProviders,
     ];
 
     /// As `archstone_change.kind` has it.
@@ -40,6 +43,7 @@ impl Topic {
             Self::ApplicationCredentials => "application_credentials",
             Self::Catalog => "catalog",
             Self::Revocations => "revocations",
+            Self::ServiceProviders => "service_providers",
         }
     }
 
@@ -126,6 +130,7 @@ impl Topics {
             | "project_endpoint"
             | "endpoint_group"
             | "project_endpoint_group" => Self::from(Topic::Catalog),
+            "service_provider" => Self::from(Topic::ServiceProviders),
             // Events that are too old to revoke anything are missed by nobody.
             "revocation_event" if adds => Self::from(Topic::Revocations),
             _ => Self::NONE,
@@ -188,6 +193,10 @@ mod tests {
             (
                 "INSERT INTO endpoint (id) VALUES (?)",
                 Topic::Catalog.into(),
+            ),
+            (
+                "INSERT INTO service_provider (id) VALUES (?)",
+                Topic::ServiceProviders.into(),
             ),
             (
                 "INSERT INTO revocation_event (user_id) VALUES (?)",

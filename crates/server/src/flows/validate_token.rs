@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::application_credential::ApplicationCredential;
+use model::federation::ServiceProvider;
 use model::ids::ProjectId;
 use model::revocation::TokenFacts;
 use model::subject::{CatalogService, RoleRef, ScopeTarget, Subject};
@@ -224,13 +225,17 @@ impl ValidToken {
                 project.and_then(|project| project.domain.as_ref()).map(|domain| &domain.id),
             "roles": roles,
             "is_admin_project": true,
-            "token": self.document(None),
+            "token": self.document(None, &[]),
         })
     }
 
     /// The body that clients see under `token`.
-    pub fn document(&self, catalog: Option<&[CatalogService]>) -> Value {
-        token_document::token(self, catalog)
+    pub fn document(
+        &self,
+        catalog: Option<&[CatalogService]>,
+        service_providers: &[ServiceProvider],
+    ) -> Value {
+        token_document::token(self, catalog, service_providers)
     }
 
     /// Whether the token was made by delegation and not by its user's own proof: such a token

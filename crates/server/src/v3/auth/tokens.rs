@@ -79,12 +79,9 @@ async fn issue(call: Call, Json(body): Json) -> Result<Reply<One<Value>>, ApiErr
     let receipt = call.request.header("Openstack-Auth-Receipt");
     let with_catalog = call.request.query.get("nocatalog").is_none();
     let issued = issue_token(&call.app, &request, receipt, with_catalog, call.now()).await?;
-    let document = One::new(
-        "token",
-        issued
-            .valid
-            .document(issued.catalog.as_deref().map(Vec::as_slice)),
-    );
+    let catalog = issued.catalog.as_deref().map(Vec::as_slice);
+    let providers = call.store.enabled_service_providers().await?;
+    let document = One::new("token", issued.valid.document(catalog, &providers));
     let reply = call.public().reply(StatusCode::CREATED, Some(document));
     Ok(reply
         .as_token()
@@ -110,14 +107,13 @@ async fn validate(call: Call, rule: Rule) -> Result<Reply<One<Value>>, ApiError>
         _ if !with_catalog => None,
         _ => Some(call.store.services_for(subject.token.project_id()).await?),
     };
+    let catalog = catalog.as_deref().map(Vec::as_slice);
+    let providers = call.store.enabled_service_providers().await?;
     let text = call
         .request
         .header(X_SUBJECT_TOKEN.as_str())
         .unwrap_or_default();
-    let reply = permit.ok(One::new(
-        "token",
-        subject.document(catalog.as_deref().map(Vec::as_slice)),
-    ));
+    let reply = permit.ok(One::new("token", subject.document(catalog, &providers)));
     Ok(reply
         .as_token()
         .header(X_SUBJECT_TOKEN, header_value(text)?))
