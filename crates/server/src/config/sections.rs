@@ -382,9 +382,9 @@ sections! {
         /// The name of that project.
         admin_project_name: Option<String>, pending true;
         /// What becomes of project names that a URL cannot hold.
-        project_name_url_safe: UrlSafe = "off", pending true;
+        project_name_url_safe: UrlSafe = "off";
         /// What becomes of domain names that a URL cannot hold.
-        domain_name_url_safe: UrlSafe = "off", pending true;
+        domain_name_url_safe: UrlSafe = "off";
     }
 
     /// The revocation of tokens.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::ids::ProjectId;
+use model::project::reserved_characters;
 use model::subject::{CatalogService, ScopeTarget};
 use model::token::{AuditId, AuditIds, TokenKind};
 use model::{Method, Scope, Timestamp, Token};
@@ -10,6 +11,7 @@ use model::{Method, Scope, Timestamp, Token};
 use chrono::SubsecRound as _;
 
 use crate::app::App;
+use crate::config::UrlSafe;
 use crate::error::ApiError;
 use crate::flows::authenticate::{Authenticated, authenticate};
 use crate::flows::login_request::{DomainName, LoginRequest, Named, ScopeRequest};
@@ -128,18 +130,21 @@ async fn find_scope(app: &App, asked: &ScopeRequest) -> Result<FoundScope, ApiEr
             return Err(ApiError::unauthorized("there is no such trust"));
         }
         ScopeRequest::Project(Named::Id(id)) => known_target(app, id).await?,
-        ScopeRequest::Project(Named::Name(name, DomainName::Id(domain))) => {
-            logins
-                .find_project_by_name(name, Some(domain), None)
-                .await?
-        }
-        ScopeRequest::Project(Named::Name(name, DomainName::Name(domain))) => {
-            logins
-                .find_project_by_name(name, None, Some(domain))
-                .await?
+        ScopeRequest::Project(Named::Name(name, domain)) => {
+            let rule = app.config.resource.project_name_url_safe;
+            refuse_unsafe_name(rule, "Project", name)?;
+            refuse_unsafe_domain(app, domain)?;
+            let (id, domain_name) = match domain {
+                DomainName::Id(id) => (Some(id), None),
+                DomainName::Name(name) => (None, Some(name.as_str())),
+            };
+            logins.find_project_by_name(name, id, domain_name).await?
         }
         ScopeRequest::Domain(DomainName::Id(id)) => known_target(app, &id.clone().into()).await?,
-        ScopeRequest::Domain(DomainName::Name(name)) => logins.find_domain_by_name(name).await?,
+        ScopeRequest::Domain(domain @ DomainName::Name(name)) => {
+            refuse_unsafe_domain(app, domain)?;
+            logins.find_domain_by_name(name).await?
+        }
     };
     let target = target
         .filter(ScopeTarget::is_usable)
@@ -158,6 +163,29 @@ async fn find_scope(app: &App, asked: &ScopeRequest) -> Result<FoundScope, ApiEr
             "a domain is no project, nor the other way round",
         )),
     }
+}
+
+/// `[resource] domain_name_url_safe` says whether a login may name the domain.
+///
+/// # Errors
+///
+/// 401 when it may not.
+pub(crate) fn refuse_unsafe_domain(app: &App, domain: &DomainName) -> Result<(), ApiError> {
+    match domain {
+        DomainName::Id(_) => Ok(()),
+        DomainName::Name(name) => {
+            refuse_unsafe_name(app.config.resource.domain_name_url_safe, "Domain", name)
+        }
+    }
+}
+
+fn refuse_unsafe_name(rule: UrlSafe, kind: &str, name: &str) -> Result<(), ApiError> {
+    if rule == UrlSafe::Strict && !reserved_characters(name).is_empty() {
+        return Err(ApiError::unauthorized(format!(
+            "{kind} name cannot contain reserved characters."
+        )));
+    }
+    Ok(())
 }
 
 async fn known_target(app: &App, id: &ProjectId) -> Result<Option<ScopeTarget>, ApiError> {

@@ -3,7 +3,7 @@
 use model::Extra;
 use model::ids::{DomainId, ProjectId};
 use model::listing::Page;
-use model::project::{Project, ProjectFilter, TagFilter};
+use model::project::{Project, ProjectFilter, TagFilter, reserved_characters};
 use model::revocation::RevocationEvent;
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
@@ -222,9 +222,7 @@ pub(crate) fn refuse_reserved_characters(
     kind: &str,
     name: &str,
 ) -> Result<(), ApiError> {
-    // RFC 3986 §2.2
-    let is_reserved = |c: &char| ":/?#[]@!$&'()*+,;=".contains(*c);
-    let reserved: String = name.chars().filter(is_reserved).collect();
+    let reserved = reserved_characters(name);
     if rule == UrlSafe::Off || reserved.is_empty() {
         return Ok(());
     }
