@@ -33,6 +33,8 @@ pub struct Options {
     /// Minutes that a membership which an identity provider brought lives, when the provider says
     /// nothing of it.
     pub authorization_ttl: u32,
+    /// Whether the catalog is whole where no endpoints were chosen; otherwise it is empty.
+    pub whole_catalog: bool,
     /// The age at which a connection is replaced; `None` means never.
     pub lifetime: Option<Duration>,
 }
@@ -49,6 +51,7 @@ pub(crate) struct Db {
     statements: AtomicU64,
     pub(crate) facts: Facts,
     authorization_ttl: u32,
+    whole_catalog: bool,
     breaks: Arc<Breaks>,
 }
 
@@ -136,6 +139,7 @@ impl Db {
             statements: AtomicU64::new(0),
             facts: Facts::new(options.facts),
             authorization_ttl: options.authorization_ttl,
+            whole_catalog: options.whole_catalog,
             breaks,
         })
     }
@@ -514,6 +518,14 @@ impl<'a> Conn<'a> {
         match self {
             Self::Pool(db) => db.authorization_ttl,
             Self::Tx(tx) => tx.db().authorization_ttl,
+        }
+    }
+
+    /// Whether the catalog is whole where no endpoints were chosen.
+    pub(crate) fn whole_catalog(&self) -> bool {
+        match self {
+            Self::Pool(db) => db.whole_catalog,
+            Self::Tx(tx) => tx.db().whole_catalog,
         }
     }
 

@@ -46,6 +46,7 @@ pub(crate) async fn store(folder: &tempfile::TempDir) -> crate::Store {
         timeout: std::time::Duration::from_secs(60),
         facts: crate::FactSettings::NONE,
         authorization_ttl: 0,
+        whole_catalog: true,
         lifetime: None,
     };
     if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {

@@ -184,6 +184,7 @@ async fn fresh_database(folder: &tempfile::TempDir) -> String {
                 timeout: Duration::from_secs(60),
                 facts: store::FactSettings::NONE,
                 authorization_ttl: 0,
+                whole_catalog: true,
                 lifetime: None,
             };
             let name = format!("archstone_{}", uuid::Uuid::new_v4().simple());

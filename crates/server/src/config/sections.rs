@@ -250,6 +250,13 @@ sections! {
         retry_interval: Duration = "10";
     }
 
+    /// Endpoints that were chosen for projects.
+    endpoint_filter: EndpointFilter = "endpoint_filter" {
+        /// Whether a token has the whole catalog when no endpoints were chosen for its project;
+        /// otherwise it has none of it.
+        return_all_endpoints_if_no_filter: bool = "true";
+    }
+
     /// Users who log in with an identity provider.
     federation: Federation = "federation" {
         /// Minutes that a membership in a group lives which a login brought, when the identity
