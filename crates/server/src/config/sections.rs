@@ -259,6 +259,8 @@ sections! {
 
     /// Users who log in with an identity provider.
     federation: Federation = "federation" {
+        /// The name that no domain may have, in whatever case.
+        federated_domain_name: String = "Federated", deprecated true;
         /// Minutes that a membership in a group lives which a login brought, when the identity
         /// provider does not say. With 0 it counts for that login alone.
         default_authorization_ttl: u32 = "0";

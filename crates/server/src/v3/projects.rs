@@ -280,7 +280,7 @@ impl ProjectAttributes {
         let parent_id = self.parent_id.clone().flatten();
         check_name(call, name)?;
         let (domain_id, parent_id) = if self.is_domain == Some(true) {
-            domains::refuse_reserved_name(name)?;
+            domains::refuse_reserved_name(call, name)?;
             if domain_id.is_some() || parent_id.is_some() {
                 return Err(ApiError::BadRequest(
                     "only root projects are allowed to act as domains.".into(),
