@@ -443,9 +443,9 @@ sections! {
         password_regex_description: Option<String>;
         /// Whether a password that an administrator set must be changed at first.
         change_password_upon_first_use: bool = "false";
-        /// Whether a trust with the admin role reaches EC2 credentials of other projects. Insecure.
+        /// Whether a delegated token with the admin role reaches EC2 credentials. Insecure.
         allow_insecure_admin_trust_cross_project_credentials_access: bool =
-            "false", deprecated true, pending true;
+            "false", deprecated true;
         /// Whether an application credential may make trusts. Insecure.
         allow_insecure_application_credential_trust_escalation: bool = "false", deprecated true, pending true;
     }
