@@ -135,6 +135,17 @@ impl Call {
         }
     }
 
+    /// Whether the policy's rule `admin_required` holds for the caller, for settings that make
+    /// exceptions for administrators. It permits nothing by itself.
+    pub fn is_by_admin(&self) -> bool {
+        let Some(credentials) = self.caller.credentials() else {
+            return false;
+        };
+        let policy = self.app.policy.current();
+        let decision = policy.check("admin_required", credentials, &Target::none().0);
+        decision == Decision::Allowed
+    }
+
     /// Answers without asking the policy, in an operation declared public.
     pub fn public(&self) -> Permit {
         debug_assert!(

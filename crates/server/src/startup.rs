@@ -131,6 +131,8 @@ pub fn database(config: &Config) -> Options {
             foreign_ttl: config.cache.foreign_ttl,
             sole_writer: config.archstone.sole_writer,
         },
+        authorization_ttl: config.federation.default_authorization_ttl,
+        whole_catalog: config.endpoint_filter.return_all_endpoints_if_no_filter,
         lifetime: match config.database.connection_recycle_time {
             Limit::AtMost(lifetime) => Some(lifetime),
             Limit::Unlimited => None,

@@ -32,6 +32,11 @@ pub struct Options {
     pub patience: Duration,
     /// How facts are kept in memory.
     pub facts: FactSettings,
+    /// Minutes that a membership which an identity provider brought lives, when the provider says
+    /// nothing of it.
+    pub authorization_ttl: u32,
+    /// Whether the catalog is whole where no endpoints were chosen; otherwise it is empty.
+    pub whole_catalog: bool,
     /// The age at which a connection is replaced; `None` means never.
     pub lifetime: Option<Duration>,
 }
@@ -48,6 +53,8 @@ pub(crate) struct Db {
     patience: Duration,
     statements: AtomicU64,
     pub(crate) facts: Facts,
+    authorization_ttl: u32,
+    whole_catalog: bool,
     breaks: Arc<Breaks>,
 }
 
@@ -135,6 +142,8 @@ impl Db {
             patience: options.patience,
             statements: AtomicU64::new(0),
             facts: Facts::new(options.facts),
+            authorization_ttl: options.authorization_ttl,
+            whole_catalog: options.whole_catalog,
             breaks,
         })
     }
@@ -490,11 +499,12 @@ impl Tx {
     }
 
     fn dialect(&self) -> Dialect {
-        self.session
-            .as_ref()
-            .expect("only commit takes the session")
-            .db
-            .dialect()
+        self.db().dialect()
+    }
+
+    fn db(&self) -> &Db {
+        let session = self.session.as_ref();
+        &session.expect("only commit takes the session").db
     }
 
     fn session(&mut self) -> &mut Session {
@@ -536,6 +546,22 @@ impl<'a> Conn<'a> {
         match self {
             Self::Pool(db) => db.dialect(),
             Self::Tx(tx) => tx.dialect(),
+        }
+    }
+
+    /// Minutes that a membership lives whose identity provider says nothing of it.
+    pub(crate) fn authorization_ttl(&self) -> u32 {
+        match self {
+            Self::Pool(db) => db.authorization_ttl,
+            Self::Tx(tx) => tx.db().authorization_ttl,
+        }
+    }
+
+    /// Whether the catalog is whole where no endpoints were chosen.
+    pub(crate) fn whole_catalog(&self) -> bool {
+        match self {
+            Self::Pool(db) => db.whole_catalog,
+            Self::Tx(tx) => tx.db().whole_catalog,
         }
     }
 

@@ -264,10 +264,22 @@ sections! {
         retry_interval: Duration = "10";
     }
 
+    /// Endpoints that were chosen for projects.
+    endpoint_filter: EndpointFilter = "endpoint_filter" {
+        /// Whether a token has the whole catalog when no endpoints were chosen for its project;
+        /// otherwise it has none of it.
+        return_all_endpoints_if_no_filter: bool = "true";
+    }
+
     /// Users who log in with an identity provider.
     federation: Federation = "federation" {
         /// How the names of variables begin that mappings see; empty means all.
         assertion_prefix: String = "";
+        /// The name that no domain may have, in whatever case.
+        federated_domain_name: String = "Federated", deprecated true;
+        /// Minutes that a membership in a group lives which a login brought, when the identity
+        /// provider does not say. With 0 it counts for that login alone.
+        default_authorization_ttl: u32 = "0";
         /// The version of a mapping that does not say its own.
         attribute_mapping_default_schema_version: MappingVersion = "1.0";
         /// The attribute of an assertion that names the identity provider, where neither the
@@ -403,9 +415,9 @@ sections! {
         /// The name of that project.
         admin_project_name: Option<String>, pending true;
         /// What becomes of project names that a URL cannot hold.
-        project_name_url_safe: UrlSafe = "off", pending true;
+        project_name_url_safe: UrlSafe = "off";
         /// What becomes of domain names that a URL cannot hold.
-        domain_name_url_safe: UrlSafe = "off", pending true;
+        domain_name_url_safe: UrlSafe = "off";
     }
 
     /// The revocation of tokens.
@@ -455,9 +467,9 @@ sections! {
         password_regex_description: Option<String>;
         /// Whether a password that an administrator set must be changed at first.
         change_password_upon_first_use: bool = "false";
-        /// Whether a trust with the admin role reaches EC2 credentials of other projects. Insecure.
+        /// Whether a delegated token with the admin role reaches EC2 credentials. Insecure.
         allow_insecure_admin_trust_cross_project_credentials_access: bool =
-            "false", deprecated true, pending true;
+            "false", deprecated true;
         /// Whether an application credential may make trusts. Insecure.
         allow_insecure_application_credential_trust_escalation: bool = "false", deprecated true, pending true;
     }

@@ -280,8 +280,8 @@ fn only_role(named: &[Role], name: &str) -> Result<RoleId, ApiError> {
     }
 }
 
-/// Checks that the user holds the roles by assignments of their own: those that a federated login
-/// brought along end with it, and a credential would not.
+/// Checks that the user holds the roles by what is stored: those of groups that only the token
+/// names end with it, and a credential would not.
 async fn check_assigned(
     call: &Call,
     user_id: &UserId,
@@ -294,11 +294,11 @@ async fn check_assigned(
     let held = call
         .store
         .assignments()
-        .effective_on_project(user_id, &[], project_id)
+        .effective_on_project(user_id, &[], project_id, call.now())
         .await?;
     match role_ids
         .iter()
-        .find(|id| !held.iter().any(|role| role.id == **id))
+        .find(|id| !held.roles.iter().any(|role| role.id == **id))
     {
         None => Ok(()),
         Some(role_id) => Err(ApiError::BadRequest(format!(

@@ -220,7 +220,8 @@ async fn check_member(
     let pair = Pair::find(&call, &id, &user_id).await?;
     let permit = call.authorize(CHECK_USER_IN_GROUP, &pair)?;
     pair.check(&id, &user_id)?;
-    if !call.store.groups().has_member(&id, &user_id).await? {
+    let mut groups = call.store.groups();
+    if !groups.is_member(&id, &user_id, call.now()).await? {
         return Err(no_member(&id, &user_id));
     }
     Ok(permit.confirmed())

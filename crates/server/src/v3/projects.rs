@@ -2,7 +2,7 @@
 
 use model::Extra;
 use model::ids::{DomainId, ProjectId};
-use model::project::{Project, ProjectFilter, TagFilter};
+use model::project::{Project, ProjectFilter, TagFilter, reserved_characters};
 use model::revocation::RevocationEvent;
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
@@ -221,9 +221,7 @@ pub(crate) fn refuse_reserved_characters(
     kind: &str,
     name: &str,
 ) -> Result<(), ApiError> {
-    // RFC 3986 §2.2
-    let is_reserved = |c: &char| ":/?#[]@!$&'()*+,;=".contains(*c);
-    let reserved: String = name.chars().filter(is_reserved).collect();
+    let reserved = reserved_characters(name);
     if rule == UrlSafe::Off || reserved.is_empty() {
         return Ok(());
     }
@@ -281,7 +279,7 @@ impl ProjectAttributes {
         let parent_id = self.parent_id.clone().flatten();
         check_name(call, name)?;
         let (domain_id, parent_id) = if self.is_domain == Some(true) {
-            domains::refuse_reserved_name(name)?;
+            domains::refuse_reserved_name(call, name)?;
             if domain_id.is_some() || parent_id.is_some() {
                 return Err(ApiError::BadRequest(
                     "only root projects are allowed to act as domains.".into(),

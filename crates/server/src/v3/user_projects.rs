@@ -47,7 +47,7 @@ async fn list(
     let projects = call
         .store
         .projects()
-        .list_of_user(&id, &[], &filter)
+        .list_of_user(&id, &[], &filter, call.now())
         .await?;
     let mut documents = ProjectDocument::all(projects, &call.links);
     let range = call.range(None)?;
