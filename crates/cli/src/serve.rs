@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use server::app::App;
-use server::config::{Config, TlsVersion as ConfiguredVersion};
+use server::config::{Config, Database, Limit, TlsVersion as ConfiguredVersion};
 use server::listen::{CertificateStore, Listener, TlsSettings, TlsVersion};
 use store::{Store, StoreError};
 use tokio::net::TcpListener;
@@ -24,7 +24,7 @@ use crate::settings::{self, Settings};
 pub(crate) async fn run(settings: Settings) -> Result<()> {
     let config = settings.load()?;
     let sockets = Sockets::bind(&config).await?;
-    let interval = config.database.retry_interval;
+    let settings = config.database.clone();
     let app = settings::open(config)?;
     let store = app.store.clone();
     match store.check_schema().await {
@@ -32,25 +32,37 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
         // Requests are answered with 503 until the database is there.
         Err(error) if error.is_passing() => {
             tracing::error!("serving without the database until it answers: {error}");
-            serve(app, sockets, schema_refusal(store, interval)).await
+            serve(app, sockets, schema_refusal(store, settings, error)).await
         }
         Err(error) => Err(refused(error)),
     }
 }
 
-/// Looks at the database until it answers; ends only when its tables are of no use.
-async fn schema_refusal(store: Store, interval: Duration) -> anyhow::Error {
-    loop {
-        tokio::time::sleep(interval.max(Duration::from_secs(1))).await;
+/// Looks at the database until it answers; ends when its tables are of no use, or when it was
+/// looked at often enough. The first look is over, and ended with this error.
+async fn schema_refusal(store: Store, settings: Database, first: StoreError) -> anyhow::Error {
+    let most = match settings.max_retries {
+        Limit::AtMost(0) | Limit::Unlimited => None,
+        Limit::AtMost(most) => Some(most),
+    };
+    let interval = settings.retry_interval.max(Duration::from_secs(1));
+    let mut looks = 1;
+    let mut error = first;
+    while most.is_none_or(|most| looks < most) {
+        tokio::time::sleep(interval).await;
         match store.check_schema().await {
             Ok(()) => {
                 tracing::info!("the database answers");
                 return pending().await;
             }
-            Err(error) if error.is_passing() => {}
-            Err(error) => return refused(error),
+            Err(refusal) if !refusal.is_passing() => return refused(refusal),
+            Err(failure) => error = failure,
         }
+        looks += 1;
     }
+    refused(error).context(format!(
+        "[database] max_retries: no answer to {looks} questions"
+    ))
 }
 
 fn refused(error: StoreError) -> anyhow::Error {

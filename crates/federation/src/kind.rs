@@ -6,8 +6,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::driver::Driver;
+use crate::oauth1::{self, OAuth1};
+use crate::oauth2::{self, OAuth2};
 use crate::oidc::{self, Oidc};
 use crate::outbound::Limits;
+use crate::saml2::{self, Saml2};
 use crate::settings::WrongSetting;
 
 /// The drivers.
@@ -64,18 +67,20 @@ impl DriverKind {
                 "'external' is what a front proxy speaks, so that there is nothing to open.",
             )),
             Self::Oidc => Ok(Arc::new(Oidc::open(settings, limits)?)),
-            other => Err(WrongSetting::new(
-                "driver",
-                format!("'{other}' is not built."),
-            )),
+            Self::OAuth2 => Ok(Arc::new(OAuth2::open(settings, limits)?)),
+            Self::Saml2 => Ok(Arc::new(Saml2::open(settings, limits)?)),
+            Self::OAuth1 => Ok(Arc::new(OAuth1::open(settings, limits)?)),
         }
     }
 
     /// The names of the settings that are written and never shown.
     pub fn secrets(self) -> &'static [&'static str] {
         match self {
+            Self::External => &[],
             Self::Oidc => oidc::SECRETS,
-            _ => &[],
+            Self::OAuth2 => oauth2::SECRETS,
+            Self::Saml2 => saml2::SECRETS,
+            Self::OAuth1 => oauth1::SECRETS,
         }
     }
 

@@ -160,3 +160,9 @@ pub struct DomainFilter {
     /// Only those so named.
     pub name: Option<TextMatch>,
 }
+
+/// The characters of a name that have a meaning of their own in a URL (RFC 3986 §2.2).
+pub fn reserved_characters(name: &str) -> String {
+    let is_reserved = |c: &char| ":/?#[]@!$&'()*+,;=".contains(*c);
+    name.chars().filter(is_reserved).collect()
+}

@@ -57,6 +57,15 @@ impl App {
     pub fn max_page(&self) -> Option<u32> {
         Some(self.config.default.max_db_limit).filter(|limit| *limit > 0)
     }
+
+    /// How many items a list has when the client does not say: by the `list_limit` of its section,
+    /// else that of `[DEFAULT]`; `None` when all.
+    pub fn list_limit(&self, section: Option<u32>) -> Option<u32> {
+        let given = |limit: &u32| *limit > 0;
+        section
+            .filter(given)
+            .or(self.config.default.list_limit.filter(given))
+    }
 }
 
 /// A clock.

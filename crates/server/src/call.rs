@@ -135,6 +135,17 @@ impl Call {
         }
     }
 
+    /// Whether the policy's rule `admin_required` holds for the caller, for settings that make
+    /// exceptions for administrators. It permits nothing by itself.
+    pub fn is_by_admin(&self) -> bool {
+        let Some(credentials) = self.caller.credentials() else {
+            return false;
+        };
+        let policy = self.app.policy.current();
+        let decision = policy.check("admin_required", credentials, &Target::none().0);
+        decision == Decision::Allowed
+    }
+
     /// Answers without asking the policy, in an operation declared public.
     pub fn public(&self) -> Permit {
         debug_assert!(
@@ -156,22 +167,26 @@ impl Call {
         }
     }
 
-    /// The page that the query asks for, within `[DEFAULT]`'s bounds.
+    /// The part of a list that the query asks for; when it asks for none, the first `list_limit`
+    /// items.
     ///
     /// # Errors
     ///
     /// 400 when `limit` is not a number.
-    pub fn page(&self) -> Result<Page, ApiError> {
-        let limit = match self.limit()? {
-            Some(limit @ 0..) => u32::try_from(limit).ok(),
-            _ => self.app.max_page(),
-        };
+    pub fn range(&self, list_limit: Option<u32>) -> Result<Range, ApiError> {
+        let asked = self.request.query.limit()?;
+        let asked = asked.map(|limit| match self.app.max_page() {
+            Some(most) => limit.min(most.into()),
+            None => limit,
+        });
         let marker = self.request.query.get("marker");
-        Ok(Page {
-            limit,
+        Ok(Range {
+            limit: asked.or(list_limit.map(i128::from)),
             marker: marker
                 .filter(|marker| !marker.is_empty())
                 .map(str::to_owned),
+            bound: None,
+            guesses: false,
         })
     }
 
@@ -186,65 +201,25 @@ impl Call {
         }
     }
 
-    /// The same for a list that was read in pages: when it is as long as the client's limit,
-    /// there may be more, and the answer says where.
-    pub fn paged_collection<T: Serialize>(
-        &self,
-        name: &'static str,
-        items: Vec<T>,
-        last_id: Option<&str>,
-    ) -> Collection<T> {
-        let limit = self.limit().ok().flatten();
-        // Whether there is more is not known: a full page says that there may be.
-        let truncated = limit.is_some_and(|limit| items.len() as i128 >= limit);
-        let mut collection = self.collection(name, items);
-        collection.truncated = truncated;
-        if let (true, Some(last_id), Some(limit)) = (truncated, last_id, limit) {
-            collection.next = Some(self.next_page(last_id, limit));
-        }
-        collection
-    }
-
-    /// The same for a list that was read whole, of which the client may ask for a part: the answer
-    /// says where to go on when there is more.
-    ///
-    /// # Errors
-    ///
-    /// 400 when `limit` is not a number.
+    /// The same for a part of a list, read by [`Range::page`] or cut by [`Range::skip`]: the answer
+    /// says whether it goes on, and where.
     pub fn part_of_collection<T: Serialize>(
         &self,
         name: &'static str,
         mut items: Vec<T>,
+        range: &Range,
         id: impl Fn(&T) -> &str,
-    ) -> Result<Collection<T>, ApiError> {
-        let page = self.page()?;
-        if let Some(marker) = &page.marker {
-            items.retain(|item| id(item) > marker.as_str());
-        }
-        let limit = self.limit()?;
-        let wanted = limit.and_then(|limit| usize::try_from(limit).ok());
-        let truncated = wanted.is_some_and(|wanted| items.len() > wanted);
-        if let (true, Some(wanted)) = (truncated, wanted) {
-            items.truncate(wanted);
-        }
+    ) -> Collection<T> {
+        let truncated = range.cut(&mut items);
         let next = items
             .last()
             .filter(|_| truncated)
-            .zip(limit)
+            .zip(range.limit)
             .map(|(last, limit)| self.next_page(id(last), limit));
         let mut collection = self.collection(name, items);
         collection.truncated = truncated;
         collection.next = next;
-        Ok(collection)
-    }
-
-    /// How many items the client wants at most, within the server's own bound.
-    fn limit(&self) -> Result<Option<i128>, ApiError> {
-        let bound = |limit: i128| match self.app.max_page() {
-            Some(most) => limit.min(most.into()),
-            None => limit,
-        };
-        Ok(self.request.query.limit()?.map(bound))
+        collection
     }
 
     fn next_page(&self, last_id: &str, limit: i128) -> String {
@@ -362,6 +337,14 @@ impl Query {
         self.get(name).is_some_and(|text| text != "0")
     }
 
+    /// Whether there are parameters that filter by one of these attributes.
+    pub fn filters_by(&self, attributes: &[&str]) -> bool {
+        self.pairs.iter().any(|(key, _)| {
+            let attribute = key.split_once("__").map_or(key.as_str(), |(name, _)| name);
+            attributes.contains(&attribute)
+        })
+    }
+
     /// How a text attribute must compare: `name=x`, `name__contains=x` and their like.
     pub fn text(&self, name: &str) -> Option<TextMatch> {
         self.pairs.iter().find_map(|(key, value)| {
@@ -413,6 +396,88 @@ impl Links {
 pub struct SelfLink {
     #[serde(rename = "self")]
     itself: String,
+}
+
+/// Which part of a list is shown.
+#[derive(Clone, Debug)]
+pub struct Range {
+    /// So many items at most, as the client or the configuration says; a negative number means all.
+    limit: Option<i128>,
+    /// Those behind the item with this id.
+    marker: Option<String>,
+    /// So many at most where nothing else is said.
+    bound: Option<u32>,
+    /// Whether a full page is taken for one that has a successor.
+    guesses: bool,
+}
+
+impl Range {
+    /// Never shows more than so many items, and does not tell when that is the reason.
+    #[must_use]
+    pub fn bounded(mut self, most: Option<u32>) -> Self {
+        self.bound = most;
+        self
+    }
+
+    /// Takes a full page for one that has a successor, without looking.
+    #[must_use]
+    pub fn guessing(mut self, guesses: bool) -> Self {
+        self.guesses = guesses;
+        self
+    }
+
+    /// Shows so many items at most, whatever the client asks for.
+    #[must_use]
+    pub fn limited(mut self, limit: Option<u32>) -> Self {
+        self.limit = limit.map(i128::from).or(self.limit);
+        self
+    }
+
+    /// The id behind which it starts.
+    pub fn marker(&self) -> Option<&str> {
+        self.marker.as_deref()
+    }
+
+    /// What to read of a list that the store pages: one item more than is shown, unless the end is
+    /// guessed.
+    pub fn page(&self) -> Page {
+        let limit = self.limit.and_then(|limit| u32::try_from(limit).ok());
+        let limit = match limit {
+            // Whoever guesses takes a page of none for one of all.
+            Some(0) if self.guesses => None,
+            Some(limit) if self.guesses => Some(limit),
+            Some(limit) => Some(limit.saturating_add(1)),
+            None => None,
+        };
+        Page {
+            limit: limit.or(self.bound),
+            marker: self.marker.clone(),
+        }
+    }
+
+    /// Leaves out the start of a list that was read whole, in the order of its ids.
+    pub fn skip<T>(&self, items: &mut Vec<T>, id: impl Fn(&T) -> &str) {
+        if let Some(marker) = self.marker() {
+            items.retain(|item| id(item) > marker);
+        }
+    }
+
+    /// Cuts off what is beyond the limit, and tells whether the list goes on.
+    fn cut<T>(&self, items: &mut Vec<T>) -> bool {
+        let Some(limit) = self.limit else {
+            return false;
+        };
+        if self.guesses {
+            return items.len() as i128 >= limit;
+        }
+        match usize::try_from(limit) {
+            Ok(limit) if items.len() > limit => {
+                items.truncate(limit);
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A list as Keystone writes it.
@@ -493,5 +558,57 @@ where
 {
     fn from(target: Option<&T>) -> Self {
         target.map(Into::into).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Range;
+
+    fn range(limit: i128) -> Range {
+        Range {
+            limit: Some(limit),
+            marker: None,
+            bound: Some(9),
+            guesses: false,
+        }
+    }
+
+    #[test]
+    fn who_looks_at_the_end_knows_it_and_who_guesses_is_wrong_on_a_full_last_page() {
+        // The limit, how many there are, and of who looks and who guesses: how many are read,
+        // shown, and whether there are said to be more.
+        for (limit, there, looking, guessing) in [
+            (2, 3, (3, 2, true), (2, 2, true)),
+            (2, 2, (3, 2, false), (2, 2, true)),
+            (2, 1, (3, 1, false), (2, 1, false)),
+            (0, 3, (1, 0, true), (9, 3, true)),
+            (0, 0, (1, 0, false), (9, 0, true)),
+            (-1, 3, (9, 3, false), (9, 3, true)),
+        ] {
+            for (guesses, expected) in [(false, looking), (true, guessing)] {
+                let range = range(limit).guessing(guesses);
+                let read = range.page().limit.unwrap();
+                let mut items: Vec<u32> = (0..there).take(read as usize).collect();
+                let truncated = range.cut(&mut items);
+                assert_eq!(
+                    (read, items.len(), truncated),
+                    expected,
+                    "limit {limit} of {there}, guessing: {guesses}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_limit_only_the_bound_counts_and_is_not_told() {
+        let range = Range {
+            limit: None,
+            ..range(0)
+        };
+        assert_eq!(range.page().limit, Some(9));
+        let mut items = vec![(); 9];
+        assert!(!range.cut(&mut items));
+        assert_eq!(range.limited(Some(2)).page().limit, Some(3));
     }
 }

@@ -6,6 +6,7 @@ mod base_rules;
 pub mod call;
 pub mod caller;
 pub mod config;
+mod cors;
 pub mod credential_encryption;
 pub mod error;
 pub mod extract;

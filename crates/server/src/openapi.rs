@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::operation::{Input, Operation, Routes};
+use crate::operation::{Operation, Routes, takes_forms};
 use crate::schemas::Schemas;
 
 const ABOUT: &str = "\
@@ -101,12 +101,10 @@ fn describe_operation(operation: &Operation, schemas: &Schemas) -> Value {
 /// The type of a body, whether there has to be one, and its schema.
 fn body(operation: &Operation) -> Option<(&'static str, bool, Value)> {
     match (operation.body_schema, operation.part_schema) {
-        _ if operation.input == Input::Form => {
-            (operation.method == http::Method::POST).then(|| {
-                let form = json!({"type": "object", "additionalProperties": {"type": "string"}});
-                ("application/x-www-form-urlencoded", true, form)
-            })
-        }
+        _ if takes_forms(operation.path) => (operation.method == http::Method::POST).then(|| {
+            let form = json!({"type": "object", "additionalProperties": {"type": "string"}});
+            ("application/x-www-form-urlencoded", true, form)
+        }),
         (Some(schema), _) => Some(("application/json", true, reference(schema))),
         (None, Some((attribute, schema))) => {
             let whole = json!({

@@ -39,17 +39,17 @@ pub struct Operation {
     pub query_schema: Option<&'static str>,
     /// Why nobody has to be logged in for it; `None` for all that somebody must be.
     pub public: Option<&'static str>,
-    /// What kind of body it reads.
-    pub input: Input,
 }
 
-/// What kind of body an operation reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// A JSON object, or nothing.
-    Json,
-    /// A form (`application/x-www-form-urlencoded`); other bodies read as an empty form.
-    Form,
+/// Whether bodies at this path are forms (RFC 6749), or else what identity providers send through a
+/// browser, which is known before there is an operation; elsewhere they are JSON objects.
+pub fn takes_forms(path: &str) -> bool {
+    const PLACES: [&str; 3] = [
+        "/v3/OS-OAUTH2/",
+        "/v3/auth/OS-FEDERATION/identity_providers/",
+        "/v3/auth/OS-FEDERATION/websso",
+    ];
+    PLACES.iter().any(|place| path.starts_with(place))
 }
 
 impl Operation {
@@ -63,7 +63,6 @@ impl Operation {
             part_schema: None,
             query_schema: None,
             public: None,
-            input: Input::Json,
         }
     }
 
@@ -124,12 +123,6 @@ impl Operation {
     /// Lets everybody in, for this reason.
     pub const fn public(mut self, reason: &'static str) -> Self {
         self.public = Some(reason);
-        self
-    }
-
-    /// Reads a form instead of JSON.
-    pub const fn form(mut self) -> Self {
-        self.input = Input::Form;
         self
     }
 }

@@ -15,12 +15,13 @@ use crate::accept::preferred;
 use crate::app::App;
 use crate::call::{Call, Incoming, Links, Query};
 use crate::caller::Caller;
+use crate::cors::{Cors, Question};
 use crate::error::{ApiError, ErrorContext, Failure as _};
 use crate::flows::validate_token::{Leniency, Refusal, validate_token};
 use crate::health;
 use crate::json;
 use crate::listen::Peer;
-use crate::operation::{Body, Handle, Operation, Outcome, Routes};
+use crate::operation::{Body, Handle, Operation, Outcome, Routes, takes_forms};
 use crate::proxy_headers::Origin;
 
 /// How often a request is run anew when the database asks for that.
@@ -32,6 +33,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id")
 pub struct Router {
     app: Arc<App>,
     paths: matchit::Router<Resource>,
+    cors: Cors,
 }
 
 /// What can be done at one path.
@@ -82,7 +84,8 @@ impl Router {
                 .insert(path, resource)
                 .expect("paths of operations do not collide");
         }
-        Self { app, paths }
+        let cors = Cors::new(&app.config.cors);
+        Self { app, paths, cors }
     }
 
     /// Answers one request. Nothing that can be in a request makes this fail.
@@ -93,6 +96,7 @@ impl Router {
     {
         let request_id = format!("req-{}", uuid(&self.app.random.id()));
         let time_limit = self.app.config.archstone.request_timeout;
+        let question = Question::of(&request);
         let answer = self.route(request, &request_id);
         let (mut response, depth) = match tokio::time::timeout(time_limit, answer).await {
             Ok(answered) => answered,
@@ -117,7 +121,7 @@ impl Router {
         {
             headers.insert(REQUEST_ID, value);
         }
-        response
+        self.cors.answer(&question, response)
     }
 
     async fn route<B>(&self, request: Request<B>, request_id: &str) -> (Response<Body>, Depth)
@@ -178,9 +182,6 @@ impl Router {
             Err(error) => return (error.into_response(&context), Depth::Api),
         };
         let Ok(found) = self.paths.at(decoded) else {
-            if parts.method == Method::OPTIONS {
-                return (Response::new(Body::default()), Depth::Limits);
-            }
             let query = parts.uri.query();
             return (self.no_such_path(&path, query, &base_url), Depth::Api);
         };
@@ -308,10 +309,12 @@ impl Router {
         if operation.body_schema.is_none() && operation.query_schema.is_none() {
             return Ok(());
         }
+        // As in the reference, what a request says is judged before who says it.
+        self.app.schemas.check(operation, json, query.raw())?;
         if caller.credentials().is_none() && operation.public.is_none() {
             return Err(ApiError::unauthorized(caller.absence()));
         }
-        Ok(self.app.schemas.check(operation, json, query.raw())?)
+        Ok(())
     }
 }
 
@@ -389,13 +392,7 @@ fn variables(path: &'static str) -> Vec<&'static str> {
 ///
 /// 400 for other kinds of bodies, and for JSON that is no object.
 pub fn read_json(path: &str, headers: &HeaderMap, body: &[u8]) -> Result<Option<Value>, ApiError> {
-    // Below these paths bodies are forms (RFC 6749), or what identity providers send.
-    const OTHER: [&str; 3] = [
-        "/v3/OS-OAUTH2/",
-        "/v3/auth/OS-FEDERATION/identity_providers/",
-        "/v3/auth/OS-FEDERATION/websso",
-    ];
-    if OTHER.iter().any(|other| path.starts_with(other)) || body.is_empty() {
+    if takes_forms(path) || body.is_empty() {
         return Ok(None);
     }
     let content_type = headers

@@ -114,19 +114,25 @@ impl App {
 
 /// How to use the database that the settings name.
 pub fn database(config: &Config) -> Options {
-    let overflow = match config.database.max_overflow {
-        Limit::AtMost(overflow) => overflow,
-        Limit::Unlimited => 100,
+    let max_connections = match (config.database.max_pool_size, config.database.max_overflow) {
+        // Any number, as far as a database bears it.
+        (0, _) => 100,
+        (kept, Limit::Unlimited) => kept.saturating_add(100),
+        (kept, Limit::AtMost(overflow)) => kept.saturating_add(overflow),
     };
+    let timeout = config.archstone.database_timeout;
     Options {
         connection: config.database.connection.expose().clone(),
-        max_connections: config.database.max_pool_size.saturating_add(overflow),
-        timeout: config.archstone.database_timeout,
+        max_connections,
+        timeout,
+        patience: config.database.pool_timeout.unwrap_or(timeout),
         facts: FactSettings {
             enabled: config.cache.enabled,
             foreign_ttl: config.cache.foreign_ttl,
             sole_writer: config.archstone.sole_writer,
         },
+        authorization_ttl: config.federation.default_authorization_ttl,
+        whole_catalog: config.endpoint_filter.return_all_endpoints_if_no_filter,
         lifetime: match config.database.connection_recycle_time {
             Limit::AtMost(lifetime) => Some(lifetime),
             Limit::Unlimited => None,

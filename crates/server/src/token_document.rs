@@ -1,6 +1,7 @@
 //! The body of a token, as `POST` and `GET /v3/auth/tokens` write it.
 
 use model::Timestamp;
+use model::federation::ServiceProvider;
 use model::subject::{CatalogService, DomainRef, ScopeTarget};
 use model::token::TokenKind;
 use serde_json::{Map, Value, json};
@@ -13,7 +14,11 @@ pub(crate) fn time(time: Timestamp) -> String {
 }
 
 /// Writes a token.
-pub(crate) fn token(valid: &ValidToken, catalog: Option<&[CatalogService]>) -> Value {
+pub(crate) fn token(
+    valid: &ValidToken,
+    catalog: Option<&[CatalogService]>,
+    service_providers: &[ServiceProvider],
+) -> Value {
     let token = &valid.token;
     let mut out = Map::new();
     let methods: Vec<_> = token.methods.iter().map(model::Method::as_str).collect();
@@ -56,6 +61,16 @@ pub(crate) fn token(valid: &ValidToken, catalog: Option<&[CatalogService]>) -> V
         if let Some(catalog) = catalog {
             out.insert("catalog".into(), self::catalog(valid, catalog));
         }
+    }
+    if !service_providers.is_empty() {
+        let providers = service_providers.iter().map(|provider| {
+            json!({
+                "auth_url": provider.auth_url,
+                "id": provider.id,
+                "sp_url": provider.sp_url,
+            })
+        });
+        out.insert("service_providers".into(), providers.collect());
     }
     if let Some(credential) = &valid.application_credential {
         out.insert(

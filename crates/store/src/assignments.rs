@@ -1,5 +1,6 @@
 //! Role assignments: who holds which role on what.
 
+use model::Timestamp;
 use model::assignment::{Actor, Assignment, AssignmentTarget};
 use model::ids::{DomainId, GroupId, ProjectId, RoleId, UserId};
 use model::role::Role;
@@ -8,7 +9,17 @@ use model::subject::RoleRef;
 use crate::db::Conn;
 use crate::error::StoreError;
 use crate::filter::placeholders;
+use crate::memberships::GroupsOf;
 use crate::value::{FromRow, Row, Value};
+
+/// The roles that somebody holds in effect somewhere.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EffectiveRoles {
+    /// By name.
+    pub roles: Vec<RoleRef>,
+    /// When it must be asked anew, since a membership ends that some of them may come from.
+    pub ends_at: Option<Timestamp>,
+}
 
 /// Role assignments of the database.
 pub struct Assignments<'a> {
@@ -154,10 +165,12 @@ impl Assignments<'_> {
         user_id: &UserId,
         groups: &[GroupId],
         project_id: &ProjectId,
-    ) -> Result<Vec<RoleRef>, StoreError> {
-        let members = membership(groups);
-        let sql = format!(
-            "WITH RECURSIVE above (id) AS ( \
+        now: Timestamp,
+    ) -> Result<EffectiveRoles, StoreError> {
+        let groups = GroupsOf::user(&self.db, user_id, groups, now);
+        let members = groups.ids();
+        let held = format!(
+            "above (id) AS ( \
                SELECT parent_id FROM project WHERE id = ? \
                UNION SELECT project.parent_id FROM above JOIN project ON project.id = above.id), \
              held (role_id) AS ( \
@@ -170,15 +183,14 @@ impl Assignments<'_> {
                    OR (type IN ('GroupProject', 'GroupDomain') AND actor_id IN ({members}))) \
                  AND target_id IN (SELECT id FROM above) AND inherited = ? \
                UNION SELECT implied_role_id FROM held \
-               JOIN implied_role ON prior_role_id = held.role_id) \
-             {HELD_ROLES}"
+               JOIN implied_role ON prior_role_id = held.role_id)"
         );
         let mut values: Vec<Value> = vec![project_id.into()];
-        values.extend(actors(user_id, groups));
+        values.extend(groups.actors());
         values.extend([project_id.into(), false.into()]);
-        values.extend(actors(user_id, groups));
-        values.extend([true.into(), GLOBAL_ROLE.into()]);
-        self.db.built_query(sql).bind_all(values).all().await
+        values.extend(groups.actors());
+        values.push(true.into());
+        self.read_effective(&held, values, &groups).await
     }
 
     /// The same on a domain, where nothing is inherited.
@@ -187,21 +199,22 @@ impl Assignments<'_> {
         user_id: &UserId,
         groups: &[GroupId],
         domain_id: &DomainId,
-    ) -> Result<Vec<RoleRef>, StoreError> {
-        let members = membership(groups);
-        let sql = format!(
-            "WITH RECURSIVE held (role_id) AS ( \
+        now: Timestamp,
+    ) -> Result<EffectiveRoles, StoreError> {
+        let groups = GroupsOf::user(&self.db, user_id, groups, now);
+        let members = groups.ids();
+        let held = format!(
+            "held (role_id) AS ( \
                SELECT role_id FROM assignment \
                WHERE ((type = 'UserDomain' AND actor_id = ?) \
                    OR (type = 'GroupDomain' AND actor_id IN ({members}))) \
                  AND target_id = ? AND inherited = ? \
                UNION SELECT implied_role_id FROM held \
-               JOIN implied_role ON prior_role_id = held.role_id) \
-             {HELD_ROLES}"
+               JOIN implied_role ON prior_role_id = held.role_id)"
         );
-        let mut values: Vec<Value> = actors(user_id, groups);
-        values.extend([domain_id.into(), false.into(), GLOBAL_ROLE.into()]);
-        self.db.built_query(sql).bind_all(values).all().await
+        let mut values = groups.actors();
+        values.extend([domain_id.into(), false.into()]);
+        self.read_effective(&held, values, &groups).await
     }
 
     /// The same on the whole deployment.
@@ -209,21 +222,47 @@ impl Assignments<'_> {
         &mut self,
         user_id: &UserId,
         groups: &[GroupId],
-    ) -> Result<Vec<RoleRef>, StoreError> {
-        let members = membership(groups);
-        let sql = format!(
-            "WITH RECURSIVE held (role_id) AS ( \
+        now: Timestamp,
+    ) -> Result<EffectiveRoles, StoreError> {
+        let groups = GroupsOf::user(&self.db, user_id, groups, now);
+        let members = groups.ids();
+        let held = format!(
+            "held (role_id) AS ( \
                SELECT role_id FROM system_assignment \
                WHERE ((type = 'UserSystem' AND actor_id = ?) \
                    OR (type = 'GroupSystem' AND actor_id IN ({members}))) \
                  AND target_id = 'system' \
                UNION SELECT implied_role_id FROM held \
-               JOIN implied_role ON prior_role_id = held.role_id) \
-             {HELD_ROLES}"
+               JOIN implied_role ON prior_role_id = held.role_id)"
         );
-        let mut values: Vec<Value> = actors(user_id, groups);
+        self.read_effective(&held, groups.actors(), &groups).await
+    }
+
+    /// Reads the roles of `held`, and how long they can be relied on.
+    async fn read_effective(
+        &mut self,
+        held: &str,
+        mut values: Vec<Value>,
+        groups: &GroupsOf<'_>,
+    ) -> Result<EffectiveRoles, StoreError> {
+        let sql = format!(
+            "WITH RECURSIVE {held} SELECT role.id, role.name, ({}) AS ends_at FROM held \
+             JOIN role ON role.id = held.role_id WHERE role.domain_id = ? \
+             ORDER BY role.name, role.id",
+            groups.first_end()
+        );
+        values.extend(groups.first_end_values());
         values.push(GLOBAL_ROLE.into());
-        self.db.built_query(sql).bind_all(values).all().await
+        let rows = self.db.built_query(sql).bind_all(values).rows().await?;
+        let ends_at = match rows.first() {
+            Some(row) => row.optional_time("ends_at")?,
+            None => None,
+        };
+        let roles = rows.iter().map(RoleRef::from_row);
+        Ok(EffectiveRoles {
+            roles: roles.collect::<Result<_, _>>()?,
+            ends_at,
+        })
     }
 
     /// Whether a user holds a role on the whole deployment, or one of these groups does. Stored
@@ -298,25 +337,6 @@ pub(crate) const GLOBAL_ROLE: &str = "<<null>>";
 
 const HELD_ROLES: &str = "SELECT role.id, role.name FROM held \
      JOIN role ON role.id = held.role_id WHERE role.domain_id = ? ORDER BY role.name, role.id";
-
-/// The groups of a user, as a subquery.
-pub(crate) fn membership(groups: &[GroupId]) -> String {
-    let mut sql = "SELECT group_id FROM user_group_membership WHERE user_id = ?".to_owned();
-    if !groups.is_empty() {
-        let marks = placeholders(groups.len());
-        sql.push_str(&format!(
-            " UNION SELECT id FROM \"group\" WHERE id IN ({marks})"
-        ));
-    }
-    sql
-}
-
-/// The values for `actor_id = ?` and the subquery of [`membership`].
-pub(crate) fn actors(user_id: &UserId, groups: &[GroupId]) -> Vec<Value> {
-    let mut values = vec![Value::from(user_id), Value::from(user_id)];
-    values.extend(groups.iter().map(Value::from));
-    values
-}
 
 impl FromRow for RoleRef {
     fn from_row(row: &Row) -> Result<Self, StoreError> {

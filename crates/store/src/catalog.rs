@@ -19,7 +19,8 @@ pub struct Catalog<'a> {
 impl Catalog<'_> {
     /// All enabled services with their enabled endpoints, in one statement. When endpoints were
     /// chosen for the project (OS-EP-FILTER), by themselves or in groups, only those, and only
-    /// services that have one. Projects with groups are rare, and cost two statements more.
+    /// services that have one. Projects with groups are rare, and cost two statements more. When
+    /// none were chosen, the catalog is whole or, if the operator wants that, empty.
     pub async fn list(
         &mut self,
         project_id: Option<&ProjectId>,
@@ -56,9 +57,15 @@ impl Catalog<'_> {
         } else {
             HashSet::new()
         };
+        let is_filtered = match rows.first() {
+            Some(row) => row.int("chosen")? > 0 || !grouped.is_empty(),
+            None => false,
+        };
+        if !is_filtered && !self.db.whole_catalog() {
+            return Ok(Vec::new());
+        }
         let mut services: Vec<CatalogService> = Vec::new();
         for row in &rows {
-            let is_filtered = row.int("chosen")? > 0 || !grouped.is_empty();
             if is_filtered && row.optional_text("chosen_id")?.is_none() {
                 let endpoint_id = row.optional_text("endpoint_id")?;
                 if !endpoint_id.is_some_and(|id| grouped.contains(&id)) {

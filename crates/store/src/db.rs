@@ -26,10 +26,17 @@ pub struct Options {
     pub connection: String,
     /// The most connections that are open at a time.
     pub max_connections: u32,
-    /// How long a statement, or the wait for a free connection, may take.
+    /// How long a statement, or to open a connection, may take.
     pub timeout: Duration,
+    /// How long the wait for a free connection may take.
+    pub patience: Duration,
     /// How facts are kept in memory.
     pub facts: FactSettings,
+    /// Minutes that a membership which an identity provider brought lives, when the provider says
+    /// nothing of it.
+    pub authorization_ttl: u32,
+    /// Whether the catalog is whole where no endpoints were chosen; otherwise it is empty.
+    pub whole_catalog: bool,
     /// The age at which a connection is replaced; `None` means never.
     pub lifetime: Option<Duration>,
 }
@@ -43,8 +50,11 @@ pub(crate) struct Db {
     /// The same as `permits`, but for SQLite, where one at a time may write.
     write_permits: Arc<Semaphore>,
     timeout: Duration,
+    patience: Duration,
     statements: AtomicU64,
     pub(crate) facts: Facts,
+    authorization_ttl: u32,
+    whole_catalog: bool,
     breaks: Arc<Breaks>,
 }
 
@@ -129,8 +139,11 @@ impl Db {
             permits,
             write_permits,
             timeout: options.timeout,
+            patience: options.patience,
             statements: AtomicU64::new(0),
             facts: Facts::new(options.facts),
+            authorization_ttl: options.authorization_ttl,
+            whole_catalog: options.whole_catalog,
             breaks,
         })
     }
@@ -161,14 +174,17 @@ impl Db {
 
     /// A connection for reading, or for one transaction that writes.
     pub(crate) async fn acquire(self: &Arc<Self>, write: bool) -> Result<Session, StoreError> {
+        let permits = if write {
+            &self.write_permits
+        } else {
+            &self.permits
+        };
+        let permit = Arc::clone(permits).acquire_owned();
+        let Ok(permit) = tokio::time::timeout(self.patience, permit).await else {
+            return Err(StoreError::TimedOut(self.patience));
+        };
+        let permit = permit.map_err(|_| StoreError::Unavailable("shutting down".into()))?;
         let open = async {
-            let permits = if write {
-                &self.write_permits
-            } else {
-                &self.permits
-            };
-            let permit = Arc::clone(permits).acquire_owned().await;
-            let permit = permit.map_err(|_| StoreError::Unavailable("shutting down".into()))?;
             let connection = match &self.pools {
                 Pools::MariaDb(pool) => Connection::MariaDb(pool.acquire().await?),
                 Pools::Postgres(pool) => Connection::Postgres(pool.acquire().await?),
@@ -483,11 +499,12 @@ impl Tx {
     }
 
     fn dialect(&self) -> Dialect {
-        self.session
-            .as_ref()
-            .expect("only commit takes the session")
-            .db
-            .dialect()
+        self.db().dialect()
+    }
+
+    fn db(&self) -> &Db {
+        let session = self.session.as_ref();
+        &session.expect("only commit takes the session").db
     }
 
     fn session(&mut self) -> &mut Session {
@@ -529,6 +546,22 @@ impl<'a> Conn<'a> {
         match self {
             Self::Pool(db) => db.dialect(),
             Self::Tx(tx) => tx.dialect(),
+        }
+    }
+
+    /// Minutes that a membership lives whose identity provider says nothing of it.
+    pub(crate) fn authorization_ttl(&self) -> u32 {
+        match self {
+            Self::Pool(db) => db.authorization_ttl,
+            Self::Tx(tx) => tx.db().authorization_ttl,
+        }
+    }
+
+    /// Whether the catalog is whole where no endpoints were chosen.
+    pub(crate) fn whole_catalog(&self) -> bool {
+        match self {
+            Self::Pool(db) => db.whole_catalog,
+            Self::Tx(tx) => tx.db().whole_catalog,
         }
     }
 

@@ -67,6 +67,20 @@ impl Dialect {
 }
 
 impl Dialect {
+    /// The time that is so many minutes after that of a column.
+    pub(crate) fn minutes_after(self, column: &str, minutes: &str) -> String {
+        match self {
+            Self::MariaDb => format!("DATE_ADD({column}, INTERVAL {minutes} MINUTE)"),
+            Self::Postgres => format!("({column} + {minutes} * INTERVAL '1 minute')"),
+            // Whole seconds and the fraction each for themselves: SQLite would round them to
+            // thousandths, and the form is the one that times are stored and compared in.
+            Self::Sqlite => format!(
+                "(datetime(substr({column}, 1, 19), '+' || {minutes} || ' minutes') \
+                 || substr({column}, 20))"
+            ),
+        }
+    }
+
     /// Where a column holds a bound text, from 1, or 0 when it does not; case counts.
     pub(crate) fn position(self, column: &str) -> String {
         match self {

@@ -80,10 +80,11 @@ impl Domains<'_> {
         &mut self,
         user_id: &UserId,
         groups: &[GroupId],
+        now: Timestamp,
     ) -> Result<Vec<Domain>, StoreError> {
         let found = self
             .projects()
-            .list_domains_of_user(user_id, groups)
+            .list_domains_of_user(user_id, groups, now)
             .await?;
         Ok(found.into_iter().map(Domain::from).collect())
     }

@@ -1,4 +1,5 @@
-//! Facts that every request needs, kept in memory: users, places, roles, the catalog, revocations.
+//! Facts that every request needs, kept in memory: users, places, roles, the catalog, service
+//! providers, revocations.
 //!
 //! A fact is valid for as long as nothing was written to the tables that it was read from. Which
 //! those are, [`crate::topic`] tells from the statements themselves, so that no repository can
@@ -17,14 +18,16 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use model::application_credential::ApplicationCredential;
+use model::federation::{ProviderFilter, ServiceProvider};
 use model::ids::{ApplicationCredentialId, GroupId, ProjectId, UserId};
 use model::revocation::TokenFacts;
 use model::revocation_index::RevocationIndex;
-use model::subject::{CatalogService, RoleRef, ScopeTarget, Subject};
+use model::subject::{CatalogService, ScopeTarget, Subject};
 use model::{Scope, Timestamp};
 use quick_cache::sync::Cache;
 
 use crate::Store;
+use crate::assignments::EffectiveRoles;
 use crate::db::Conn;
 use crate::error::StoreError;
 use crate::revocations;
@@ -60,9 +63,11 @@ pub(crate) struct Facts {
     versions: [AtomicU64; Topic::COUNT],
     subjects: Cache<UserId, Kept<Subject>>,
     targets: Cache<ProjectId, Kept<ScopeTarget>>,
-    roles: Cache<RolesKey, Kept<Vec<RoleRef>>>,
+    roles: Cache<RolesKey, Kept<EffectiveRoles>>,
     credentials: Cache<ApplicationCredentialId, Kept<ApplicationCredential>>,
     catalogs: Cache<Option<ProjectId>, Kept<Vec<CatalogService>>>,
+    /// All that are enabled, under the one key.
+    service_providers: Cache<(), Kept<Vec<ServiceProvider>>>,
     revocations: RwLock<RevocationIndex>,
     /// Numbers those who want to know of changes; see [`Store::catch_up`].
     asked: AtomicU64,
@@ -117,6 +122,7 @@ impl Facts {
             roles: Cache::new(50_000),
             credentials: Cache::new(20_000),
             catalogs: Cache::new(1_000),
+            service_providers: Cache::new(1),
             revocations: RwLock::default(),
             asked: AtomicU64::new(0),
             answered: AtomicU64::new(0),
@@ -389,7 +395,8 @@ impl Store {
     }
 
     /// The roles that a user holds in effect in a scope; none without one. `groups` are those
-    /// that a federated login brought.
+    /// that a federated login brought. Time alone takes roles away: what is kept says until when
+    /// it counts.
     ///
     /// # Errors
     ///
@@ -399,28 +406,39 @@ impl Store {
         user_id: &UserId,
         groups: &[GroupId],
         scope: &Scope,
-    ) -> Result<Arc<Vec<RoleRef>>, StoreError> {
+        now: Timestamp,
+    ) -> Result<Arc<EffectiveRoles>, StoreError> {
         let facts = self.facts();
         let key = (user_id.clone(), groups.to_vec(), scope.clone());
-        if let Some(roles) = facts.get(&facts.roles, &key, Topic::Roles) {
-            return Ok(roles);
+        if let Some(held) = facts.get(&facts.roles, &key, Topic::Roles)
+            && held.ends_at.is_none_or(|end| now < end)
+        {
+            return Ok(held);
         }
         let version = facts.version(Topic::Roles);
         let mut assignments = self.assignments();
-        let roles = match scope {
+        let held = match scope {
             Scope::Unscoped => return Ok(Arc::default()),
             Scope::Project(id) => {
                 assignments
-                    .effective_on_project(user_id, groups, id)
+                    .effective_on_project(user_id, groups, id, now)
                     .await?
             }
-            Scope::Domain(id) => assignments.effective_on_domain(user_id, groups, id).await?,
-            Scope::System => assignments.effective_on_system(user_id, groups).await?,
+            Scope::Domain(id) => {
+                assignments
+                    .effective_on_domain(user_id, groups, id, now)
+                    .await?
+            }
+            Scope::System => {
+                assignments
+                    .effective_on_system(user_id, groups, now)
+                    .await?
+            }
         };
-        if roles.is_empty() {
-            return Ok(Arc::new(roles));
+        if held.roles.is_empty() {
+            return Ok(Arc::new(held));
         }
-        Ok(facts.keep(&facts.roles, key, version, roles))
+        Ok(facts.keep(&facts.roles, key, version, held))
     }
 
     /// An application credential, without its secret.
@@ -460,6 +478,26 @@ impl Store {
         let version = facts.version(Topic::Catalog);
         let services = self.catalog().list(project_id).await?;
         Ok(facts.keep(&facts.catalogs, key, version, services))
+    }
+
+    /// The service providers that tokens name: those that are enabled, by id.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn enabled_service_providers(&self) -> Result<Arc<Vec<ServiceProvider>>, StoreError> {
+        let facts = self.facts();
+        let topic = Topic::ServiceProviders;
+        if let Some(providers) = facts.get(&facts.service_providers, &(), topic) {
+            return Ok(providers);
+        }
+        let version = facts.version(topic);
+        let enabled = ProviderFilter {
+            enabled: Some(true),
+            ..ProviderFilter::default()
+        };
+        let providers = self.service_providers().list(&enabled).await?;
+        Ok(facts.keep(&facts.service_providers, (), version, providers))
     }
 }
 
@@ -542,7 +580,12 @@ mod tests {
 
     fn kept_roles(facts: &Facts, version: u64) -> bool {
         let key = (UserId::from("ada"), Vec::new(), Scope::System);
-        facts.keep(&facts.roles, key.clone(), version, Vec::new());
+        facts.keep(
+            &facts.roles,
+            key.clone(),
+            version,
+            EffectiveRoles::default(),
+        );
         facts.get(&facts.roles, &key, Topic::Roles).is_some()
     }
 

@@ -8,6 +8,7 @@ use model::user::{Group, GroupFilter, Membership};
 use crate::db::Conn;
 use crate::error::StoreError;
 use crate::filter::{Where, placeholders};
+use crate::memberships::{self, ENDING, GroupsOf};
 use crate::value::{FromRow, Row, Value};
 
 /// Groups of the database.
@@ -16,19 +17,6 @@ pub struct Groups<'a> {
 }
 
 const COLUMNS: &str = "g.id, g.name, g.domain_id, g.description, g.extra";
-
-/// Lasting memberships, and the columns that say when they end.
-const LASTING: (&str, &str) = (
-    "JOIN user_group_membership m ON m.group_id = g.id",
-    "NULL AS last_verified, NULL AS authorization_ttl",
-);
-
-/// Those that a federated login brought.
-const ENDING: (&str, &str) = (
-    "JOIN expiring_user_group_membership m ON m.group_id = g.id \
-     JOIN identity_provider p ON p.id = m.idp_id",
-    "m.last_verified, p.authorization_ttl",
-);
 
 impl Groups<'_> {
     /// Finds a group by id; `None` when there is none.
@@ -65,20 +53,32 @@ impl Groups<'_> {
         now: Timestamp,
     ) -> Result<Vec<Membership>, StoreError> {
         let dialect = self.db.dialect();
+        let end = memberships::end(&self.db);
+        let lasting = (
+            r#"NULL AS ends_at FROM "group" g JOIN user_group_membership m ON m.group_id = g.id"#
+                .to_owned(),
+            None,
+        );
+        let ending = (
+            format!(r#"{end} AS ends_at FROM {ENDING} JOIN "group" g ON g.id = m.group_id"#),
+            Some((format!("{end} > ?"), now)),
+        );
         let mut found: Vec<Membership> = Vec::new();
-        for (memberships, end) in [LASTING, ENDING] {
+        for (tables, alive) in [lasting, ending] {
             let mut conditions = Where::default();
             conditions
                 .and("m.user_id = ?", [user_id])
                 .equals("g.domain_id", filter.domain_id.as_ref())
                 .equals("g.domain_id", filter.within.as_ref())
                 .text(dialect, "g.name", filter.name.as_ref());
-            let head = format!(r#"SELECT {COLUMNS}, {end} FROM "group" g {memberships}"#);
+            if let Some((alive, now)) = alive {
+                conditions.and(alive, [now]);
+            }
+            let head = format!("SELECT {COLUMNS}, {tables}");
             let sql = conditions.statement(&head, "g.id", &Page::default());
             let query = self.db.built_query(sql).bind_all(conditions.into_values());
             found.extend(query.all::<Membership>().await?);
         }
-        found.retain(|membership| membership.expires_at.is_none_or(|end| now < end));
         Ok(found)
     }
 
@@ -192,6 +192,22 @@ impl Groups<'_> {
         Ok(!rows.is_empty())
     }
 
+    /// Whether a user is a member of a group now, for good or for a while.
+    pub async fn is_member(
+        &mut self,
+        id: &GroupId,
+        user_id: &UserId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let groups = GroupsOf::user(&self.db, user_id, &[], now);
+        let sql = format!(
+            r#"SELECT g.id FROM "group" g WHERE g.id = ? AND g.id IN ({})"#,
+            groups.ids()
+        );
+        let query = self.db.built_query(sql).bind(id).bind_all(groups.values());
+        Ok(!query.rows().await?.is_empty())
+    }
+
     /// Whether a user is a lasting member of a group.
     pub async fn has_member(&mut self, id: &GroupId, user_id: &UserId) -> Result<bool, StoreError> {
         let rows = self
@@ -251,18 +267,9 @@ impl FromRow for Group {
 
 impl FromRow for Membership {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
-        // Minutes; a provider that says nothing gives memberships that end at once.
-        let expires_at = match row.optional_time("last_verified")? {
-            None => None,
-            Some(verified) => {
-                let minutes = row.optional_int("authorization_ttl")?.unwrap_or(0);
-                let span = chrono::TimeDelta::try_minutes(minutes).unwrap_or_default();
-                Some(verified + span)
-            }
-        };
         Ok(Self {
             group: Group::from_row(row)?,
-            expires_at,
+            expires_at: row.optional_time("ends_at")?,
         })
     }
 }

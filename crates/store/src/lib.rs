@@ -20,6 +20,7 @@ mod groups;
 mod identity_providers;
 mod logins;
 mod mappings;
+mod memberships;
 mod migrations;
 mod projects;
 mod protocols;
@@ -40,7 +41,7 @@ use std::sync::Arc;
 
 pub use access_rules::{AccessRules, OwnedAccessRule, Undeleted};
 pub use application_credentials::{ApplicationCredentials, StoredCredential};
-pub use assignments::Assignments;
+pub use assignments::{Assignments, EffectiveRoles};
 pub use catalog::Catalog;
 pub use credentials::Credentials;
 pub use db::{Options, Saved, Tx};

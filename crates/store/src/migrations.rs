@@ -340,7 +340,10 @@ mod tests {
                 connection: format!("sqlite:///{}", folder.path().join("keystone.db").display()),
                 max_connections: 2,
                 timeout: Duration::from_secs(60),
+                patience: Duration::from_secs(60),
                 facts: crate::FactSettings::NONE,
+                authorization_ttl: 0,
+                whole_catalog: true,
                 lifetime: None,
             };
             if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {

@@ -5,10 +5,11 @@ use model::ids::{DomainId, GroupId, ProjectId, UserId};
 use model::listing::Page;
 use model::project::{Project, ProjectFilter, ProjectLimit, ResourceOptions, TagFilter};
 
-use crate::assignments::{GLOBAL_ROLE, actors, membership};
+use crate::assignments::GLOBAL_ROLE;
 use crate::db::Conn;
 use crate::error::StoreError;
 use crate::filter::{Where, placeholders};
+use crate::memberships::GroupsOf;
 use crate::value::{FromRow, Row, Value};
 
 /// The row above all domains, which is never shown.
@@ -67,8 +68,10 @@ impl Projects<'_> {
         user_id: &UserId,
         groups: &[GroupId],
         filter: &ProjectFilter,
+        now: Timestamp,
     ) -> Result<Vec<Project>, StoreError> {
-        let members = membership(groups);
+        let groups = GroupsOf::user(&self.db, user_id, groups, now);
+        let members = groups.ids();
         let mut conditions = Where::default();
         conditions
             .and("is_domain = ?", [false])
@@ -96,7 +99,7 @@ impl Projects<'_> {
         let head = format!("SELECT {COLUMNS} FROM project");
         let found = conditions.statement(&head, "id", &Page::default());
         let mut values: Vec<Value> = vec![GLOBAL_ROLE.into()];
-        values.extend(actors(user_id, groups));
+        values.extend(groups.actors());
         values.push(true.into());
         values.extend(conditions.into_values());
         self.read(&tables, &found, "id", values).await
@@ -108,8 +111,10 @@ impl Projects<'_> {
         &mut self,
         user_id: &UserId,
         groups: &[GroupId],
+        now: Timestamp,
     ) -> Result<Vec<Project>, StoreError> {
-        let members = membership(groups);
+        let groups = GroupsOf::user(&self.db, user_id, groups, now);
+        let members = groups.ids();
         let found = format!(
             "SELECT {COLUMNS} FROM project WHERE is_domain = ? AND id IN ( \
                SELECT target_id FROM assignment \
@@ -118,7 +123,7 @@ impl Projects<'_> {
                    OR (type = 'GroupDomain' AND actor_id IN ({members}))))"
         );
         let mut values: Vec<Value> = vec![GLOBAL_ROLE.into(), true.into(), false.into()];
-        values.extend(actors(user_id, groups));
+        values.extend(groups.actors());
         let tables = format!("{USEFUL_ROLES}, ");
         self.read(&tables, &found, "id", values).await
     }

@@ -6,12 +6,14 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use model::Timestamp;
 use model::assignment::{Actor, AssignmentFilter, AssignmentTarget, Held, RoleGraph, RoleNode};
 use model::ids::{DomainId, ProjectId, RoleId, UserId};
 
 use crate::assignments::{Assignments, GLOBAL_ROLE};
 use crate::error::StoreError;
 use crate::filter::{Where, placeholders};
+use crate::memberships::GroupsOf;
 use crate::projects::ROOT;
 use crate::value::{Row, Value};
 
@@ -112,11 +114,13 @@ impl Assignments<'_> {
     /// Who holds roles by them on what: groups replaced by their members, and what is inherited
     /// by each project that inherits it; without what is implied, and without the system.
     ///
-    /// With a role, the assignments of those that imply it are listed too.
+    /// With a role, the assignments of those that imply it are listed too. As in Keystone, the
+    /// memberships that an identity provider brought count when one user is asked of.
     pub async fn list_expanded(
         &mut self,
         filter: &AssignmentFilter,
         names: bool,
+        now: Timestamp,
     ) -> Result<HeldRoles, StoreError> {
         let user_id = match &filter.actor {
             None => None,
@@ -162,13 +166,27 @@ impl Assignments<'_> {
             conditions,
         );
         sql.push(" UNION ALL ");
-        let mut conditions = expanded_conditions(filter, "'GroupProject'", "'GroupDomain'");
-        conditions.equals("member.user_id", user_id);
-        sql.select(
+        sql.push(
             "SELECT CASE type WHEN 'GroupProject' THEN 'UserProject' ELSE 'UserDomain' END, \
-             member.user_id, actor_id, target_id, role_id, inherited \
-             FROM user_group_membership member JOIN assignment ON actor_id = member.group_id",
-            conditions,
+             member.user_id, actor_id, target_id, role_id, inherited FROM ",
+        );
+        match user_id {
+            None => sql.push("user_group_membership"),
+            Some(user_id) => {
+                let groups = GroupsOf::user(&self.db, user_id, &[], now);
+                // The type of a value that is selected has to be said.
+                sql.push(&format!(
+                    "(SELECT u.id AS user_id, g.group_id FROM \"user\" u \
+                     CROSS JOIN ({}) g WHERE u.id = ?)",
+                    groups.ids()
+                ));
+                sql.values.extend(groups.values());
+                sql.values.push(user_id.into());
+            }
+        }
+        sql.select(
+            " member JOIN assignment ON actor_id = member.group_id",
+            expanded_conditions(filter, "'GroupProject'", "'GroupDomain'"),
         );
         sql.push("), ");
         if project_id.is_none() {

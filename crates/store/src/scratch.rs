@@ -53,7 +53,10 @@ pub(crate) async fn store_with(
         connection: format!("sqlite:///{}", file.display()),
         max_connections: 2,
         timeout: std::time::Duration::from_secs(60),
+        patience: std::time::Duration::from_secs(60),
         facts,
+        authorization_ttl: 0,
+        whole_catalog: true,
         lifetime: None,
     };
     if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {
@@ -67,14 +70,21 @@ pub(crate) async fn store_with(
     store
 }
 
-/// Runs a statement.
+/// Runs a statement, as something does that has no words here.
+///
+/// # Errors
+///
+/// When the server does not answer or refuses.
+pub async fn execute(store: &crate::Store, sql: &str) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    let mut conn = crate::db::Conn::Tx(&mut tx);
+    conn.built_query(sql.into()).execute().await?;
+    let _saved = tx.commit().await?;
+    Ok(())
+}
+
+/// Runs a statement that must succeed.
 #[cfg(test)]
 pub(crate) async fn run(store: &crate::Store, sql: &str) {
-    let mut tx = store.begin().await.unwrap();
-    crate::db::Conn::Tx(&mut tx)
-        .built_query(sql.into())
-        .execute()
-        .await
-        .unwrap();
-    let _saved = tx.commit().await.unwrap();
+    execute(store, sql).await.unwrap();
 }

@@ -17,10 +17,12 @@ pub(crate) enum Topic {
     Catalog,
     /// Revocation events.
     Revocations,
+    /// Service providers.
+    ServiceProviders,
 }
 
 impl Topic {
-    pub(crate) const COUNT: usize = 6;
+    pub(crate) const COUNT: usize = 7;
 
     const ALL: [Self; Self::COUNT] = [
         Self::Subjects,
@@ -29,6 +31,7 @@ impl Topic {
         Self::ApplicationCredentials,
         Self::Catalog,
         Self::Revocations,
+        Self::ServiceProviders,
     ];
 
     /// As `archstone_change.kind` has it.
@@ -40,6 +43,7 @@ impl Topic {
             Self::ApplicationCredentials => "application_credentials",
             Self::Catalog => "catalog",
             Self::Revocations => "revocations",
+            Self::ServiceProviders => "service_providers",
         }
     }
 
@@ -96,6 +100,7 @@ impl Topics {
             | "access_rule"
             | "role"
             | "group"
+            | "identity_provider"
                 if adds =>
             {
                 Self::NONE
@@ -111,7 +116,9 @@ impl Topics {
             | "user_group_membership"
             | "expiring_user_group_membership"
             | "implied_role"
-            | "group" => Self::from(Topic::Roles),
+            | "group"
+            // It says how long the memberships live that it brought.
+            | "identity_provider" => Self::from(Topic::Roles),
             "role" => [Topic::Roles, Topic::ApplicationCredentials].into(),
             "application_credential"
             | "application_credential_role"
@@ -123,6 +130,7 @@ impl Topics {
             | "project_endpoint"
             | "endpoint_group"
             | "project_endpoint_group" => Self::from(Topic::Catalog),
+            "service_provider" => Self::from(Topic::ServiceProviders),
             // Events that are too old to revoke anything are missed by nobody.
             "revocation_event" if adds => Self::from(Topic::Revocations),
             _ => Self::NONE,
@@ -175,12 +183,20 @@ mod tests {
                 Topic::Roles.into(),
             ),
             (
+                "UPDATE identity_provider SET authorization_ttl = ?",
+                Topic::Roles.into(),
+            ),
+            (
                 "DELETE FROM application_credential WHERE id = ?",
                 Topic::ApplicationCredentials.into(),
             ),
             (
                 "INSERT INTO endpoint (id) VALUES (?)",
                 Topic::Catalog.into(),
+            ),
+            (
+                "INSERT INTO service_provider (id) VALUES (?)",
+                Topic::ServiceProviders.into(),
             ),
             (
                 "INSERT INTO revocation_event (user_id) VALUES (?)",

@@ -138,6 +138,13 @@ impl TestServer {
         self.app.policy.refresh();
     }
 
+    /// Runs a statement on the database, as another server does that shares it.
+    pub async fn sql(&self, statement: &str) {
+        store::scratch::execute(&self.app.store, statement)
+            .await
+            .unwrap();
+    }
+
     /// The folder that holds the server's files, for this test only.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
@@ -177,7 +184,10 @@ async fn fresh_database(folder: &tempfile::TempDir) -> String {
                 connection,
                 max_connections: 1,
                 timeout: Duration::from_secs(60),
+                patience: Duration::from_secs(60),
                 facts: store::FactSettings::NONE,
+                authorization_ttl: 0,
+                whole_catalog: true,
                 lifetime: None,
             };
             let name = format!("archstone_{}", uuid::Uuid::new_v4().simple());

@@ -335,13 +335,13 @@ mod tests {
 
     #[test]
     fn what_nothing_acts_on_yet_is_checked_and_reported() {
-        let text = "[cors]\nallowed_origin = https://a\n[role]\ncaching = false\n[token]\n\
+        let text = "[wsgi]\ndebug_middleware = true\n[role]\ncaching = false\n[token]\n\
                     caching = true\nexpiration = 5\n";
         assert_eq!(
             unhonoured(text),
             [
-                "keystone.conf:2: [cors] allowed_origin has no effect in this release",
                 "keystone.conf:4: [role] caching has no effect in this release",
+                "keystone.conf:2: [wsgi] debug_middleware has no effect in this release",
             ]
         );
         assert!(refusal("[role]\ncaching = perhaps").contains("expected true or false"));

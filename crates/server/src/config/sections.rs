@@ -93,9 +93,9 @@ sections! {
         max_param_size: u32 = "64", deprecated true;
         /// The length from which a token is noted in the log as long; it is valid all the same.
         max_token_size: u32 = "255";
-        /// How many entries a list returns at most, when its own section does not say. Unset and 0
-        /// mean all.
-        list_limit: Option<u32>, pending true;
+        /// How many entries a list returns when neither the client nor its own section says. Unset
+        /// and 0 mean all.
+        list_limit: Option<u32>;
         /// How many rows a page holds at most, whatever the client asks for.
         max_db_limit: u32 = "1000";
         /// Whether a password that is too long is refused; otherwise its end is cut off.
@@ -205,25 +205,25 @@ sections! {
         caching: bool = "true", pending true;
         /// Seconds in the cache; when unset, [cache] expiration_time.
         cache_time: Option<Duration>, pending true;
-        /// How many entries a list returns at most.
-        list_limit: Option<u32>, pending true;
+        /// How many entries a list of services or endpoints returns when the client does not say.
+        list_limit: Option<u32>;
     }
 
     /// Requests from scripts of other web sites.
     cors: Cors = "cors" {
         /// The origins whose scripts may ask; `*` means all. Unset means none.
-        allowed_origin: Vec<String>, pending true;
+        allowed_origin: Vec<String>;
         /// Whether those scripts may send credentials.
-        allow_credentials: bool = "true", pending true;
+        allow_credentials: bool = "true";
         /// The headers of replies that those scripts may read.
         expose_headers: Vec<String> =
-            "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,Openstack-Auth-Receipt", pending true;
-        /// Seconds that a browser may remember all this.
-        max_age: Duration = "3600", pending true;
+            "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,Openstack-Auth-Receipt";
+        /// Seconds that a browser may remember all this; it is not told when 0.
+        max_age: i64 = "3600";
         /// The methods that those scripts may use.
-        allow_methods: Vec<String> = "GET,PUT,POST,DELETE,PATCH", pending true;
+        allow_methods: Vec<String> = "GET,PUT,POST,DELETE,PATCH";
         /// The headers that those scripts may send.
-        allow_headers: Vec<String> = "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,X-Project-Id,X-Project-Name,X-Project-Domain-Id,X-Project-Domain-Name,X-Domain-Id,X-Domain-Name,Openstack-Auth-Receipt", pending true;
+        allow_headers: Vec<String> = "X-Auth-Token,X-Openstack-Request-Id,X-Subject-Token,X-Project-Id,X-Project-Name,X-Project-Domain-Id,X-Project-Domain-Name,X-Domain-Id,X-Domain-Name,Openstack-Auth-Receipt";
     }
 
     /// Credentials that are kept for users.
@@ -248,25 +248,38 @@ sections! {
         /// mysql+pymysql://user:password@host/keystone?charset=utf8,
         /// postgresql+psycopg2://user:password@host/keystone. Write a $ as $$.
         connection: Secret<String> = "sqlite:///keystone.db";
-        /// How many connections are kept open.
+        /// How many connections are kept open; 0 means any.
         max_pool_size: u32 = "5";
         /// How many connections may be opened beyond those under load; a negative number means any.
         max_overflow: Limit<u32> = "50";
-        /// Seconds that a request waits for a connection.
-        pool_timeout: Option<Duration>, pending true;
+        /// Seconds that a request waits for a free connection before it is answered with 503; when
+        /// unset, [archstone] database_timeout.
+        pool_timeout: Option<Duration>;
         /// Seconds after which a connection is replaced; a negative number means never.
         connection_recycle_time: Limit<Duration> = "3600";
-        /// How often a connection is tried again at the start; a negative number means without end,
-        /// which is what this server always does.
-        max_retries: Limit<u32> = "10", pending true;
+        /// How often a database that does not answer at the start is looked at before the server
+        /// gives up; 0 and negative numbers mean without end.
+        max_retries: Limit<u32> = "10";
         /// Seconds until a database that did not answer at the start is looked at again.
         retry_interval: Duration = "10";
+    }
+
+    /// Endpoints that were chosen for projects.
+    endpoint_filter: EndpointFilter = "endpoint_filter" {
+        /// Whether a token has the whole catalog when no endpoints were chosen for its project;
+        /// otherwise it has none of it.
+        return_all_endpoints_if_no_filter: bool = "true";
     }
 
     /// Users who log in with an identity provider.
     federation: Federation = "federation" {
         /// How the names of variables begin that mappings see; empty means all.
         assertion_prefix: String = "";
+        /// The name that no domain may have, in whatever case.
+        federated_domain_name: String = "Federated", deprecated true;
+        /// Minutes that a membership in a group lives which a login brought, when the identity
+        /// provider does not say. With 0 it counts for that login alone.
+        default_authorization_ttl: u32 = "0";
         /// The version of a mapping that does not say its own.
         attribute_mapping_default_schema_version: MappingVersion = "1.0";
         /// The attribute of an assertion that names the identity provider, where neither the
@@ -323,8 +336,8 @@ sections! {
         cache_time: Option<Duration> = "600", pending true;
         /// How many bytes a password may have; bcrypt takes 72 whatever stands here.
         max_password_length: u32 = "4096", max 4096;
-        /// How many entries a list returns at most.
-        list_limit: Option<u32>, pending true;
+        /// How many entries a list of users or groups returns at most, whatever the client says.
+        list_limit: Option<u32>;
         /// How new passwords are hashed.
         password_hash_algorithm: PasswordHash = "bcrypt";
         /// The cost of bcrypt (12 when unset) or the rounds of PBKDF2 (25000 when unset).
@@ -395,16 +408,16 @@ sections! {
         caching: bool = "true", former "assignment.caching", pending true;
         /// Seconds in the cache; when unset, [cache] expiration_time.
         cache_time: Option<Duration>, former "assignment.cache_time", pending true;
-        /// How many entries a list returns at most.
-        list_limit: Option<u32>, former "assignment.list_limit", pending true;
+        /// How many entries a list of projects or domains returns when the client does not say.
+        list_limit: Option<u32>, former "assignment.list_limit";
         /// The domain of the project whose tokens are marked as those of an administrator.
         admin_project_domain_name: Option<String>, pending true;
         /// The name of that project.
         admin_project_name: Option<String>, pending true;
         /// What becomes of project names that a URL cannot hold.
-        project_name_url_safe: UrlSafe = "off", pending true;
+        project_name_url_safe: UrlSafe = "off";
         /// What becomes of domain names that a URL cannot hold.
-        domain_name_url_safe: UrlSafe = "off", pending true;
+        domain_name_url_safe: UrlSafe = "off";
     }
 
     /// The revocation of tokens.
@@ -423,8 +436,8 @@ sections! {
         caching: bool = "true", pending true;
         /// Seconds in the cache; when unset, [cache] expiration_time.
         cache_time: Option<Duration>, pending true;
-        /// How many entries a list returns at most.
-        list_limit: Option<u32>, pending true;
+        /// How many entries a list of roles returns when the client does not say.
+        list_limit: Option<u32>;
     }
 
     /// Assertions about our users to other clouds.
@@ -454,9 +467,9 @@ sections! {
         password_regex_description: Option<String>;
         /// Whether a password that an administrator set must be changed at first.
         change_password_upon_first_use: bool = "false";
-        /// Whether a trust with the admin role reaches EC2 credentials of other projects. Insecure.
+        /// Whether a delegated token with the admin role reaches EC2 credentials. Insecure.
         allow_insecure_admin_trust_cross_project_credentials_access: bool =
-            "false", deprecated true, pending true;
+            "false", deprecated true;
         /// Whether an application credential may make trusts. Insecure.
         allow_insecure_application_credential_trust_escalation: bool = "false", deprecated true, pending true;
     }

@@ -312,6 +312,17 @@ impl Value for bool {
     }
 }
 
+impl Value for i64 {
+    const KIND: Kind = Kind::Integer;
+
+    fn from_plain(plain: Plain) -> Option<Self> {
+        match plain {
+            Plain::Integer(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
 impl Value for u32 {
     const KIND: Kind = Kind::Integer;
     const MIN: Option<i64> = Some(0);

@@ -14,6 +14,7 @@ use store::Store;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::flows::federated_login::check_source;
+use crate::flows::issue_token::refuse_unsafe_domain;
 use crate::flows::login_request::{
     ApplicationCredentialProof, CredentialName, DomainName, LoginRequest, Named, PasswordProof,
 };
@@ -236,16 +237,21 @@ async fn check_secret(
 ) -> Result<(ApplicationCredential, Login), ApiError> {
     let found = match &proof.credential {
         CredentialName::Id(id) => app.store.application_credentials().find(id).await?,
-        CredentialName::Name(name, user) => match find_login(&app.store, user).await? {
-            None => None,
-            Some(login) => {
-                let user_id = &login.subject.id;
-                app.store
-                    .application_credentials()
-                    .find_by_name(user_id, name)
-                    .await?
+        CredentialName::Name(name, user) => {
+            if let Named::Name(_, domain) = user {
+                refuse_unsafe_domain(app, domain)?;
             }
-        },
+            match find_login(&app.store, user).await? {
+                None => None,
+                Some(login) => {
+                    let user_id = &login.subject.id;
+                    app.store
+                        .application_credentials()
+                        .find_by_name(user_id, name)
+                        .await?
+                }
+            }
+        }
     };
     let Some(found) = found else {
         app.hasher

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::ids::ProjectId;
+use model::project::reserved_characters;
 use model::subject::{CatalogService, ScopeTarget};
 use model::token::{AuditId, AuditIds, NoFederatedSystemScope, TokenKind};
 use model::{Method, Scope, Timestamp, Token};
@@ -10,6 +11,7 @@ use model::{Method, Scope, Timestamp, Token};
 use chrono::SubsecRound as _;
 
 use crate::app::App;
+use crate::config::UrlSafe;
 use crate::error::ApiError;
 use crate::flows::authenticate::{Authenticated, authenticate};
 use crate::flows::login_request::{DomainName, LoginRequest, Named, ScopeRequest};
@@ -74,7 +76,7 @@ pub async fn issue_token(
             };
             (kind, Some(target))
         }
-        (None, None) => default_scope(app, &user).await?,
+        (None, None) => default_scope(app, &user, now).await?,
     };
     finish(app, user, kind, target, with_catalog, now).await
 }
@@ -93,7 +95,7 @@ pub async fn issue_for(
     multi_factor::check(app, &mut user, None, now)?;
     let (kind, target) = match user.federated {
         Some(_) => (kind_of(&user, Scope::Unscoped)?, None),
-        None => default_scope(app, &user).await?,
+        None => default_scope(app, &user, now).await?,
     };
     finish(app, user, kind, target, true, now).await
 }
@@ -120,7 +122,7 @@ async fn finish(
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
     let token = token(app, &user, kind, now);
-    let mut roles = effective_roles(&app.store, &token).await?;
+    let mut roles = effective_roles(&app.store, &token, now).await?;
     if let Some(credential) = &user.application_credential {
         roles.retain(|role| credential.role_ids.contains(&role.id));
     }
@@ -172,18 +174,21 @@ async fn find_scope(app: &App, asked: &ScopeRequest) -> Result<FoundScope, ApiEr
             return Err(ApiError::unauthorized("there is no such trust"));
         }
         ScopeRequest::Project(Named::Id(id)) => known_target(app, id).await?,
-        ScopeRequest::Project(Named::Name(name, DomainName::Id(domain))) => {
-            logins
-                .find_project_by_name(name, Some(domain), None)
-                .await?
-        }
-        ScopeRequest::Project(Named::Name(name, DomainName::Name(domain))) => {
-            logins
-                .find_project_by_name(name, None, Some(domain))
-                .await?
+        ScopeRequest::Project(Named::Name(name, domain)) => {
+            let rule = app.config.resource.project_name_url_safe;
+            refuse_unsafe_name(rule, "Project", name)?;
+            refuse_unsafe_domain(app, domain)?;
+            let (id, domain_name) = match domain {
+                DomainName::Id(id) => (Some(id), None),
+                DomainName::Name(name) => (None, Some(name.as_str())),
+            };
+            logins.find_project_by_name(name, id, domain_name).await?
         }
         ScopeRequest::Domain(DomainName::Id(id)) => known_target(app, &id.clone().into()).await?,
-        ScopeRequest::Domain(DomainName::Name(name)) => logins.find_domain_by_name(name).await?,
+        ScopeRequest::Domain(domain @ DomainName::Name(name)) => {
+            refuse_unsafe_domain(app, domain)?;
+            logins.find_domain_by_name(name).await?
+        }
     };
     let target = target
         .filter(ScopeTarget::is_usable)
@@ -204,6 +209,29 @@ async fn find_scope(app: &App, asked: &ScopeRequest) -> Result<FoundScope, ApiEr
     }
 }
 
+/// `[resource] domain_name_url_safe` says whether a login may name the domain.
+///
+/// # Errors
+///
+/// 401 when it may not.
+pub(crate) fn refuse_unsafe_domain(app: &App, domain: &DomainName) -> Result<(), ApiError> {
+    match domain {
+        DomainName::Id(_) => Ok(()),
+        DomainName::Name(name) => {
+            refuse_unsafe_name(app.config.resource.domain_name_url_safe, "Domain", name)
+        }
+    }
+}
+
+fn refuse_unsafe_name(rule: UrlSafe, kind: &str, name: &str) -> Result<(), ApiError> {
+    if rule == UrlSafe::Strict && !reserved_characters(name).is_empty() {
+        return Err(ApiError::unauthorized(format!(
+            "{kind} name cannot contain reserved characters."
+        )));
+    }
+    Ok(())
+}
+
 async fn known_target(app: &App, id: &ProjectId) -> Result<Option<ScopeTarget>, ApiError> {
     let target = app.store.target(id).await?;
     Ok(target.map(|target| ScopeTarget::clone(&target)))
@@ -220,6 +248,7 @@ async fn find_usable(app: &App, id: &ProjectId) -> Result<ScopeTarget, ApiError>
 async fn default_scope(
     app: &App,
     user: &Authenticated,
+    now: Timestamp,
 ) -> Result<(TokenKind, Option<ScopeTarget>), ApiError> {
     let unscoped = (TokenKind::Direct(Scope::Unscoped), None);
     let Some(id) = &user.login.subject.default_project_id else {
@@ -231,8 +260,8 @@ async fn default_scope(
     };
     let user_id = &user.login.subject.id;
     let scope = Scope::Project(id.clone());
-    let roles = app.store.effective_roles(user_id, &[], &scope).await?;
-    if roles.is_empty() {
+    let held = app.store.effective_roles(user_id, &[], &scope, now).await?;
+    if held.roles.is_empty() {
         return Ok(unscoped);
     }
     Ok((TokenKind::Direct(scope), Some(target)))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::application_credential::ApplicationCredential;
+use model::federation::ServiceProvider;
 use model::ids::ProjectId;
 use model::revocation::TokenFacts;
 use model::subject::{CatalogService, RoleRef, ScopeTarget, Subject};
@@ -85,7 +86,7 @@ pub async fn validate_token(
     } else {
         app.store.ensure_fresh().await?;
     }
-    let valid = look_up(&app.store, token, text).await?;
+    let valid = look_up(&app.store, token, text, now).await?;
     if valid.token.is_expired(now, leniency.expired_for) {
         return Err(failed_to_validate());
     }
@@ -107,7 +108,12 @@ fn failed_to_validate() -> Refusal {
 }
 
 /// Looks at the world as it is now: whom the token names, and what they may do still.
-async fn look_up(store: &Store, token: Token, text: &str) -> Result<ValidToken, Refusal> {
+async fn look_up(
+    store: &Store,
+    token: Token,
+    text: &str,
+    now: Timestamp,
+) -> Result<ValidToken, Refusal> {
     let scope = token.scope();
     let place: Option<(ProjectId, &'static str)> = match &scope {
         Scope::Unscoped | Scope::System => None,
@@ -133,7 +139,7 @@ async fn look_up(store: &Store, token: Token, text: &str) -> Result<ValidToken, 
             Some(ApplicationCredential::clone(&*found.ok_or_else(gone)?))
         }
     };
-    let mut roles = effective_roles(store, &token).await?;
+    let mut roles = effective_roles(store, &token, now).await?;
     if let Some(credential) = &application_credential {
         roles.retain(|role| credential.role_ids.contains(&role.id));
     }
@@ -157,14 +163,15 @@ async fn look_up(store: &Store, token: Token, text: &str) -> Result<ValidToken, 
 pub async fn effective_roles(
     store: &Store,
     token: &Token,
+    now: Timestamp,
 ) -> Result<Vec<RoleRef>, store::StoreError> {
     let groups = token
         .federated_login()
         .map_or(&[][..], |login| &login.group_ids);
-    let roles = store
-        .effective_roles(&token.user_id, groups, &token.scope())
+    let held = store
+        .effective_roles(&token.user_id, groups, &token.scope(), now)
         .await?;
-    Ok(roles.to_vec())
+    Ok(held.roles.clone())
 }
 
 fn usable_target(
@@ -218,13 +225,17 @@ impl ValidToken {
                 project.and_then(|project| project.domain.as_ref()).map(|domain| &domain.id),
             "roles": roles,
             "is_admin_project": true,
-            "token": self.document(None),
+            "token": self.document(None, &[]),
         })
     }
 
     /// The body that clients see under `token`.
-    pub fn document(&self, catalog: Option<&[CatalogService]>) -> Value {
-        token_document::token(self, catalog)
+    pub fn document(
+        &self,
+        catalog: Option<&[CatalogService]>,
+        service_providers: &[ServiceProvider],
+    ) -> Value {
+        token_document::token(self, catalog, service_providers)
     }
 
     /// Whether the token was made by delegation and not by its user's own proof: such a token

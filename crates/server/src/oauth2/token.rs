@@ -29,13 +29,11 @@ const PATH: &str = "/v3/OS-OAUTH2/token";
 const WHY_PUBLIC: &str = "the client proves itself in the request";
 
 static ISSUE: Operation =
-    Operation::post(PATH, "Buy an access token by the client-credentials grant")
-        .public(WHY_PUBLIC)
-        .form();
-static GET: Operation = Operation::get(PATH, "Refused").public(WHY_PUBLIC).form();
-static PUT: Operation = Operation::put(PATH, "Refused").public(WHY_PUBLIC).form();
-static PATCH: Operation = Operation::patch(PATH, "Refused").public(WHY_PUBLIC).form();
-static DELETE: Operation = Operation::delete(PATH, "Refused").public(WHY_PUBLIC).form();
+    Operation::post(PATH, "Buy an access token by the client-credentials grant").public(WHY_PUBLIC);
+static GET: Operation = Operation::get(PATH, "Refused").public(WHY_PUBLIC);
+static PUT: Operation = Operation::put(PATH, "Refused").public(WHY_PUBLIC);
+static PATCH: Operation = Operation::patch(PATH, "Refused").public(WHY_PUBLIC);
+static DELETE: Operation = Operation::delete(PATH, "Refused").public(WHY_PUBLIC);
 
 async fn issue(call: Call) -> Result<Reply<AccessToken>, OAuthError> {
     let client = Client::of(&call)?;

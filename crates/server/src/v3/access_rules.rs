@@ -68,18 +68,18 @@ async fn list(
         path: query.text("path"),
         method: query.text("method"),
     };
+    let range = call.range(None)?;
     let found = call
         .store
         .access_rules()
-        .list(&user_id, &filter, &call.page()?)
+        .list(&user_id, &filter, &range.page())
         .await?;
-    let last = found.last().map(|rule| rule.id.clone());
     let documents = found
         .into_iter()
         .map(|rule| Linked::new(rule, &call.links))
         .collect();
-    let last = last.as_ref().map(|id| id.as_str());
-    Ok(permit.ok(call.paged_collection("access_rules", documents, last)))
+    let part = call.part_of_collection("access_rules", documents, &range, Linked::id);
+    Ok(permit.ok(part))
 }
 
 async fn show(
@@ -138,6 +138,10 @@ struct Linked {
 }
 
 impl Linked {
+    fn id(&self) -> &str {
+        self.rule.id.as_str()
+    }
+
     fn new(rule: AccessRule, links: &Links) -> Self {
         // In the reference the link leaves the user out.
         Self {

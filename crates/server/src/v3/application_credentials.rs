@@ -80,22 +80,22 @@ async fn list(
     let permit = call.authorize(LIST_APPLICATION_CREDENTIALS, Target::none())?;
     refuse_delegated(&call)?;
     let name = call.request.query.text("name");
-    let page = call.page()?;
+    let range = call.range(None)?;
     let found = call
         .store
         .application_credentials()
-        .list(&user_id, name.as_ref(), &page)
+        .list(&user_id, name.as_ref(), &range.page())
         .await?;
     let role_ids: BTreeSet<_> = found.iter().flat_map(|one| one.role_ids.clone()).collect();
     let role_ids = Vec::from_iter(role_ids);
     let roles = call.store.roles().find_all(&role_ids).await?;
-    let last = found.last().map(|credential| credential.id.clone());
     let documents = found
         .into_iter()
         .map(|credential| CredentialDocument::new(credential, &roles, &call.links))
         .collect();
-    let last = last.as_ref().map(|id| id.as_str());
-    Ok(permit.ok(call.paged_collection("application_credentials", documents, last)))
+    let name = "application_credentials";
+    let part = call.part_of_collection(name, documents, &range, |it| it.id.as_str());
+    Ok(permit.ok(part))
 }
 
 async fn show(
@@ -280,8 +280,8 @@ fn only_role(named: &[Role], name: &str) -> Result<RoleId, ApiError> {
     }
 }
 
-/// Checks that the user holds the roles by assignments of their own: those that a federated login
-/// brought along end with it, and a credential would not.
+/// Checks that the user holds the roles by what is stored: those of groups that only the token
+/// names end with it, and a credential would not.
 async fn check_assigned(
     call: &Call,
     user_id: &UserId,
@@ -294,11 +294,11 @@ async fn check_assigned(
     let held = call
         .store
         .assignments()
-        .effective_on_project(user_id, &[], project_id)
+        .effective_on_project(user_id, &[], project_id, call.now())
         .await?;
     match role_ids
         .iter()
-        .find(|id| !held.iter().any(|role| role.id == **id))
+        .find(|id| !held.roles.iter().any(|role| role.id == **id))
     {
         None => Ok(()),
         Some(role_id) => Err(ApiError::BadRequest(format!(

@@ -79,14 +79,15 @@ async fn list(call: Call) -> Result<Reply<Collection<DomainDocument>>, ApiError>
         enabled: query.flag("enabled"),
         name: query.text("name"),
     };
-    let page = projects::page(&call).await?;
+    let range = projects::range(&call).await?;
+    let page = range.page();
     let domains = call.store.domains().list(&filter, &page).await?;
-    let last = domains.last().map(|domain| domain.id.to_string());
     let documents = domains
         .into_iter()
         .map(|domain| DomainDocument::new(domain, &call.links))
         .collect();
-    Ok(permit.ok(call.paged_collection("domains", documents, last.as_deref())))
+    let part = call.part_of_collection("domains", documents, &range, |it| it.id.as_str());
+    Ok(permit.ok(part))
 }
 
 async fn show(
@@ -160,17 +161,23 @@ pub(crate) fn name_taken(error: StoreError, name: &str) -> ApiError {
     })
 }
 
-/// Refuses the name that the reference keeps for the users of identity providers, and at which it
+/// Refuses the name that `[federation] federated_domain_name` reserves, and at which the reference
 /// breaks; `[resource] domain_name_url_safe` says whether another may hold anything.
 pub(crate) fn check_name(call: &Call, name: &str) -> Result<(), ApiError> {
-    refuse_reserved_name(name)?;
+    refuse_reserved_name(call, name)?;
     let rule = call.app.config.resource.domain_name_url_safe;
     projects::refuse_reserved_characters(rule, "Domain", name)
 }
 
 /// The first half of [`check_name`], which holds for a project that shall act as a domain too.
-pub(crate) fn refuse_reserved_name(name: &str) -> Result<(), ApiError> {
-    if name.trim().eq_ignore_ascii_case("federated") {
+pub(crate) fn refuse_reserved_name(call: &Call, name: &str) -> Result<(), ApiError> {
+    let reserved = call
+        .app
+        .config
+        .federation
+        .federated_domain_name
+        .to_lowercase();
+    if name.trim().to_lowercase() == reserved {
         return Err(ApiError::BadRequest(format!(
             "The domain name {name} is reserved."
         )));

@@ -67,11 +67,14 @@ async fn list(call: Call) -> Result<Reply<Collection<EndpointDocument>>, ApiErro
         region_id: query.id("region_id"),
     };
     let endpoints = call.store.endpoints().list(&filter).await?;
-    let documents = endpoints
+    let mut documents: Vec<_> = endpoints
         .into_iter()
         .map(|endpoint| EndpointDocument::new(endpoint, &call.links))
         .collect();
-    Ok(permit.ok(call.collection("endpoints", documents)))
+    let range = call.range(call.app.list_limit(call.app.config.catalog.list_limit))?;
+    range.skip(&mut documents, |it| it.id.as_str());
+    let part = call.part_of_collection("endpoints", documents, &range, |it| it.id.as_str());
+    Ok(permit.ok(part))
 }
 
 async fn show(

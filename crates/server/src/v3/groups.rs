@@ -116,24 +116,19 @@ async fn list(call: Call) -> Result<Reply<Collection<GroupDocument>>, ApiError> 
         // A token of a domain sees nothing else, whatever was asked for.
         within: scope,
     };
-    let page = call.page()?;
-    if let Some(marker) = &page.marker
-        && call
-            .store
-            .groups()
-            .find(&marker.as_str().into())
-            .await?
-            .is_none()
-    {
-        return Err(ApiError::unknown_marker(marker));
+    let filtered = call.request.query.filters_by(&["domain_id", "name"]);
+    let range = users::range(&call, filtered || filter.within.is_some())?;
+    if let Some(marker) = range.marker() {
+        let found = call.store.groups().find(&marker.into()).await?;
+        found.ok_or_else(|| ApiError::unknown_marker(marker))?;
     }
-    let groups = call.store.groups().list(&filter, &page).await?;
-    let last = groups.last().map(|group| group.id.to_string());
+    let groups = call.store.groups().list(&filter, &range.page()).await?;
     let documents = groups
         .into_iter()
         .map(|group| GroupDocument::new(group, &call.links))
         .collect();
-    Ok(permit.ok(call.paged_collection("groups", documents, last.as_deref())))
+    let part = call.part_of_collection("groups", documents, &range, |it| it.id.as_str());
+    Ok(permit.ok(part))
 }
 
 async fn show(call: Call, Path(id): Path<GroupId>) -> Result<Reply<One<GroupDocument>>, ApiError> {
@@ -214,7 +209,8 @@ async fn list_members(
         group_id: Some(id),
         ..users::filter(&call)?
     };
-    Ok(permit.ok(users::page_of_users(&call, &filter).await?))
+    let range = users::range(&call, false)?;
+    Ok(permit.ok(users::part_of_users(&call, &filter, &range).await?))
 }
 
 async fn check_member(
@@ -224,7 +220,8 @@ async fn check_member(
     let pair = Pair::find(&call, &id, &user_id).await?;
     let permit = call.authorize(CHECK_USER_IN_GROUP, &pair)?;
     pair.check(&id, &user_id)?;
-    if !call.store.groups().has_member(&id, &user_id).await? {
+    let mut groups = call.store.groups();
+    if !groups.is_member(&id, &user_id, call.now()).await? {
         return Err(no_member(&id, &user_id));
     }
     Ok(permit.confirmed())
@@ -421,6 +418,10 @@ pub(crate) struct MembershipDocument {
 }
 
 impl MembershipDocument {
+    pub(crate) fn id(&self) -> &str {
+        self.group.id.as_str()
+    }
+
     pub(crate) fn new(membership: Membership, links: &Links) -> Self {
         Self {
             group: GroupDocument::new(membership.group, links),

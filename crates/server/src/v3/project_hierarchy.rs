@@ -106,7 +106,9 @@ async fn own_projects(
     let (user_id, groups) = (&caller.subject.id, caller.token.group_ids());
     let everything = ProjectFilter::default();
     let mut projects = call.store.projects();
-    let own = projects.list_of_user(user_id, groups, &everything).await?;
+    let own = projects
+        .list_of_user(user_id, groups, &everything, call.now())
+        .await?;
     let limits = match call.request.query.switch("include_limits") {
         true => Some(projects.list_limits(&project.owner()).await?),
         false => None,

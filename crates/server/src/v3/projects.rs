@@ -2,15 +2,14 @@
 
 use model::Extra;
 use model::ids::{DomainId, ProjectId};
-use model::listing::Page;
-use model::project::{Project, ProjectFilter, TagFilter};
+use model::project::{Project, ProjectFilter, TagFilter, reserved_characters};
 use model::revocation::RevocationEvent;
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::StoreError;
 
-use crate::call::{Call, Collection, Links, Query, SelfLink, Target};
+use crate::call::{Call, Collection, Links, Query, Range, SelfLink, Target};
 use crate::config::UrlSafe;
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path, nullable};
@@ -90,11 +89,12 @@ async fn list(call: Call) -> Result<Reply<Collection<ProjectDocument>>, ApiError
         within: scope,
         ..filter(&call.request.query)
     };
-    let page = page(&call).await?;
+    let range = range(&call).await?;
+    let page = range.page();
     let projects = call.store.projects().list(&filter, &page).await?;
-    let last = projects.last().map(|project| project.id.to_string());
     let documents = ProjectDocument::all(projects, &call.links);
-    Ok(permit.ok(call.paged_collection("projects", documents, last.as_deref())))
+    let part = call.part_of_collection("projects", documents, &range, ProjectDocument::id);
+    Ok(permit.ok(part))
 }
 
 async fn show(
@@ -173,18 +173,17 @@ async fn delete(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiE
     Ok(permit.done(tx.commit().await?))
 }
 
-/// The page of projects, or of domains, that the query asks for.
-pub(crate) async fn page(call: &Call) -> Result<Page, ApiError> {
-    let mut page = call.page()?;
-    if page.limit == Some(0) {
-        // Of projects, other than of users, a page of none is one of all in the reference.
-        page.limit = call.app.max_page();
-    }
-    if let Some(marker) = &page.marker {
-        let found = call.store.projects().find(&marker.as_str().into()).await?;
+/// The part of the projects, or of the domains, that is shown.
+pub(crate) async fn range(call: &Call) -> Result<Range, ApiError> {
+    let list_limit = call.app.list_limit(call.app.config.resource.list_limit);
+    let most = call.app.max_page();
+    // The reference does not look behind the page here.
+    let range = call.range(list_limit)?.bounded(most).guessing(true);
+    if let Some(marker) = range.marker() {
+        let found = call.store.projects().find(&marker.into()).await?;
         found.ok_or_else(|| ApiError::unknown_marker(marker))?;
     }
-    Ok(page)
+    Ok(range)
 }
 
 /// The filters that the query of a list asks for.
@@ -222,9 +221,7 @@ pub(crate) fn refuse_reserved_characters(
     kind: &str,
     name: &str,
 ) -> Result<(), ApiError> {
-    // RFC 3986 §2.2
-    let is_reserved = |c: &char| ":/?#[]@!$&'()*+,;=".contains(*c);
-    let reserved: String = name.chars().filter(is_reserved).collect();
+    let reserved = reserved_characters(name);
     if rule == UrlSafe::Off || reserved.is_empty() {
         return Ok(());
     }
@@ -282,7 +279,7 @@ impl ProjectAttributes {
         let parent_id = self.parent_id.clone().flatten();
         check_name(call, name)?;
         let (domain_id, parent_id) = if self.is_domain == Some(true) {
-            domains::refuse_reserved_name(name)?;
+            domains::refuse_reserved_name(call, name)?;
             if domain_id.is_some() || parent_id.is_some() {
                 return Err(ApiError::BadRequest(
                     "only root projects are allowed to act as domains.".into(),
@@ -411,6 +408,10 @@ pub(crate) struct ProjectDocument {
 }
 
 impl ProjectDocument {
+    pub(crate) fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
     pub(crate) fn new(project: Project, links: &Links) -> Self {
         Self {
             links: links.to(&format!("projects/{}", project.id)),

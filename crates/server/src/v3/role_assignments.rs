@@ -46,7 +46,9 @@ async fn list(call: Call) -> Result<Reply<Collection<AssignmentDocument>>, ApiEr
     }
     let mut assignments = call.store.assignments();
     let mut list = if asked.effective {
-        assignments.list_expanded(&filter, asked.names).await?
+        assignments
+            .list_expanded(&filter, asked.names, call.now())
+            .await?
     } else {
         assignments.list_given(&filter, asked.names).await?
     };

@@ -96,24 +96,14 @@ async fn list(call: Call) -> Result<Reply<Collection<RoleDocument>>, ApiError> {
         LIST_ROLES
     };
     let permit = call.authorize(rule, Target::none())?;
-    let mut page = call.page()?;
-    let limit = page.limit;
-    // One more, for only what was cut off is told to be cut off.
-    page.limit = limit.map(|limit| limit.saturating_add(1));
-    let mut roles = call.store.roles().list(&filter, &page).await?;
-    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
-    let truncated = roles.len() > limit;
-    roles.truncate(limit);
-    let last = roles.last().map(|role| role.id.clone());
+    let range = call.range(call.app.list_limit(call.app.config.role.list_limit))?;
+    let roles = call.store.roles().list(&filter, &range.page()).await?;
     let documents = roles
         .into_iter()
         .map(|role| RoleDocument::new(role, &call.links))
         .collect();
-    if !truncated {
-        return Ok(permit.ok(call.collection("roles", documents)));
-    }
-    let last = last.as_ref().map(|id| id.as_str());
-    Ok(permit.ok(call.paged_collection("roles", documents, last)))
+    let part = call.part_of_collection("roles", documents, &range, |it| it.id.as_str());
+    Ok(permit.ok(part))
 }
 
 async fn show(call: Call, Path(id): Path<RoleId>) -> Result<Reply<One<RoleDocument>>, ApiError> {

@@ -64,11 +64,14 @@ async fn list(call: Call) -> Result<Reply<Collection<ServiceDocument>>, ApiError
     if let Some(name) = call.request.query.text("name") {
         services.retain(|service| has_name(service, &name));
     }
-    let documents = services
+    let mut documents: Vec<_> = services
         .into_iter()
         .map(|service| ServiceDocument::new(service, &call.links))
         .collect();
-    Ok(permit.ok(call.collection("services", documents)))
+    let range = call.range(call.app.list_limit(call.app.config.catalog.list_limit))?;
+    range.skip(&mut documents, |it| it.id.as_str());
+    let part = call.part_of_collection("services", documents, &range, |it| it.id.as_str());
+    Ok(permit.ok(part))
 }
 
 async fn show(

@@ -10,6 +10,7 @@ use crate::extract::Path;
 use crate::operation::{Operation, Routes};
 use crate::reply::Reply;
 use crate::v3::groups::MembershipDocument;
+use crate::v3::users::range;
 
 /// The operation on the groups of a user.
 pub fn routes() -> Routes {
@@ -39,14 +40,19 @@ async fn list(
         name: call.request.query.text("name"),
         within: call.caller.domain_scope(),
     };
+    let range = range(&call, false)?;
     let memberships = call
         .store
         .groups()
         .list_of_user(&id, &filter, call.now())
         .await?;
-    let documents = memberships
+    let mut documents: Vec<_> = memberships
         .into_iter()
         .map(|membership| MembershipDocument::new(membership, &call.links))
         .collect();
-    Ok(permit.ok(call.collection("groups", documents)))
+    // Those that end stand behind those that last, and a part is one of the order of ids.
+    documents.sort_by(|one, other| one.id().cmp(other.id()));
+    range.skip(&mut documents, MembershipDocument::id);
+    let part = call.part_of_collection("groups", documents, &range, MembershipDocument::id);
+    Ok(permit.ok(part))
 }

@@ -47,8 +47,11 @@ async fn list(
     let projects = call
         .store
         .projects()
-        .list_of_user(&id, &[], &filter)
+        .list_of_user(&id, &[], &filter, call.now())
         .await?;
-    let documents = ProjectDocument::all(projects, &call.links);
-    Ok(permit.ok(call.collection("projects", documents)))
+    let mut documents = ProjectDocument::all(projects, &call.links);
+    let range = call.range(None)?;
+    range.skip(&mut documents, ProjectDocument::id);
+    let part = call.part_of_collection("projects", documents, &range, ProjectDocument::id);
+    Ok(permit.ok(part))
 }

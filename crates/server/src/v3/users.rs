@@ -9,7 +9,7 @@ use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
 use store::{StoreError, Tx};
 
-use crate::call::{Call, Collection, Links, Query, SelfLink, Target};
+use crate::call::{Call, Collection, Links, Query, Range, SelfLink, Target};
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path, nullable};
 use crate::flows::authenticate::login_rules;
@@ -86,7 +86,12 @@ async fn list(call: Call) -> Result<Reply<Collection<UserDocument>>, ApiError> {
         unique_id: call.request.query.id("unique_id"),
         ..filter(&call)?
     };
-    Ok(permit.ok(page_of_users(&call, &filter).await?))
+    let range = range(&call, filters(&call))?;
+    if let Some(marker) = range.marker() {
+        let found = call.store.users().find(&marker.into()).await?;
+        found.ok_or_else(|| ApiError::unknown_marker(marker))?;
+    }
+    Ok(permit.ok(part_of_users(&call, &filter, &range).await?))
 }
 
 async fn show(call: Call, Path(id): Path<UserId>) -> Result<Reply<One<UserDocument>>, ApiError> {
@@ -227,29 +232,38 @@ async fn revoke_tokens(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, 
     Ok(permit.done(tx.commit().await?))
 }
 
-/// The page of users that the query asks for.
-pub(crate) async fn page_of_users(
+/// The part of the users, or of the groups, that is shown. The reference does not look behind the
+/// page of a list that is `filtered`.
+pub(crate) fn range(call: &Call, filtered: bool) -> Result<Range, ApiError> {
+    // Here the configuration counts more than the client's limit.
+    let list_limit = call.app.list_limit(call.app.config.identity.list_limit);
+    Ok(call
+        .range(None)?
+        .limited(list_limit)
+        .bounded(call.app.max_page())
+        .guessing(filtered))
+}
+
+/// Those users, with the links of a collection.
+pub(crate) async fn part_of_users(
     call: &Call,
     filter: &UserFilter,
+    range: &Range,
 ) -> Result<Collection<UserDocument>, ApiError> {
-    let page = call.page()?;
-    if let Some(marker) = &page.marker
-        && call
-            .store
-            .users()
-            .find(&marker.as_str().into())
-            .await?
-            .is_none()
-    {
-        return Err(ApiError::unknown_marker(marker));
-    }
-    let users = call.store.users().list(filter, &page).await?;
-    let last = users.last().map(|user| user.id.to_string());
+    let users = call.store.users().list(filter, &range.page()).await?;
     let documents = users
         .into_iter()
         .map(|user| UserDocument::new(as_of_today(call, user), &call.links))
         .collect();
-    Ok(call.paged_collection("users", documents, last.as_deref()))
+    Ok(call.part_of_collection("users", documents, range, |user| user.id.as_str()))
+}
+
+/// Whether a list of all users is filtered by more than what identity providers know.
+fn filters(call: &Call) -> bool {
+    let query = &call.request.query;
+    let foreign = ["idp_id", "protocol_id", "unique_id"];
+    let own = ["domain_id", "enabled", "name", "password_expires_at"];
+    !query.filters_by(&foreign) && (query.filters_by(&own) || call.caller.domain_scope().is_some())
 }
 
 /// Finds a user as they are today.

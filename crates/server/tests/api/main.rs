@@ -5,8 +5,12 @@
     reason = "a helper of tests panics where a test would"
 )]
 
+mod cors;
+mod database;
 mod health;
+mod lists;
 mod nodes;
 mod oauth2;
+mod schemas;
 mod statements;
 mod v3;

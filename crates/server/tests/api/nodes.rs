@@ -83,6 +83,25 @@ async fn a_user_that_one_node_disables_is_disabled_on_the_others() {
 }
 
 #[tokio::test]
+async fn a_service_provider_that_one_node_adds_is_in_the_tokens_of_the_others() {
+    let (one, other) = nodes().await;
+    let admin = one.admin().await;
+    let own = other.nobody().with_token(admin.token());
+    let own = own.with_header("x-subject-token", admin.token());
+    let token = own.get("/v3/auth/tokens").await.expect(200);
+    assert_eq!(token["token"].get("service_providers"), None);
+
+    let provider = json!({"auth_url": "https://a.example", "sp_url": "https://b.example"});
+    let mut provider = json!({ "service_provider": provider });
+    provider["service_provider"]["enabled"] = true.into();
+    let path = "/v3/OS-FEDERATION/service_providers/elsewhere";
+    admin.put(path, provider).await.expect(201);
+    other.app.store.catch_up().await.unwrap();
+    let token = own.get("/v3/auth/tokens").await.expect(200);
+    assert_eq!(token["token"]["service_providers"][0]["id"], "elsewhere");
+}
+
+#[tokio::test]
 async fn a_strict_node_asks_before_every_validation() {
     let one = TestServer::start_with(|config| {
         config.archstone.sole_writer = false;

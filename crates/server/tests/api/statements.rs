@@ -50,6 +50,7 @@ async fn forget(server: &TestServer) {
         .await
         .unwrap();
     tx.services().delete(&"nothing".into()).await.unwrap();
+    tx.service_providers().delete(&"none".into()).await.unwrap();
     let _saved = tx.commit().await.unwrap();
 }
 

@@ -32,7 +32,7 @@ async fn list(call: Call) -> Result<Reply<Collection<DomainDocument>>, ApiError>
             let groups = own.token.group_ids();
             call.store
                 .domains()
-                .list_of_user(&own.subject.id, groups)
+                .list_of_user(&own.subject.id, groups, call.now())
                 .await?
         }
     };

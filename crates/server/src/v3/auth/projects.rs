@@ -32,7 +32,7 @@ async fn list(call: Call) -> Result<Reply<Collection<ProjectDocument>>, ApiError
             let groups = own.token.group_ids();
             call.store
                 .projects()
-                .list_of_user(&own.subject.id, groups, &Default::default())
+                .list_of_user(&own.subject.id, groups, &Default::default(), call.now())
                 .await?
         }
     };

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::call::{Call, Target};
 use crate::error::ApiError;
 use crate::extract::Json;
-use crate::flows::issue_token::issue_token;
+use crate::flows::issue_token::{IssuedToken, issue_token};
 use crate::flows::login_request::LoginRequest;
 use crate::flows::revoke::revoke;
 use crate::flows::validate_token::{Leniency, ValidToken, validate_token};
@@ -79,12 +79,21 @@ async fn issue(call: Call, Json(body): Json) -> Result<Reply<One<Value>>, ApiErr
     let receipt = call.request.header("Openstack-Auth-Receipt");
     let with_catalog = call.request.query.get("nocatalog").is_none();
     let issued = issue_token(&call.app, &request, receipt, with_catalog, call.now()).await?;
-    let document = One::new(
-        "token",
-        issued
-            .valid
-            .document(issued.catalog.as_deref().map(Vec::as_slice)),
-    );
+    created(&call, &issued).await
+}
+
+/// 201 with a new token.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub(crate) async fn created(
+    call: &Call,
+    issued: &IssuedToken,
+) -> Result<Reply<One<Value>>, ApiError> {
+    let catalog = issued.catalog.as_deref().map(Vec::as_slice);
+    let providers = call.store.enabled_service_providers().await?;
+    let document = One::new("token", issued.valid.document(catalog, &providers));
     let reply = call.public().reply(StatusCode::CREATED, Some(document));
     Ok(reply
         .as_token()
@@ -110,14 +119,13 @@ async fn validate(call: Call, rule: Rule) -> Result<Reply<One<Value>>, ApiError>
         _ if !with_catalog => None,
         _ => Some(call.store.services_for(subject.token.project_id()).await?),
     };
+    let catalog = catalog.as_deref().map(Vec::as_slice);
+    let providers = call.store.enabled_service_providers().await?;
     let text = call
         .request
         .header(X_SUBJECT_TOKEN.as_str())
         .unwrap_or_default();
-    let reply = permit.ok(One::new(
-        "token",
-        subject.document(catalog.as_deref().map(Vec::as_slice)),
-    ));
+    let reply = permit.ok(One::new("token", subject.document(catalog, &providers)));
     Ok(reply
         .as_token()
         .header(X_SUBJECT_TOKEN, header_value(text)?))

@@ -1,7 +1,7 @@
 //! Federated logins without a browser: a token for what a front proxy says, or for a token of the
 //! identity provider.
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::header;
 use model::Secret;
 use model::ids::{IdentityProviderId, ProtocolId};
 use serde_json::Value;
@@ -10,10 +10,10 @@ use crate::call::Call;
 use crate::error::ApiError;
 use crate::extract::Path;
 use crate::flows::federated_login::{Said, Source, federated_login, find_source};
-use crate::flows::issue_token::IssuedToken;
 use crate::operation::{Operation, Routes};
 use crate::proxy_variables::variables;
 use crate::reply::{One, Reply};
+use crate::v3::auth::tokens;
 
 /// The operations that log in.
 pub fn routes() -> Routes {
@@ -34,7 +34,7 @@ async fn log_in(
     let source = find_source(&call.app, &provider, &protocol).await?;
     let said = listen(&call, &source).await?;
     let issued = federated_login(&call.app, &source, &said, call.now()).await?;
-    token_reply(&call, &issued)
+    tokens::created(&call, &issued).await
 }
 
 /// What somebody vouches for, who is not a browser.
@@ -61,13 +61,3 @@ fn bearer(call: &Call) -> Option<Secret<String>> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
         .then(|| Secret::new(token.to_owned()))
 }
-
-fn token_reply(call: &Call, issued: &IssuedToken) -> Result<Reply<One<Value>>, ApiError> {
-    let catalog = issued.catalog.as_deref().map(Vec::as_slice);
-    let document = One::new("token", issued.valid.document(catalog));
-    let reply = call.public().reply(StatusCode::CREATED, Some(document));
-    let text = HeaderValue::try_from(&issued.text).map_err(ApiError::internal)?;
-    Ok(reply.as_token().header(X_SUBJECT_TOKEN, text))
-}
-
-const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");

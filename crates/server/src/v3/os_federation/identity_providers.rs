@@ -83,11 +83,14 @@ async fn list(call: Call) -> Result<Reply<Collection<ProviderDocument>>, ApiErro
         enabled: call.request.query.flag("enabled"),
     };
     let providers = call.store.identity_providers().list(&filter).await?;
-    let documents = providers
+    let mut documents: Vec<_> = providers
         .into_iter()
         .map(|provider| ProviderDocument::new(provider, &call.links).with_protocols(&call.links))
         .collect();
-    let part = call.part_of_collection("identity_providers", documents, |it| it.id.as_str())?;
+    let range = call.range(None)?;
+    range.skip(&mut documents, |it| it.id.as_str());
+    let part =
+        call.part_of_collection("identity_providers", documents, &range, |it| it.id.as_str());
     Ok(permit.ok(part))
 }
 

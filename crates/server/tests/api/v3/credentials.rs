@@ -313,11 +313,8 @@ async fn the_user_and_administrators_change_them() {
     );
 }
 
-#[tokio::test]
-async fn a_token_that_was_delegated_does_not_reach_them() {
-    let server = TestServer::start().await;
-    let (owner, user) = owner(&server).await;
-    let path = created(&owner, certificate(&user)).await;
+/// Who acts by an application credential of somebody, and its id.
+async fn robot(server: &TestServer, owner: &Client, user: &str) -> (Client, String) {
     let made = owner
         .post(
             &format!("/v3/users/{user}/application_credentials"),
@@ -325,7 +322,8 @@ async fn a_token_that_was_delegated_does_not_reach_them() {
         )
         .await
         .expect(201);
-    let proof = json!({"id": made["application_credential"]["id"], "secret": "right"});
+    let id = &made["application_credential"]["id"];
+    let proof = json!({"id": id, "secret": "right"});
     let identity = json!({"methods": ["application_credential"], "application_credential": proof});
     let bought = server
         .nobody()
@@ -333,6 +331,53 @@ async fn a_token_that_was_delegated_does_not_reach_them() {
         .await;
     bought.expect(201);
     let robot = server.nobody().with_token(bought.header("X-Subject-Token"));
+    (robot, id.as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn an_operator_can_let_delegated_administrators_reach_ec2_keys() {
+    let server = TestServer::start_with(|config| {
+        let compliance = &mut config.security_compliance;
+        compliance.allow_insecure_admin_trust_cross_project_credentials_access = true;
+    })
+    .await;
+    let boss = server
+        .add_person("boss", &[("admin", Scope::Project)])
+        .await;
+    let scope = json!({"project": {"id": home()}});
+    let boss_client = server.log_in("boss", Some(scope)).await;
+    let (of_boss, delegation) = robot(&server, &boss_client, boss.as_str()).await;
+    let (owner, user) = owner(&server).await;
+    let (of_owner, _) = robot(&server, &owner, &user).await;
+    let secret = created(&owner, certificate(&user)).await;
+
+    let mut attributes = keys(&user);
+    attributes["type"] = "EC2".into();
+    let path = created(&of_boss, attributes).await;
+    let shown = of_boss.get(&path).await.expect(200);
+    let blob: Value = serde_json::from_str(shown["credential"]["blob"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        blob,
+        json!({"access": "abc", "secret": "def", "app_cred_id": delegation})
+    );
+    assert_eq!(blobs(&of_boss, "").await.len(), 1, "the keys alone");
+    let body = json!({ "blob": blob.to_string() });
+    change(&of_boss, &path, body).await.expect(200);
+
+    of_boss.get(&secret).await.expect(403);
+    create(&of_boss, certificate(&user)).await.expect(403);
+    of_owner.get(&path).await.expect(403);
+    of_owner.delete(&path).await.expect(403);
+    of_boss.delete(&path).await.expect(204);
+    of_boss.get(&path).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_token_that_was_delegated_does_not_reach_them() {
+    let server = TestServer::start().await;
+    let (owner, user) = owner(&server).await;
+    let path = created(&owner, certificate(&user)).await;
+    let (robot, _) = robot(&server, &owner, &user).await;
     for answer in [
         create(&robot, certificate(&user)).await,
         robot.get(&path).await,

@@ -57,6 +57,29 @@ async fn a_domain_lives() {
 }
 
 #[tokio::test]
+async fn another_name_can_be_reserved() {
+    let reserved = "Größe".to_owned();
+    let server = TestServer::start_with(|config| {
+        config.federation.federated_domain_name = reserved;
+    })
+    .await;
+    let admin = server.admin().await;
+    let id = create(&admin, json!({"name": "Federated"})).await;
+    for name in ["Größe", "GRÖßE"] {
+        let message = admin
+            .post("/v3/domains", json!({"domain": {"name": name}}))
+            .await
+            .message(400);
+        assert_eq!(message, format!("The domain name {name} is reserved."));
+        let rename = json!({"domain": {"name": name}});
+        let path = format!("/v3/domains/{id}");
+        admin.patch(&path, rename).await.expect(400);
+        let project = json!({"project": {"name": name, "is_domain": true}});
+        admin.post("/v3/projects", project).await.expect(400);
+    }
+}
+
+#[tokio::test]
 async fn what_a_domain_says_must_fit() {
     let server = TestServer::start().await;
     let admin = server.admin().await;

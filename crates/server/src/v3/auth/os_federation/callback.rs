@@ -23,8 +23,7 @@ pub fn routes() -> Routes {
 static GET: Operation = Operation::get(PATH, "Come back from an identity provider")
     .public("a login is how somebody becomes known");
 static POST: Operation = Operation::post(PATH, "Come back from an identity provider")
-    .public("a login is how somebody becomes known")
-    .form();
+    .public("a login is how somebody becomes known");
 
 const PATH: &str =
     "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/callback";

@@ -25,8 +25,7 @@ static LOG_OUT: Operation = Operation::post(
     "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/logout",
     "Learn from an identity provider that a session has ended",
 )
-.public("the provider proves itself by the signature of what it says")
-.form();
+.public("the provider proves itself by the signature of what it says");
 
 async fn log_out(
     call: Call,

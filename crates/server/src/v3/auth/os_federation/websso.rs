@@ -33,14 +33,11 @@ static CHOOSE: Operation = Operation::get(
 )
 .public(WHY_PUBLIC);
 static GET_ANY: Operation = Operation::get(ANY, "Log in with a browser").public(WHY_PUBLIC);
-static POST_ANY: Operation = Operation::post(ANY, "Log in with a browser")
-    .public(WHY_PUBLIC)
-    .form();
+static POST_ANY: Operation = Operation::post(ANY, "Log in with a browser").public(WHY_PUBLIC);
 static GET_ONE: Operation =
     Operation::get(ONE, "Log in with a browser and this provider").public(WHY_PUBLIC);
-static POST_ONE: Operation = Operation::post(ONE, "Log in with a browser and this provider")
-    .public(WHY_PUBLIC)
-    .form();
+static POST_ONE: Operation =
+    Operation::post(ONE, "Log in with a browser and this provider").public(WHY_PUBLIC);
 
 const ANY: &str = "/v3/auth/OS-FEDERATION/websso/{protocol_id}";
 const ONE: &str =

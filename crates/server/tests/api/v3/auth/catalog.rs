@@ -55,6 +55,31 @@ async fn within_token(client: &Client) -> Value {
 }
 
 #[tokio::test]
+async fn an_operator_can_leave_the_catalog_empty_where_no_endpoints_were_chosen() {
+    let server = TestServer::start_with(|config| {
+        config.endpoint_filter.return_all_endpoints_if_no_filter = false;
+    })
+    .await;
+    let admin = server.admin().await;
+    let volume = service(&admin, json!({"type": "volume"})).await;
+    let chosen = endpoint(&admin, &volume, "http://volume.example/").await;
+    let member = server.with_role("member", Scope::Project).await;
+    let of_domain = server.with_role("member", Scope::Domain).await;
+    assert_eq!(within_token(&member).await, json!([]));
+    assert_eq!(catalog(&member).await, json!([]));
+    assert_eq!(within_token(&of_domain).await, json!([]));
+    let choose = format!(
+        "INSERT INTO project_endpoint (endpoint_id, project_id) VALUES ('{chosen}', '{}')",
+        home()
+    );
+    server.sql(&choose).await;
+    let shown = within_token(&member).await;
+    assert_eq!(shown.as_array().unwrap().len(), 1);
+    assert_eq!(urls(&shown, "volume"), ["http://volume.example/"]);
+    assert_eq!(within_token(&of_domain).await, json!([]));
+}
+
+#[tokio::test]
 async fn a_catalog_has_services_with_their_endpoints() {
     let server = TestServer::start().await;
     let admin = server.admin().await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use archstone_server::config::UrlSafe;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use testkit::{Answer, Client, PASSWORD, Scope, TestServer, home};
@@ -294,6 +295,55 @@ async fn a_name_counts_more_than_an_id_in_a_scope_and_in_a_login() {
     let mut identity = password("member-project");
     identity["password"]["user"]["id"] = json!("nobody");
     log_in(&server, identity, None).await.expect(201);
+}
+
+#[tokio::test]
+async fn names_that_no_url_can_hold_are_no_scopes_where_that_is_strict() {
+    for (rule, status) in [(UrlSafe::New, 201), (UrlSafe::Strict, 401)] {
+        let server = TestServer::start_with(|config| {
+            config.resource.project_name_url_safe = rule;
+            config.resource.domain_name_url_safe = rule;
+            config.default.insecure_debug = true;
+        })
+        .await;
+        let roles = [("member", Scope::Project), ("member", Scope::Domain)];
+        let ada = server.add_person("ada", &roles).await;
+        let owner = server.log_in("ada", Some(on_home())).await;
+        let path = format!("/v3/users/{ada}/application_credentials");
+        let asked = json!({"application_credential": {"name": "ci", "secret": "right"}});
+        owner.post(&path, asked).await.expect(201);
+        let try_log_in = async |kind: &str, identity: Value, scope: Option<Value>| {
+            let body = log_in(&server, identity, scope).await.expect(status);
+            if status == 401 {
+                let message = body["error"]["message"].as_str().unwrap();
+                let reason = format!("{kind} name cannot contain reserved characters.");
+                assert!(message.starts_with(&reason), "{message}");
+            }
+        };
+
+        let rename = "UPDATE project SET name = 'De?fault' WHERE id = 'default'";
+        server.sql(rename).await;
+        let domain = json!({"name": "De?fault"});
+        let project = json!({"project": {"name": "home", "domain": domain}});
+        try_log_in("Domain", password("ada"), Some(project)).await;
+        let whole = json!({ "domain": domain });
+        try_log_in("Domain", password("ada"), Some(whole)).await;
+        let user = json!({"name": "ada", "domain": domain});
+        let identity = json!({
+            "methods": ["application_credential"],
+            "application_credential": {"name": "ci", "secret": "right", "user": user},
+        });
+        try_log_in("Domain", identity, None).await;
+
+        let rename = format!("UPDATE project SET name = 'ho/me' WHERE id = '{}'", home());
+        server.sql(&rename).await;
+        let project = json!({"project": {"name": "ho/me", "domain": {"id": "default"}}});
+        try_log_in("Project", password("ada"), Some(project)).await;
+        // An id, and the domain of who logs in with a password, are not judged.
+        let user = json!({"name": "ada", "domain": domain, "password": PASSWORD});
+        let identity = json!({"methods": ["password"], "password": {"user": user}});
+        log_in(&server, identity, Some(on_home())).await.expect(201);
+    }
 }
 
 #[tokio::test]

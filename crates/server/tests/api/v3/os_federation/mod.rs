@@ -1,6 +1,7 @@
 mod auth;
 mod identity_providers;
 mod mappings;
+mod memberships;
 mod protocols;
 mod scopes;
 mod service_providers;

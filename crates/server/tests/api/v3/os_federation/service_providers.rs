@@ -1,7 +1,7 @@
 //! Service providers over HTTP.
 
 use serde_json::{Value, json};
-use testkit::{Scope, TestServer};
+use testkit::{PASSWORD, Scope, TestServer, home};
 
 const PROVIDERS: &str = "/v3/OS-FEDERATION/service_providers";
 
@@ -118,6 +118,62 @@ async fn administrators_manage_service_providers_and_readers_of_the_system_see_t
     member.get(&path).await.expect(403);
     member.get(PROVIDERS).await.expect(403);
     server.nobody().get(PROVIDERS).await.expect(401);
+}
+
+#[tokio::test]
+async fn tokens_name_the_enabled_service_providers() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    server
+        .add_person("ada", &[("member", Scope::Project)])
+        .await;
+    let named = async || {
+        let mut named = Vec::new();
+        for scope in [json!("unscoped"), json!({"project": {"id": home()}})] {
+            let user = json!({"name": "ada", "domain": {"id": "default"}, "password": PASSWORD});
+            let login = json!({"auth": {
+                "identity": {"methods": ["password"], "password": {"user": user}},
+                "scope": scope,
+            }});
+            let issued = server
+                .nobody()
+                .post("/v3/auth/tokens?nocatalog", login)
+                .await;
+            let asker = admin.clone();
+            let asker = asker.with_header("x-subject-token", issued.header("X-Subject-Token"));
+            let validated = asker.get("/v3/auth/tokens").await.expect(200);
+            for body in [issued.expect(201), validated] {
+                named.push(body["token"].get("service_providers").cloned());
+            }
+        }
+        named.dedup();
+        assert_eq!(named.len(), 1, "{named:?}");
+        named.remove(0)
+    };
+    assert_eq!(named().await, None);
+
+    for (id, enabled) in [("b-two", true), ("a-one", true), ("off", false)] {
+        let path = format!("{PROVIDERS}/{id}");
+        let body = provider(json!({ "enabled": enabled }));
+        admin.put(&path, body).await.expect(201);
+    }
+    let shown = |id: &str| {
+        json!({
+            "id": id,
+            "auth_url": "https://other.example/auth",
+            "sp_url": "https://other.example/sp",
+        })
+    };
+    let both = json!([shown("a-one"), shown("b-two")]);
+    assert_eq!(named().await, Some(both));
+
+    let path = format!("{PROVIDERS}/a-one");
+    let change = json!({"service_provider": {"enabled": false}});
+    admin.patch(&path, change).await.expect(200);
+    assert_eq!(named().await, Some(json!([shown("b-two")])));
+    let path = format!("{PROVIDERS}/b-two");
+    admin.delete(&path).await.expect(204);
+    assert_eq!(named().await, None);
 }
 
 fn provider(more: Value) -> Value {
