@@ -156,6 +156,17 @@ impl Answer {
         body
     }
 
+    /// The body as it is, after a look at the status.
+    ///
+    /// # Panics
+    ///
+    /// When the status is another: then with the body.
+    #[track_caller]
+    pub fn expect_text(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.text.clone()
+    }
+
     /// The message of an error.
     #[track_caller]
     pub fn message(&self, status: u16) -> String {

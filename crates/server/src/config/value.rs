@@ -436,6 +436,12 @@ impl<T> Deref for Repeated<T> {
     }
 }
 
+impl<T> From<Vec<T>> for Repeated<T> {
+    fn from(values: Vec<T>) -> Self {
+        Self(values)
+    }
+}
+
 impl<T: Value> Value for Repeated<T> {
     const KIND: Kind = Kind::Repeated;
     const CHOICES: &'static [&'static str] = T::CHOICES;

@@ -10,7 +10,7 @@ use serde_json::json;
 use testkit::Client;
 
 /// Adds a mapping that takes the name of a user from `REMOTE_USER`.
-async fn add_mapping(admin: &Client, id: &str) {
+pub(super) async fn add_mapping(admin: &Client, id: &str) {
     let rule = json!({"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "REMOTE_USER"}]});
     let body = json!({"mapping": {"rules": [rule]}});
     let path = format!("/v3/OS-FEDERATION/mappings/{id}");

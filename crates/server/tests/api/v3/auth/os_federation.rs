@@ -1,0 +1,356 @@
+//! Logins with a browser over HTTP: the list and the choice of providers, and what a front proxy
+//! says. Logins with providers that we speak to are tried with real ones, in clients/.
+
+use serde_json::{Value, json};
+use testkit::{Client, TestServer};
+
+const DASHBOARD: &str = "https://horizon.example/auth/websso/";
+const PROVIDERS: &str = "/v3/OS-FEDERATION/identity_providers";
+
+async fn server() -> (TestServer, Client) {
+    let server = TestServer::start_with(|config| {
+        config.archstone.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        config.archstone.private_providers = true;
+        config.federation.trusted_dashboard = vec![DASHBOARD.to_owned()].into();
+        config.federation.sso_callback_template = "/nonexistent".into();
+    })
+    .await;
+    let admin = server.admin().await;
+    let rule = json!({"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "REMOTE_USER"}]});
+    let body = json!({"mapping": {"rules": [rule]}});
+    admin
+        .put("/v3/OS-FEDERATION/mappings/m", body)
+        .await
+        .expect(201);
+    (server, admin)
+}
+
+async fn add_provider(admin: &Client, id: &str, protocol: Value) {
+    let body = json!({"identity_provider": {
+        "domain_id": "default", "enabled": true, "description": format!("People of {id}"),
+        "remote_ids": [format!("https://{id}.example")],
+    }});
+    admin
+        .put(&format!("{PROVIDERS}/{id}"), body)
+        .await
+        .expect(201);
+    let path = format!("{PROVIDERS}/{id}/protocols/mapped");
+    admin
+        .put(&path, json!({ "protocol": protocol }))
+        .await
+        .expect(201);
+}
+
+/// What an OpenID Connect provider that nobody runs would be set as.
+fn oidc(name: &str) -> Value {
+    json!({
+        "mapping_id": "m", "driver": "oidc",
+        "settings": {
+            "issuer": "https://idp.example", "client_id": "c", "client_secret": "hush",
+            "display_name": name,
+            "authorization_endpoint": "https://idp.example/authorize",
+            "token_endpoint": "https://idp.example/token",
+            "jwks_uri": "https://idp.example/keys",
+        },
+    })
+}
+
+fn websso(provider: &str) -> String {
+    format!("/v3/auth/OS-FEDERATION/identity_providers/{provider}/protocols/mapped/websso")
+}
+
+#[tokio::test]
+async fn everybody_sees_the_providers_to_log_in_with() {
+    let (server, admin) = server().await;
+    add_provider(&admin, "b", oidc("Bees & Co")).await;
+    add_provider(
+        &admin,
+        "a",
+        json!({"mapping_id": "m", "driver": "external"}),
+    )
+    .await;
+    add_provider(&admin, "proxied", json!({"mapping_id": "m"})).await;
+    let hidden =
+        json!({"mapping_id": "m", "driver": "external", "settings": {"discoverable": false}});
+    add_provider(&admin, "hidden", hidden).await;
+    add_provider(&admin, "off", oidc("Off")).await;
+    let disabled = json!({"identity_provider": {"enabled": false}});
+    admin
+        .patch(&format!("{PROVIDERS}/off"), disabled)
+        .await
+        .expect(200);
+    let path = "/v3/auth/OS-FEDERATION/identity_providers";
+    let listed = server.nobody().get(path).await.expect(200);
+    insta::assert_json_snapshot!(listed, @"");
+}
+
+#[tokio::test]
+async fn people_choose_among_the_providers() {
+    let (server, admin) = server().await;
+    add_provider(&admin, "b", oidc("<Bees & Co>")).await;
+    add_provider(&admin, "a", oidc("Ants")).await;
+    let page = "/v3/auth/OS-FEDERATION/websso?origin=https%3A//horizon.example/auth/websso/";
+    let answer = server.nobody().get(page).await;
+    let html = answer.expect_text(200);
+    assert!(html.contains("&#60;Bees &#38; Co&#62;"), "{html}");
+    assert!(html.find("Ants").unwrap() < html.find("Bees").unwrap());
+    assert!(html.contains(
+        "identity_providers/a/protocols/mapped/websso?origin=https%3A%2F%2Fhorizon.example"
+    ));
+    let policy = answer.header("Content-Security-Policy");
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'nonce-"),
+        "{policy}"
+    );
+    // With several, the protocol alone does not say which.
+    let any = page.replace("/websso?", "/websso/mapped?");
+    assert!(
+        server
+            .nobody()
+            .get(&any)
+            .await
+            .expect_text(200)
+            .contains("Ants")
+    );
+    admin.delete(&format!("{PROVIDERS}/a")).await.expect(204);
+    let only = server.nobody().get(&any).await;
+    only.expect_text(303);
+    assert!(
+        only.header("Location")
+            .starts_with("https://idp.example/authorize?")
+    );
+}
+
+#[tokio::test]
+async fn a_browser_is_sent_to_the_provider_with_a_sealed_cookie() {
+    let (server, admin) = server().await;
+    add_provider(&admin, "b", oidc("Bees")).await;
+    let begin = format!("{}?origin={DASHBOARD}", websso("b"));
+    let answer = server.nobody().get(&begin).await;
+    answer.expect_text(303);
+    let location = answer.header("Location").to_owned();
+    for part in [
+        "response_type=code",
+        "code_challenge_method=S256",
+        "state=",
+        "nonce=",
+    ] {
+        assert!(location.contains(part), "{location}");
+    }
+    let cookie = answer.header("Set-Cookie").to_owned();
+    assert!(cookie.starts_with("archstone-login-"), "{cookie}");
+    let rest = "; Path=/v3/auth/OS-FEDERATION/identity_providers/b/protocols/mapped/callback; \
+                Max-Age=900; HttpOnly; SameSite=Lax";
+    assert!(cookie.ends_with(rest), "{cookie}");
+    assert!(!cookie.contains("horizon"), "{cookie}");
+    // Another browser, one without the cookie, gets nowhere; nor does another provider's callback.
+    let state = location
+        .split("state=")
+        .nth(1)
+        .unwrap()
+        .split('&')
+        .next()
+        .unwrap();
+    let callback = format!(
+        "{}?code=x&state={state}",
+        websso("b").replace("websso", "callback")
+    );
+    server.nobody().get(&callback).await.expect(401);
+    let pair: &'static str = cookie.split(';').next().unwrap().to_owned().leak();
+    add_provider(&admin, "c", oidc("Wasps")).await;
+    let swapped = callback.replace("providers/b/", "providers/c/");
+    let browser = || server.nobody().with_header("cookie", pair);
+    browser().get(&swapped).await.expect(401);
+    let other_state = callback.replace(state, "another");
+    browser().get(&other_state).await.expect(401);
+    let (name, value) = pair.split_once('=').unwrap();
+    let forged: &'static str = format!("{name}={}A", &value[..value.len() - 1]).leak();
+    let forger = server.nobody().with_header("cookie", forged);
+    forger.get(&callback).await.expect(401);
+    // The login ends by itself.
+    server.clock.advance(chrono::TimeDelta::minutes(16));
+    browser().get(&callback).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_token_goes_to_a_trusted_dashboard_only() {
+    let (server, admin) = server().await;
+    add_provider(
+        &admin,
+        "a",
+        json!({"mapping_id": "m", "remote_id_attribute": "HTTP_IDP"}),
+    )
+    .await;
+    let jane = || server.nobody().with_header("x-env-remote_user", "jane");
+    let at = |origin: &str| format!("{}?origin={origin}", websso("a"));
+    let message = jane().get(&websso("a")).await.message(400);
+    assert_eq!(message, "Request must have an origin query parameter");
+    for origin in [
+        "https://evil.example/",
+        "https://horizon.example.evil.example/auth/websso/",
+        "https://horizon.example/auth/websso",
+        "https://horizon.example/auth/websso/%3Fx",
+        "HTTPS://horizon.example/auth/websso/",
+        "//horizon.example/auth/websso/",
+    ] {
+        jane().get(&at(origin)).await.expect(401);
+    }
+    jane().get(&at(DASHBOARD)).await.expect(401);
+    let vouched = || jane().with_header("idp", "https://a.example");
+    let answer = vouched().get(&at(DASHBOARD)).await;
+    let html = answer.expect_text(200);
+    assert!(
+        html.contains(&format!("action=\"{DASHBOARD}\" method=\"post\"")),
+        "{html}"
+    );
+    let token = html.split("id=\"token\" value=\"").nth(1).unwrap();
+    let token = token.split('"').next().unwrap();
+    let own = server.nobody().with_token(token);
+    own.get("/v3/auth/projects").await.expect(200);
+    assert_eq!(answer.header("Cache-Control"), "no-store");
+    // By the protocol alone, the proxy says which provider it is.
+    let any = format!("/v3/auth/OS-FEDERATION/websso/mapped?origin={DASHBOARD}");
+    assert!(
+        vouched()
+            .get(&any)
+            .await
+            .expect_text(200)
+            .contains("id=\"token\"")
+    );
+    jane().get(&any).await.expect(401);
+    let unknown = jane().with_header("idp", "https://z.example");
+    unknown.get(&any).await.expect(404);
+}
+
+#[tokio::test]
+async fn the_operators_own_page_hands_the_token_over() {
+    let template = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&template, "<p id=$host>${token}|$$|</p>").unwrap();
+    let server = TestServer::start_with(|config| {
+        config.archstone.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        config.federation.trusted_dashboard = vec![DASHBOARD.to_owned()].into();
+        config.federation.sso_callback_template = template.path().to_owned();
+    })
+    .await;
+    let admin = server.admin().await;
+    super::super::os_federation::add_mapping(&admin, "m").await;
+    add_provider(
+        &admin,
+        "a",
+        json!({"mapping_id": "m", "remote_id_attribute": "HTTP_IDP"}),
+    )
+    .await;
+    let jane = server
+        .nobody()
+        .with_header("x-env-remote_user", "jane")
+        .with_header("idp", "https://a.example");
+    let answer = jane
+        .get(&format!("{}?origin={DASHBOARD}", websso("a")))
+        .await;
+    let html = answer.expect_text(200);
+    assert!(
+        html.starts_with(&format!("<p id={DASHBOARD}>gAAAA")),
+        "{html}"
+    );
+    assert!(html.ends_with("|$|</p>"), "{html}");
+}
+
+#[tokio::test]
+async fn a_failure_is_a_page_for_browsers() {
+    let (server, _) = server().await;
+    let browser = server.nobody().with_header("accept", "text/html,*/*;q=0.8");
+    let answer = browser
+        .get(&format!("{}?origin={DASHBOARD}", websso("nobody")))
+        .await;
+    let html = answer.expect_text(404);
+    assert!(
+        html.contains("Could not find Identity Provider: nobody."),
+        "{html}"
+    );
+    assert!(
+        html.contains(answer.header("X-Openstack-Request-Id")),
+        "{html}"
+    );
+}
+
+#[tokio::test]
+async fn a_protocol_carries_its_driver_and_keeps_its_secrets() {
+    let (server, admin) = server().await;
+    add_provider(&admin, "b", oidc("Bees")).await;
+    let path = format!("{PROVIDERS}/b/protocols/mapped");
+    let shown = admin.get(&path).await.expect(200);
+    let protocol = &shown["protocol"];
+    assert_eq!(protocol["driver"], "oidc");
+    assert_eq!(protocol["has_secrets"], true);
+    assert_eq!(protocol["settings"]["client_id"], "c");
+    assert!(!shown.to_string().contains("hush"), "{shown}");
+    let stored = server
+        .app
+        .store
+        .protocols()
+        .find(&"b".into(), &"mapped".into())
+        .await;
+    let (sealed, _) = stored.unwrap().unwrap().driver.unwrap().secrets.unwrap();
+    assert!(!sealed.contains("hush"));
+    // Settings change one by one.
+    let change = json!({"protocol": {"mapping_id": "m", "settings": {
+        "scopes": ["openid"], "display_name": null,
+    }}});
+    let changed = admin.patch(&path, change).await.expect(200);
+    let settings = &changed["protocol"]["settings"];
+    assert_eq!(settings["scopes"], json!(["openid"]));
+    assert_eq!(settings["client_id"], "c");
+    assert!(settings.get("display_name").is_none());
+    assert_eq!(changed["protocol"]["has_secrets"], true);
+    for (settings, named) in [
+        (json!({"issuer": "ftp://x"}), "issuer"),
+        (json!({"client_idd": "x"}), "client_idd"),
+        (json!({"client_id": 7}), "client_id"),
+        (json!({"discoverable": "yes"}), "discoverable"),
+        (json!({"issuer": null}), "issuer"),
+    ] {
+        let change = json!({"protocol": {"mapping_id": "m", "settings": settings}});
+        let message = admin.patch(&path, change).await.message(400);
+        assert!(message.contains(&format!("'{named}'")), "{message}");
+    }
+    let change = json!({"protocol": {"mapping_id": "m", "driver": "carrier-pigeon"}});
+    let message = admin.patch(&path, change).await.message(400);
+    assert!(
+        message.contains("Known are: external, oidc, oauth2, saml2, oauth1."),
+        "{message}"
+    );
+    // Back to a front proxy, and nothing is left.
+    let change = json!({"protocol": {"mapping_id": "m", "driver": "external"}});
+    let changed = admin.patch(&path, change).await.expect(200);
+    assert_eq!(changed["protocol"]["settings"], json!({}));
+    assert_eq!(changed["protocol"]["has_secrets"], false);
+}
+
+#[tokio::test]
+async fn a_check_says_in_words_what_does_not_work() {
+    let (_server, admin) = server().await;
+    let mut unreachable = oidc("Bees");
+    for (name, value) in [
+        ("issuer", json!("http://127.0.0.1:9")),
+        ("authorization_endpoint", Value::Null),
+        ("token_endpoint", Value::Null),
+        ("jwks_uri", Value::Null),
+    ] {
+        unreachable["settings"][name] = value;
+    }
+    add_provider(&admin, "b", unreachable).await;
+    let path = format!("{PROVIDERS}/b/protocols/mapped/check");
+    let checked = admin.post(&path, json!({})).await.expect(200);
+    assert_eq!(checked["check"]["works"], false);
+    let findings = checked["check"]["findings"].as_array().unwrap();
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding["step"] == "discovery"),
+        "{checked}"
+    );
+    add_provider(&admin, "a", json!({"mapping_id": "m"})).await;
+    let path = format!("{PROVIDERS}/a/protocols/mapped/check");
+    let checked = admin.post(&path, json!({})).await.expect(200);
+    assert_eq!(checked["check"]["findings"][0]["step"], "proxy");
+}
