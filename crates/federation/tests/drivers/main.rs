@@ -1,0 +1,5 @@
+//! The drivers, against providers that the tests run.
+
+mod saml2;
+mod saml2_attacks;
+mod saml2_idp;
