@@ -3,3 +3,4 @@
 mod saml2;
 mod saml2_attacks;
 mod saml2_idp;
+mod saml2_vectors;
