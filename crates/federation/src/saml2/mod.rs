@@ -274,3 +274,16 @@ impl Driver for Saml2 {
         Box::pin(self.findings(now))
     }
 }
+
+/// The entity id of the one identity provider that a metadata text holds.
+///
+/// # Errors
+///
+/// [`Failure::Refused`] when it holds none that could be used, or several.
+pub fn provider_in(metadata: &str) -> Result<String, Failure> {
+    let reading = settings::Reading {
+        entity_id: None,
+        signers: Vec::new(),
+    };
+    metadata::read(metadata, &reading).map(|provider| provider.entity_id)
+}
