@@ -62,7 +62,7 @@ pub(super) fn read(text: &str, reading: &Reading) -> Result<IdentityProvider, Fa
         return Err(refused("it is no SAML metadata"));
     }
     if !reading.signers.is_empty() {
-        // Signatures of single entities within say nothing to somebody who trusts the whole.
+        // Over the whole: a signature anywhere within is refused.
         let covered = Covered::by_signatures(outermost, &[outermost], &reading.signers)?;
         if covered.verified(outermost).is_none() {
             return Err(refused("the metadata is not signed"));

@@ -29,6 +29,7 @@ mod source;
 mod verified;
 mod xml;
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -54,7 +55,6 @@ const MAX_RESPONSE: usize = 512 * 1024;
 const SOON: TimeDelta = TimeDelta::days(30);
 
 /// An identity provider that speaks SAML 2.0.
-#[derive(Debug)]
 pub struct Saml2 {
     settings: Settings,
     openers: Vec<Key>,
@@ -258,6 +258,15 @@ fn certificate_detail(ends: Option<Timestamp>, now: Timestamp) -> (bool, String)
     }
 }
 
+/// Nothing of the keys.
+impl fmt::Debug for Saml2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Saml2")
+            .field(&self.settings.entity_id)
+            .finish()
+    }
+}
+
 impl Driver for Saml2 {
     fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, Begun> {
         Box::pin(self.send(login))
@@ -273,4 +282,17 @@ impl Driver for Saml2 {
     ) -> Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>> {
         Box::pin(self.findings(now))
     }
+}
+
+/// The entity id of the one identity provider that a metadata text holds.
+///
+/// # Errors
+///
+/// [`Failure::Refused`] when it holds none that could be used, or several.
+pub fn provider_in(metadata: &str) -> Result<String, Failure> {
+    let reading = settings::Reading {
+        entity_id: None,
+        signers: Vec::new(),
+    };
+    metadata::read(metadata, &reading).map(|provider| provider.entity_id)
 }

@@ -168,7 +168,9 @@ impl<'d> Element<'d> {
     /// A comment parts a text into two pieces; who reads only the first one takes
     /// `admin@example.org<!---->.evil.org` for an administrator.
     pub(super) fn text(self) -> String {
-        self.document.text_content_deep(self.node).trim().to_owned()
+        let whole = self.document.text_content_deep(self.node);
+        // Space as XML knows it; a name that ends in any other is another name.
+        whole.trim_matches([' ', '\t', '\r', '\n']).to_owned()
     }
 
     /// The same, of an element that must hold text alone.
@@ -196,6 +198,9 @@ mod tests {
         let document = parse("<a>ad<!-- x -->min<![CDATA[&]]>&#x41; </a>").expect("XML");
         let element = Element::outermost(&document).expect("an element");
         assert_eq!(element.plain_text().expect("text"), "admin&A");
+        let document = parse("<a> admin\u{a0}</a>").expect("XML");
+        let other = Element::outermost(&document).expect("an element");
+        assert_eq!(other.text(), "admin\u{a0}");
         assert!(element.has_remarks());
     }
 
