@@ -31,12 +31,10 @@ impl Oidc {
             assertion.set(name, values);
         };
         let subject = claims.value("sub").map(|value| ("sub", value));
-        let others = claims
-            .iter()
-            .filter(|(name, _)| !LEFT_OUT.contains(name) && !matches!(*name, "iss" | "sub"));
-        // These two come last: a claim whose name differs only in its letters' case or marks must
-        // not stand for them.
-        for (name, value) in others.chain(subject) {
+        let all = claims.iter().filter(|(name, _)| !LEFT_OUT.contains(name));
+        // The issuer and the user come last (again): a claim whose name differs only in its
+        // letters' case or marks must not stand for them.
+        for (name, value) in all.chain(subject) {
             if let Some(values) = texts(value) {
                 say(prefix, name, values);
             }
