@@ -174,6 +174,8 @@ impl Db {
 
     /// A connection for reading, or for one transaction that writes.
     pub(crate) async fn acquire(self: &Arc<Self>, write: bool) -> Result<Session, StoreError> {
+        // Both waits together, so that a crowd before a database that hangs is answered in time.
+        let (began, whole) = (tokio::time::Instant::now(), self.timeout.max(self.patience));
         let permits = if write {
             &self.write_permits
         } else {
@@ -200,8 +202,8 @@ impl Db {
                 _permit: permit,
             })
         };
-        let timed_out = |_| Err(StoreError::TimedOut(self.timeout));
-        tokio::time::timeout(self.timeout, open)
+        let timed_out = |_| Err(StoreError::TimedOut(whole));
+        tokio::time::timeout_at(began + whole, open)
             .await
             .unwrap_or_else(timed_out)
     }
