@@ -1,5 +1,8 @@
 //! Any bytes may be the body of a request: they are read, or refused in a sentence that can be sent.
 //!
+//! The first two bytes of an input say where it arrives: at which schema, and at the operations of
+//! that schema. `fuzz/seeds/json_bodies` writes such inputs.
+//!
 //!     fuzz/run json_bodies
 
 #![no_main]
@@ -16,71 +19,119 @@ use server::call::{Incoming, Query};
 use server::error::{ApiError, ErrorContext, Failure as _};
 use server::flows::login_request::{ApplicationCredentialProof, LoginRequest, PasswordProof};
 use server::json;
-use server::operation::Routes;
+use server::operation::{Operation, Routes};
 use server::router::read_json;
 use server::schemas::Schemas;
 
 static SCHEMAS: LazyLock<Schemas> = LazyLock::new(Schemas::load);
 static ROUTES: LazyLock<Routes> = LazyLock::new(server::routes);
+static PLACES: LazyLock<Vec<Place>> = LazyLock::new(places);
 
-fuzz_target!(|body: &[u8]| {
-    // What no schema describes, such as the parts of OAuth requests, has the same form.
-    if let Ok(value) = serde_json::from_slice::<Value>(body) {
-        for name in SCHEMAS.names() {
-            if let Err(error) = SCHEMAS.validate(name, &value) {
-                assert!(!error.to_string().is_empty());
-            }
-        }
-        for text in [json::spaced(&value), json::compact(&value)] {
-            assert!(text.is_ascii());
-            assert_eq!(
-                serde_json::from_str::<Value>(&text).ok().as_ref(),
-                Some(&value)
-            );
-        }
-        if let Some(auth) = value.get("auth")
-            && SCHEMAS.validate("auth.token_issue", auth).is_ok()
-        {
-            log_in(auth);
+/// Where a body may arrive.
+struct Place {
+    schema: Option<&'static str>,
+    operations: Vec<&'static Operation>,
+}
+
+/// A place for each schema, in the order of their names, and one for each operation without any.
+fn places() -> Vec<Place> {
+    let schemas = |operation: &Operation| {
+        let part = operation.part_schema.map(|(_, schema)| schema);
+        [operation.body_schema, operation.query_schema, part]
+    };
+    let operations: Vec<_> = ROUTES.operations().collect();
+    let mut names: Vec<_> = SCHEMAS.names().collect();
+    names.sort_unstable();
+    let of_schema = names.into_iter().map(|name| Place {
+        schema: Some(name),
+        operations: operations
+            .iter()
+            .copied()
+            .filter(|operation| schemas(operation).contains(&Some(name)))
+            .collect(),
+    });
+    let without = operations
+        .iter()
+        .copied()
+        .filter(|operation| schemas(operation) == [None; 3])
+        .map(|operation| Place {
+            schema: None,
+            operations: vec![operation],
+        });
+    of_schema.chain(without).collect()
+}
+
+fuzz_target!(|input: &[u8]| {
+    // One place for each input: to judge every body in all of them left 13 executions a second.
+    let Some((place, body)) = input.split_first_chunk() else {
+        return;
+    };
+    let place = &PLACES[usize::from(u16::from_le_bytes(*place)) % PLACES.len()];
+    // The same bytes as a query, where they are text.
+    let query = std::str::from_utf8(body).unwrap_or_default();
+    if let Some(name) = place.schema {
+        if let Err(error) = SCHEMAS.validate_query(name, query) {
+            assert!(!error.to_string().is_empty());
         }
     }
-    for operation in ROUTES.operations() {
-        let json = match read_json(operation.path, &HeaderMap::new(), body) {
-            Ok(json) => json,
-            Err(error) => {
-                refused(error);
-                continue;
-            }
-        };
-        // The same bytes as a query, where it is text.
-        let query = std::str::from_utf8(body).unwrap_or_default();
-        if let Err(error) = SCHEMAS.check(operation, json.as_ref(), "") {
-            refused(error.into());
-            continue;
-        }
-        if let Err(error) = SCHEMAS.check(operation, json.as_ref(), query) {
-            refused(error.into());
-        }
-        let variables = operation
-            .path
-            .split('/')
-            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-        let request = Incoming {
-            operation,
-            request_id: String::new(),
-            path: operation.path.to_owned(),
-            variables: variables.map(|name| (name, "1".to_owned())).collect(),
-            query: Query::parse(query),
-            headers: HeaderMap::new(),
-            body: body.to_vec().into(),
-            json,
-            peer: None,
-        };
-        if let Err(error) = ROUTES.read(&request) {
-            refused(error);
-        }
+    if let Ok(value) = serde_json::from_slice::<Value>(body) {
+        judge(place, &value);
+    }
+    for operation in &place.operations {
+        ask(operation, body, query);
     }
 });
+
+/// What no schema describes, such as the parts of OAuth requests, has the same form.
+fn judge(place: &Place, value: &Value) {
+    for text in [json::spaced(value), json::compact(value)] {
+        assert!(text.is_ascii());
+        assert_eq!(
+            serde_json::from_str::<Value>(&text).ok().as_ref(),
+            Some(value)
+        );
+    }
+    let Some(name) = place.schema else {
+        return;
+    };
+    match SCHEMAS.validate(name, value) {
+        Err(error) => assert!(!error.to_string().is_empty()),
+        Ok(()) if name == "auth.token_issue" => log_in(value),
+        Ok(()) => {}
+    }
+}
+
+/// Reads a request as the server would, up to where its handler begins.
+fn ask(operation: &'static Operation, body: &[u8], query: &str) {
+    let json = match read_json(operation.path, &HeaderMap::new(), body) {
+        Ok(json) => json,
+        Err(error) => return refused(error),
+    };
+    if let Err(error) = SCHEMAS.check(operation, json.as_ref(), "") {
+        return refused(error.into());
+    }
+    if let Err(error) = SCHEMAS.check(operation, json.as_ref(), query) {
+        refused(error.into());
+    }
+    let variables = operation
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let request = Incoming {
+        operation,
+        request_id: String::new(),
+        path: operation.path.to_owned(),
+        variables: variables.map(|name| (name, "1".to_owned())).collect(),
+        query: Query::parse(query),
+        headers: HeaderMap::new(),
+        body: body.to_vec().into(),
+        json,
+        peer: None,
+    };
+    if let Err(error) = ROUTES.read(&request) {
+        refused(error);
+    }
+}
 
 /// Reads a login that the schema has let pass.
 fn log_in(auth: &Value) {
