@@ -34,6 +34,30 @@ pub trait Driver: Send + Sync {
         Box::pin(async { Err(Failure::NotSupported("the end of sessions")) })
     }
 
+    /// Our own metadata, which the provider has to know; `None` where the protocol has none. The
+    /// URLs are those that it may send users to, the usual one first.
+    fn metadata(&self, callback_urls: &[&str]) -> Option<String> {
+        let _ = callback_urls;
+        None
+    }
+
+    /// Begins a login of a client that is no browser and carries envelopes of SOAP between us and
+    /// its provider (SAML Profiles §4.2). What stands in `relay_state` comes back.
+    fn begin_ecp<'a>(&'a self, login: &'a Login, relay_state: &'a str) -> Answer<'a, String> {
+        let _ = (login, relay_state);
+        Box::pin(async { Err(Failure::NotSupported("clients that carry envelopes")) })
+    }
+
+    /// Judges the envelope that such a client brought back.
+    fn complete_ecp<'a>(
+        &'a self,
+        envelope: &'a str,
+        callback: &'a Callback,
+    ) -> Answer<'a, Verified> {
+        let _ = (envelope, callback);
+        Box::pin(async { Err(Failure::NotSupported("clients that carry envelopes")) })
+    }
+
     /// Tries everything that a login will need, and says in plain words what works.
     fn check<'a>(
         &'a self,

@@ -20,7 +20,7 @@ pub struct Reply<T> {
     headers: Vec<(HeaderName, HeaderValue)>,
     document: Option<T>,
     form: Form,
-    page: Option<String>,
+    text: Option<String>,
 }
 
 /// The textual form of the document.
@@ -67,7 +67,7 @@ impl Permit {
             headers: Vec::new(),
             document,
             form: Form::Resource,
-            page: None,
+            text: None,
         }
     }
 
@@ -75,9 +75,16 @@ impl Permit {
     pub fn page(self, page: Page) -> Reply<()> {
         let (html, headers) = page.into_parts();
         let mut reply = self.reply(StatusCode::OK, None);
-        reply.page = Some(html);
+        reply.text = Some(html);
         reply.headers = headers;
         reply
+    }
+
+    /// 200 with a text of some kind.
+    pub fn text<T>(self, kind: HeaderValue, text: String) -> Reply<T> {
+        let mut reply = self.reply(StatusCode::OK, None);
+        reply.text = Some(text);
+        reply.header(header::CONTENT_TYPE, kind)
     }
 }
 
@@ -107,10 +114,7 @@ impl<T> Reply<T> {
 impl<T: Serialize> Reply<T> {
     pub(crate) fn into_response(self) -> http::Response<Body> {
         let mut response = match self.document {
-            None if self.page.is_some() => {
-                http::Response::new(Body::from(self.page.unwrap_or_default()))
-            }
-            None => http::Response::new(Body::default()),
+            None => http::Response::new(Body::from(self.text.unwrap_or_default())),
             Some(document) => {
                 let text = match self.form {
                     Form::Resource => json::spaced(&document) + "\n",
@@ -125,7 +129,11 @@ impl<T: Serialize> Reply<T> {
         };
         *response.status_mut() = self.status;
         for (name, value) in self.headers {
-            response.headers_mut().append(name, value);
+            // Only cookies come several times.
+            match name {
+                header::SET_COOKIE => drop(response.headers_mut().append(name, value)),
+                name => drop(response.headers_mut().insert(name, value)),
+            }
         }
         response
     }

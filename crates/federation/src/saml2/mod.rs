@@ -268,6 +268,22 @@ impl fmt::Debug for Saml2 {
 }
 
 impl Driver for Saml2 {
+    fn metadata(&self, callback_urls: &[&str]) -> Option<String> {
+        Some(Saml2::metadata(self, callback_urls))
+    }
+
+    fn begin_ecp<'a>(&'a self, login: &'a Login, relay_state: &'a str) -> Answer<'a, String> {
+        Box::pin(Saml2::begin_ecp(self, login, relay_state))
+    }
+
+    fn complete_ecp<'a>(
+        &'a self,
+        envelope: &'a str,
+        callback: &'a Callback,
+    ) -> Answer<'a, Verified> {
+        Box::pin(Saml2::complete_ecp(self, envelope, callback))
+    }
+
     fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, Begun> {
         Box::pin(self.send(login))
     }

@@ -445,6 +445,8 @@ sections! {
         /// What the relay state begins with that goes with an assertion, for service providers
         /// that do not say their own.
         relay_state_prefix: String = "ss:mem:";
+        /// The metadata of this server as identity provider.
+        idp_metadata_path: PathBuf = "/etc/keystone/saml2_idp_metadata.xml";
     }
 
     /// The life of accounts and passwords.

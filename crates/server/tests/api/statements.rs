@@ -5,18 +5,34 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use testkit::{Client, PASSWORD, Scope, TestServer, home};
 
-/// What requests cost, one line each.
+/// What requests cost, in order.
 struct Costs<'a> {
     server: &'a TestServer,
-    lines: String,
+    of: Vec<(String, u64)>,
+}
+
+/// The least that each request of a scenario costs, one line each. A node asks for the changes of
+/// others now and then, whatever else it does, and what it asks meanwhile only ever adds.
+async fn least(scenario: impl AsyncFn() -> Vec<(String, u64)>) -> String {
+    let mut least = scenario().await;
+    for _ in 1..3 {
+        for (known, (_, cost)) in least.iter_mut().zip(scenario().await) {
+            known.1 = known.1.min(cost);
+        }
+    }
+    let mut lines = String::new();
+    for (name, cost) in least {
+        writeln!(lines, "{cost:2}  {name}").unwrap();
+    }
+    lines
 }
 
 impl Costs<'_> {
-    async fn of(&mut self, name: &str, request: impl Future<Output = testkit::Answer>) -> Value {
+    async fn add(&mut self, name: &str, request: impl Future<Output = testkit::Answer>) -> Value {
         let before = self.server.app.store.statements();
         let answer = request.await;
         let cost = self.server.app.store.statements() - before;
-        writeln!(self.lines, "{cost:2}  {name}").unwrap();
+        self.of.push((name.to_owned(), cost));
         assert!(
             answer.status < 300,
             "{name}: {} {}",
@@ -60,46 +76,50 @@ fn subject(asker: &Client, token: &str) -> Client {
 
 #[tokio::test]
 async fn logins_and_validations_keep_the_budget() {
+    insta::assert_snapshot!(least(logins_and_validations).await);
+}
+
+async fn logins_and_validations() -> Vec<(String, u64)> {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     server.with_role("member", Scope::Project).await;
     let on_home = json!({"project": {"id": home()}});
     let mut costs = Costs {
         server: &server,
-        lines: String::new(),
+        of: Vec::new(),
     };
 
     let by_name = json!({"project": {"name": "home", "domain": {"name": "Default"}}});
     let nobody = server.nobody();
     forget(&server).await;
     let cold = nobody.post("/v3/auth/tokens", login("member-project", &by_name));
-    costs.of("password, project by name, cold", cold).await;
+    costs.add("password, project by name, cold", cold).await;
     let warm = nobody.post("/v3/auth/tokens", login("member-project", &by_name));
-    costs.of("password, project by name, warm", warm).await;
+    costs.add("password, project by name, warm", warm).await;
     let warm = nobody.post("/v3/auth/tokens", login("member-project", &on_home));
-    costs.of("password, project by id, warm", warm).await;
+    costs.add("password, project by id, warm", warm).await;
     let unscoped = nobody.post(
         "/v3/auth/tokens",
         login("member-project", &json!("unscoped")),
     );
-    costs.of("password, unscoped", unscoped).await;
+    costs.add("password, unscoped", unscoped).await;
 
     let member = server.log_in("member-project", Some(on_home.clone())).await;
     let asking = subject(&admin, member.token());
     forget(&server).await;
     let asker = admin.get("/v3/auth/catalog");
-    costs.of("catalog, caller cold", asker).await;
+    costs.add("catalog, caller cold", asker).await;
     costs
-        .of("validate, cold", asking.get("/v3/auth/tokens"))
+        .add("validate, cold", asking.get("/v3/auth/tokens"))
         .await;
     costs
-        .of("validate, warm", asking.get("/v3/auth/tokens"))
+        .add("validate, warm", asking.get("/v3/auth/tokens"))
         .await;
     costs
-        .of("validate, HEAD, warm", asking.head("/v3/auth/tokens"))
+        .add("validate, HEAD, warm", asking.head("/v3/auth/tokens"))
         .await;
     costs
-        .of("catalog, warm", member.get("/v3/auth/catalog"))
+        .add("catalog, warm", member.get("/v3/auth/catalog"))
         .await;
 
     let made = json!({"application_credential": {"name": "ci"}});
@@ -109,7 +129,7 @@ async fn logins_and_validations_keep_the_budget() {
         user["users"][0]["id"].as_str().unwrap()
     );
     let made = costs
-        .of("application credential, create", member.post(&path, made))
+        .add("application credential, create", member.post(&path, made))
         .await;
     let made = &made["application_credential"];
     let fields = [
@@ -119,32 +139,36 @@ async fn logins_and_validations_keep_the_budget() {
     ];
     forget(&server).await;
     let token = nobody.post_form("/v3/OS-OAUTH2/token", &fields);
-    costs.of("OAuth2 token, cold", token).await;
+    costs.add("OAuth2 token, cold", token).await;
     let token = nobody.post_form("/v3/OS-OAUTH2/token", &fields);
-    let token = costs.of("OAuth2 token, warm", token).await;
+    let token = costs.add("OAuth2 token, warm", token).await;
     admin.get("/v3/auth/catalog").await.expect(200);
     let asking = subject(&admin, token["access_token"].as_str().unwrap());
     costs
-        .of("validate OAuth2 token, cold", asking.get("/v3/auth/tokens"))
+        .add("validate OAuth2 token, cold", asking.get("/v3/auth/tokens"))
         .await;
     costs
-        .of("validate OAuth2 token, warm", asking.get("/v3/auth/tokens"))
+        .add("validate OAuth2 token, warm", asking.get("/v3/auth/tokens"))
         .await;
     costs
-        .of("token, revoke", asking.delete("/v3/auth/tokens"))
+        .add("token, revoke", asking.delete("/v3/auth/tokens"))
         .await;
 
-    insta::assert_snapshot!(costs.lines);
+    costs.of
 }
 
 #[tokio::test]
 async fn lists_and_changes_keep_the_budget() {
+    insta::assert_snapshot!(least(lists_and_changes).await);
+}
+
+async fn lists_and_changes() -> Vec<(String, u64)> {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     admin.get("/v3/auth/catalog").await.expect(200);
     let mut costs = Costs {
         server: &server,
-        lines: String::new(),
+        of: Vec::new(),
     };
 
     for path in [
@@ -164,26 +188,26 @@ async fn lists_and_changes_keep_the_budget() {
         "/v3/auth/domains",
         "/v3/OS-REVOKE/events",
     ] {
-        costs.of(&format!("GET {path}"), admin.get(path)).await;
+        costs.add(&format!("GET {path}"), admin.get(path)).await;
     }
     let project = json!({"project": {"name": "apollo", "tags": ["a", "b"]}});
     let made = costs
-        .of("project, create", admin.post("/v3/projects", project))
+        .add("project, create", admin.post("/v3/projects", project))
         .await;
     let path = format!("/v3/projects/{}", made["project"]["id"].as_str().unwrap());
-    costs.of("project, show", admin.get(&path)).await;
+    costs.add("project, show", admin.get(&path)).await;
     let change = json!({"project": {"description": "moon"}});
     costs
-        .of("project, change", admin.patch(&path, change))
+        .add("project, change", admin.patch(&path, change))
         .await;
-    costs.of("project, delete", admin.delete(&path)).await;
+    costs.add("project, delete", admin.delete(&path)).await;
     let user = json!({"user": {"name": "ada", "password": "x"}});
     let made = costs
-        .of("user, create", admin.post("/v3/users", user))
+        .add("user, create", admin.post("/v3/users", user))
         .await;
     let path = format!("/v3/users/{}", made["user"]["id"].as_str().unwrap());
-    costs.of("user, show", admin.get(&path)).await;
-    costs.of("user, delete", admin.delete(&path)).await;
+    costs.add("user, show", admin.get(&path)).await;
+    costs.add("user, delete", admin.delete(&path)).await;
 
-    insta::assert_snapshot!(costs.lines);
+    costs.of
 }

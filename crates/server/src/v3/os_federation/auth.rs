@@ -13,6 +13,7 @@ use crate::flows::federated_login::{Said, Source, federated_login, find_source};
 use crate::operation::{Operation, Routes};
 use crate::proxy_variables::variables;
 use crate::reply::{One, Reply};
+use crate::v3::auth::os_federation::ecp;
 use crate::v3::auth::tokens;
 
 /// The operations that log in.
@@ -32,6 +33,11 @@ async fn log_in(
     Path((provider, protocol)): Path<(IdentityProviderId, ProtocolId)>,
 ) -> Result<Reply<One<Value>>, ApiError> {
     let source = find_source(&call.app, &provider, &protocol).await?;
+    if let Some(driver) = call.app.driver(&source.protocol)?
+        && ecp::is_spoken(&call)
+    {
+        return ecp::begin(&call, &source, driver.as_ref()).await;
+    }
     let said = listen(&call, &source).await?;
     let issued = federated_login(&call.app, &source, &said, call.now()).await?;
     tokens::created(&call, &issued).await

@@ -4,6 +4,7 @@ pub mod auth;
 pub mod identity_providers;
 pub mod mappings;
 pub mod protocols;
+pub mod saml2;
 pub mod service_providers;
 
 use crate::error::ApiError;
@@ -16,6 +17,7 @@ pub fn routes() -> Routes {
         .and(identity_providers::routes())
         .and(mappings::routes())
         .and(protocols::routes())
+        .and(saml2::routes())
         .and(service_providers::routes())
 }
 

@@ -2,6 +2,7 @@
 //! token.
 
 pub mod callback;
+pub mod ecp;
 pub mod identity_providers;
 pub mod logout;
 pub mod websso;
@@ -12,6 +13,7 @@ use crate::operation::Routes;
 pub fn routes() -> Routes {
     Routes::new()
         .and(callback::routes())
+        .and(ecp::routes())
         .and(identity_providers::routes())
         .and(logout::routes())
         .and(websso::routes())

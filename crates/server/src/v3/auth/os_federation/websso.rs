@@ -164,7 +164,7 @@ async fn begin(call: &Call, source: &Source, origin: &str) -> Result<Reply<()>, 
     );
     let login = Login {
         secret: login_cookie::new_secret(&call.app),
-        callback_url: format!("{place}/callback"),
+        callback_url: callback_url(&place),
         now: call.now(),
     };
     let begun = driver.begin(&login).await?;
@@ -203,6 +203,11 @@ async fn begin(call: &Call, source: &Source, origin: &str) -> Result<Reply<()>, 
             .page(Page::forward(&call.app, &action, &fields)?),
     };
     Ok(reply.header(header::SET_COOKIE, cookie))
+}
+
+/// Where a provider sends users back to.
+pub(crate) fn callback_url(login_url: &str) -> String {
+    format!("{login_url}/callback")
 }
 
 /// A cookie for the callback alone. A provider that posts its answer does so across sites, where

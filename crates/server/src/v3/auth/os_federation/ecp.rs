@@ -1,0 +1,92 @@
+//! Logins of clients that are no browsers and carry envelopes between us and their identity
+//! provider, as keystoneauth's `v3samlpassword` does (SAML Profiles §4.2).
+
+use federation::saml2::ecp;
+use federation::{Callback, Driver, Login};
+use http::HeaderValue;
+use model::ids::{IdentityProviderId, ProtocolId};
+use serde_json::Value;
+
+use super::identity_providers::login_url;
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::extract::Path;
+use crate::flows::federated_login::{Source, federated_login_once, find_source};
+use crate::login_cookie::{self, BegunLogin};
+use crate::operation::{Operation, Routes};
+use crate::reply::{One, Reply};
+use crate::v3::auth::tokens;
+
+/// The operation that takes the answer of the provider.
+pub fn routes() -> Routes {
+    Routes::new().on(&CONSUME, consume)
+}
+
+static CONSUME: Operation = Operation::post(
+    "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/ecp",
+    "Bring back the answer of an identity provider, without a browser",
+)
+.public("a login is how somebody becomes known");
+
+/// Where the answer of the provider goes to.
+pub(crate) fn consumer_url(base_url: &str, source: &Source) -> String {
+    let place = login_url(base_url, &source.provider.id, &source.protocol.id);
+    format!("{place}/ecp")
+}
+
+/// Whether the client says that it carries envelopes.
+pub(crate) fn is_spoken(call: &Call) -> bool {
+    let header = |name| call.request.header(name).unwrap_or_default();
+    ecp::is_spoken(header("accept"), header("paos"))
+}
+
+/// The envelope that the client takes to its provider. The login rides in it, sealed.
+pub(crate) async fn begin(
+    call: &Call,
+    source: &Source,
+    driver: &dyn Driver,
+) -> Result<Reply<One<Value>>, ApiError> {
+    let login = Login {
+        secret: login_cookie::new_secret(&call.app),
+        callback_url: consumer_url(call.links.base_url(), source),
+        now: call.now(),
+    };
+    let sealed = call.app.login_cookies.seal(&BegunLogin {
+        provider: source.provider.id.clone(),
+        protocol: source.protocol.id.clone(),
+        secret: login.secret.clone(),
+        origin: String::new(),
+        callback_url: login.callback_url.clone(),
+        kept: String::new(),
+        began: call.now(),
+    });
+    let envelope = driver.begin_ecp(&login, &sealed).await?;
+    let kind = HeaderValue::from_static(ecp::CONTENT_TYPE);
+    Ok(call.public().text(kind, envelope))
+}
+
+async fn consume(
+    call: Call,
+    Path((provider, protocol)): Path<(IdentityProviderId, ProtocolId)>,
+) -> Result<Reply<One<Value>>, ApiError> {
+    let source = find_source(&call.app, &provider, &protocol).await?;
+    let driver = call.app.driver(&source.protocol)?;
+    let driver = driver.ok_or_else(|| ApiError::unauthorized("a front proxy speaks for it"))?;
+    let envelope = std::str::from_utf8(&call.request.body)
+        .map_err(|_| ApiError::unauthorized("the envelope is not UTF-8"))?;
+    let begun = ecp::relay_state(envelope)?
+        .and_then(|sealed| call.app.login_cookies.open(&sealed, call.now()))
+        .filter(|begun| begun.provider == provider && begun.protocol == protocol)
+        .ok_or_else(|| ApiError::unauthorized("nobody began this login, or it took too long"))?;
+    let callback = Callback {
+        parameters: Vec::new(),
+        secret: Some(begun.secret),
+        kept: begun.kept,
+        began: begun.began,
+        callback_url: begun.callback_url,
+        now: call.now(),
+    };
+    let verified = driver.complete_ecp(envelope, &callback).await?;
+    let issued = federated_login_once(&call.app, &source, &verified.into(), call.now()).await?;
+    tokens::created(&call, &issued).await
+}

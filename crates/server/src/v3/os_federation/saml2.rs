@@ -1,0 +1,87 @@
+//! Our SAML metadata, for the other side to read.
+
+use http::HeaderValue;
+use model::federation::{Protocol, ProtocolDriver};
+use model::ids::{IdentityProviderId, ProtocolId};
+
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::operation::{Operation, Routes};
+use crate::reply::Reply;
+use crate::v3::auth::os_federation::{identity_providers::login_url, websso};
+
+/// The operation that shows it.
+pub fn routes() -> Routes {
+    Routes::new().on(&METADATA, metadata)
+}
+
+static METADATA: Operation = Operation::get(
+    "/v3/OS-FEDERATION/saml2/metadata",
+    "Show our metadata: as identity provider, or with ?identity_provider= and ?protocol= as \
+     service provider",
+)
+.public("metadata are how two sides come to know each other");
+
+/// As service provider for one protocol, when the query names one; else as identity provider, as
+/// the operator wrote it.
+async fn metadata(call: Call) -> Result<Reply<()>, ApiError> {
+    let query = &call.request.query;
+    let provider: Option<IdentityProviderId> = query.get("identity_provider").map(Into::into);
+    let text = match provider {
+        Some(provider) => {
+            let protocol: Option<ProtocolId> = query.get("protocol").map(Into::into);
+            let protocol = find(&call, &provider, protocol).await?;
+            of_service_provider(&call, &protocol)?
+        }
+        None => {
+            let path = &call.app.config.saml.idp_metadata_path;
+            std::fs::read_to_string(path).map_err(|error| {
+                ApiError::internal(format!(
+                    "[saml] idp_metadata_path {}: {error}",
+                    path.display()
+                ))
+            })?
+        }
+    };
+    Ok(call
+        .public()
+        .text(HeaderValue::from_static("text/xml"), text))
+}
+
+/// The protocol that is meant; the only one that has metadata, when the query does not say.
+async fn find(
+    call: &Call,
+    provider: &IdentityProviderId,
+    id: Option<ProtocolId>,
+) -> Result<Protocol, ApiError> {
+    let protocols = call.store.protocols().list(provider).await?;
+    let mut fitting = protocols.into_iter().filter(|protocol| match &id {
+        Some(id) => protocol.id == *id,
+        None => speaks_saml(protocol),
+    });
+    fitting.next().ok_or_else(|| {
+        ApiError::NotFoundAs(format!(
+            "Could not find a protocol with metadata for Identity Provider: {provider}."
+        ))
+    })
+}
+
+fn speaks_saml(protocol: &Protocol) -> bool {
+    let driver = protocol.driver.as_ref();
+    driver.is_some_and(|driver: &ProtocolDriver| driver.name == "saml2")
+}
+
+fn of_service_provider(call: &Call, protocol: &Protocol) -> Result<String, ApiError> {
+    let driver = call.app.driver(protocol)?;
+    let place = login_url(
+        call.links.base_url(),
+        &protocol.identity_provider_id,
+        &protocol.id,
+    );
+    let urls = [websso::callback_url(&place), format!("{place}/ecp")];
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let text = driver.and_then(|driver| driver.metadata(&urls));
+    text.ok_or_else(|| {
+        ApiError::NotFoundAs(format!("The protocol {} has no metadata.", protocol.id))
+    })
+}
