@@ -142,6 +142,13 @@ def log_in(cloud, url, browser=None, until=None, **credentials):
     raise AssertionError(f"the login does not end: {page.url}")
 
 
+def token_of(cloud, url, **credentials):
+    """The token of a login that works."""
+    ended = log_in(cloud, url, **credentials)
+    assert isinstance(ended, str), f"{ended.status_code} {ended.text}\n{cloud.identity.printed()[-3000:]}"
+    return ended
+
+
 class Dashboard:
     """A dashboard that waits for one token, as Horizon does."""
 

@@ -13,7 +13,7 @@ from keystoneauth1 import exceptions, loading, session
 from keystoneauth1.identity import v3
 
 import browser
-from federation import Cloud, Dashboard, log_in
+from federation import Cloud, Dashboard, log_in, token_of
 from people import api
 from providers import PEOPLE, OAuth1Provider, OAuth2Provider, OidcProvider
 
@@ -123,17 +123,17 @@ def assert_member(cloud, token, name, provider, protocol):
 
 
 def test_oidc(cloud, oidc):
-    token = log_in(cloud, cloud.websso("corp", "openid"), **JANE)
+    token = token_of(cloud, cloud.websso("corp", "openid"), **JANE)
     assert_member(cloud, token, "jane", "corp", "openid")
 
 
 def test_oauth2(cloud, oauth2):
-    token = log_in(cloud, cloud.websso("forge", "oauth2"), **JANE)
+    token = token_of(cloud, cloud.websso("forge", "oauth2"), **JANE)
     assert_member(cloud, token, "jane", "forge", "oauth2")
 
 
 def test_oauth1(cloud, oauth1):
-    token = log_in(cloud, cloud.websso("legacy", "oauth1"), **JANE)
+    token = token_of(cloud, cloud.websso("legacy", "oauth1"), **JANE)
     assert_member(cloud, token, "jane", "legacy", "oauth1")
 
 
@@ -173,17 +173,17 @@ def test_any_node_finishes_what_another_began(cloud, oidc):
 
 
 def test_keys_are_followed_when_they_change(cloud, oidc):
-    log_in(cloud, cloud.websso("corp", "openid"), **JANE)
+    token_of(cloud, cloud.websso("corp", "openid"), **JANE)
     oidc.control("rotate", {"keep": False})
     # A key that is not known is asked for at most once in a while.
     time.sleep(11)
-    token = log_in(cloud, cloud.websso("corp", "openid"), **JANE)
+    token = token_of(cloud, cloud.websso("corp", "openid"), **JANE)
     assert cloud.token(token)["user"]["name"] == "jane"
 
 
 def test_a_logout_at_the_provider_ends_the_tokens(cloud, oidc):
-    joe = log_in(cloud, cloud.websso("corp", "openid"), **JOE)
-    jane = log_in(cloud, cloud.websso("corp", "openid"), **JANE)
+    joe = token_of(cloud, cloud.websso("corp", "openid"), **JOE)
+    jane = token_of(cloud, cloud.websso("corp", "openid"), **JANE)
     project = scoped(cloud, jane).auth_token
     assert cloud.token(project)
     oidc.control("logout", {"name": "jane"})
@@ -200,7 +200,7 @@ def test_settings_count_at_once(cloud, oidc):
     page = log_in(cloud, cloud.websso("corp", "openid"), **JANE)
     assert page.status_code in (401, 503)
     cloud.change("corp", "openid", client_secret="secret-of-the-cloud")
-    assert cloud.token(log_in(cloud, cloud.websso("corp", "openid"), **JANE))
+    assert cloud.token(token_of(cloud, cloud.websso("corp", "openid"), **JANE))
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ def test_the_public_list(cloud, oidc, oauth2, oauth1):
 
 
 def test_an_application_credential_of_a_federated_user(cloud, oidc):
-    token = log_in(cloud, cloud.websso("corp", "openid"), **JANE)
+    token = token_of(cloud, cloud.websso("corp", "openid"), **JANE)
     project = v3.Token(f"{cloud.url}/v3", token, project_id=cloud.project)
     jane = api(cloud.identity, project)
     me = jane.get_user_id()
