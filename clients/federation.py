@@ -69,7 +69,7 @@ class Cloud:
         federation = "/OS-FEDERATION"
         mapping = f"{provider}-{protocol}"
         self.admin.put(f"{federation}/mappings/{mapping}", json={"mapping": {"rules": rules}})
-        described = {"enabled": True, "domain_id": "default", "description": f"People of {provider}"}
+        described = {"enabled": True, "description": f"People of {provider}"}
         self.admin.put(
             f"{federation}/identity_providers/{provider}",
             json={"identity_provider": described},

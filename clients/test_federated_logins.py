@@ -11,6 +11,7 @@ import pytest
 import requests
 from keystoneauth1 import exceptions, loading, session
 from keystoneauth1.identity import v3
+from keystoneauth1.identity.v3 import oidc as v3oidc
 
 import browser
 from federation import Cloud, Dashboard, log_in, token_of
@@ -71,7 +72,7 @@ def oauth2(cloud):
             "client_id": "cloud",
             "client_secret": "hush",
             "attributes": "userinfo",
-            "subject": "sub",
+            "subject": "id",
             "issuer": provider.issuer,
             "bearer": "userinfo",
         }
@@ -89,7 +90,7 @@ def oauth1(cloud):
             "attributes_url": f"{provider.issuer}/me",
             "consumer_key": "cloud",
             "consumer_secret": "hush",
-            "subject": "sub",
+            "subject": "id",
             "issuer": provider.issuer,
         }
         cloud.add("legacy", "oauth1", "oauth1", settings, "OAUTH1-preferred_username", "OAUTH1-groups")
@@ -265,8 +266,7 @@ def oidc_plugin(cloud, oidc, plugin, **more):
 
 
 def access(plugin):
-    client = session.Session(auth=plugin)
-    return plugin.get_access(client)
+    return plugin.get_access(session.Session())
 
 
 def test_v3oidcpassword(cloud, oidc):
@@ -281,9 +281,9 @@ def test_v3oidcaccesstoken(cloud, oidc):
     form = {"grant_type": "password", "scope": "openid profile groups", "username": "jane", "password": PASSWORD}
     secret = ("cloud", "secret-of-the-cloud")
     token = requests.post(f"{oidc.issuer}/token", data=form, auth=secret).json()["access_token"]
-    plugin = v3.OidcAccessToken(f"{cloud.url}/v3", "corp", "openid", token, project_id=cloud.project)
+    plugin = v3.OidcAccessToken(f"{cloud.url}/v3", "corp", "openid", access_token=token, project_id=cloud.project)
     assert access(plugin).username == "jane"
-    forged = v3.OidcAccessToken(f"{cloud.url}/v3", "corp", "openid", token + "x")
+    forged = v3.OidcAccessToken(f"{cloud.url}/v3", "corp", "openid", access_token=token + "x")
     with pytest.raises(exceptions.Unauthorized):
         access(forged)
 
@@ -336,24 +336,20 @@ def test_v3oidcclientcredentials(cloud, oidc):
 
 def test_v3oidcdeviceauthz(cloud, oidc):
     plugin = oidc_plugin(
-        cloud, oidc, v3.OidcDeviceAuthorization, client_id="cli", client_secret=None, project_id=cloud.project
+        cloud, oidc, v3oidc.OidcDeviceAuthorization, client_id="cli", client_secret=None, project_id=cloud.project
     )
-    shown = {}
-    plugin_print = plugin._get_access_token
 
     def confirm():
         deadline = time.monotonic() + 20
         while not getattr(plugin, "device_code", None) and time.monotonic() < deadline:
             time.sleep(0.05)
-        person = requests.Session()
-        page = person.get(shown["url"] if "url" in shown else plugin.verification_uri_complete)
-        log_in(cloud, page.url, browser=person, until=lambda page: "connected" in page.text, **JANE)
+        place = plugin.verification_uri_complete
+        log_in(cloud, place, until=lambda page: "connected" in page.text, **JANE)
 
-    thread = threading.Thread(target=confirm)
-    thread.start()
-    assert plugin_print
+    person = threading.Thread(target=confirm)
+    person.start()
     found = access(plugin)
-    thread.join()
+    person.join()
     assert found.username == "jane"
 
 
