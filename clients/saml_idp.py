@@ -5,7 +5,8 @@
 It prints the URL of its metadata. What it takes:
 
     GET  /metadata            its metadata
-    PUT  /service             the metadata of a service provider, which it trusts from then on
+    PUT  /service             the metadata of a service provider, which it trusts from then on, in
+                              place of what it knew of the same entity
     GET, POST /sso            a request, by redirect or by form; shows a form for the password, or
                               takes it by Basic authentication
     POST /ecp                 an envelope with a request, with Basic authentication
@@ -92,9 +93,13 @@ class IdentityProvider:
         self.url = url
         self.sign = sign
         self.encrypt = encrypt
-        self.key_file, self.certificate_file = make_key(directory, "idp")
-        self.services = []
+        self.services = {}
         self.lock = threading.Lock()
+        self.use_key(directory)
+
+    def use_key(self, directory):
+        """Signs with the key of that folder from now on."""
+        self.key_file, self.certificate_file = make_key(directory, "idp")
         self._load()
 
     def _load(self):
@@ -105,7 +110,7 @@ class IdentityProvider:
                 "xmlsec_binary": shutil.which("xmlsec1"),
                 "key_file": self.key_file,
                 "cert_file": self.certificate_file,
-                "metadata": {"inline": self.services} if self.services else {},
+                "metadata": {"inline": list(self.services.values())} if self.services else {},
                 "signing_algorithm": SIG_RSA_SHA256,
                 "digest_algorithm": DIGEST_SHA256,
                 "service": {
@@ -139,7 +144,8 @@ class IdentityProvider:
 
     def trust(self, service_metadata):
         """Takes a service provider's metadata."""
-        self.services = [service_metadata]
+        [entity] = re.findall(r'\bentityID="([^"]*)"', service_metadata)
+        self.services[entity] = service_metadata
         self._load()
 
     def parse(self, message, binding, **signature):
@@ -303,10 +309,11 @@ def form(action, fields, password=False):
 
 
 def listen(directory, port=0, **how):
-    """A server that listens, not yet serving, with `url`."""
+    """A server that listens, not yet serving, with `url` and `provider`."""
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.url = f"http://127.0.0.1:{server.server_address[1]}"
     provider = IdentityProvider(directory, server.url, **how)
+    server.provider = provider
     server.RequestHandlerClass = type("Bound", (Handler,), {"provider": provider})
     return server
 
