@@ -324,6 +324,41 @@ def test_who_pretends_to_be_the_provider_is_refused(cloud, idp, tmp_path):
     assert_logged_in(person.post(callback, data={**answer, "SAMLResponse": good}))
 
 
+def unasked(idp, callback):
+    """What the provider sends when somebody begins there."""
+    answer = {"in_response_to": None, "destination": callback, "sp_entity_id": entity("redirect")}
+    return encoded(idp.provider.respond_with(answer, "jane"))
+
+
+def test_who_begins_at_the_provider_is_taken_only_where_that_is_allowed(cloud, idp):
+    callback = cloud.callback("redirect", "saml2")
+    answer = {"SAMLResponse": unasked(idp, callback)}
+    assert_refused(requests.post(callback, data=answer))
+    cloud.change("redirect", "saml2", allow_unsolicited=True)
+    try:
+        page = requests.post(callback, data=answer)
+        assert_logged_in(page)
+        assert Form(page).action == cloud.dashboard
+        assert_member(cloud, Form(page).fields["token"], "redirect")
+        assert_refused(requests.post(callback, data=answer))
+        # Also when a login from here was given up before.
+        person = requests.Session()
+        person.get(cloud.websso("redirect", "saml2"))
+        assert_logged_in(person.post(callback, data={"SAMLResponse": unasked(idp, callback)}))
+        # To the dashboard that is named, but not to just any.
+        trusted = f"http://localhost:{cloud.client_port}/auth/websso/"
+        for named, reached in [(trusted, trusted), ("https://evil.example.org/", cloud.dashboard)]:
+            answer = {"SAMLResponse": unasked(idp, callback), "RelayState": named}
+            page = requests.post(callback, data=answer)
+            assert_logged_in(page)
+            assert Form(page).action == reached
+        # An answer to somebody else's request is still nobody else's.
+        _, form = answered(cloud, cloud.websso("redirect", "saml2"))
+        assert_refused(post(requests.Session(), form))
+    finally:
+        cloud.change("redirect", "saml2", allow_unsolicited=False)
+
+
 # Chromium
 
 
