@@ -17,6 +17,7 @@ import browser
 from federation import Cloud, Dashboard, log_in, token_of
 from people import api
 from providers import PEOPLE, OAuth1Provider, OAuth2Provider, OidcProvider
+from servers import archstone_binary
 
 PASSWORD = PEOPLE["jane"]["password"]
 JANE = {"name": "jane", "password": PASSWORD}
@@ -148,7 +149,10 @@ def test_who_cancels_sees_why(cloud, oidc, oauth2, oauth1, provider, protocol):
     page = browser.post(page.url, data={"cancel": "yes"})
     assert page.status_code == 401
     assert "did not confirm who you are" in page.text
-    assert page.headers["X-Openstack-Request-Id"] in page.text
+    number = page.headers["X-Openstack-Request-Id"]
+    assert number in page.text
+    [line] = [line for line in cloud.identity.printed().splitlines() if number in line]
+    assert "the provider refused: " in line
     assert "Try again" in page.text
 
 
@@ -201,6 +205,23 @@ def test_settings_count_at_once(cloud, oidc):
     page = log_in(cloud, cloud.websso("corp", "openid"), **JANE)
     assert page.status_code in (401, 503)
     cloud.change("corp", "openid", client_secret="secret-of-the-cloud")
+    assert cloud.token(token_of(cloud, cloud.websso("corp", "openid"), **JANE))
+
+
+def test_secrets_of_protocols_survive_the_rotation_of_keys(cloud, oidc):
+    def run(*words):
+        conf = cloud.identity.directory / "keystone.conf"
+        command = [archstone_binary(), *words, "--config-file", conf]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    for _ in range(4):
+        assert run("credential_rotate").returncode == 0
+        refused = run("credential_rotate")
+        assert refused.returncode == 1 and "credential_migrate" in refused.stderr
+        migrated = run("credential_migrate")
+        assert migrated.returncode == 0, migrated.stderr
+    # The server reads its keys again by itself.
+    time.sleep(3)
     assert cloud.token(token_of(cloud, cloud.websso("corp", "openid"), **JANE))
 
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use server::app::App;
-use server::config::{Config, Database, Limit, TlsVersion as ConfiguredVersion};
+use server::config::{Config, Database, TlsVersion as ConfiguredVersion};
 use server::listen::{CertificateStore, Listener, TlsSettings, TlsVersion};
 use store::{Store, StoreError};
 use tokio::net::TcpListener;
@@ -32,23 +32,17 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
         // Requests are answered with 503 until the database is there.
         Err(error) if error.is_passing() => {
             tracing::error!("serving without the database until it answers: {error}");
-            serve(app, sockets, schema_refusal(store, settings, error)).await
+            serve(app, sockets, schema_refusal(store, settings)).await
         }
         Err(error) => Err(refused(error)),
     }
 }
 
-/// Looks at the database until it answers; ends when its tables are of no use, or when it was
-/// looked at often enough. The first look is over, and ended with this error.
-async fn schema_refusal(store: Store, settings: Database, first: StoreError) -> anyhow::Error {
-    let most = match settings.max_retries {
-        Limit::AtMost(0) | Limit::Unlimited => None,
-        Limit::AtMost(most) => Some(most),
-    };
+/// Looks at the database until it answers, however long that takes; ends when its tables are of no
+/// use.
+async fn schema_refusal(store: Store, settings: Database) -> anyhow::Error {
     let interval = settings.retry_interval.max(Duration::from_secs(1));
-    let mut looks = 1;
-    let mut error = first;
-    while most.is_none_or(|most| looks < most) {
+    loop {
         tokio::time::sleep(interval).await;
         match store.check_schema().await {
             Ok(()) => {
@@ -56,13 +50,9 @@ async fn schema_refusal(store: Store, settings: Database, first: StoreError) -> 
                 return pending().await;
             }
             Err(refusal) if !refusal.is_passing() => return refused(refusal),
-            Err(failure) => error = failure,
+            Err(failure) => tracing::warn!("the database does not answer yet: {failure}"),
         }
-        looks += 1;
     }
-    refused(error).context(format!(
-        "[database] max_retries: no answer to {looks} questions"
-    ))
 }
 
 fn refused(error: StoreError) -> anyhow::Error {

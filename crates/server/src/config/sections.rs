@@ -257,9 +257,9 @@ sections! {
         pool_timeout: Option<Duration>;
         /// Seconds after which a connection is replaced; a negative number means never.
         connection_recycle_time: Limit<Duration> = "3600";
-        /// How often a database that does not answer at the start is looked at before the server
-        /// gives up; 0 and negative numbers mean without end.
-        max_retries: Limit<u32> = "10";
+        /// How often a connection is tried again at the start; a negative number means without end,
+        /// which is what this server always does.
+        max_retries: Limit<u32> = "10", pending true;
         /// Seconds until a database that did not answer at the start is looked at again.
         retry_interval: Duration = "10";
     }

@@ -274,23 +274,40 @@ async fn map(app: &App, source: &Source, assertion: &Assertion) -> Result<Mapped
     })
 }
 
-/// Which rule applied and which condition failed, without the values, which are about people.
+/// Which rule applied and which condition failed, without the values, which are about people. Who
+/// reports a failed login has its number, and the lines of that number tell this.
 fn log_evaluation(mapping: &str, evaluation: &Evaluation) {
+    let failed = evaluation.result.is_err();
     for rule in &evaluation.rules {
-        let failed = rule.conditions.iter().position(|tested| !tested.held);
-        tracing::debug!(
-            mapping.id = mapping,
-            mapping.rule = rule.rule,
-            mapping.applied = rule.applied,
-            mapping.failed_condition = failed.map(|index| index + 1),
-            "a mapping's rule was tried"
-        );
+        let stopped = rule.conditions.iter().find(|tested| !tested.held);
+        let (attribute, test) = stopped
+            .map(|tested| (tested.attribute.as_str(), tested.test.as_str()))
+            .unzip();
+        if failed {
+            tracing::info!(
+                mapping.id = mapping,
+                mapping.rule = rule.rule,
+                mapping.applied = rule.applied,
+                mapping.failed_attribute = attribute,
+                mapping.failed_test = test,
+                "a rule of the mapping was tried"
+            );
+        } else {
+            tracing::debug!(
+                mapping.id = mapping,
+                mapping.rule = rule.rule,
+                mapping.applied = rule.applied,
+                mapping.failed_attribute = attribute,
+                mapping.failed_test = test,
+                "a rule of the mapping was tried"
+            );
+        }
     }
-    if evaluation.result.is_err() {
+    if failed {
         tracing::info!(
             mapping.id = mapping,
-            "a mapping came to nothing; POST the assertion to \
-             /v3/OS-FEDERATION/mappings/{mapping}/evaluate to see why"
+            "the mapping came to nothing; POST the assertion to \
+             /v3/OS-FEDERATION/mappings/{mapping}/evaluate to see it with values"
         );
     }
 }
