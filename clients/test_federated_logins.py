@@ -1,6 +1,7 @@
 """Logins by OpenID Connect, OAuth 2.0 and OAuth 1.0a with real providers, browsers and clients."""
 
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -420,6 +421,39 @@ def test_a_client_that_traps_the_redirect(cloud, oidc, tmp_path, monkeypatch):
 
     monkeypatch.setattr("webbrowser.open", open_browser)
     assert access(plugin).username == "jane"
+
+
+# By a front proxy
+
+
+def test_a_front_proxy_is_believed_on_its_socket_and_nobody_elsewhere(cloud, oidc):
+    socket = cloud.identity.directory / "proxy.sock"
+    rules = [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "REMOTE_USER"}]}]
+    cloud.admin.put("/OS-FEDERATION/mappings/proxied", json={"mapping": {"rules": rules}})
+    provider = "/OS-FEDERATION/identity_providers/proxied"
+    cloud.admin.put(provider, json={"identity_provider": {"enabled": True}})
+    cloud.admin.put(f"{provider}/protocols/mapped", json={"protocol": {"mapping_id": "proxied"}})
+    path = f"/v3{provider}/protocols/mapped/auth"
+
+    def curl(*words):
+        command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "X-Env-REMOTE_USER: admin", *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
+
+    assert curl(f"{cloud.url}{path}") == "401"
+    assert curl("--cacert", str(cloud.identity.cacert), f"{cloud.identity.url}{path}") == "401"
+    forwarded = ["-H", "X-Forwarded-For: 127.0.0.1", "-H", "Forwarded: for=127.0.0.1"]
+    assert curl(*forwarded, f"{cloud.url}{path}") == "401"
+    with open(cloud.identity.directory / "keystone.conf", "a") as configuration:
+        configuration.write(f"[archstone]\nproxy_socket = {socket}\n")
+    for restart in range(2):
+        # The second start replaces what a kill left behind.
+        (cloud.identity.kill if restart else cloud.identity.stop)()
+        cloud.identity.start(cloud.identity.serve())
+        assert stat.S_IMODE(socket.stat().st_mode) == 0o660
+        assert curl("--unix-socket", str(socket), f"http://cloud{path}") == "201"
+        assert curl(f"{cloud.url}{path}") == "401"
+    second = subprocess.run(cloud.identity.serve(), capture_output=True, text=True, timeout=60)
+    assert second.returncode == 1
 
 
 def test_the_public_list(cloud, oidc, oauth2, oauth1):

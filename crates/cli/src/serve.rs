@@ -1,7 +1,9 @@
 //! `archstone serve`: the server, as a keystone.conf says.
 
+use std::fs;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use server::app::App;
 use server::config::{Config, Database, TlsVersion as ConfiguredVersion};
 use server::listen::{CertificateStore, Listener, TlsSettings, TlsVersion};
 use store::{Store, StoreError};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -63,6 +65,7 @@ fn refused(error: StoreError) -> anyhow::Error {
 pub(crate) struct Sockets {
     http: Vec<TcpListener>,
     https: Vec<TcpListener>,
+    proxy: Option<UnixListener>,
     certificates: Option<Arc<CertificateStore>>,
 }
 
@@ -78,12 +81,14 @@ impl Sockets {
         Ok(Self {
             http: bind_all("http_listen", &ours.plain_addresses()).await?,
             https: bind_all("https_listen", &ours.https_listen).await?,
+            proxy: ours.proxy_socket.as_deref().map(bind_socket).transpose()?,
             certificates,
         })
     }
 
     fn into_listeners(self) -> Vec<Listener> {
         let mut listeners: Vec<Listener> = self.http.into_iter().map(Listener::http).collect();
+        listeners.extend(self.proxy.map(Listener::unix));
         if let Some(certificates) = &self.certificates {
             let https = self.https.into_iter();
             listeners.extend(https.map(|socket| Listener::https(socket, Arc::clone(certificates))));
@@ -118,6 +123,23 @@ async fn bind_all(option: &str, addresses: &[SocketAddr]) -> Result<Vec<TcpListe
         sockets.push(socket.with_context(|| format!("[archstone] {option} = {address}"))?);
     }
     Ok(sockets)
+}
+
+/// Binds the socket of a front proxy. What a server that ended badly left there is replaced; one
+/// that still listens is not.
+fn bind_socket(path: &Path) -> Result<UnixListener> {
+    let named = || format!("[archstone] proxy_socket = {}", path.display());
+    if path.exists() {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            bail!("{}: another server listens there", named());
+        }
+        let is_socket = fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
+        anyhow::ensure!(is_socket, "{}: something else is there", named());
+        fs::remove_file(path).with_context(named)?;
+    }
+    let socket = UnixListener::bind(path).with_context(named)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660)).with_context(named)?;
+    Ok(socket)
 }
 
 /// Serves until SIGTERM or SIGINT, or until there is a `reason` to give up. A second such signal

@@ -63,6 +63,9 @@ fn is_trusted(app: &App, request: &Incoming) -> bool {
     let Some(peer) = &request.peer else {
         return false;
     };
+    if peer.local_socket {
+        return true;
+    }
     let address = peer.address.ip().to_canonical();
     let trusted = &app.config.archstone.trusted_proxies;
     trusted.iter().any(|network| network.contains(address))
