@@ -1,5 +1,3 @@
-        let SystemRoles { sql, values } = SystemRoles::of(user_id, groups);
-        let rows = self.db.built_query(sql).bind_all(values).rows().await?;
 //! Role assignments: who holds which role on what.
 
 use model::Timestamp;
@@ -287,22 +285,8 @@ impl Assignments<'_> {
         user_id: &UserId,
         groups: &[GroupId],
     ) -> Result<bool, StoreError> {
-        let mut sql = "SELECT role_id FROM system_assignment \
-                       WHERE (type = 'UserSystem' AND actor_id = ?)"
-            .to_owned();
-        if !groups.is_empty() {
-            let marks = placeholders(groups.len());
-            sql.push_str(&format!(
-                " OR (type = 'GroupSystem' AND actor_id IN ({marks}))"
-            ));
-        }
-        let rows = self
-            .db
-            .built_query(sql)
-            .bind(user_id)
-            .bind_all(groups)
-            .rows()
-            .await?;
+        let SystemRoles { sql, values } = SystemRoles::of(user_id, groups);
+        let rows = self.db.built_query(sql).bind_all(values).rows().await?;
         Ok(!rows.is_empty())
     }
 

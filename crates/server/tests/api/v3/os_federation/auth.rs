@@ -268,7 +268,7 @@ async fn leaving_a_group_ends_the_tokens_from_before() {
 }
 
 #[tokio::test]
-async fn a_project_token_carries_roles_on_the_system_without_what_they_imply() {
+async fn a_project_token_of_a_federated_user_carries_roles_on_the_system_too() {
     let (server, admin) = server_with(rules_with_groups(), "1.0").await;
     server.with_role("member", Scope::Project).await;
     let group = add_group(&admin, "staff", Some("reader")).await;
