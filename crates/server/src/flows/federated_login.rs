@@ -69,7 +69,7 @@ async fn look_for(
     let found = app.store.identity_providers().find(provider).await?;
     let found = found.ok_or_else(|| ApiError::not_found("Identity Provider", provider))?;
     if !found.enabled {
-        return Err(ApiError::Forbidden(format!(
+        return Err(ApiError::refused(format!(
             "Identity Provider {provider} is disabled"
         )));
     }
@@ -230,11 +230,11 @@ fn check_remote_id(app: &App, source: &Source, assertion: &Assertion) -> Result<
             if source.provider.remote_ids.contains(&said) {
                 return Ok(());
             }
-            Err(ApiError::Forbidden(
-                "Incoming identity provider identifier not included among the accepted \
-                 identifiers."
-                    .into(),
-            ))
+            Err(ApiError::refused(format!(
+                "{attribute} says that the provider is {said:?}, which is none of the remote_ids \
+                 of {}",
+                source.provider.id
+            )))
         }
     }
 }
