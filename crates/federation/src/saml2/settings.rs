@@ -36,6 +36,7 @@ pub const SETTINGS: &[&str] = &[
     "clock_skew",
     "attribute_prefix",
     "allow_unsolicited",
+    "require_audience",
 ];
 
 /// Those that nobody may read again.
@@ -103,6 +104,10 @@ struct Fields {
     /// forced upon a user, as nothing ties it to their browser.
     #[serde(default)]
     allow_unsolicited: bool,
+    /// Whether an assertion has to say that it is for us, by our entity id (Audience). Default:
+    /// true. Turn it off for a Keystone or Archstone as provider, which knows only our URL and
+    /// names that (Recipient). An audience that is named has to be ours in any case.
+    require_audience: Option<bool>,
 }
 
 /// How the request travels.
@@ -148,6 +153,7 @@ pub(super) struct Settings {
     pub(super) clock_skew: TimeDelta,
     pub(super) attribute_prefix: String,
     pub(super) allow_unsolicited: bool,
+    pub(super) require_audience: bool,
 }
 
 impl Settings {
@@ -219,6 +225,7 @@ impl Settings {
             clock_skew: TimeDelta::seconds(clock_skew.into()),
             attribute_prefix: fields.attribute_prefix,
             allow_unsolicited: fields.allow_unsolicited,
+            require_audience: fields.require_audience.unwrap_or(true),
         };
         Ok((checked, place, reading))
     }
