@@ -21,6 +21,8 @@ use crate::settings::WrongSetting;
 const PASSWORD: &str = "urn:oasis:names:tc:SAML:2.0:ac:classes:Password";
 const ENTITY: &str = "urn:oasis:names:tc:SAML:2.0:nameid-format:entity";
 const TRANSIENT: &str = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient";
+/// That the names of attributes are URIs, as Keystone says of its own plain words.
+const URI: &str = "urn:oasis:names:tc:SAML:2.0:attrname-format:uri";
 const BINDING_URI: &str = "urn:oasis:names:tc:SAML:2.0:bindings:URI";
 
 /// The key that signs what we say of our users.
@@ -113,13 +115,27 @@ impl Response {
         let mut out = XmlWriter::new();
         out.write_declaration();
         out.raw(&self.0);
-        out.into_string()
+        in_ascii(&out.into_string())
     }
 
     /// The response in an envelope for a client without a browser.
     pub fn envelope(&self, relay_state: &str) -> String {
-        ecp::write_answer(&self.0, relay_state)
+        in_ascii(&ecp::write_answer(&self.0, relay_state))
     }
+}
+
+/// Writes what is beyond ASCII as references, which mean the same in texts and attributes. For
+/// clients carry this on as a text: keystoneauth reads it as Latin-1 and sends it as UTF-8.
+fn in_ascii(xml: &str) -> String {
+    let mut out = String::with_capacity(xml.len());
+    for c in xml.chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            out.push_str(&format!("&#x{:x};", u32::from(c)));
+        }
+    }
+    out
 }
 
 fn assertion(said: &Statement<'_>, signer: &Signer) -> String {
@@ -160,7 +176,8 @@ fn assertion(said: &Statement<'_>, signer: &Signer) -> String {
     out.end_element("saml:AuthnStatement");
     out.start_element("saml:AttributeStatement", &[]);
     for (name, values) in said.attributes {
-        out.start_element("saml:Attribute", &[("Name", name)]);
+        let named = [("Name", *name), ("NameFormat", URI)];
+        out.start_element("saml:Attribute", &named);
         for value in values {
             leaf(&mut out, "saml:AttributeValue", &[], value);
         }
