@@ -5,7 +5,8 @@
 It prints the URL of its metadata. What it takes:
 
     GET  /metadata            its metadata
-    PUT  /service             the metadata of a service provider, which it trusts from then on
+    PUT  /service             the metadata of a service provider, which it trusts from then on, in
+                              place of what it knew of the same entity
     GET, POST /sso            a request, by redirect or by form; shows a form for the password, or
                               takes it by Basic authentication
     POST /ecp                 an envelope with a request, with Basic authentication
@@ -92,9 +93,13 @@ class IdentityProvider:
         self.url = url
         self.sign = sign
         self.encrypt = encrypt
-        self.key_file, self.certificate_file = make_key(directory, "idp")
-        self.services = []
+        self.services = {}
         self.lock = threading.Lock()
+        self.use_key(directory)
+
+    def use_key(self, directory):
+        """Signs with the key of that folder from now on."""
+        self.key_file, self.certificate_file = make_key(directory, "idp")
         self._load()
 
     def _load(self):
@@ -105,7 +110,7 @@ class IdentityProvider:
                 "xmlsec_binary": shutil.which("xmlsec1"),
                 "key_file": self.key_file,
                 "cert_file": self.certificate_file,
-                "metadata": {"inline": self.services} if self.services else {},
+                "metadata": {"inline": list(self.services.values())} if self.services else {},
                 "signing_algorithm": SIG_RSA_SHA256,
                 "digest_algorithm": DIGEST_SHA256,
                 "service": {
@@ -139,7 +144,8 @@ class IdentityProvider:
 
     def trust(self, service_metadata):
         """Takes a service provider's metadata."""
-        self.services = [service_metadata]
+        [entity] = re.findall(r'\bentityID="([^"]*)"', service_metadata)
+        self.services[entity] = service_metadata
         self._load()
 
     def parse(self, message, binding, **signature):
@@ -155,16 +161,18 @@ class IdentityProvider:
         [request] = re.findall(r"<(?:\w+:)?AuthnRequest\b.*</(?:\w+:)?AuthnRequest>", envelope, re.DOTALL)
         return self.parse(base64.b64encode(request.encode()), BINDING_HTTP_POST)
 
-    def arguments(self, request, user, sign=None, encrypt=None):
+    def answer_to(self, request):
+        """To whom the answer to a request goes."""
+        answer = self.server.response_args(request.message, [BINDING_HTTP_POST, BINDING_PAOS])
+        names = ["in_response_to", "destination", "sp_entity_id", "name_id_policy"]
+        return {name: answer.get(name) for name in names}
+
+    def arguments(self, answer, user, sign=None, encrypt=None):
         sign = sign or self.sign
         encrypt = self.encrypt if encrypt is None else encrypt
-        answer = self.server.response_args(request.message, [BINDING_HTTP_POST, BINDING_PAOS])
         arguments = {
+            **answer,
             "identity": USERS[user]["attributes"],
-            "in_response_to": answer["in_response_to"],
-            "destination": answer["destination"],
-            "sp_entity_id": answer["sp_entity_id"],
-            "name_id_policy": answer.get("name_id_policy"),
             "userid": user,
             "authn": AUTHN,
             "sign_response": sign in ("response", "both"),
@@ -176,14 +184,18 @@ class IdentityProvider:
 
     def respond(self, request, user, **how):
         """The response to a request, as XML."""
-        return str(self.server.create_authn_response(**self.arguments(request, user, **how)))
+        return self.respond_with(self.answer_to(request), user, **how)
+
+    def respond_with(self, answer, user, **how):
+        """A response to whoever `answer` says."""
+        return str(self.server.create_authn_response(**self.arguments(answer, user, **how)))
 
     def respond_ecp(self, request, user):
         """The envelope with the response to a request that came in one.
 
         pysaml2 writes such envelopes only around what it did not sign.
         """
-        url = html.escape(self.arguments(request, user)["destination"])
+        url = html.escape(self.answer_to(request)["destination"])
         response = self.respond(request, user).partition("?>")
         return (
             '<S:Envelope xmlns:S="http://schemas.xmlsoap.org/soap/envelope/"><S:Header>'
@@ -197,7 +209,6 @@ class Handler(BaseHTTPRequestHandler):
     """What comes by HTTP. `provider` is set on a subclass."""
 
     provider = None
-    protocol_version = "HTTP/1.1"
 
     def answer(self, status, body="", content_type="text/html; charset=utf-8", **headers):
         body = body.encode()
@@ -266,7 +277,7 @@ class Handler(BaseHTTPRequestHandler):
                 kept = {name: value for name, value in fields.items() if name not in ("user", "password")}
                 return self.answer(200, form("/sso", kept, password=True))
             response = self.provider.respond(request, user)
-            url = self.provider.arguments(request, user)["destination"]
+            url = self.provider.answer_to(request)["destination"]
         encoded = base64.b64encode(response.encode()).decode()
         kept = {"SAMLResponse": encoded}
         if "RelayState" in fields:
@@ -303,10 +314,11 @@ def form(action, fields, password=False):
 
 
 def listen(directory, port=0, **how):
-    """A server that listens, not yet serving, with `url`."""
+    """A server that listens, not yet serving, with `url` and `provider`."""
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.url = f"http://127.0.0.1:{server.server_address[1]}"
     provider = IdentityProvider(directory, server.url, **how)
+    server.provider = provider
     server.RequestHandlerClass = type("Bound", (Handler,), {"provider": provider})
     return server
 

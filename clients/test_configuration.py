@@ -96,18 +96,6 @@ def test_missing_keys_and_tables_stop_the_start_and_say_what_makes_them(archston
     assert "archstone db_sync" in ran.stderr
 
 
-def test_a_database_that_is_not_there_ends_the_server_after_so_many_questions(archstone, keys):
-    assert archstone("fernet_setup", *keys).returncode == 0
-    # Nothing listens on that port.
-    database = ["[database]", "connection = mysql+pymysql://k:k@127.0.0.1:1/k", "retry_interval = 1"]
-    listen = ["[archstone]", "http_listen = 127.0.0.1:0"]
-    began = time.monotonic()
-    ran = archstone("serve", *listen, *keys, *database, "max_retries = 3")
-    assert ran.returncode == 1
-    assert "[database] max_retries: no answer to 3 questions" in ran.stderr
-    assert 2 <= time.monotonic() - began < 20
-
-
 # What is reported
 
 

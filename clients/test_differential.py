@@ -8,6 +8,23 @@ from differential import Differential, corpus
 
 from servers import ADMIN_PASSWORD, REPOSITORY, under_test
 
+# Both servers hand tokens to one dashboard, and take its users' providers' word from a proxy. It is the
+# protocol's name that Keystone wants among the methods.
+METHODS = "external,password,token,oauth1,mapped,application_credential,openid"
+DASHBOARD = "https://dashboard.example/auth/websso/"
+PAGE = "<form action=$host>$token</form>"
+
+
+def federation(directory):
+    """The settings of a federated login, section.option to value."""
+    page = directory.with_name(f"{directory.name}-sso.html")
+    page.write_text(PAGE)
+    return {
+        "auth.methods": METHODS,
+        "federation.trusted_dashboard": DASHBOARD,
+        "federation.sso_callback_template": page,
+    }
+
 
 @contextlib.contextmanager
 def reference(directory):
@@ -15,6 +32,8 @@ def reference(directory):
     script = REPOSITORY / "scripts" / "oracle"
     # One process: each has a cache of its own, and they do not tell each other of changes.
     start = [script, "start", directory, "--admin-password", ADMIN_PASSWORD, "--processes", "1"]
+    for name, value in federation(directory).items():
+        start += ["--set", f"{name}={value}"]
     yield subprocess.run(start, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     subprocess.run([script, "stop", directory], check=True)
 
@@ -25,7 +44,10 @@ def archstone(directory):
     server = under_test()(directory).start()
     server.stop()
     with open(directory / "keystone.conf", "a", encoding="utf-8") as configuration:
-        configuration.write("\n[identity]\npassword_hash_rounds = 4\n")
+        configuration.write("\n[identity]\npassword_hash_rounds = 4\n[archstone]\ntrusted_proxies = 127.0.0.1\n")
+        for name, value in federation(directory).items():
+            section, option = name.split(".")
+            configuration.write(f"[{section}]\n{option} = {value}\n")
     server.start()
     yield server.plain_url
     server.stop()

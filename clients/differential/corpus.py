@@ -18,6 +18,7 @@ step may have
     headers            more headers, or others (`null` removes one)
     save               name: where; a JSON pointer into the answer, or the name of a header
     mask               JSON pointers (`*` for each item) of values that may differ
+    ignore             JSON pointers of values that one server alone may answer
     ascending          JSON pointer of a list whose items must be ordered by id
     settle             true: first wait for the next full second (revocations count in seconds)
 
@@ -32,7 +33,7 @@ import yaml
 
 FOLDER = Path(__file__).parent / "corpus"
 
-_STEP_KEYS = {"json", "form", "body", "headers", "save", "mask", "ascending", "settle"}
+_STEP_KEYS = {"json", "form", "body", "headers", "save", "mask", "ignore", "ascending", "settle"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Step:
     headers: dict[str, str | None] = field(default_factory=dict)
     save: dict[str, str] = field(default_factory=dict)
     mask: list[str] = field(default_factory=list)
+    ignore: list[str] = field(default_factory=list)
     ascending: str | None = None
     settle: bool = False
 

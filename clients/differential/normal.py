@@ -63,8 +63,10 @@ class Normaliser:
         """Gives the ids in a request's text their names before they are answered."""
         self._text(value)
 
-    def answer(self, answer: Answer, mask: list[str]) -> Aspects:
-        """The answer's aspects, without the values that the JSON pointers of `mask` name."""
+    def answer(self, answer: Answer, mask: list[str], ignore: list[str]) -> Aspects:
+        """The answer's aspects, without the values that the JSON pointers name: `mask` still says
+        that they are there, `ignore` does not.
+        """
         aspects: Aspects = {"status": answer.status}
         document = answer.json()
         for name, value in answer.headers:
@@ -77,7 +79,9 @@ class Normaliser:
             aspects["body"] = self._text(answer.text)
         else:
             for pointer in mask:
-                _mask(document, pointer.split("/")[1:])
+                _replace(document, pointer.split("/")[1:], "<masked>")
+            for pointer in ignore:
+                _replace(document, pointer.split("/")[1:], None)
             aspects["body"] = self._value(document)
             aspects["form"] = _form(answer.text)
         return aspects
@@ -170,7 +174,8 @@ def _rank(name: str, value: Any) -> tuple[bool, bool, str]:
     return (isinstance(value, (dict, list)), name != "id", name)
 
 
-def _mask(value: Any, path: list[str]) -> None:
+def _replace(value: Any, path: list[str], by: str | None) -> None:
+    """Puts a text where a JSON pointer leads; without one, takes away what is there."""
     head, rest = path[0], path[1:]
     if isinstance(value, list):
         keys = range(len(value)) if head == "*" else [int(head)] if int(head) < len(value) else []
@@ -180,9 +185,11 @@ def _mask(value: Any, path: list[str]) -> None:
         return
     for key in keys:
         if rest:
-            _mask(value[key], rest)
+            _replace(value[key], rest, by)
+        elif by is None:
+            del value[key]
         else:
-            value[key] = "<masked>"
+            value[key] = by
 
 
 def _form(text: str) -> str:

@@ -78,7 +78,7 @@ class Side:
             saved[name] = (
                 _point(document, where) if where.startswith("/") else answer.header(where)
             )
-        aspects = self._normaliser.answer(answer, step.mask)
+        aspects = self._normaliser.answer(answer, step.mask, step.ignore)
         if step.ascending is not None:
             items = _point(document, step.ascending)
             ids = [_point(item, "/id") for item in items] if isinstance(items, list) else None

@@ -113,7 +113,7 @@ def responses(provider, data, keys_are_known):
     by_form = provider.parse(base64.b64encode(requests["post"].encode()), BINDING_HTTP_POST)
     by_envelope = provider.parse_envelope(requests["ecp"])
     strong = {"sign_alg": SIG_RSA_SHA512, "digest_alg": DIGEST_SHA512}
-    arguments = provider.arguments(by_form, "jane", sign="both")
+    arguments = provider.arguments(provider.answer_to(by_form), "jane", sign="both")
     return {
         "signed assertion": provider.respond(by_redirect, "jane", sign="assertion"),
         "signed response": provider.respond(by_form, "jane", sign="response"),

@@ -1,7 +1,9 @@
 //! `archstone serve`: the server, as a keystone.conf says.
 
+use std::fs;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process;
 use std::sync::Arc;
@@ -10,10 +12,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use server::app::App;
-use server::config::{Config, Database, Limit, TlsVersion as ConfiguredVersion};
+use server::config::{Config, Database, TlsVersion as ConfiguredVersion};
 use server::listen::{CertificateStore, Listener, TlsSettings, TlsVersion};
 use store::{Store, StoreError};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -32,23 +34,17 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
         // Requests are answered with 503 until the database is there.
         Err(error) if error.is_passing() => {
             tracing::error!("serving without the database until it answers: {error}");
-            serve(app, sockets, schema_refusal(store, settings, error)).await
+            serve(app, sockets, schema_refusal(store, settings)).await
         }
         Err(error) => Err(refused(error)),
     }
 }
 
-/// Looks at the database until it answers; ends when its tables are of no use, or when it was
-/// looked at often enough. The first look is over, and ended with this error.
-async fn schema_refusal(store: Store, settings: Database, first: StoreError) -> anyhow::Error {
-    let most = match settings.max_retries {
-        Limit::AtMost(0) | Limit::Unlimited => None,
-        Limit::AtMost(most) => Some(most),
-    };
+/// Looks at the database until it answers, however long that takes; ends when its tables are of no
+/// use.
+async fn schema_refusal(store: Store, settings: Database) -> anyhow::Error {
     let interval = settings.retry_interval.max(Duration::from_secs(1));
-    let mut looks = 1;
-    let mut error = first;
-    while most.is_none_or(|most| looks < most) {
+    loop {
         tokio::time::sleep(interval).await;
         match store.check_schema().await {
             Ok(()) => {
@@ -56,13 +52,9 @@ async fn schema_refusal(store: Store, settings: Database, first: StoreError) -> 
                 return pending().await;
             }
             Err(refusal) if !refusal.is_passing() => return refused(refusal),
-            Err(failure) => error = failure,
+            Err(failure) => tracing::warn!("the database does not answer yet: {failure}"),
         }
-        looks += 1;
     }
-    refused(error).context(format!(
-        "[database] max_retries: no answer to {looks} questions"
-    ))
 }
 
 fn refused(error: StoreError) -> anyhow::Error {
@@ -73,6 +65,7 @@ fn refused(error: StoreError) -> anyhow::Error {
 pub(crate) struct Sockets {
     http: Vec<TcpListener>,
     https: Vec<TcpListener>,
+    proxy: Option<UnixListener>,
     certificates: Option<Arc<CertificateStore>>,
 }
 
@@ -88,12 +81,14 @@ impl Sockets {
         Ok(Self {
             http: bind_all("http_listen", &ours.plain_addresses()).await?,
             https: bind_all("https_listen", &ours.https_listen).await?,
+            proxy: ours.proxy_socket.as_deref().map(bind_socket).transpose()?,
             certificates,
         })
     }
 
     fn into_listeners(self) -> Vec<Listener> {
         let mut listeners: Vec<Listener> = self.http.into_iter().map(Listener::http).collect();
+        listeners.extend(self.proxy.map(Listener::unix));
         if let Some(certificates) = &self.certificates {
             let https = self.https.into_iter();
             listeners.extend(https.map(|socket| Listener::https(socket, Arc::clone(certificates))));
@@ -128,6 +123,23 @@ async fn bind_all(option: &str, addresses: &[SocketAddr]) -> Result<Vec<TcpListe
         sockets.push(socket.with_context(|| format!("[archstone] {option} = {address}"))?);
     }
     Ok(sockets)
+}
+
+/// Binds the socket of a front proxy. What a server that ended badly left there is replaced; one
+/// that still listens is not.
+fn bind_socket(path: &Path) -> Result<UnixListener> {
+    let named = || format!("[archstone] proxy_socket = {}", path.display());
+    if path.exists() {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            bail!("{}: another server listens there", named());
+        }
+        let is_socket = fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
+        anyhow::ensure!(is_socket, "{}: something else is there", named());
+        fs::remove_file(path).with_context(named)?;
+    }
+    let socket = UnixListener::bind(path).with_context(named)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660)).with_context(named)?;
+    Ok(socket)
 }
 
 /// Serves until SIGTERM or SIGINT, or until there is a `reason` to give up. A second such signal

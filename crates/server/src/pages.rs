@@ -166,7 +166,7 @@ fn nonce(app: &App) -> String {
 /// Why a request of a browser failed: a page for people, the usual document for everybody else.
 #[derive(Debug)]
 pub struct PageError {
-    error: ApiError,
+    error: Box<ApiError>,
     /// Where to begin again; `None` when that would not help.
     retry: Option<String>,
 }
@@ -182,7 +182,10 @@ impl PageError {
 
 impl From<ApiError> for PageError {
     fn from(error: ApiError) -> Self {
-        Self { error, retry: None }
+        Self {
+            error: Box::new(error),
+            retry: None,
+        }
     }
 }
 

@@ -190,6 +190,7 @@ mod tests {
         Peer {
             address: "127.0.0.1:40000".parse().unwrap(),
             local_address: "192.0.2.1:5000".parse().unwrap(),
+            local_socket: false,
             secure,
             client_certificate: None,
         }

@@ -1,6 +1,8 @@
 //! What a front proxy that logs users in itself says of them, as Apache's modules do: variables,
 //! passed in headers.
 
+use std::collections::HashMap;
+
 use http::{HeaderName, header};
 use model::Assertion;
 
@@ -24,7 +26,8 @@ const OURS: [HeaderName; 3] = [
 
 /// Reads the variables of a request: each header `Oidc-Sub` as `HTTP_OIDC_SUB`, as a WSGI server
 /// shows it (PEP 3333), and one that begins with `[archstone] proxy_variable_prefix` under its
-/// own name too. None, when the other end is no trusted proxy: anybody can write headers.
+/// own name too. One that two headers come to (`Oidc-Sub` and `Oidc_Sub`) is not said. None, when
+/// the other end is no trusted proxy: anybody can write headers.
 pub(crate) fn variables(app: &App, request: &Incoming) -> Variables {
     let mut said = Variables {
         assertion: Assertion::new(),
@@ -50,6 +53,12 @@ pub(crate) fn variables(app: &App, request: &Incoming) -> Variables {
         }
         found.push((format!("HTTP_{}", variable(name.as_str())), value));
     }
+    // Of two headers that come to the same variable, one may be the proxy's and one the client's.
+    let mut times: HashMap<String, usize> = HashMap::new();
+    for (name, _) in &found {
+        *times.entry(name.clone()).or_default() += 1;
+    }
+    found.retain(|(name, _)| times.get(name) == Some(&1));
     said.remote_user = found
         .iter()
         .find(|(name, value)| name == "REMOTE_USER" && !value.is_empty())
@@ -63,6 +72,9 @@ fn is_trusted(app: &App, request: &Incoming) -> bool {
     let Some(peer) = &request.peer else {
         return false;
     };
+    if peer.local_socket {
+        return true;
+    }
     let address = peer.address.ip().to_canonical();
     let trusted = &app.config.archstone.trusted_proxies;
     trusted.iter().any(|network| network.contains(address))

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::{BodyExt as _, Limited};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
+use tracing::Instrument as _;
 
 use crate::accept::preferred;
 use crate::app::App;
@@ -97,7 +98,9 @@ impl Router {
         let request_id = format!("req-{}", uuid(&self.app.random.id()));
         let time_limit = self.app.config.archstone.request_timeout;
         let question = Question::of(&request);
-        let answer = self.route(request, &request_id);
+        // Whatever is logged on the way names the request.
+        let span = tracing::info_span!("request", id = request_id);
+        let answer = self.route(request, &request_id).instrument(span);
         let (mut response, depth) = match tokio::time::timeout(time_limit, answer).await {
             Ok(answered) => answered,
             Err(_) => {

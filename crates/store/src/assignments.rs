@@ -159,15 +159,16 @@ impl Assignments<'_> {
     /// The roles that a user holds in effect on a project: directly, through groups, inherited
     /// from above, and implied by another; without the roles of single domains.
     ///
-    /// `groups` are those that a federated login brought, beyond the stored memberships.
+    /// `brought` are the groups of a federated login, beyond the stored memberships; the tokens of
+    /// such a login carry roles on the system, too.
     pub async fn effective_on_project(
         &mut self,
         user_id: &UserId,
-        groups: &[GroupId],
+        brought: Option<&[GroupId]>,
         project_id: &ProjectId,
         now: Timestamp,
     ) -> Result<EffectiveRoles, StoreError> {
-        let groups = GroupsOf::user(&self.db, user_id, groups, now);
+        let groups = GroupsOf::user(&self.db, user_id, brought.unwrap_or_default(), now);
         let members = groups.ids();
         let held = format!(
             "above (id) AS ( \
@@ -190,18 +191,19 @@ impl Assignments<'_> {
         values.extend([project_id.into(), false.into()]);
         values.extend(groups.actors());
         values.push(true.into());
-        self.read_effective(&held, values, &groups).await
+        let also = brought.map(|brought| SystemRoles::of(user_id, brought));
+        self.read_effective(&held, values, &groups, also).await
     }
 
     /// The same on a domain, where nothing is inherited.
     pub async fn effective_on_domain(
         &mut self,
         user_id: &UserId,
-        groups: &[GroupId],
+        brought: Option<&[GroupId]>,
         domain_id: &DomainId,
         now: Timestamp,
     ) -> Result<EffectiveRoles, StoreError> {
-        let groups = GroupsOf::user(&self.db, user_id, groups, now);
+        let groups = GroupsOf::user(&self.db, user_id, brought.unwrap_or_default(), now);
         let members = groups.ids();
         let held = format!(
             "held (role_id) AS ( \
@@ -214,7 +216,8 @@ impl Assignments<'_> {
         );
         let mut values = groups.actors();
         values.extend([domain_id.into(), false.into()]);
-        self.read_effective(&held, values, &groups).await
+        let also = brought.map(|brought| SystemRoles::of(user_id, brought));
+        self.read_effective(&held, values, &groups, also).await
     }
 
     /// The same on the whole deployment.
@@ -235,7 +238,8 @@ impl Assignments<'_> {
                UNION SELECT implied_role_id FROM held \
                JOIN implied_role ON prior_role_id = held.role_id)"
         );
-        self.read_effective(&held, groups.actors(), &groups).await
+        self.read_effective(&held, groups.actors(), &groups, None)
+            .await
     }
 
     /// Reads the roles of `held`, and how long they can be relied on.
@@ -244,14 +248,23 @@ impl Assignments<'_> {
         held: &str,
         mut values: Vec<Value>,
         groups: &GroupsOf<'_>,
+        also: Option<SystemRoles>,
     ) -> Result<EffectiveRoles, StoreError> {
+        let (carried, more) = match also {
+            None => ("held".to_owned(), Vec::new()),
+            Some(SystemRoles { sql, values }) => {
+                (format!("(SELECT role_id FROM held UNION {sql})"), values)
+            }
+        };
         let sql = format!(
-            "WITH RECURSIVE {held} SELECT role.id, role.name, ({}) AS ends_at FROM held \
-             JOIN role ON role.id = held.role_id WHERE role.domain_id = ? \
+            "WITH RECURSIVE {held} SELECT role.id, role.name, ({}) AS ends_at \
+             FROM {carried} AS carried \
+             JOIN role ON role.id = carried.role_id WHERE role.domain_id = ? \
              ORDER BY role.name, role.id",
             groups.first_end()
         );
         values.extend(groups.first_end_values());
+        values.extend(more);
         values.push(GLOBAL_ROLE.into());
         let rows = self.db.built_query(sql).bind_all(values).rows().await?;
         let ends_at = match rows.first() {
@@ -272,22 +285,8 @@ impl Assignments<'_> {
         user_id: &UserId,
         groups: &[GroupId],
     ) -> Result<bool, StoreError> {
-        let mut sql = "SELECT role_id FROM system_assignment \
-                       WHERE (type = 'UserSystem' AND actor_id = ?)"
-            .to_owned();
-        if !groups.is_empty() {
-            let marks = placeholders(groups.len());
-            sql.push_str(&format!(
-                " OR (type = 'GroupSystem' AND actor_id IN ({marks}))"
-            ));
-        }
-        let rows = self
-            .db
-            .built_query(sql)
-            .bind(user_id)
-            .bind_all(groups)
-            .rows()
-            .await?;
+        let SystemRoles { sql, values } = SystemRoles::of(user_id, groups);
+        let rows = self.db.built_query(sql).bind_all(values).rows().await?;
         Ok(!rows.is_empty())
     }
 
@@ -313,6 +312,31 @@ impl Assignments<'_> {
             .bind(GLOBAL_ROLE)
             .all()
             .await
+    }
+}
+
+/// A query for the roles on the whole deployment, without what they imply. Keystone adds them to
+/// the project and domain tokens of federated logins, and to no others.
+struct SystemRoles {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl SystemRoles {
+    /// Those of a user, and of groups that a login brought. Stored memberships do not count.
+    fn of(user_id: &UserId, groups: &[GroupId]) -> Self {
+        let mut sql = "SELECT role_id FROM system_assignment \
+                       WHERE (type = 'UserSystem' AND actor_id = ?)"
+            .to_owned();
+        if !groups.is_empty() {
+            let marks = placeholders(groups.len());
+            sql.push_str(&format!(
+                " OR (type = 'GroupSystem' AND actor_id IN ({marks}))"
+            ));
+        }
+        let mut values = vec![Value::from(user_id)];
+        values.extend(groups.iter().map(Value::from));
+        Self { sql, values }
     }
 }
 

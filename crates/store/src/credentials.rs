@@ -122,7 +122,10 @@ impl Credentials<'_> {
     pub async fn key_hashes(&mut self) -> Result<Vec<String>, StoreError> {
         let rows = self
             .db
-            .query("SELECT DISTINCT key_hash FROM credential")
+            .query(
+                "SELECT key_hash FROM credential \
+                 UNION SELECT key_hash FROM archstone_protocol WHERE key_hash IS NOT NULL",
+            )
             .rows()
             .await?;
         rows.iter().map(|row| row.text("key_hash")).collect()

@@ -80,7 +80,7 @@ pub(crate) struct Facts {
     positions: tokio::sync::Mutex<Option<Positions>>,
 }
 
-type RolesKey = (UserId, Vec<GroupId>, Scope);
+type RolesKey = (UserId, Option<Vec<GroupId>>, Scope);
 
 struct Kept<T> {
     fact: Arc<T>,
@@ -394,8 +394,8 @@ impl Store {
         Ok(found.map(|target| facts.keep(&facts.targets, id.clone(), version, target)))
     }
 
-    /// The roles that a user holds in effect in a scope; none without one. `groups` are those
-    /// that a federated login brought. Time alone takes roles away: what is kept says until when
+    /// The roles that a user holds in effect in a scope; none without one. `brought` are the
+    /// groups of a federated login, when the token comes from one. Time alone takes roles away: what is kept says until when
     /// it counts.
     ///
     /// # Errors
@@ -404,12 +404,12 @@ impl Store {
     pub async fn effective_roles(
         &self,
         user_id: &UserId,
-        groups: &[GroupId],
+        brought: Option<&[GroupId]>,
         scope: &Scope,
         now: Timestamp,
     ) -> Result<Arc<EffectiveRoles>, StoreError> {
         let facts = self.facts();
-        let key = (user_id.clone(), groups.to_vec(), scope.clone());
+        let key = (user_id.clone(), brought.map(<[_]>::to_vec), scope.clone());
         if let Some(held) = facts.get(&facts.roles, &key, Topic::Roles)
             && held.ends_at.is_none_or(|end| now < end)
         {
@@ -421,17 +421,17 @@ impl Store {
             Scope::Unscoped => return Ok(Arc::default()),
             Scope::Project(id) => {
                 assignments
-                    .effective_on_project(user_id, groups, id, now)
+                    .effective_on_project(user_id, brought, id, now)
                     .await?
             }
             Scope::Domain(id) => {
                 assignments
-                    .effective_on_domain(user_id, groups, id, now)
+                    .effective_on_domain(user_id, brought, id, now)
                     .await?
             }
             Scope::System => {
                 assignments
-                    .effective_on_system(user_id, groups, now)
+                    .effective_on_system(user_id, brought.unwrap_or_default(), now)
                     .await?
             }
         };
@@ -579,7 +579,7 @@ mod tests {
     }
 
     fn kept_roles(facts: &Facts, version: u64) -> bool {
-        let key = (UserId::from("ada"), Vec::new(), Scope::System);
+        let key = (UserId::from("ada"), None, Scope::System);
         facts.keep(
             &facts.roles,
             key.clone(),

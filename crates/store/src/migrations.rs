@@ -471,7 +471,7 @@ mod tests {
         );
         store.sync_schema().await.unwrap();
         assert_eq!(store.schema_state().await.unwrap(), SchemaState::Current);
-        assert_eq!(tables(&store).await, 51);
+        assert_eq!(tables(&store).await, 54);
         let rows = Conn::Pool(&store.db)
             .query("SELECT id FROM policy")
             .rows()
@@ -566,7 +566,7 @@ mod tests {
             let store = scratch.node();
             store.sync_schema().await.unwrap();
             assert_eq!(store.schema_state().await.unwrap(), SchemaState::Current);
-            assert_eq!(tables(&store).await, 51);
+            assert_eq!(tables(&store).await, 54);
         }
     }
 

@@ -4,7 +4,7 @@
 //! OAuth 1.0 has no state of its own: the temporary credentials do its work. Their secret travels,
 //! sealed, with the user's browser ([`Begun::kept`]), so nobody else can bring the login to its end.
 //! `subject` names the attribute that names the user. How attributes are named is in
-//! [`crate::document`].
+//! `document.rs`.
 
 mod check;
 mod settings;

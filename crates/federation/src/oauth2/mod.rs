@@ -2,7 +2,7 @@
 //! and then introspection (RFC 7662) or a userinfo endpoint for the attributes.
 //!
 //! OAuth 2.0 says what a token allows, not who its user is: `subject` names the attribute that
-//! does, and there is no login without it. How attributes are named is in [`crate::document`].
+//! does, and there is no login without it. How attributes are named is in `document.rs`.
 //!
 //! A bearer's token is verified as `bearer` says. By introspection, it has to be meant for one of
 //! `bearer_audiences` or issued to one of `bearer_clients`; where neither is set, for us or to us.

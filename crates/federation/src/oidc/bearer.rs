@@ -28,7 +28,17 @@ impl Oidc {
                 self.userinfo(&metadata, token, now).await?
             }
         };
-        let subject = claims.subject().map_err(refused)?.to_owned();
+        // A token that a client got for itself has no subject but the client (RFC 7662 §2.2), and
+        // ends with no session. What else vouches for a user has to name one.
+        let client = claims.text("client_id").is_some();
+        let session = match (&self.settings.bearer, claims.subject()) {
+            (_, Ok(subject)) => Some(ProviderSession {
+                subject: subject.to_owned(),
+                id: claims.text("sid").map(str::to_owned),
+            }),
+            (Some(Bearer::Introspection), Err(_)) if client => None,
+            (_, Err(reason)) => return Err(refused(reason)),
+        };
         // A token that is bound to a key is worth nothing to who cannot show that key, and a
         // bearer does not (RFC 9449 §7.1, RFC 8705 §3).
         if claims.value("cnf").is_some() {
@@ -37,10 +47,7 @@ impl Oidc {
         Ok(Verified {
             assertion: self.assertion(&claims),
             one_time: None,
-            session: Some(ProviderSession {
-                subject,
-                id: claims.text("sid").map(str::to_owned),
-            }),
+            session,
         })
     }
 

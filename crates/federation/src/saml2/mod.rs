@@ -206,10 +206,14 @@ impl Saml2 {
                 found("our key", works, what);
             }
         }
-        let provider = match self.source.current(now).await {
+        let provider = match self.source.asked(now).await {
             Ok(provider) => provider,
             Err(failure) => {
-                found("metadata", false, format!("It cannot be used: {failure}."));
+                let reason = match failure {
+                    Failure::Unavailable(reason) | Failure::Refused(reason) => reason,
+                    other => other.to_string(),
+                };
+                found("metadata", false, format!("It cannot be used: {reason}."));
                 return findings;
             }
         };

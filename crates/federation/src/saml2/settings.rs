@@ -101,7 +101,8 @@ struct Fields {
     #[serde(default)]
     attribute_prefix: String,
     /// Whether the provider may send users who did not ask. Default: false. Such a login can be
-    /// forced upon a user, as nothing ties it to their browser.
+    /// forced upon a user, as nothing ties it to their browser. They come to the trusted dashboard
+    /// that the provider's `RelayState` names, else to the first one.
     #[serde(default)]
     allow_unsolicited: bool,
     /// Whether an assertion has to say that it is for us, by our entity id (Audience). Default:

@@ -13,8 +13,11 @@ use crate::outbound::Outbound;
 
 /// For how long metadata counts as fresh that does not say it itself.
 const FRESH: TimeDelta = TimeDelta::hours(1);
-/// Nobody is asked more often than this.
-const PAUSE: TimeDelta = TimeDelta::minutes(1);
+/// Nobody is asked more often than this, whatever comes in, and nobody waits much longer once the
+/// provider answers again.
+const PAUSE: TimeDelta = TimeDelta::seconds(10);
+/// The shortest that metadata counts as fresh, whatever it says.
+const AT_LEAST: TimeDelta = TimeDelta::minutes(1);
 /// The longest that metadata counts as fresh, whatever it says.
 const AT_MOST: TimeDelta = TimeDelta::days(1);
 
@@ -34,7 +37,7 @@ struct Known {
     provider: Option<Arc<IdentityProvider>>,
     fetched: Option<Timestamp>,
     tried: Option<Timestamp>,
-    trouble: Option<String>,
+    trouble: Option<Failure>,
 }
 
 impl Source {
@@ -57,7 +60,7 @@ impl Source {
             let length = provider
                 .cache_duration
                 .unwrap_or(FRESH)
-                .clamp(PAUSE, AT_MOST);
+                .clamp(AT_LEAST, AT_MOST);
             (now < fetched + length && is_valid(&provider, now)).then_some(provider)
         })
         .await
@@ -75,6 +78,19 @@ impl Source {
             (!Arc::ptr_eq(&provider, than)).then_some(provider)
         })
         .await
+    }
+
+    /// What the provider answers at this moment, whatever is known of it.
+    pub(super) async fn asked(&self, now: Timestamp) -> Result<Arc<IdentityProvider>, Failure> {
+        let Place::Url(url) = &self.place else {
+            return self.current(now).await;
+        };
+        let _asking = self.asking.lock().await;
+        let known = self.ask(url, now).await;
+        match known.trouble {
+            Some(trouble) => Err(trouble),
+            None => known.provider.ok_or_else(unknown),
+        }
     }
 
     async fn ask_unless(
@@ -99,32 +115,35 @@ impl Source {
             .tried
             .is_none_or(|tried| now >= tried + PAUSE || now < tried)
         {
-            known.tried = Some(now);
-            match self.fetch(url, now).await {
-                Ok(provider) => {
-                    known.provider = Some(Arc::new(provider));
-                    known.fetched = Some(now);
-                    known.trouble = None;
-                }
-                Err(failure) => {
-                    tracing::warn!(error = %failure, "SAML metadata cannot be refreshed");
-                    known.trouble = Some(failure.to_string());
-                }
-            }
-            *self
-                .known
-                .write()
-                .unwrap_or_else(|broken| broken.into_inner()) = known.clone();
+            known = self.ask(url, now).await;
         }
         match known.provider {
             Some(provider) if is_valid(&provider, now) => Ok(provider),
             Some(_) => Err(ended()),
-            None => Err(Failure::Unavailable(
-                known
-                    .trouble
-                    .unwrap_or_else(|| "no metadata is known".into()),
-            )),
+            None => Err(known.trouble.unwrap_or_else(unknown)),
         }
+    }
+
+    /// Asks, and keeps the answer. Only for whoever holds `asking`.
+    async fn ask(&self, url: &Url, now: Timestamp) -> Known {
+        let mut known = self.known();
+        known.tried = Some(now);
+        match self.fetch(url, now).await {
+            Ok(provider) => {
+                known.provider = Some(Arc::new(provider));
+                known.fetched = Some(now);
+                known.trouble = None;
+            }
+            Err(failure) => {
+                tracing::warn!(error = %failure, "SAML metadata cannot be refreshed");
+                known.trouble = Some(failure);
+            }
+        }
+        *self
+            .known
+            .write()
+            .unwrap_or_else(|broken| broken.into_inner()) = known.clone();
+        known
     }
 
     fn known(&self) -> Known {
@@ -151,6 +170,10 @@ impl Source {
 
 fn is_valid(provider: &IdentityProvider, now: Timestamp) -> bool {
     provider.valid_until.is_none_or(|until| now < until)
+}
+
+fn unknown() -> Failure {
+    Failure::Unavailable("no metadata is known".into())
 }
 
 fn ended() -> Failure {

@@ -353,7 +353,7 @@ async fn a_new_key_of_the_provider_is_found_at_once() {
 }
 
 #[tokio::test]
-async fn strangers_keys_do_not_make_us_ask_more_than_once_a_minute() {
+async fn strangers_keys_do_not_make_us_ask_more_than_once_in_ten_seconds() {
     let place = Place::with(&metadata(&[&THEIRS], ""));
     let driver = by_url(&place, json!({}));
     let story = Story::default();
@@ -362,6 +362,25 @@ async fn strangers_keys_do_not_make_us_ask_more_than_once_a_minute() {
         driver.complete(&forged).await.expect_err("refused");
     }
     assert_eq!(place.asked(), 1);
+    let mut later = callback(&story.around(&sign(&story.assertion(), &Identity::new())));
+    later.now += TimeDelta::seconds(10);
+    driver.complete(&later).await.expect_err("refused");
+    assert_eq!(place.asked(), 2);
+}
+
+#[tokio::test]
+async fn a_check_asks_at_once_whatever_is_known() {
+    let place = Place::with(&metadata(&[&THEIRS], ""));
+    let driver = by_url(&place, json!({}));
+    driver.begin(&login()).await.expect("begun");
+    place.says(None);
+    let findings = driver.check(now()).await;
+    assert!(findings.iter().any(|found| !found.works), "{findings:?}");
+    // Who logs in is served by what is known.
+    driver.begin(&login()).await.expect("begun");
+    place.says(Some(metadata(&[&THEIRS], "")));
+    let findings = driver.check(now()).await;
+    assert!(findings.iter().all(|found| found.works), "{findings:?}");
 }
 
 #[tokio::test]

@@ -166,6 +166,9 @@ sections! {
         /// The addresses of front proxies that log users in themselves and pass what they know in
         /// headers. Nobody else is believed.
         trusted_proxies: Vec<Network> = "";
+        /// A Unix socket for such a proxy on this machine. Whoever may write to it is believed, so
+        /// its group and mode (0660) are the check.
+        proxy_socket: Option<PathBuf>;
         /// How the names of headers begin that carry a variable of a trusted proxy under its own
         /// name: X-Env-REMOTE_USER is REMOTE_USER.
         proxy_variable_prefix: String = "X-Env-";
@@ -273,9 +276,9 @@ sections! {
         pool_timeout: Option<Duration>;
         /// Seconds after which a connection is replaced; a negative number means never.
         connection_recycle_time: Limit<Duration> = "3600";
-        /// How often a database that does not answer at the start is looked at before the server
-        /// gives up; 0 and negative numbers mean without end.
-        max_retries: Limit<u32> = "10";
+        /// How often a connection is tried again at the start; a negative number means without end,
+        /// which is what this server always does.
+        max_retries: Limit<u32> = "10", pending true;
         /// Seconds until a database that did not answer at the start is looked at again.
         retry_interval: Duration = "10";
     }

@@ -69,7 +69,7 @@ async fn look_for(
     let found = app.store.identity_providers().find(provider).await?;
     let found = found.ok_or_else(|| ApiError::not_found("Identity Provider", provider))?;
     if !found.enabled {
-        return Err(ApiError::Forbidden(format!(
+        return Err(ApiError::refused(format!(
             "Identity Provider {provider} is disabled"
         )));
     }
@@ -230,11 +230,11 @@ fn check_remote_id(app: &App, source: &Source, assertion: &Assertion) -> Result<
             if source.provider.remote_ids.contains(&said) {
                 return Ok(());
             }
-            Err(ApiError::Forbidden(
-                "Incoming identity provider identifier not included among the accepted \
-                 identifiers."
-                    .into(),
-            ))
+            Err(ApiError::refused(format!(
+                "{attribute} says that the provider is {said:?}, which is none of the remote_ids \
+                 of {}",
+                source.provider.id
+            )))
         }
     }
 }
@@ -274,23 +274,40 @@ async fn map(app: &App, source: &Source, assertion: &Assertion) -> Result<Mapped
     })
 }
 
-/// Which rule applied and which condition failed, without the values, which are about people.
+/// Which rule applied and which condition failed, without the values, which are about people. Who
+/// reports a failed login has its number, and the lines of that number tell this.
 fn log_evaluation(mapping: &str, evaluation: &Evaluation) {
+    let failed = evaluation.result.is_err();
     for rule in &evaluation.rules {
-        let failed = rule.conditions.iter().position(|tested| !tested.held);
-        tracing::debug!(
-            mapping.id = mapping,
-            mapping.rule = rule.rule,
-            mapping.applied = rule.applied,
-            mapping.failed_condition = failed.map(|index| index + 1),
-            "a mapping's rule was tried"
-        );
+        let stopped = rule.conditions.iter().find(|tested| !tested.held);
+        let (attribute, test) = stopped
+            .map(|tested| (tested.attribute.as_str(), tested.test.as_str()))
+            .unzip();
+        if failed {
+            tracing::info!(
+                mapping.id = mapping,
+                mapping.rule = rule.rule,
+                mapping.applied = rule.applied,
+                mapping.failed_attribute = attribute,
+                mapping.failed_test = test,
+                "a rule of the mapping was tried"
+            );
+        } else {
+            tracing::debug!(
+                mapping.id = mapping,
+                mapping.rule = rule.rule,
+                mapping.applied = rule.applied,
+                mapping.failed_attribute = attribute,
+                mapping.failed_test = test,
+                "a rule of the mapping was tried"
+            );
+        }
     }
-    if evaluation.result.is_err() {
+    if failed {
         tracing::info!(
             mapping.id = mapping,
-            "a mapping came to nothing; POST the assertion to \
-             /v3/OS-FEDERATION/mappings/{mapping}/evaluate to see why"
+            "the mapping came to nothing; POST the assertion to \
+             /v3/OS-FEDERATION/mappings/{mapping}/evaluate to see it with values"
         );
     }
 }

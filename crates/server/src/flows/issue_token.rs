@@ -260,7 +260,10 @@ async fn default_scope(
     };
     let user_id = &user.login.subject.id;
     let scope = Scope::Project(id.clone());
-    let held = app.store.effective_roles(user_id, &[], &scope, now).await?;
+    let held = app
+        .store
+        .effective_roles(user_id, None, &scope, now)
+        .await?;
     if held.roles.is_empty() {
         return Ok(unscoped);
     }

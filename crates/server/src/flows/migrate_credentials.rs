@@ -2,7 +2,7 @@
 
 use model::Timestamp;
 use model::credential::CredentialFilter;
-use model::ids::CredentialId;
+use model::ids::{CredentialId, IdentityProviderId, ProtocolId};
 use store::{Store, StoreError};
 
 use crate::credential_encryption::{CredentialCipher, EncryptedBlob, Undecryptable};
@@ -21,10 +21,20 @@ pub enum MigrateError {
         /// In Keystone's words.
         source: Undecryptable,
     },
+    /// No key of the repository fits the secrets of this protocol.
+    #[error("the secrets of protocol {id} of {provider} fit no key of the repository: {source}")]
+    Protocol {
+        /// Which.
+        id: ProtocolId,
+        /// Whose.
+        provider: IdentityProviderId,
+        /// In Keystone's words.
+        source: Undecryptable,
+    },
 }
 
-/// Encrypts anew every credential that is stored under an older key, all of them or none; says how
-/// many. One that is changed meanwhile is under the primary key anyway.
+/// Encrypts anew every credential that is stored under an older key, and the secrets of protocols, all
+/// of them or none; says how many. One that is changed meanwhile is under the primary key anyway.
 ///
 /// # Errors
 ///
@@ -49,6 +59,23 @@ pub async fn migrate_credentials(
         if let Some(EncryptedBlob { text, key_hash }) = renewed {
             let mut credentials = tx.credentials();
             migrated += usize::from(credentials.reencrypt(&credential, &text, &key_hash).await?);
+        }
+    }
+    for mut protocol in tx.protocols().list_all().await? {
+        let Some((text, key_hash)) = protocol.driver.as_ref().and_then(|own| own.secrets.clone())
+        else {
+            continue;
+        };
+        let renewed = cipher.migrate(&EncryptedBlob { text, key_hash }, now);
+        let renewed = renewed.map_err(|source| MigrateError::Protocol {
+            id: protocol.id.clone(),
+            provider: protocol.identity_provider_id.clone(),
+            source,
+        })?;
+        if let (Some(blob), Some(driver)) = (renewed, &mut protocol.driver) {
+            driver.secrets = Some((blob.text, blob.key_hash));
+            tx.protocols().replace_secrets(&protocol).await?;
+            migrated += 1;
         }
     }
     let _saved = tx.commit().await?;

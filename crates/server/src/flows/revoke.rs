@@ -6,6 +6,7 @@ use chrono::SubsecRound as _;
 use model::Timestamp;
 use model::ids::{DomainId, GroupId, UserId};
 use model::revocation::RevocationEvent;
+use model::token::AuditId;
 use store::{StoreError, Tx};
 
 use crate::app::App;
@@ -19,6 +20,29 @@ pub async fn revoke(app: &App, tx: &mut Tx, event: &RevocationEvent) -> Result<(
     tx.revocations()
         .insert(event, event.revoked_at - lifetime(app))
         .await
+}
+
+/// Revokes a token and those that were obtained with it.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub async fn revoke_chain(
+    app: &App,
+    tx: &mut Tx,
+    root: AuditId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let itself = RevocationEvent {
+        audit_id: Some(root),
+        ..RevocationEvent::at(now)
+    };
+    revoke(app, tx, &itself).await?;
+    let descendants = RevocationEvent {
+        audit_chain_id: Some(root),
+        ..RevocationEvent::at(now)
+    };
+    revoke(app, tx, &descendants).await
 }
 
 /// Revokes all tokens of a user.

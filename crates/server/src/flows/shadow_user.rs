@@ -40,6 +40,8 @@ struct WantedProject {
     name: String,
     domain_id: DomainId,
     role_ids: Vec<RoleId>,
+    /// The first of the roles that is of another domain than the project.
+    foreign_role: Option<RoleId>,
 }
 
 /// Makes or renews a shadow user.
@@ -231,15 +233,19 @@ async fn projects(
     let mut wanted = Vec::with_capacity(mapped.len());
     for project in mapped {
         let mut role_ids = Vec::new();
+        let mut foreign_role = None;
+        let domain_id = domains.resolve(project.domain.as_ref()).await?;
         for name in &project.roles {
             let role = pick_role(&known, name, user_domain);
             let role = role.ok_or_else(|| ApiError::not_found("role", name))?;
             if role.domain_id.as_ref().is_some_and(|of| of != user_domain) {
                 return Err(ApiError::Forbidden(format!(
-                    "Domain specific roles can only be assigned within the Identity Provider's \
-                     domain. Role {name} is outside the domain of Identity Provider {}.",
+                    "role: {name} must be within the same domain as the identity provider: {}.",
                     source.provider.id
                 )));
+            }
+            if role.domain_id.as_ref().is_some_and(|of| *of != domain_id) {
+                foreign_role.get_or_insert_with(|| role.id.clone());
             }
             if !role_ids.contains(&role.id) {
                 role_ids.push(role.id.clone());
@@ -247,8 +253,9 @@ async fn projects(
         }
         wanted.push(WantedProject {
             name: project.name.clone(),
-            domain_id: domains.resolve(project.domain.as_ref()).await?,
+            domain_id,
             role_ids,
+            foreign_role,
         });
     }
     Ok(wanted)
@@ -363,6 +370,12 @@ async fn assign(
     let mut named: Vec<(ProjectId, RoleId)> = Vec::new();
     for project in wanted {
         let project_id = find_or_create(app, tx, project).await?;
+        if let Some(role_id) = &project.foreign_role {
+            return Err(ApiError::Forbidden(format!(
+                "Project {project_id} must be in the same domain as the role {role_id} being \
+                 assigned."
+            )));
+        }
         for role_id in &project.role_ids {
             let pair = (project_id.clone(), role_id.clone());
             if !named.contains(&pair) {

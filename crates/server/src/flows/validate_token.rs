@@ -165,11 +165,11 @@ pub async fn effective_roles(
     token: &Token,
     now: Timestamp,
 ) -> Result<Vec<RoleRef>, store::StoreError> {
-    let groups = token
+    let brought = token
         .federated_login()
-        .map_or(&[][..], |login| &login.group_ids);
+        .map(|login| login.group_ids.as_slice());
     let held = store
-        .effective_roles(&token.user_id, groups, &token.scope(), now)
+        .effective_roles(&token.user_id, brought, &token.scope(), now)
         .await?;
     Ok(held.roles.clone())
 }

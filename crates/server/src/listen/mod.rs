@@ -3,7 +3,12 @@
 mod activity;
 mod tls;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{Request, Response};
 use hyper::{
@@ -17,7 +22,7 @@ use hyper_util::{
 use rustls::pki_types::CertificateDer;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::watch,
     task::{JoinError, JoinSet},
     time::{sleep, timeout},
@@ -34,12 +39,26 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// How long a connection that was told to end may stay without making any progress.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// The address of whoever comes through a Unix socket.
+const THIS_MACHINE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
 
 /// A bound socket, and what is spoken on it.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    socket: Socket,
     certificates: Option<Arc<CertificateStore>>,
 }
 
@@ -47,7 +66,15 @@ impl Listener {
     /// Plain HTTP on a bound socket.
     pub fn http(socket: TcpListener) -> Self {
         Self {
-            socket,
+            socket: Socket::Tcp(socket),
+            certificates: None,
+        }
+    }
+
+    /// Plain HTTP on a bound Unix socket.
+    pub fn unix(socket: UnixListener) -> Self {
+        Self {
+            socket: Socket::Unix(socket),
             certificates: None,
         }
     }
@@ -56,7 +83,7 @@ impl Listener {
     /// connects.
     pub fn https(socket: TcpListener, certificates: Arc<CertificateStore>) -> Self {
         Self {
-            socket,
+            socket: Socket::Tcp(socket),
             certificates: Some(certificates),
         }
     }
@@ -69,6 +96,9 @@ pub struct Peer {
     pub address: SocketAddr,
     /// This end of the connection.
     pub local_address: SocketAddr,
+    /// Whether it came through a Unix socket of ours, to which only the operator lets anybody. The
+    /// addresses are then those of this machine.
+    pub local_socket: bool,
     /// Whether the connection is encrypted.
     pub secure: bool,
     /// The certificate by which the client proved itself. It leads to one of
@@ -212,10 +242,20 @@ where
 
 /// The next connection. Errors of the system are waited out: with no descriptor left, accepting
 /// again at once would fail again at once.
-async fn accept(socket: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept(socket: &Socket) -> (Stream, SocketAddr) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     loop {
-        match socket.accept().await {
+        let accepted = match socket {
+            Socket::Tcp(socket) => {
+                let accepted = socket.accept().await;
+                accepted.map(|(stream, address)| (Stream::Tcp(stream), address))
+            }
+            Socket::Unix(socket) => {
+                let accepted = socket.accept().await;
+                accepted.map(|(stream, _)| (Stream::Unix(stream), THIS_MACHINE))
+            }
+        };
+        match accepted {
             Ok(accepted) => return accepted,
             // The client left before its turn.
             Err(error)
@@ -267,14 +307,23 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    async fn serve(mut self, stream: TcpStream) -> Result<(), BoxError> {
-        stream.set_nodelay(true)?;
+    async fn serve(mut self, stream: Stream) -> Result<(), BoxError> {
         let mut peer = Peer {
             address: self.address,
-            local_address: stream.local_addr()?,
+            local_address: THIS_MACHINE,
+            local_socket: false,
             secure: false,
             client_certificate: None,
         };
+        let stream = match stream {
+            Stream::Tcp(stream) => stream,
+            Stream::Unix(stream) => {
+                peer.local_socket = true;
+                return self.serve_http(stream, peer).await;
+            }
+        };
+        stream.set_nodelay(true)?;
+        peer.local_address = stream.local_addr()?;
         let Some(certificates) = self.certificates.take() else {
             return self.serve_http(stream, peer).await;
         };

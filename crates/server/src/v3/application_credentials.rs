@@ -294,7 +294,7 @@ async fn check_assigned(
     let held = call
         .store
         .assignments()
-        .effective_on_project(user_id, &[], project_id, call.now())
+        .effective_on_project(user_id, None, project_id, call.now())
         .await?;
     match role_ids
         .iter()

@@ -49,7 +49,6 @@ async fn a_signed_token_that_is_not_for_us_or_not_for_now_is_refused() {
         ("exp", json!(super::NOW - 60), "expired"),
         ("exp", Value::Null, "when it expires"),
         ("nbf", json!(super::NOW + 61), "future"),
-        ("sub", Value::Null, "of whom"),
         ("cnf", json!({"jkt": "a"}), "bound to a key"),
         ("events", logout, "logout token"),
     ] {
@@ -87,7 +86,6 @@ async fn the_provider_says_by_introspection_whether_a_token_is_good() {
         ("iss", json!("https://else.example"), "another issuer"),
         ("exp", json!(super::NOW - 60), "expired"),
         ("nbf", json!(super::NOW + 61), "future"),
-        ("sub", Value::Null, "of whom"),
         ("cnf", json!({"x5t#S256": "a"}), "bound to a key"),
     ] {
         let mut bad = good.clone();
@@ -96,6 +94,17 @@ async fn the_provider_says_by_introspection_whether_a_token_is_good() {
         let reason = refusal(bear(&driver, ACCESS_TOKEN).await);
         assert!(reason.contains(part), "{name}: {reason}");
     }
+    // A client's own token names the client alone, and something must be named.
+    let mut own = good.clone();
+    own["sub"] = Value::Null;
+    provider.state().introspection = own.clone();
+    let verified = bear(&driver, ACCESS_TOKEN).await.expect("a client's token");
+    assert_eq!(verified.assertion.values("OIDC-client_id"), ["cloud"]);
+    assert_eq!(verified.session, None);
+    own["client_id"] = Value::Null;
+    provider.state().introspection = own;
+    let reason = refusal(bear(&driver, ACCESS_TOKEN).await);
+    assert!(reason.contains("of whom"), "{reason}");
     // That the provider does not know us is not the bearer's fault.
     provider.state().client = Client::Post;
     let reason = outage(bear(&driver, ACCESS_TOKEN).await);

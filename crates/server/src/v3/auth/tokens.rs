@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::extract::Json;
 use crate::flows::issue_token::{IssuedToken, issue_token};
 use crate::flows::login_request::LoginRequest;
-use crate::flows::revoke::revoke;
+use crate::flows::revoke::{revoke, revoke_chain};
 use crate::flows::validate_token::{Leniency, ValidToken, validate_token};
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
@@ -138,15 +138,12 @@ async fn revoke_token(call: Call) -> Result<Reply<()>, ApiError> {
     let subject = subject.ok_or_else(no_token)?;
     let own = subject.token.audit_ids.own;
     let mut tx = call.begin().await?;
-    let event = RevocationEvent {
-        audit_id: Some(own),
-        ..RevocationEvent::at(call.now())
-    };
-    revoke(&call.app, &mut tx, &event).await?;
     // Tokens that were obtained with this one go with it, unless the client wants to keep them.
     if call.request.query.flag("cascade") != Some(false) {
+        revoke_chain(&call.app, &mut tx, own, call.now()).await?;
+    } else {
         let event = RevocationEvent {
-            audit_chain_id: Some(own),
+            audit_id: Some(own),
             ..RevocationEvent::at(call.now())
         };
         revoke(&call.app, &mut tx, &event).await?;

@@ -5,11 +5,11 @@ use http::header;
 use model::ids::{IdentityProviderId, ProtocolId};
 
 use super::identity_providers::login_url;
-use super::websso::{hand_over, set_cookie};
+use super::websso::{callback_url, hand_over, lower_host, set_cookie};
 use crate::call::{Call, Incoming};
 use crate::error::ApiError;
 use crate::extract::Path;
-use crate::flows::federated_login::{federated_login_once, find_source};
+use crate::flows::federated_login::{Source, federated_login_once, find_source};
 use crate::login_cookie::{self, BegunLogin};
 use crate::operation::{Operation, Routes};
 use crate::pages::PageError;
@@ -33,49 +33,74 @@ async fn complete(
     Path((provider, protocol)): Path<(IdentityProviderId, ProtocolId)>,
 ) -> Result<Reply<()>, PageError> {
     let parameters = parameters(&call.request);
-    let begun = begun(&call, &parameters, &provider, &protocol)
+    let begun = begun(&call, &parameters, &provider, &protocol);
+    let origin = match &begun {
+        Some(login) => Some(login.origin.clone()),
+        None => dashboard_of_unasked(&call, &parameters),
+    };
+    let origin = origin
         .ok_or_else(|| ApiError::unauthorized("nobody began this login, or it took too long"))?;
+    let place = login_url(call.links.base_url(), &provider, &protocol);
     let again = format!(
-        "{}/websso?{}",
-        login_url(call.links.base_url(), &provider, &protocol),
+        "{place}/websso?{}",
         form_urlencoded::Serializer::new(String::new())
-            .append_pair("origin", &begun.origin)
+            .append_pair("origin", &origin)
             .finish()
     );
-    let finished = finish(&call, begun, parameters, &provider, &protocol).await;
+    let source = find_source(&call.app, &provider, &protocol).await?;
+    let callback = match begun {
+        Some(login) => Callback {
+            parameters,
+            secret: Some(login.secret),
+            kept: login.kept,
+            began: login.began,
+            callback_url: login.callback_url,
+            now: call.now(),
+        },
+        // It is up to the driver whether it takes whom it did not send.
+        None => Callback {
+            parameters,
+            secret: None,
+            kept: String::new(),
+            began: call.now(),
+            callback_url: callback_url(&place),
+            now: call.now(),
+        },
+    };
+    let finished = finish(&call, &source, &callback, &origin).await;
     finished.map_err(|error| error.retry(again))
 }
 
 async fn finish(
     call: &Call,
-    begun: BegunLogin,
-    parameters: Vec<(String, String)>,
-    provider: &IdentityProviderId,
-    protocol: &ProtocolId,
+    source: &Source,
+    callback: &Callback,
+    origin: &str,
 ) -> Result<Reply<()>, PageError> {
-    let source = find_source(&call.app, provider, protocol).await?;
     let driver = call.app.driver(&source.protocol)?;
     let driver = driver.ok_or_else(|| ApiError::unauthorized("a front proxy speaks for it now"))?;
-    let state = begun.secret.derive("state");
-    let callback = Callback {
-        parameters,
-        secret: Some(begun.secret),
-        kept: begun.kept,
-        began: begun.began,
-        callback_url: begun.callback_url.clone(),
-        now: call.now(),
+    let verified = driver.complete(callback).await?;
+    let issued = federated_login_once(&call.app, source, &verified.into(), call.now()).await?;
+    let reply = hand_over(call, origin, &issued.text)?;
+    let Some(secret) = &callback.secret else {
+        return Ok(reply);
     };
-    let verified = driver.complete(&callback).await?;
-    let issued = federated_login_once(&call.app, &source, &verified.into(), call.now()).await?;
-    let forget = set_cookie(
-        &login_cookie::name(&state),
-        "",
-        0,
-        &begun.callback_url,
-        false,
-    )?;
-    let reply = hand_over(call, &begun.origin, &issued.text)?;
+    let name = login_cookie::name(&secret.derive("state"));
+    let forget = set_cookie(&name, "", 0, &callback.callback_url, false)?;
     Ok(reply.header(header::SET_COOKIE, forget))
+}
+
+/// Where somebody goes whom a provider sent although nobody asked: to the dashboard that the
+/// provider names, if it is a trusted one, else to the first that is trusted.
+fn dashboard_of_unasked(call: &Call, parameters: &[(String, String)]) -> Option<String> {
+    let trusted = call.app.config.federation.trusted_dashboard.iter();
+    let mut trusted: Vec<String> = trusted.map(|known| lower_host(known)).collect();
+    let named = trusted.iter().position(|known| {
+        parameters
+            .iter()
+            .any(|(name, value)| name == "RelayState" && value == known)
+    });
+    (!trusted.is_empty()).then(|| trusted.swap_remove(named.unwrap_or(0)))
 }
 
 /// The parameters of the query, then those of the posted form.
@@ -107,6 +132,10 @@ fn begun(
         .iter()
         .find(|(name, _)| name == "state" || name == "RelayState")
         .map(|(_, value)| login_cookie::name(value));
+    // SAML has one, so this answers no login of ours.
+    if state.is_none() && parameters.iter().any(|(name, _)| name == "SAMLResponse") {
+        return None;
+    }
     let headers = call.request.headers.get_all(header::COOKIE).iter();
     let pairs = headers
         .filter_map(|value| value.to_str().ok())

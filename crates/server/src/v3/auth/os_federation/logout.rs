@@ -5,14 +5,13 @@ use federation::ProviderSessionEnd;
 use http::{HeaderValue, StatusCode, header};
 use model::Secret;
 use model::ids::{IdentityProviderId, ProtocolId};
-use model::revocation::RevocationEvent;
 
 use super::callback::is_form;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::extract::Path;
 use crate::flows::federated_login::{find_source, use_up};
-use crate::flows::revoke::revoke;
+use crate::flows::revoke::revoke_chain;
 use crate::operation::{Operation, Routes};
 use crate::reply::Reply;
 
@@ -61,11 +60,7 @@ async fn log_out(
         .take(&provider, &protocol, subject.as_deref(), id.as_deref())
         .await?;
     for tokens in &tokens {
-        let event = RevocationEvent {
-            audit_chain_id: Some(tokens.audit_id),
-            ..RevocationEvent::at(call.now())
-        };
-        revoke(&call.app, &mut tx, &event).await?;
+        revoke_chain(&call.app, &mut tx, tokens.audit_id, call.now()).await?;
     }
     let _saved = tx.commit().await?;
     tracing::info!(

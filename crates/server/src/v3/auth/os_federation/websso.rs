@@ -116,7 +116,7 @@ fn trusted_origin(call: &Call) -> Result<String, ApiError> {
 }
 
 /// A URL with its host in lower case.
-fn lower_host(url: &str) -> String {
+pub(super) fn lower_host(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };

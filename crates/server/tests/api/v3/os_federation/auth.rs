@@ -173,6 +173,15 @@ async fn variables_of_anybody_but_a_trusted_proxy_count_for_nothing() {
 }
 
 #[tokio::test]
+async fn a_variable_that_two_headers_spell_is_not_said() {
+    let (server, _) = server_with(rules_with_groups(), "1.0").await;
+    let jane = || server.nobody().with_header("x-env-remote_user", "jane");
+    jane().get(LOGIN).await.expect(201);
+    let two = jane().with_header("x-env-remote-user", "admin");
+    two.get(LOGIN).await.expect(401);
+}
+
+#[tokio::test]
 async fn what_a_login_needs_must_be_there() {
     let (server, admin) = server_with(rules_with_groups(), "1.0").await;
     let jane = server.nobody().with_header("x-env-remote_user", "jane");
@@ -193,7 +202,8 @@ async fn what_a_login_needs_must_be_there() {
         .await
         .expect(201);
     let message = at("bare", "mapped").await.message(403);
-    assert_eq!(message, "Identity Provider bare is disabled");
+    let generic = "You are not authorized to perform the requested action.";
+    assert_eq!(message, generic);
     let enabled = json!({"identity_provider": {"enabled": true}});
     admin
         .patch(&format!("{providers}/bare"), enabled)
@@ -224,7 +234,7 @@ async fn the_provider_must_be_the_one_that_is_registered() {
     let other = jane().with_header("oidc-iss", "https://other.example");
     assert_eq!(
         other.get(LOGIN).await.message(403),
-        "Incoming identity provider identifier not included among the accepted identifiers."
+        "You are not authorized to perform the requested action."
     );
     let right = jane().with_header("oidc-iss", "https://idp.example");
     right.get(LOGIN).await.expect(201);
@@ -255,6 +265,48 @@ async fn leaving_a_group_ends_the_tokens_from_before() {
     own.get("/v3/auth/projects").await.expect(401);
     let now = server.nobody().with_token(last.header("X-Subject-Token"));
     now.get("/v3/auth/projects").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_project_token_of_a_federated_user_carries_roles_on_the_system_too() {
+    let (server, admin) = server_with(rules_with_groups(), "1.0").await;
+    server.with_role("member", Scope::Project).await;
+    let group = add_group(&admin, "staff", Some("reader")).await;
+    let answer = log_in(&server, "jane", "staff").await;
+    answer.expect(201);
+    let text = answer.header("X-Subject-Token").to_owned();
+    let home = json!({"project": {"id": testkit::home()}});
+    let roles = async || {
+        let scoped = scope_to(&server, &text, home.clone()).await.expect(201);
+        let roles = scoped["token"]["roles"].as_array().unwrap().iter();
+        let names = roles.map(|role| role["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(roles().await, ["reader"]);
+    let member = role_id(&admin, "member").await;
+    let grant = format!("/v3/system/groups/{group}/roles/{member}");
+    admin.put_empty(&grant).await.expect(204);
+    assert_eq!(roles().await, ["member", "reader"]);
+}
+
+#[tokio::test]
+async fn a_token_can_be_exchanged_by_the_method_of_federated_logins() {
+    let (server, admin) = server_with(rules_with_groups(), "1.0").await;
+    server.with_role("member", Scope::Project).await;
+    add_group(&admin, "staff", Some("member")).await;
+    let exchange = async |text: &str| {
+        let identity = json!({"methods": ["mapped"], "mapped": {"id": text}});
+        let scope = json!({"project": {"id": testkit::home()}});
+        let auth = json!({"auth": {"identity": identity, "scope": scope}});
+        server.nobody().post("/v3/auth/tokens", auth).await
+    };
+    let answer = log_in(&server, "jane", "staff").await;
+    answer.expect(201);
+    let scoped = exchange(answer.header("X-Subject-Token")).await.expect(201);
+    assert_eq!(scoped["token"]["methods"], json!(["mapped"]));
+    assert_eq!(scoped["token"]["user"]["name"], "jane");
+    // A token of another login is no proof of this kind.
+    exchange(admin.token()).await.expect(401);
 }
 
 #[tokio::test]
@@ -358,6 +410,31 @@ async fn a_role_that_does_not_exist_stops_the_login_before_anything_is_written()
     assert_eq!(listed["projects"], json!([]));
     let listed = admin.get("/v3/users?name=jane").await.expect(200);
     assert_eq!(listed["users"], json!([]));
+}
+
+#[tokio::test]
+async fn a_role_of_one_domain_is_not_given_on_a_project_of_another() {
+    let rules = json!([{
+        "local": [
+            {"user": {"name": "{0}"}},
+            {"projects": [
+                {"name": "lab", "domain": {"name": "other"}, "roles": [{"name": "own"}]},
+            ]},
+        ],
+        "remote": [{"type": "REMOTE_USER"}],
+    }]);
+    let (server, admin) = server_with(rules, "2.0").await;
+    let body = json!({"domain": {"name": "other"}});
+    admin.post("/v3/domains", body).await.expect(201);
+    let body = json!({"role": {"name": "own", "domain_id": "default"}});
+    admin.post("/v3/roles", body).await.expect(201);
+    let message = log_in(&server, "jane", "").await.message(403);
+    assert!(
+        message.contains("must be in the same domain as the role"),
+        "{message}"
+    );
+    let listed = admin.get("/v3/projects?name=lab").await.expect(200);
+    assert_eq!(listed["projects"], json!([]));
 }
 
 #[tokio::test]
