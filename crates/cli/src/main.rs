@@ -68,6 +68,8 @@ enum Command {
     Openapi,
     /// Try mapping rules on an assertion, and explain what comes of it.
     MappingEngine(mapping_engine::MappingEngine),
+    /// Print the metadata of this server as SAML identity provider.
+    SamlIdpMetadata,
 }
 
 fn main() -> ExitCode {
@@ -104,6 +106,7 @@ async fn run(Cli { settings, command }: Cli) -> ExitCode {
         Command::Policy => print(&server::policy_file::sample()),
         Command::Openapi => print(&server::openapi::text()),
         Command::MappingEngine(command) => command.run(),
+        Command::SamlIdpMetadata => saml_idp_metadata(settings),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -112,6 +115,11 @@ async fn run(Cli { settings, command }: Cli) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn saml_idp_metadata(settings: settings::Settings) -> anyhow::Result<()> {
+    let config = settings.load()?;
+    print(&(server::saml_idp::metadata(&config.saml)? + "\n"))
 }
 
 /// Writes to the standard output, which may be a pipe that ends early.

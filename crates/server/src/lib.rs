@@ -28,6 +28,7 @@ mod proxy_headers;
 mod proxy_variables;
 pub mod reply;
 pub mod router;
+pub mod saml_idp;
 pub mod schemas;
 pub mod startup;
 mod times;

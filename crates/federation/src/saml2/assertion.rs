@@ -8,12 +8,14 @@ use super::verified::Verified as Signed;
 use super::xml::{self, Element, refused};
 use crate::driver::{Failure, OneTime, ProviderSession, Verified};
 
-const BEARER: &str = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
+pub(super) const BEARER: &str = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
 
 /// What an assertion is held against.
 pub(super) struct Wanted<'a> {
     pub(super) issuer: &'a str,
     pub(super) audience: &'a str,
+    /// Whether it has to say that it is for this audience.
+    pub(super) audience_required: bool,
     pub(super) recipient: &'a str,
     pub(super) request_id: Option<&'a str>,
     pub(super) authn_context: &'a [String],
@@ -51,7 +53,11 @@ pub(super) fn read(assertion: Signed<'_>, wanted: &Wanted<'_>) -> Result<Verifie
     if wanted.is_to_come(issued) {
         return Err(refused("the assertion is of the future (IssueInstant)"));
     }
-    check_conditions(need(assertion, "Conditions")?, wanted)?;
+    match assertion.only(xml::ASSERTION, "Conditions")? {
+        Some(conditions) => check_conditions(conditions, wanted)?,
+        None if wanted.audience_required => return Err(refused("the assertion has no Conditions")),
+        None => {}
+    }
     let subject = need(assertion, "Subject")?;
     let until = check_confirmation(subject, wanted)?;
     let (session, class) = check_statements(assertion, wanted)?;
@@ -133,7 +139,7 @@ fn check_conditions(conditions: Element<'_>, wanted: &Wanted<'_>) -> Result<(), 
             return Err(refused(format!("the condition {name} is not understood")));
         }
     }
-    if for_us {
+    if for_us || !wanted.audience_required {
         Ok(())
     } else {
         Err(refused(

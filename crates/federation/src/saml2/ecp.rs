@@ -13,6 +13,12 @@ use crate::driver::{Failure, Login};
 /// The content type of the envelopes.
 pub const CONTENT_TYPE: &str = "application/vnd.paos+xml";
 
+/// What says that a part of the header is meant for whoever reads it next, and not to be skipped.
+const MUST: [(&str, &str); 2] = [
+    ("S:mustUnderstand", "1"),
+    ("S:actor", "http://schemas.xmlsoap.org/soap/actor/next"),
+];
+
 /// Whether the headers `Accept` and `PAOS` of a request say that the client speaks this.
 pub fn is_spoken(accept: &str, paos: &str) -> bool {
     let accepts = accept
@@ -29,10 +35,6 @@ pub(super) fn write(
     relay_state: &str,
 ) -> Result<String, Failure> {
     let request = request::signed(settings, login, None, xml::BINDING_PAOS)?;
-    let must = [
-        ("S:mustUnderstand", "1"),
-        ("S:actor", "http://schemas.xmlsoap.org/soap/actor/next"),
-    ];
     let mut out = XmlWriter::new();
     out.start_element("S:Envelope", &[("xmlns:S", xml::SOAP)]);
     out.start_element("S:Header", &[]);
@@ -41,10 +43,10 @@ pub(super) fn write(
         ("responseConsumerURL", login.callback_url.as_str()),
         ("service", xml::ECP),
     ];
-    paos.extend(must);
+    paos.extend(MUST);
     out.empty_element("paos:Request", &paos);
     let mut ecp = vec![("xmlns:ecp", xml::ECP), ("IsPassive", "false")];
-    ecp.extend(must);
+    ecp.extend(MUST);
     out.start_element("ecp:Request", &ecp);
     let issuer = [("xmlns:saml", xml::ASSERTION)];
     xml::leaf(&mut out, "saml:Issuer", &issuer, &settings.entity_id);
@@ -53,7 +55,7 @@ pub(super) fn write(
     out.end_element("samlp:IDPList");
     out.end_element("ecp:Request");
     let mut relay = vec![("xmlns:ecp", xml::ECP)];
-    relay.extend(must);
+    relay.extend(MUST);
     xml::leaf(&mut out, "ecp:RelayState", &relay, relay_state);
     out.end_element("S:Header");
     out.start_element("S:Body", &[]);
@@ -61,6 +63,23 @@ pub(super) fn write(
     out.end_element("S:Body");
     out.end_element("S:Envelope");
     Ok(out.into_string())
+}
+
+/// Writes the envelope with a response, which stands as it is.
+pub(super) fn write_answer(response: &str, relay_state: &str) -> String {
+    let mut out = XmlWriter::new();
+    out.write_declaration();
+    out.start_element("S:Envelope", &[("xmlns:S", xml::SOAP)]);
+    out.start_element("S:Header", &[]);
+    let mut relay = vec![("xmlns:ecp", xml::ECP)];
+    relay.extend(MUST);
+    xml::leaf(&mut out, "ecp:RelayState", &relay, relay_state);
+    out.end_element("S:Header");
+    out.start_element("S:Body", &[]);
+    out.raw(response);
+    out.end_element("S:Body");
+    out.end_element("S:Envelope");
+    out.into_string()
 }
 
 /// What the client brought back besides the response: the `RelayState` that we gave it.

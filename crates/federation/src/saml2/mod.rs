@@ -6,6 +6,7 @@
 //! response   which checks in which order    verified   from signatures to what they cover
 //! assertion  what is believed of whom       decrypt    what was encrypted for us
 //! ecp        envelopes, without a browser   xml, keys  reading and writing
+//! idp        the other side: we assert
 //! ```
 //!
 //! The assertion says, besides its attributes by `Name` and by `FriendlyName`:
@@ -20,6 +21,7 @@
 mod assertion;
 mod decrypt;
 pub mod ecp;
+pub mod idp;
 mod keys;
 mod metadata;
 mod request;
@@ -97,7 +99,7 @@ impl Saml2 {
 
     /// Judges the envelope that such a client brought back; of the callback, the parameters do not
     /// matter. That the login is the client's own has to be clear from
-    /// [`ecp::relay_state`].
+    /// [`ecp::relay_state`]; where nobody began one, settings say whether that is good.
     ///
     /// # Errors
     ///
@@ -107,7 +109,7 @@ impl Saml2 {
         envelope: &str,
         callback: &Callback,
     ) -> Result<Verified, Failure> {
-        if callback.secret.is_none() {
+        if callback.secret.is_none() && !self.settings.allow_unsolicited {
             return Err(refused("the answer belongs to no login"));
         }
         self.with_keys(callback, envelope, |text, expected| {
@@ -227,6 +229,10 @@ impl Saml2 {
                 found("endpoint", true, detail);
             }
             Some((_, url)) => found("endpoint", true, format!("Users are sent to {url}.")),
+            None if self.settings.allow_unsolicited => {
+                let detail = "The metadata names none: users cannot begin here, only there.";
+                found("endpoint", true, detail.into());
+            }
             None => {
                 let detail = "The metadata names none that takes the binding which is set.";
                 found("endpoint", false, detail.into());

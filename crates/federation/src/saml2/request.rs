@@ -112,7 +112,8 @@ fn write(
     out.into_string()
 }
 
-fn signature_template(out: &mut XmlWriter, id: &str, ours: &OurKey) {
+/// The place where a signature over an element goes.
+pub(super) fn signature_template(out: &mut XmlWriter, id: &str, ours: &OurKey) {
     let uri = format!("#{id}");
     out.start_element("ds:Signature", &[("xmlns:ds", xml::SIGNATURE)]);
     out.start_element("ds:SignedInfo", &[]);

@@ -12,7 +12,7 @@ use super::verified::Covered;
 use super::xml::{self, Element, refused};
 use crate::driver::{Failure, Verified};
 
-const SUCCESS: &str = "urn:oasis:names:tc:SAML:2.0:status:Success";
+pub(super) const SUCCESS: &str = "urn:oasis:names:tc:SAML:2.0:status:Success";
 /// A longer message of the provider is cut for the log.
 const MAX_MESSAGE: usize = 200;
 
@@ -126,6 +126,7 @@ fn wanted<'a>(expected: &'a Expected<'a>) -> Wanted<'a> {
     Wanted {
         issuer: &expected.provider.entity_id,
         audience: &expected.settings.entity_id,
+        audience_required: expected.settings.require_audience,
         recipient: expected.callback_url,
         request_id: expected.request_id,
         authn_context: &expected.settings.authn_context,

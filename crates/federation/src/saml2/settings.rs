@@ -36,6 +36,7 @@ pub const SETTINGS: &[&str] = &[
     "clock_skew",
     "attribute_prefix",
     "allow_unsolicited",
+    "require_audience",
 ];
 
 /// Those that nobody may read again.
@@ -104,6 +105,10 @@ struct Fields {
     /// that the provider's `RelayState` names, else to the first one.
     #[serde(default)]
     allow_unsolicited: bool,
+    /// Whether an assertion has to say that it is for us, by our entity id (Audience). Default:
+    /// true. Turn it off for a Keystone or Archstone as provider, which knows only our URL and
+    /// names that (Recipient). An audience that is named has to be ours in any case.
+    require_audience: Option<bool>,
 }
 
 /// How the request travels.
@@ -149,6 +154,7 @@ pub(super) struct Settings {
     pub(super) clock_skew: TimeDelta,
     pub(super) attribute_prefix: String,
     pub(super) allow_unsolicited: bool,
+    pub(super) require_audience: bool,
 }
 
 impl Settings {
@@ -220,6 +226,7 @@ impl Settings {
             clock_skew: TimeDelta::seconds(clock_skew.into()),
             attribute_prefix: fields.attribute_prefix,
             allow_unsolicited: fields.allow_unsolicited,
+            require_audience: fields.require_audience.unwrap_or(true),
         };
         Ok((checked, place, reading))
     }

@@ -7,4 +7,5 @@ mod oidc;
 mod saml2;
 mod saml2_attacks;
 mod saml2_idp;
+mod saml2_issuer;
 mod saml2_vectors;

@@ -60,6 +60,22 @@ choices! {
 }
 
 choices! {
+    /// What a person is there for whom SAML metadata names (SAML Metadata §2.3.2.2).
+    pub enum ContactType {
+        /// Technical questions.
+        Technical = "technical",
+        /// Help.
+        Support = "support",
+        /// Administration.
+        Administrative = "administrative",
+        /// Bills.
+        Billing = "billing",
+        /// Anything else.
+        Other = "other",
+    }
+}
+
+choices! {
     /// How a client authenticates at the token endpoint (RFC 8705 §2, RFC 6749 §2.3.1).
     pub enum OAuth2ClientAuthentication {
         /// By a client certificate.
@@ -443,12 +459,46 @@ sections! {
         list_limit: Option<u32>;
     }
 
-    /// Assertions about our users to other clouds.
+    /// This server as SAML identity provider: assertions about our users to other clouds
+    /// (Keystone to Keystone). They are signed by RSA with SHA-256, without xmlsec1.
     saml: Saml = "saml" {
+        /// Seconds that an assertion is valid.
+        assertion_expiration_time: Duration = "3600";
+        /// The certificate of keyfile, in PEM. Read when needed, as keyfile is.
+        certfile: PathBuf = "/etc/keystone/ssl/certs/signing_cert.pem";
+        /// The key that signs assertions, in PEM: RSA with 2048 bits or more.
+        keyfile: PathBuf = "/etc/keystone/ssl/private/signing_key.pem";
+        /// The name of this server as identity provider, by which others know it: a URL, which
+        /// nobody has to answer. Without it there are no assertions.
+        idp_entity_id: Option<Uri>;
+        /// Where the metadata says that users log in, such as
+        /// https://keystone.example.com/v3/OS-FEDERATION/saml2/sso. Clients do not go there.
+        idp_sso_endpoint: Option<Uri>;
+        /// The language of the words about the organization.
+        idp_lang: String = "en";
+        /// The organization, in the metadata.
+        idp_organization_name: String = "SAML Identity Provider";
+        /// The same, as people read it.
+        idp_organization_display_name: String = "OpenStack SAML Identity Provider";
+        /// The site of the organization.
+        idp_organization_url: Uri = "https://example.com/";
+        /// The company of the person to ask.
+        idp_contact_company: String = "Example, Inc.";
+        /// The given name of that person.
+        idp_contact_name: String = "SAML Identity Provider Support";
+        /// The surname.
+        idp_contact_surname: String = "Support";
+        /// The address for mail.
+        idp_contact_email: String = "support@example.com";
+        /// The telephone number.
+        idp_contact_telephone: String = "+1 800 555 0100";
+        /// What that person is there for.
+        idp_contact_type: ContactType = "other";
         /// What the relay state begins with that goes with an assertion, for service providers
         /// that do not say their own.
         relay_state_prefix: String = "ss:mem:";
-        /// The metadata of this server as identity provider.
+        /// The metadata of this server as identity provider, as saml_idp_metadata prints them. When
+        /// there is no such file, they are made of the options above.
         idp_metadata_path: PathBuf = "/etc/keystone/saml2_idp_metadata.xml";
     }
 

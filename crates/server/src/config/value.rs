@@ -570,6 +570,15 @@ macro_rules! choices {
             $($(#[$variant_doc])* $variant,)*
         }
 
+        impl $name {
+            /// The word for it.
+            $visibility fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+
         impl $crate::config::value::Value for $name {
             const KIND: $crate::config::value::Kind = $crate::config::value::Kind::Text;
             const CHOICES: &'static [&'static str] = &[$($word,)*];
@@ -614,6 +623,10 @@ mod tests {
         assert_eq!(refusal(u32::rule(), "4294967296"), "at most 4294967295");
         assert_eq!(refusal(Limit::<u32>::rule(), "many"), "an integer");
         assert_eq!(refusal(Colour::rule(), "Red"), "one of red, green");
+        assert_eq!(
+            [Colour::Red, Colour::Green].map(Colour::as_str),
+            Colour::CHOICES
+        );
         assert_eq!(
             refusal(Vec::<Colour>::rule(), "red,blue"),
             "a list separated by commas, of red, green"

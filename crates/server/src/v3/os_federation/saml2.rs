@@ -1,13 +1,17 @@
 //! Our SAML metadata, for the other side to read.
 
+use std::io::ErrorKind;
+
 use http::HeaderValue;
 use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, ProtocolId};
 
 use crate::call::Call;
+use crate::config::Saml;
 use crate::error::ApiError;
 use crate::operation::{Operation, Routes};
 use crate::reply::Reply;
+use crate::saml_idp;
 use crate::v3::auth::os_federation::{identity_providers::login_url, websso};
 
 /// The operation that shows it.
@@ -22,8 +26,7 @@ static METADATA: Operation = Operation::get(
 )
 .public("metadata are how two sides come to know each other");
 
-/// As service provider for one protocol, when the query names one; else as identity provider, as
-/// the operator wrote it.
+/// As service provider for one protocol, when the query names one; else as identity provider.
 async fn metadata(call: Call) -> Result<Reply<()>, ApiError> {
     let query = &call.request.query;
     let provider: Option<IdentityProviderId> = query.get("identity_provider").map(Into::into);
@@ -33,19 +36,26 @@ async fn metadata(call: Call) -> Result<Reply<()>, ApiError> {
             let protocol = find(&call, &provider, protocol).await?;
             of_service_provider(&call, &protocol)?
         }
-        None => {
-            let path = &call.app.config.saml.idp_metadata_path;
-            std::fs::read_to_string(path).map_err(|error| {
-                ApiError::internal(format!(
-                    "[saml] idp_metadata_path {}: {error}",
-                    path.display()
-                ))
-            })?
-        }
+        None => of_identity_provider(&call.app.config.saml)?,
     };
     Ok(call
         .public()
         .text(HeaderValue::from_static("text/xml"), text))
+}
+
+/// What the operator wrote, else what the options say.
+fn of_identity_provider(saml: &Saml) -> Result<String, ApiError> {
+    let path = &saml.idp_metadata_path;
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == ErrorKind::NotFound && saml.idp_entity_id.is_some() => {
+            Ok(saml_idp::metadata(saml)?)
+        }
+        Err(error) => Err(ApiError::internal(format!(
+            "[saml] idp_metadata_path: {}: {error}",
+            path.display()
+        ))),
+    }
 }
 
 /// The protocol that is meant; the only one that has metadata, when the query does not say.

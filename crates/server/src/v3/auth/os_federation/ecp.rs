@@ -76,15 +76,27 @@ async fn consume(
         .map_err(|_| ApiError::unauthorized("the envelope is not UTF-8"))?;
     let begun = ecp::relay_state(envelope)?
         .and_then(|sealed| call.app.login_cookies.open(&sealed, call.now()))
-        .filter(|begun| begun.provider == provider && begun.protocol == protocol)
-        .ok_or_else(|| ApiError::unauthorized("nobody began this login, or it took too long"))?;
-    let callback = Callback {
-        parameters: Vec::new(),
-        secret: Some(begun.secret),
-        kept: begun.kept,
-        began: begun.began,
-        callback_url: begun.callback_url,
-        now: call.now(),
+        .filter(|begun| begun.provider == provider && begun.protocol == protocol);
+    let callback = match begun {
+        Some(begun) => Callback {
+            parameters: Vec::new(),
+            secret: Some(begun.secret),
+            kept: begun.kept,
+            began: begun.began,
+            callback_url: begun.callback_url,
+            now: call.now(),
+        },
+        // Nobody began this login here, or it took too long: the driver judges whether a provider
+        // may begin one, as a Keystone of another cloud does. The client is given its token and no
+        // browser is, so nothing can be forced upon anybody by this.
+        None => Callback {
+            parameters: Vec::new(),
+            secret: None,
+            kept: String::new(),
+            began: call.now(),
+            callback_url: consumer_url(call.links.base_url(), &source),
+            now: call.now(),
+        },
     };
     let verified = driver.complete_ecp(envelope, &callback).await?;
     let issued = federated_login_once(&call.app, &source, &verified.into(), call.now()).await?;

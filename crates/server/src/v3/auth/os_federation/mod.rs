@@ -5,6 +5,7 @@ pub mod callback;
 pub mod ecp;
 pub mod identity_providers;
 pub mod logout;
+pub mod saml2;
 pub mod websso;
 
 use crate::operation::Routes;
@@ -16,5 +17,6 @@ pub fn routes() -> Routes {
         .and(ecp::routes())
         .and(identity_providers::routes())
         .and(logout::routes())
+        .and(saml2::routes())
         .and(websso::routes())
 }

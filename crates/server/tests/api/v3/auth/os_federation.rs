@@ -1,6 +1,8 @@
 //! Logins with a browser over HTTP: the list and the choice of providers, and what a front proxy
 //! says. Logins with providers that we speak to are tried with real ones, in clients/.
 
+mod saml2;
+
 use serde_json::{Value, json};
 use testkit::{Client, TestServer};
 

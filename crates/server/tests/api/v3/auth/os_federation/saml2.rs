@@ -1,0 +1,314 @@
+//! Keystone to Keystone over HTTP: assertions about our users, and what we accept of another.
+
+use archstone_server::config::Config;
+use chrono::TimeDelta;
+use http::Method;
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use serde_json::{Value, json};
+use testkit::{Answer, Client, Scope, TestServer};
+
+const PLAIN: &str = "/v3/auth/OS-FEDERATION/saml2";
+const ENVELOPED: &str = "/v3/auth/OS-FEDERATION/saml2/ecp";
+const METADATA: &str = "/v3/OS-FEDERATION/saml2/metadata";
+const PROVIDERS: &str = "/v3/OS-FEDERATION/service_providers";
+const PROTOCOL: &str = "/v3/OS-FEDERATION/identity_providers/cloud/protocols/saml2";
+const CONSUMER: &str = "/v3/auth/OS-FEDERATION/identity_providers/cloud/protocols/saml2/ecp";
+
+/// A server that is an identity provider, and the folder of its key.
+async fn start_with(change: impl FnOnce(&mut Config)) -> (TestServer, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
+    let certificate = CertificateParams::new(Vec::new()).unwrap();
+    let certificate = certificate.self_signed(&key).unwrap().pem();
+    let (key_file, certificate_file) = (folder.path().join("key"), folder.path().join("cert"));
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    std::fs::write(&certificate_file, certificate).unwrap();
+    let missing = folder.path().join("metadata.xml");
+    let options = format!(
+        "[saml]\nkeyfile = {}\ncertfile = {}\nidp_metadata_path = {}\n\
+         idp_entity_id = https://home.example/idp\nidp_sso_endpoint = https://home.example/sso\n",
+        key_file.display(),
+        certificate_file.display(),
+        missing.display(),
+    );
+    let read = Config::parse("keystone.conf".as_ref(), &options).unwrap();
+    let server = TestServer::start_with(|config| {
+        config.saml = read.saml;
+        change(config);
+    })
+    .await;
+    (server, folder)
+}
+
+async fn start() -> (TestServer, tempfile::TempDir) {
+    start_with(|_| {}).await
+}
+
+/// Adds the cloud that assertions are for.
+async fn add_cloud(admin: &Client, sp_url: &str) {
+    let cloud = json!({
+        "auth_url": "https://cloud.example/auth", "sp_url": sp_url, "enabled": true,
+    });
+    let body = json!({ "service_provider": cloud });
+    let path = format!("{PROVIDERS}/cloud");
+    admin.put(&path, body).await.expect(201);
+}
+
+fn request(token: &str) -> Value {
+    json!({"auth": {
+        "identity": {"methods": ["token"], "token": {"id": token}},
+        "scope": {"service_provider": {"id": "cloud"}},
+    }})
+}
+
+/// Asks for an assertion, as keystoneauth does: without a token in the header.
+async fn ask(server: &TestServer, path: &str, token: &str) -> Answer {
+    server.nobody().post(path, request(token)).await
+}
+
+/// The text without the signature, which every key writes differently.
+fn unsigned(text: &str) -> String {
+    let (before, rest) = text.split_once("<ds:Signature ").unwrap();
+    let (signature, after) = rest.split_once("</ds:Signature>").unwrap();
+    assert!(signature.contains("http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"));
+    assert!(signature.contains("http://www.w3.org/2001/04/xmlenc#sha256"));
+    format!("{before}{after}").replace("><", ">\n<")
+}
+
+#[tokio::test]
+async fn a_token_becomes_an_assertion_to_a_service_provider() {
+    let (server, _folder) = start().await;
+    let admin = server.admin().await;
+    add_cloud(&admin, "https://cloud.example/sp").await;
+    let user = server
+        .add_person(
+            "ada & co",
+            &[("member", Scope::Project), ("reader", Scope::Project)],
+        )
+        .await;
+    let domain = json!({"domain": {"name": "Länder"}});
+    let domain = admin.post("/v3/domains", domain).await.expect(201);
+    for (name, domain) in [
+        ("staff", &json!("default")),
+        ("Bayern", &domain["domain"]["id"]),
+    ] {
+        let body = json!({"group": {"name": name, "domain_id": domain}});
+        let group = admin.post("/v3/groups", body).await.expect(201);
+        let id = group["group"]["id"].as_str().unwrap();
+        let path = format!("/v3/groups/{id}/users/{user}");
+        admin.put_empty(&path).await.expect(204);
+    }
+    let scope = json!({"project": {"id": testkit::home()}});
+    let ada = server.log_in("ada & co", Some(scope)).await;
+    let answer = ask(&server, PLAIN, ada.token()).await;
+    let text = answer.expect_text(200);
+    assert_eq!(answer.header("Content-Type"), "text/xml");
+    assert_eq!(answer.header("X-sp-url"), "https://cloud.example/sp");
+    assert_eq!(answer.header("X-auth-url"), "https://cloud.example/auth");
+    insta::assert_snapshot!(unsigned(&text));
+    let answer = ask(&server, ENVELOPED, ada.token()).await;
+    let text = answer.expect_text(200);
+    assert_eq!(answer.header("Content-Type"), "text/xml");
+    assert_eq!(answer.header("X-sp-url"), "https://cloud.example/sp");
+    let text = unsigned(&text);
+    let head: Vec<&str> = text.lines().take(6).collect();
+    insta::assert_snapshot!(head.join("\n"));
+    assert!(
+        text.ends_with("</samlp:Response>\n</S:Body>\n</S:Envelope>"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn an_assertion_needs_a_token_of_a_project_and_a_provider_that_is_on() {
+    let (server, _folder) = start().await;
+    let admin = server.admin().await;
+    for path in [PLAIN, ENVELOPED] {
+        let message = ask(&server, path, admin.token()).await.message(404);
+        assert_eq!(message, "Could not find Service Provider: cloud.");
+    }
+    add_cloud(&admin, "https://cloud.example/sp").await;
+    let stranger = server.stranger().await;
+    let elsewhere = server.with_role("member", Scope::Domain).await;
+    let whole = server.system_admin().await;
+    for path in [PLAIN, ENVELOPED] {
+        ask(&server, path, "no token").await.expect(404);
+        for somebody in [&stranger, &elsewhere, &whole] {
+            let message = ask(&server, path, somebody.token()).await.message(403);
+            assert_eq!(
+                message,
+                "You are not authorized to perform the requested action: Use a project scoped \
+                 token when attempting to create a SAML assertion."
+            );
+        }
+        ask(&server, path, admin.token()).await.expect_text(200);
+        for wrong in [
+            json!({}),
+            json!({"auth": {}}),
+            json!({"auth": {"identity": {"token": {"id": 1}},
+                "scope": {"service_provider": {"id": "cloud"}}}}),
+            json!({"auth": {"identity": {"token": {"id": "x"}},
+                "scope": {"service_provider": {"id": "cloud"}, "project": {}}}}),
+        ] {
+            server.nobody().post(path, wrong).await.expect(400);
+        }
+        server.nobody().get(path).await.expect(405);
+        server.nobody().head(path).await.expect_text(405);
+    }
+    let off = json!({"service_provider": {"enabled": false}});
+    let path = format!("{PROVIDERS}/cloud");
+    admin.patch(&path, off).await.expect(200);
+    let message = ask(&server, PLAIN, admin.token()).await.message(403);
+    assert_eq!(
+        message,
+        "You are not authorized to perform the requested action."
+    );
+    // A token that has ended is none.
+    admin
+        .patch(&path, json!({"service_provider": {"enabled": true}}))
+        .await
+        .expect(200);
+    server.clock.advance(TimeDelta::hours(2));
+    ask(&server, PLAIN, admin.token()).await.expect(404);
+}
+
+#[tokio::test]
+async fn without_a_name_or_a_key_there_are_no_assertions() {
+    type Change = fn(&mut Config);
+    let changes: [Change; 4] = [
+        |config| config.saml.idp_entity_id = None,
+        |config| config.saml.keyfile = "/nonexistent/key".into(),
+        |config| config.saml.certfile = "/nonexistent/certificate".into(),
+        // No certificate is there.
+        |config| config.saml.certfile = config.saml.keyfile.clone(),
+    ];
+    for change in changes {
+        let (server, _folder) = start_with(change).await;
+        let admin = server.admin().await;
+        add_cloud(&admin, "https://cloud.example/sp").await;
+        let message = ask(&server, PLAIN, admin.token()).await.message(500);
+        assert!(message.starts_with("An unexpected error"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn our_metadata_are_those_of_the_file_else_those_of_the_options() {
+    let (server, folder) = start().await;
+    let answer = server.nobody().get(METADATA).await;
+    let text = answer.expect_text(200);
+    assert_eq!(answer.header("Content-Type"), "text/xml");
+    let (before, rest) = text.split_once("<ds:X509Certificate>").unwrap();
+    let (_, after) = rest.split_once("</ds:X509Certificate>").unwrap();
+    insta::assert_snapshot!(format!("{before}{after}").replace("><", ">\n<"));
+    std::fs::write(folder.path().join("metadata.xml"), "<mine/>").unwrap();
+    assert_eq!(
+        server.nobody().get(METADATA).await.expect_text(200),
+        "<mine/>"
+    );
+    let (server, _folder) = start_with(|config| config.saml.idp_entity_id = None).await;
+    server.nobody().get(METADATA).await.expect(500);
+}
+
+/// Lets a cloud accept what a server says, by the metadata that the server has now.
+async fn add_source(server: &TestServer, cloud: &TestServer, settings: Value) {
+    let admin = cloud.admin().await;
+    let body = json!({"group": {"name": "guests"}});
+    let group = admin.post("/v3/groups", body).await.expect(201);
+    let rule = json!({
+        "local": [{"user": {"name": "{0}"}, "group": {"id": group["group"]["id"]}}],
+        "remote": [
+            {"type": "openstack_user"},
+            {"type": "openstack_roles", "any_one_of": ["member"]},
+        ],
+    });
+    let body = json!({"mapping": {"rules": [rule]}});
+    let path = "/v3/OS-FEDERATION/mappings/m";
+    admin.put(path, body).await.expect(201);
+    let body = json!({"identity_provider": {"domain_id": "default", "enabled": true}});
+    let (path, _) = PROTOCOL.split_once("/protocols").unwrap();
+    admin.put(path, body).await.expect(201);
+    let metadata = server.nobody().get(METADATA).await.expect_text(200);
+    let mut all = json!({"entity_id": "https://cloud.example", "metadata": metadata});
+    for (name, value) in settings.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    let protocol = json!({"mapping_id": "m", "driver": "saml2", "settings": all});
+    let body = json!({ "protocol": protocol });
+    admin.put(PROTOCOL, body).await.expect(201);
+}
+
+/// Takes an envelope to a cloud, as keystoneauth does.
+async fn bring(cloud: &TestServer, envelope: &str) -> Answer {
+    let kind = "application/vnd.paos+xml";
+    let nobody = cloud.nobody();
+    nobody
+        .send_raw(Method::POST, CONSUMER, kind, envelope)
+        .await
+}
+
+#[tokio::test]
+async fn another_cloud_accepts_an_assertion_once() {
+    let (server, _folder) = start().await;
+    let cloud = TestServer::start().await;
+    add_cloud(&server.admin().await, &format!("{}{CONSUMER}", cloud.url)).await;
+    let accepts = json!({"allow_unsolicited": true, "require_audience": false});
+    add_source(&server, &cloud, accepts).await;
+    let member = server.with_role("member", Scope::Project).await;
+    let reader = server.with_role("reader", Scope::Project).await;
+    let envelope = ask(&server, ENVELOPED, member.token())
+        .await
+        .expect_text(200);
+    let forged = envelope.replace(">member-project<", ">admin<");
+    assert_ne!(forged, envelope);
+    bring(&cloud, &forged).await.expect(401);
+    let answer = bring(&cloud, &envelope).await;
+    let token = answer.expect(201);
+    assert_eq!(token["token"]["user"]["name"], "member-project");
+    let federation = &token["token"]["user"]["OS-FEDERATION"];
+    assert_eq!(federation["identity_provider"], json!({"id": "cloud"}));
+    let user = cloud.nobody().with_token(answer.header("X-Subject-Token"));
+    user.get("/v3/auth/projects").await.expect(200);
+    bring(&cloud, &envelope).await.expect(401);
+    // The mapping wants another role.
+    let envelope = ask(&server, ENVELOPED, reader.token())
+        .await
+        .expect_text(200);
+    bring(&cloud, &envelope).await.expect(401);
+    let envelope = ask(&server, ENVELOPED, member.token())
+        .await
+        .expect_text(200);
+    cloud.clock.advance(TimeDelta::seconds(3600 + 60));
+    bring(&cloud, &envelope).await.expect(401);
+}
+
+#[tokio::test]
+async fn what_nobody_asked_for_is_accepted_only_where_settings_say_so() {
+    let (server, _folder) = start().await;
+    let admin = server.admin().await;
+    let member = server.with_role("member", Scope::Project).await;
+    add_cloud(&admin, "https://cloud.example/sp").await;
+    let accepts = json!({"allow_unsolicited": true, "require_audience": false});
+    for (settings, status) in [
+        (json!({}), 401),
+        (json!({"allow_unsolicited": true}), 401),
+        (json!({"require_audience": false}), 401),
+        (accepts.clone(), 201),
+    ] {
+        let cloud = TestServer::start().await;
+        add_source(&server, &cloud, settings).await;
+        let sp_url = format!("{}{CONSUMER}", cloud.url);
+        let change = json!({"service_provider": {"sp_url": sp_url}});
+        let path = format!("{PROVIDERS}/cloud");
+        admin.patch(&path, change).await.expect(200);
+        let answer = ask(&server, ENVELOPED, member.token()).await;
+        let envelope = answer.expect_text(200);
+        bring(&cloud, &envelope).await.expect(status);
+    }
+    // What is for one cloud is not for another.
+    let envelope = ask(&server, ENVELOPED, member.token())
+        .await
+        .expect_text(200);
+    let another = TestServer::start().await;
+    add_source(&server, &another, accepts).await;
+    bring(&another, &envelope).await.expect(401);
+}
