@@ -83,6 +83,8 @@ async fn look_up(
     mapped: &Mapped,
 ) -> Result<Wanted, ApiError> {
     let mut domains = Domains::new(app, &source.provider.domain_id);
+    // As in Keystone what is wrong with groups is told first.
+    let group_ids = groups(app, source, mapped, &mut domains).await?;
     let user = &mapped.user;
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let name = given(&user.name).or_else(|| given(&said.remote_user));
@@ -98,7 +100,11 @@ async fn look_up(
         }
     };
     let domain_id = domains.resolve(user.domain.as_ref()).await?;
-    let group_ids = groups(app, source, mapped, &mut domains).await?;
+    if domain_id != source.provider.domain_id
+        && app.store.domains().find(&domain_id).await?.is_none()
+    {
+        return Err(ApiError::not_found("domain", &domain_id));
+    }
     let projects = projects(app, source, &domain_id, &mapped.projects, &mut domains).await?;
     Ok(Wanted {
         identity: FederatedIdentity {
