@@ -337,6 +337,15 @@ def test_envelopes_are_those_of_keystone(both):
         assert re.fullmatch("ss:mem:[0-9a-f]{32}", relay_state.text)
 
 
+def test_what_keystone_signs_by_sha1_is_not_accepted(both, cloud):
+    _, (reference, token, _) = both
+    envelope = ask(reference, request(token), "/ecp").content
+    [url] = {one.get("Destination") for one in xml.fromstring(envelope).iter(f"{{{NAMES['samlp']}}}Response")}
+    answer = requests.post(url, envelope, headers=PAOS, verify=str(cloud.cacert), timeout=60)
+    assert answer.status_code == 401
+    assert "its algorithm is not accepted" in cloud.printed()
+
+
 @pytest.mark.parametrize(
     "body",
     [
