@@ -2,7 +2,7 @@
 //! own network unless that is allowed.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -196,10 +196,14 @@ fn whole_story(error: &reqwest::Error) -> String {
     }
 }
 
+/// The authorities that the system trusts, read once: they are files, and many.
+static SYSTEM_ROOTS: LazyLock<Vec<CertificateDer<'static>>> =
+    LazyLock::new(|| rustls_native_certs::load_native_certs().certs);
+
 fn tls_config(files: &TlsFiles) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     // A certificate of the system that cannot be read is as good as absent.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(SYSTEM_ROOTS.iter().cloned());
     if let Some(pem) = &files.authorities {
         for certificate in certificates(pem)? {
             roots
@@ -288,22 +292,32 @@ fn is_private(address: IpAddr) -> bool {
                 || (first == 100 && (64..128).contains(&second))
                 || (first == 198 && (18..20).contains(&second))
                 || (first == 192 && second == 0 && third == 0)
+                || address.is_documentation()
         }
         IpAddr::V6(address) => {
             if let Some(mapped) = address.to_ipv4_mapped() {
                 return is_private(mapped.into());
             }
             let segments = address.segments();
+            let inner = |high: u16, low: u16| {
+                let inner = (u32::from(high) << 16) | u32::from(low);
+                is_private(IpAddr::V4(inner.into()))
+            };
+            let [first, second, third, .., high, low] = segments;
             let translated = segments[..6] == [0x64, 0xff9b, 0, 0, 0, 0];
-            let [.., high, low] = segments;
-            let inner = (u32::from(high) << 16) | u32::from(low);
             address.is_loopback()
                 || address.is_unspecified()
                 || address.is_multicast()
                 || segments[..6] == [0; 6]
                 || address.is_unique_local()
                 || address.is_unicast_link_local()
-                || (translated && is_private(IpAddr::V4(inner.into())))
+                || (translated && inner(high, low))
+                // Translation within a network, 6to4, Teredo, site-local, documentation.
+                || segments[..3] == [0x64, 0xff9b, 1]
+                || (first == 0x2002 && inner(second, third))
+                || (first == 0x2001 && second == 0)
+                || first & 0xffc0 == 0xfec0
+                || (first == 0x2001 && second == 0xdb8)
         }
     }
 }
@@ -337,6 +351,12 @@ mod tests {
             "::127.0.0.1",
             "64:ff9b::7f00:1",
             "ff02::1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::1",
+            "2001::1",
+            "fec0::1",
+            "2001:db8::1",
+            "192.0.2.1",
         ] {
             assert!(private(address), "{address}");
         }

@@ -41,18 +41,26 @@ impl App {
             return Ok(None);
         };
         let key = (protocol.identity_provider_id.clone(), protocol.id.clone());
-        let mut open = self
-            .drivers
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = open.get(&key).filter(|known| known.settings == *settings) {
-            return Ok(Some(Arc::clone(&known.driver)));
+        let drivers = || {
+            let open = self.drivers.open.lock();
+            open.unwrap_or_else(PoisonError::into_inner)
+        };
+        let known = drivers().get(&key).map(|known| {
+            let same = known.settings == *settings;
+            same.then(|| Arc::clone(&known.driver))
+        });
+        if let Some(Some(driver)) = known {
+            return Ok(Some(driver));
         }
+        // To open one reads keys, for which nobody else has to wait.
         let whole = with_secrets(self, settings)?;
         let driver = open_driver(self, &settings.name, &whole).map_err(ApiError::internal)?;
-        if open.len() >= MOST {
-            open.clear();
+        let mut open = drivers();
+        if open.len() >= MOST
+            && !open.contains_key(&key)
+            && let Some(another) = open.keys().next().cloned()
+        {
+            open.remove(&another);
         }
         let kept = Open {
             settings: settings.clone(),

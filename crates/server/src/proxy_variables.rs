@@ -48,8 +48,11 @@ pub(crate) fn variables(app: &App, request: &Incoming) -> Variables {
         let values: Vec<_> = values.map(|value| text(value.as_bytes())).collect();
         let value = values.join(",");
         let own = name.as_str().strip_prefix(own_prefix.as_str());
-        if let Some(own) = own.filter(|own| !own_prefix.is_empty() && !own.is_empty()) {
-            found.push((variable(own), value.clone()));
+        // What is called as the variable of another header is no variable of its own: modules that
+        // clear a client's headers look for that other one only.
+        let own = own.filter(|own| !own_prefix.is_empty() && !own.is_empty());
+        if let Some(own) = own.map(variable).filter(|own| !own.starts_with("HTTP_")) {
+            found.push((own, value.clone()));
         }
         found.push((format!("HTTP_{}", variable(name.as_str())), value));
     }

@@ -203,6 +203,10 @@ pub async fn follow_changes(app: Arc<App>) {
         if outcome.is_ok() && swept_at.elapsed() > SWEEP {
             let horizon = app.clock.now() - crate::flows::revoke::lifetime(&app);
             outcome = app.store.forget_changes(horizon).await;
+            if outcome.is_ok() {
+                let now = app.clock.now();
+                outcome = app.store.provider_sessions().forget(now).await;
+            }
             swept_at = tokio::time::Instant::now();
         }
         // Said once when it begins and once when it is over.

@@ -113,9 +113,29 @@ impl Protocols<'_> {
         users.delete_unknown(now).await
     }
 
-    /// Replaces the secrets of a driver, once another key has encrypted them.
-    pub async fn replace_secrets(&mut self, protocol: &Protocol) -> Result<(), StoreError> {
-        self.write_driver(protocol).await
+    /// Replaces secrets by the same under another key, unless they were changed meanwhile. Whether
+    /// they were replaced.
+    pub async fn reencrypt(
+        &mut self,
+        protocol: &Protocol,
+        before: &str,
+        after: &str,
+        key_hash: &str,
+    ) -> Result<bool, StoreError> {
+        let replaced = self
+            .db
+            .query(
+                "UPDATE archstone_protocol SET secrets = ?, key_hash = ? \
+                 WHERE idp_id = ? AND protocol_id = ? AND secrets = ?",
+            )
+            .bind(after)
+            .bind(key_hash)
+            .bind(&protocol.identity_provider_id)
+            .bind(&protocol.id)
+            .bind(before)
+            .execute()
+            .await?;
+        Ok(replaced > 0)
     }
 
     /// Writes how a protocol is spoken. What a Keystone left behind of a protocol that it deleted

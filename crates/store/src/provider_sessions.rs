@@ -23,22 +23,12 @@ pub struct SessionTokens {
 }
 
 impl ProviderSessions<'_> {
-    /// Uses up a value until its end, and forgets those whose end has come.
+    /// Uses up a value until its end.
     ///
     /// # Errors
     ///
     /// A conflict when it was used before.
-    pub async fn use_up(
-        &mut self,
-        id: &str,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.db
-            .query("DELETE FROM archstone_one_time WHERE until < ?")
-            .bind(now.timestamp_micros())
-            .execute()
-            .await?;
+    pub async fn use_up(&mut self, id: &str, until: Timestamp) -> Result<(), StoreError> {
         self.db
             .query("INSERT INTO archstone_one_time (id, until) VALUES (?, ?)")
             .bind(id)
@@ -50,7 +40,6 @@ impl ProviderSessions<'_> {
     }
 
     /// Notes which tokens came of a session, until they expire.
-    #[expect(clippy::too_many_arguments, reason = "one row, column by column")]
     pub async fn insert(
         &mut self,
         provider: &IdentityProviderId,
@@ -59,13 +48,7 @@ impl ProviderSessions<'_> {
         session_id: Option<&str>,
         tokens: &SessionTokens,
         until: Timestamp,
-        now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.db
-            .query("DELETE FROM archstone_provider_session WHERE until < ?")
-            .bind(now.timestamp_micros())
-            .execute()
-            .await?;
         self.db
             .query(
                 "INSERT INTO archstone_provider_session \
@@ -81,6 +64,18 @@ impl ProviderSessions<'_> {
             .bind(until.timestamp_micros())
             .execute()
             .await?;
+        Ok(())
+    }
+
+    /// Forgets what has come to its end. Apart from the logins, which would wait for each other.
+    pub async fn forget(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        for statement in [
+            "DELETE FROM archstone_one_time WHERE until < ?",
+            "DELETE FROM archstone_provider_session WHERE until < ?",
+        ] {
+            let query = self.db.query(statement).bind(now.timestamp_micros());
+            query.execute().await?;
+        }
         Ok(())
     }
 

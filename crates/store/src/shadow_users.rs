@@ -32,17 +32,27 @@ impl ShadowUsers<'_> {
         &mut self,
         identity: &FederatedIdentity,
     ) -> Result<Option<ShadowUser>, StoreError> {
-        self.db
+        let rows = self
+            .db
             .query(
-                r#"SELECT "user".id, federated_user.display_name, "user".extra FROM federated_user
+                r#"SELECT "user".id, federated_user.display_name, federated_user.unique_id,
+                   "user".extra FROM federated_user
                    JOIN "user" ON "user".id = federated_user.user_id
                    WHERE idp_id = ? AND protocol_id = ? AND unique_id = ?"#,
             )
             .bind(&identity.identity_provider_id)
             .bind(&identity.protocol_id)
             .bind(&identity.unique_id)
-            .optional()
-            .await
+            .rows()
+            .await?;
+        // Where the database takes no notice of case, we do: a provider may know an Alice and
+        // another alice.
+        for row in &rows {
+            if row.text("unique_id")? == identity.unique_id {
+                return ShadowUser::from_row(row).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// Adds a user at the first login.
@@ -158,7 +168,8 @@ impl ShadowUsers<'_> {
                 .bind(provider)
                 .bind(now)
                 .execute()
-                .await?;
+                .await
+                .map_err(|error| error.on_unique("membership"))?;
         }
         let stale = |(group, of): &&(GroupId, IdentityProviderId)| {
             of == provider && !groups.contains(group)

@@ -135,7 +135,10 @@ impl OAuth1 {
     async fn authorization_url(&self, login: &Login) -> Result<Begun, Failure> {
         let nonce = login.secret.derive("request_token_nonce");
         let fresh = (nonce.as_str(), login.now);
-        let given = self.temporary(&login.callback_url, fresh).await?;
+        // The protocol has no state, but the URL may: it tells which of several logins comes back.
+        let state = login.secret.derive("state");
+        let callback_url = format!("{}?state={state}", login.callback_url);
+        let given = self.temporary(&callback_url, fresh).await?;
         let mut kept = form_urlencoded::Serializer::new(String::new());
         kept.append_pair("oauth_token", &given.token);
         kept.append_pair("oauth_token_secret", given.secret.expose());
@@ -157,6 +160,9 @@ impl OAuth1 {
         let Some(secret) = &callback.secret else {
             return refused("this browser has not begun a login with the provider");
         };
+        if !secret.matches("state", callback.parameter("state").unwrap_or_default()) {
+            return refused("the state is not the one of this login");
+        }
         let Ok(temporary) =
             Answered::parse(callback.kept.as_bytes()).credentials(&self.settings.request_token)
         else {

@@ -126,8 +126,10 @@ pub async fn federated_login(
     match mapped.user.kind {
         UserKind::Local => {
             let user = find_local(app, &mapped.user, now).await?;
-            use_up_alone(app, source, said, now).await?;
-            issue_for(app, authenticated(user, method, None), now).await
+            use_up_alone(app, source, said).await?;
+            let issued = issue_for(app, authenticated(user, method, None), now).await?;
+            note_session(app, source, said, &issued).await?;
+            Ok(issued)
         }
         UserKind::Ephemeral => {
             let user = shadow(app, source, said, &mapped, now).await?;
@@ -142,7 +144,7 @@ pub async fn federated_login(
                 group_ids: user.group_ids,
             };
             let issued = issue_for(app, authenticated(login, method, Some(federated)), now).await?;
-            note_session(app, source, said, &issued, now).await?;
+            note_session(app, source, said, &issued).await?;
             Ok(issued)
         }
     }
@@ -163,7 +165,7 @@ pub async fn federated_login_once(
     const ATTEMPTS: usize = 5;
     for _ in 1..ATTEMPTS {
         match federated_login(app, source, said, now).await {
-            Err(ApiError::Repeat(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(ApiError::Repeat(_)) => pause(app).await,
             other => return other,
         }
     }
@@ -173,12 +175,28 @@ pub async fn federated_login_once(
     }
 }
 
+/// Waits a moment, not for as long as others do.
+async fn pause(app: &App) {
+    let mut byte = [0];
+    app.random.fill(&mut byte);
+    tokio::time::sleep(Duration::from_millis(5 + u64::from(byte[0]) / 4)).await;
+}
+
 /// The method that tokens name: that of the protocol's name, as Keystone has it; for protocols
 /// that we speak ourselves and that `[auth] methods` does not name, `mapped`, so that a provider
 /// can be added without a restart.
 fn method(app: &App, protocol: &Protocol) -> Result<Method, ApiError> {
     let own = protocol.id.as_str();
-    if is_enabled(app, own) {
+    // A provider's word is none of the proofs that we judge ourselves, whatever it is called.
+    const JUDGED_HERE: [&str; 6] = [
+        "application_credential",
+        "external",
+        "oauth1",
+        "password",
+        "token",
+        "totp",
+    ];
+    if is_enabled(app, own) && !JUDGED_HERE.contains(&own) {
         return Ok(Method::from(own));
     }
     if protocol.own_driver().is_some() && is_enabled(app, "mapped") {
@@ -343,7 +361,6 @@ pub(crate) async fn use_up(
     tx: &mut Tx,
     source: &Source,
     one_time: Option<&OneTime>,
-    now: Timestamp,
 ) -> Result<(), ApiError> {
     let Some(once) = one_time else {
         return Ok(());
@@ -352,25 +369,20 @@ pub(crate) async fn use_up(
         "{}\n{}\n{}",
         source.provider.id, source.protocol.id, once.id
     );
-    let id = hex(digest::digest(&digest::SHA256, name.as_bytes()).as_ref());
-    let used = tx.provider_sessions().use_up(&id, once.until, now).await;
+    let id = fingerprint(&name);
+    let used = tx.provider_sessions().use_up(&id, once.until).await;
     used.map_err(|error| match error {
         StoreError::Conflict { .. } => ApiError::unauthorized("the login was used before"),
         other => other.into(),
     })
 }
 
-async fn use_up_alone(
-    app: &App,
-    source: &Source,
-    said: &Said,
-    now: Timestamp,
-) -> Result<(), ApiError> {
+async fn use_up_alone(app: &App, source: &Source, said: &Said) -> Result<(), ApiError> {
     if said.one_time.is_none() {
         return Ok(());
     }
     let mut tx = app.store.begin().await?;
-    use_up(&mut tx, source, said.one_time.as_ref(), now).await?;
+    use_up(&mut tx, source, said.one_time.as_ref()).await?;
     let _ = tx.commit().await?;
     Ok(())
 }
@@ -381,7 +393,6 @@ async fn note_session(
     source: &Source,
     said: &Said,
     issued: &IssuedToken,
-    now: Timestamp,
 ) -> Result<(), ApiError> {
     let Some(session) = &said.session else {
         return Ok(());
@@ -391,18 +402,35 @@ async fn note_session(
         user_id: token.user_id.clone(),
         audit_id: token.audit_ids.own,
     };
-    let mut tx = app.store.begin().await?;
-    tx.provider_sessions()
-        .insert(
-            &source.provider.id,
-            &source.protocol.id,
-            &session.subject,
-            session.id.as_deref(),
-            &tokens,
-            token.expires_at,
-            now,
-        )
-        .await?;
-    let _ = tx.commit().await?;
-    Ok(())
+    let subject = fingerprint(&session.subject);
+    let id = session.id.as_deref().map(fingerprint);
+    let insert = async || -> Result<(), StoreError> {
+        let mut tx = app.store.begin().await?;
+        tx.provider_sessions()
+            .insert(
+                &source.provider.id,
+                &source.protocol.id,
+                &subject,
+                id.as_deref(),
+                &tokens,
+                token.expires_at,
+            )
+            .await?;
+        let _ = tx.commit().await?;
+        Ok(())
+    };
+    // What the login used up is used up: to do all of it anew would fail.
+    for _ in 0..4 {
+        match insert().await {
+            Err(StoreError::Repeat(_)) => pause(app).await,
+            other => return other.map_err(ApiError::from),
+        }
+    }
+    let last = insert().await;
+    last.map_err(|error| ApiError::Unavailable(error.to_string()))
+}
+
+/// What stands for a provider's name of somebody or something, which may have any length.
+pub(crate) fn fingerprint(name: &str) -> String {
+    hex(digest::digest(&digest::SHA256, name.as_bytes()).as_ref())
 }

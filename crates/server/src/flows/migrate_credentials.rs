@@ -61,21 +61,22 @@ pub async fn migrate_credentials(
             migrated += usize::from(credentials.reencrypt(&credential, &text, &key_hash).await?);
         }
     }
-    for mut protocol in tx.protocols().list_all().await? {
+    for protocol in tx.protocols().list_all().await? {
         let Some((text, key_hash)) = protocol.driver.as_ref().and_then(|own| own.secrets.clone())
         else {
             continue;
         };
-        let renewed = cipher.migrate(&EncryptedBlob { text, key_hash }, now);
+        let stored = EncryptedBlob { text, key_hash };
+        let renewed = cipher.migrate(&stored, now);
         let renewed = renewed.map_err(|source| MigrateError::Protocol {
             id: protocol.id.clone(),
             provider: protocol.identity_provider_id.clone(),
             source,
         })?;
-        if let (Some(blob), Some(driver)) = (renewed, &mut protocol.driver) {
-            driver.secrets = Some((blob.text, blob.key_hash));
-            tx.protocols().replace_secrets(&protocol).await?;
-            migrated += 1;
+        if let Some(EncryptedBlob { text, key_hash }) = renewed {
+            let mut protocols = tx.protocols();
+            let done = protocols.reencrypt(&protocol, &stored.text, &text, &key_hash);
+            migrated += usize::from(done.await?);
         }
     }
     let _saved = tx.commit().await?;

@@ -58,22 +58,15 @@ pub(super) async fn shadow(
     now: Timestamp,
 ) -> Result<Shadowed, ApiError> {
     let wanted = look_up(app, source, said, mapped).await?;
-    match write(app, source, said, mapped.version, &wanted, now).await {
-        // Somebody else logged the same user in for the first time at this moment.
-        Err(ApiError::Conflict {
-            kind: "federated_user",
-            ..
-        }) if app
-            .store
-            .shadow_users()
-            .find(&wanted.identity)
-            .await?
-            .is_some() =>
-        {
-            write(app, source, said, mapped.version, &wanted, now).await
+    // What somebody else added at this moment (the user at another first login, a project, a role,
+    // a membership) is found the next time.
+    for _ in 0..2 {
+        match write(app, source, said, mapped.version, &wanted, now).await {
+            Err(ApiError::Conflict { .. }) => {}
+            other => return other,
         }
-        other => other,
     }
+    write(app, source, said, mapped.version, &wanted, now).await
 }
 
 async fn look_up(
@@ -289,7 +282,7 @@ async fn write(
     now: Timestamp,
 ) -> Result<Shadowed, ApiError> {
     let mut tx = app.store.begin().await?;
-    use_up(&mut tx, source, said.one_time.as_ref(), now).await?;
+    use_up(&mut tx, source, said.one_time.as_ref()).await?;
     let known = tx.shadow_users().find(&wanted.identity).await?;
     let is_new = known.is_none();
     let user = match known {

@@ -36,7 +36,7 @@ async fn metadata(call: Call) -> Result<Reply<()>, ApiError> {
             let protocol = find(&call, &provider, protocol).await?;
             of_service_provider(&call, &protocol)?
         }
-        None => of_identity_provider(&call.app.config.saml)?,
+        None => of_identity_provider(&call.app.config.saml).await?,
     };
     Ok(call
         .public()
@@ -44,9 +44,9 @@ async fn metadata(call: Call) -> Result<Reply<()>, ApiError> {
 }
 
 /// What the operator wrote, else what the options say.
-fn of_identity_provider(saml: &Saml) -> Result<String, ApiError> {
+async fn of_identity_provider(saml: &Saml) -> Result<String, ApiError> {
     let path = &saml.idp_metadata_path;
-    match std::fs::read_to_string(path) {
+    match tokio::fs::read_to_string(path).await {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == ErrorKind::NotFound && saml.idp_entity_id.is_some() => {
             Ok(saml_idp::metadata(saml)?)

@@ -5,9 +5,9 @@ CREATE TABLE IF NOT EXISTS archstone_protocol (
     protocol_id VARCHAR(64) NOT NULL,
     driver VARCHAR(32) NOT NULL,
     -- A JSON object.
-    settings TEXT NOT NULL,
+    settings MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
     -- A JSON object, encrypted as credentials are.
-    secrets TEXT,
+    secrets MEDIUMTEXT,
     -- Of the key that encrypted them.
     key_hash VARCHAR(64),
     PRIMARY KEY (idp_id, protocol_id)

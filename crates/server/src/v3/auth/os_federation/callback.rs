@@ -5,7 +5,7 @@ use http::header;
 use model::ids::{IdentityProviderId, ProtocolId};
 
 use super::identity_providers::login_url;
-use super::websso::{callback_url, hand_over, lower_host, set_cookie};
+use super::websso::{callback_url, hand_over, lower_host, public_base_url, set_cookie};
 use crate::call::{Call, Incoming};
 use crate::error::ApiError;
 use crate::extract::Path;
@@ -40,7 +40,7 @@ async fn complete(
     };
     let origin = origin
         .ok_or_else(|| ApiError::unauthorized("nobody began this login, or it took too long"))?;
-    let place = login_url(call.links.base_url(), &provider, &protocol);
+    let place = login_url(public_base_url(&call)?, &provider, &protocol);
     let again = format!(
         "{place}/websso?{}",
         form_urlencoded::Serializer::new(String::new())
@@ -81,7 +81,7 @@ async fn finish(
     let driver = driver.ok_or_else(|| ApiError::unauthorized("a front proxy speaks for it now"))?;
     let verified = driver.complete(callback).await?;
     let issued = federated_login_once(&call.app, source, &verified.into(), call.now()).await?;
-    let reply = hand_over(call, origin, &issued.text)?;
+    let reply = hand_over(call, origin, &issued.text).await?;
     let Some(secret) = &callback.secret else {
         return Ok(reply);
     };
@@ -145,5 +145,8 @@ fn begun(
         .filter(|(name, _)| name.starts_with("archstone-login-"))
         .filter(|(name, _)| state.as_deref().is_none_or(|wanted| wanted == *name))
         .filter_map(|(_, sealed)| call.app.login_cookies.open(sealed, call.now()))
-        .find(|login| login.provider == *provider && login.protocol == *protocol)
+        .find(|login| {
+            // One without a dashboard began without a browser.
+            login.provider == *provider && login.protocol == *protocol && !login.origin.is_empty()
+        })
 }

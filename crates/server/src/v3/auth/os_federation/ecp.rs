@@ -8,6 +8,7 @@ use model::ids::{IdentityProviderId, ProtocolId};
 use serde_json::Value;
 
 use super::identity_providers::login_url;
+use super::websso::public_base_url;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::extract::Path;
@@ -48,7 +49,7 @@ pub(crate) async fn begin(
 ) -> Result<Reply<One<Value>>, ApiError> {
     let login = Login {
         secret: login_cookie::new_secret(&call.app),
-        callback_url: consumer_url(call.links.base_url(), source),
+        callback_url: consumer_url(public_base_url(call)?, source),
         now: call.now(),
     };
     let sealed = call.app.login_cookies.seal(&BegunLogin {
@@ -76,7 +77,9 @@ async fn consume(
         .map_err(|_| ApiError::unauthorized("the envelope is not UTF-8"))?;
     let begun = ecp::relay_state(envelope)?
         .and_then(|sealed| call.app.login_cookies.open(&sealed, call.now()))
-        .filter(|begun| begun.provider == provider && begun.protocol == protocol);
+        .filter(|begun| begun.provider == provider && begun.protocol == protocol)
+        // One with a dashboard began with a browser.
+        .filter(|begun| begun.origin.is_empty());
     let callback = match begun {
         Some(begun) => Callback {
             parameters: Vec::new(),

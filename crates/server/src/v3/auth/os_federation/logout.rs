@@ -10,7 +10,7 @@ use super::callback::is_form;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::extract::Path;
-use crate::flows::federated_login::{find_source, use_up};
+use crate::flows::federated_login::{find_source, fingerprint, use_up};
 use crate::flows::revoke::revoke_chain;
 use crate::operation::{Operation, Routes};
 use crate::reply::Reply;
@@ -30,7 +30,8 @@ async fn log_out(
     call: Call,
     Path((provider, protocol)): Path<(IdentityProviderId, ProtocolId)>,
 ) -> Result<Reply<()>, ApiError> {
-    let source = find_source(&call.app, &provider, &protocol).await?;
+    let source = find_source(&call.app, &provider, &protocol).await;
+    let source = source.map_err(refuse)?;
     let driver = call.app.driver(&source.protocol)?;
     let driver =
         driver.ok_or_else(|| ApiError::BadRequest("a front proxy speaks for it.".into()))?;
@@ -43,18 +44,21 @@ async fn log_out(
         .find(|(name, _)| name == "logout_token")
         .map(|(_, value)| Secret::new(value.into_owned()))
         .ok_or_else(|| ApiError::expecting("logout_token", "request body"))?;
-    // Any failure is a 400 (§2.8), and says nothing.
-    let end = driver.logout(&token, call.now()).await.map_err(|failure| {
-        tracing::info!(%failure, "a logout of an identity provider was refused");
-        ApiError::BadRequest("The logout token is not valid.".into())
-    })?;
+    let end = driver.logout(&token, call.now()).await;
+    let end = end.map_err(|failure| refuse(failure.into()))?;
     let ProviderSessionEnd {
         subject,
         id,
         one_time,
     } = end;
     let mut tx = call.begin().await?;
-    use_up(&mut tx, &source, Some(&one_time), call.now()).await?;
+    use_up(&mut tx, &source, Some(&one_time))
+        .await
+        .map_err(refuse)?;
+    let (subject, id) = (
+        subject.as_deref().map(fingerprint),
+        id.as_deref().map(fingerprint),
+    );
     let tokens = tx
         .provider_sessions()
         .take(&provider, &protocol, subject.as_deref(), id.as_deref())
@@ -70,4 +74,17 @@ async fn log_out(
     );
     let reply = call.public().reply(StatusCode::OK, None);
     Ok(reply.header(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+}
+
+/// A logout that cannot be done is a 400 (§2.8), whatever the reason, which is for the log alone.
+/// What will pass stays as it is, so that the provider tries again.
+fn refuse(error: ApiError) -> ApiError {
+    match error {
+        ApiError::Unavailable(_) | ApiError::Repeat(_) | ApiError::Internal(_) => error,
+        other => {
+            let reason = other.message(true);
+            tracing::info!(reason, "a logout of an identity provider was refused");
+            ApiError::BadRequest("The logout is not valid.".into())
+        }
+    }
 }

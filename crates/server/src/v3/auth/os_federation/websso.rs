@@ -59,24 +59,22 @@ async fn any_provider(
     if let Some(provider) = named_by_proxy(&call, &protocol).await? {
         let origin = trusted_origin(&call)?;
         let source = find_source(&call.app, &provider, &protocol).await?;
-        return by_proxy(&call, &source, &origin).await;
-    }
-    let ways = Way::list(&call.app).await?;
-    let mut ways: Vec<Way> = ways
-        .into_iter()
-        .filter(|way| way.protocol.id == protocol)
-        .collect();
-    if ways.is_empty() {
-        return Err(ApiError::unauthorized("Missing entity ID from environment").into());
-    }
-    let origin = trusted_origin(&call)?;
-    if let (Some(way), true) = (ways.pop(), ways.is_empty()) {
-        let source = find_source(&call.app, &way.provider.id, &way.protocol.id).await?;
         return begin(&call, &source, &origin).await;
     }
-    let ways = Way::list(&call.app).await?;
-    let ways = ways.into_iter().filter(|way| way.protocol.id == protocol);
-    chooser(&call, &origin, ways.collect())
+    let mut ways = Way::list(&call.app).await?;
+    ways.retain(|way| way.protocol.id == protocol);
+    match ways.as_slice() {
+        [] => Err(ApiError::unauthorized("Missing entity ID from environment").into()),
+        [way] => {
+            let origin = trusted_origin(&call)?;
+            let source = find_source(&call.app, &way.provider.id, &way.protocol.id).await?;
+            begin(&call, &source, &origin).await
+        }
+        _ => {
+            let origin = trusted_origin(&call)?;
+            chooser(&call, &origin, ways)
+        }
+    }
 }
 
 async fn one_provider(
@@ -131,10 +129,14 @@ async fn named_by_proxy(
     protocol: &ProtocolId,
 ) -> Result<Option<IdentityProviderId>, ApiError> {
     let said = variables(&call.app, &call.request);
+    if said.assertion.attributes().next().is_none() {
+        return Ok(None);
+    }
     let protocols = call.app.store.protocols().list_all().await?;
+    // What a proxy passes counts only where nobody else is asked.
     let named = protocols
         .iter()
-        .filter(|known| known.id == *protocol)
+        .filter(|known| known.id == *protocol && known.own_driver().is_none())
         .filter_map(|known| remote_id_attribute(&call.app, known))
         .map(|attribute| said.assertion.values(&attribute).join(";"))
         .find(|value| !value.is_empty());
@@ -158,7 +160,7 @@ async fn begin(call: &Call, source: &Source, origin: &str) -> Result<Reply<()>, 
         return by_proxy(call, source, origin).await;
     };
     let place = login_url(
-        call.links.base_url(),
+        public_base_url(call)?,
         &source.provider.id,
         &source.protocol.id,
     );
@@ -205,6 +207,38 @@ async fn begin(call: &Call, source: &Source, origin: &str) -> Result<Reply<()>, 
     Ok(reply.header(header::SET_COOKIE, cookie))
 }
 
+/// Where the world finds this server, so that it can be told to a provider. What a client writes as
+/// `Host` must not decide where a provider sends people: unless `[DEFAULT] public_endpoint` says
+/// it, it can only be the very address to which the client is connected.
+///
+/// # Errors
+///
+/// 500 with the name of the option in the log.
+pub(crate) fn public_base_url(call: &Call) -> Result<&str, ApiError> {
+    let base_url = call.links.base_url();
+    if call.app.config.default.public_endpoint.is_some() {
+        return Ok(base_url);
+    }
+    let host = base_url.parse::<http::Uri>().ok();
+    let host = host.as_ref().and_then(|url| url.host()).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+    let connected = call
+        .request
+        .peer
+        .as_ref()
+        .map(|peer| peer.local_address.ip());
+    let itself = |connected: std::net::IpAddr| {
+        address == Ok(connected) || (host == "localhost" && connected.is_loopback())
+    };
+    if connected.is_some_and(itself) {
+        return Ok(base_url);
+    }
+    Err(ApiError::internal(format!(
+        "[DEFAULT] public_endpoint is not set, and a provider cannot be told of {base_url}, which \
+         is only what the client calls this server"
+    )))
+}
+
 /// Where a provider sends users back to.
 pub(crate) fn callback_url(login_url: &str) -> String {
     format!("{login_url}/callback")
@@ -239,37 +273,49 @@ async fn by_proxy(call: &Call, source: &Source, origin: &str) -> Result<Reply<()
         session: None,
     };
     let issued = federated_login(&call.app, source, &said, call.now()).await?;
-    hand_over(call, origin, &issued.text)
+    hand_over(call, origin, &issued.text).await
 }
 
 /// Gives the token to the dashboard, by the operator's page when there is one.
-pub(super) fn hand_over(call: &Call, origin: &str, token: &str) -> Result<Reply<()>, PageError> {
+pub(super) async fn hand_over(
+    call: &Call,
+    origin: &str,
+    token: &str,
+) -> Result<Reply<()>, PageError> {
     let template = &call.app.config.federation.sso_callback_template;
-    let page = match std::fs::read_to_string(template) {
+    let page = match tokio::fs::read_to_string(template).await {
         Ok(text) => Page::written_by_operator(fill(&text, origin, token)),
-        Err(_) => Page::hand_over(&call.app, origin, token)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Page::hand_over(&call.app, origin, token)?
+        }
+        Err(error) => {
+            let place = format!("[federation] sso_callback_template: {error}");
+            return Err(ApiError::internal(place).into());
+        }
     };
     Ok(call.public().page(page))
 }
 
-/// Fills `$host` and `$token`, also in braces; `$$` is a dollar (Python's `string.Template`).
+/// Fills `$host` and `$token`, also in braces; `$$` is a dollar. Other words that begin so stay as they
+/// are.
 fn fill(template: &str, host: &str, token: &str) -> String {
     let mut out = String::with_capacity(template.len() + token.len());
     let mut rest = template;
     while let Some(start) = rest.find('$') {
         out.push_str(&rest[..start]);
         rest = &rest[start..];
-        let places = [
-            ("$$", "$"),
-            ("${host}", host),
-            ("${token}", token),
-            ("$host", host),
-            ("$token", token),
-        ];
-        let found = places.iter().find(|(place, _)| rest.starts_with(place));
-        let (place, value) = found.copied().unwrap_or(("$", "$"));
+        let word = rest[1..].find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let word = &rest[1..word.map_or(rest.len(), |end| end + 1)];
+        let (length, value) = match word {
+            "host" => (5, host),
+            "token" => (6, token),
+            _ if rest.starts_with("${host}") => (7, host),
+            _ if rest.starts_with("${token}") => (8, token),
+            _ if rest.starts_with("$$") => (2, "$"),
+            _ => (1, "$"),
+        };
         out.push_str(value);
-        rest = &rest[place.len()..];
+        rest = &rest[length..];
     }
     out.push_str(rest);
     out
@@ -298,9 +344,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_is_filled_as_python_fills_it() {
-        let filled = fill("<a href=$host>${token}$$ $other", "H", "T");
-        assert_eq!(filled, "<a href=H>T$ $other");
+    fn the_places_of_a_template_are_filled() {
+        let filled = fill("<a href=$host>${token}$$ $other $hostname $token", "H", "T");
+        assert_eq!(filled, "<a href=H>T$ $other $hostname T");
     }
 
     #[test]
