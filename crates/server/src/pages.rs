@@ -166,7 +166,7 @@ fn nonce(app: &App) -> String {
 /// Why a request of a browser failed: a page for people, the usual document for everybody else.
 #[derive(Debug)]
 pub struct PageError {
-    error: ApiError,
+    error: Box<ApiError>,
     /// Where to begin again; `None` when that would not help.
     retry: Option<String>,
 }
@@ -182,7 +182,10 @@ impl PageError {
 
 impl From<ApiError> for PageError {
     fn from(error: ApiError) -> Self {
-        Self { error, retry: None }
+        Self {
+            error: Box::new(error),
+            retry: None,
+        }
     }
 }
 
@@ -202,7 +205,7 @@ impl Failure for PageError {
     fn into_response(self, context: &ErrorContext<'_>) -> Response<Body> {
         let status = self.error.status();
         let (title, explanation) = self.explain(context.insecure_debug);
-        let mut response = self.error.into_response(context);
+        let mut response = (*self.error).into_response(context);
         if !context.wants_html {
             return response;
         }

@@ -579,7 +579,7 @@ mod tests {
     }
 
     fn kept_roles(facts: &Facts, version: u64) -> bool {
-        let key = (UserId::from("ada"), Vec::new(), Scope::System);
+        let key = (UserId::from("ada"), None, Scope::System);
         facts.keep(
             &facts.roles,
             key.clone(),
