@@ -205,7 +205,7 @@ impl Failure for PageError {
     fn into_response(self, context: &ErrorContext<'_>) -> Response<Body> {
         let status = self.error.status();
         let (title, explanation) = self.explain(context.insecure_debug);
-        let mut response = self.error.into_response(context);
+        let mut response = (*self.error).into_response(context);
         if !context.wants_html {
             return response;
         }
