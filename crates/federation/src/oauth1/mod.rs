@@ -137,7 +137,12 @@ impl OAuth1 {
         let fresh = (nonce.as_str(), login.now);
         // The protocol has no state, but the URL may: it tells which of several logins comes back.
         let state = login.secret.derive("state");
-        let callback_url = format!("{}?state={state}", login.callback_url);
+        let mark = if login.callback_url.contains('?') {
+            '&'
+        } else {
+            '?'
+        };
+        let callback_url = format!("{}{mark}state={state}", login.callback_url);
         let given = self.temporary(&callback_url, fresh).await?;
         let mut kept = form_urlencoded::Serializer::new(String::new());
         kept.append_pair("oauth_token", &given.token);

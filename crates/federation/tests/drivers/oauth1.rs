@@ -156,8 +156,12 @@ async fn begin(driver: &OAuth1) -> Result<Begun, Failure> {
 
 fn callback(kept: &str, parameters: &[(&str, &str)]) -> Callback {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let state = [("state".to_owned(), secret().derive("state"))];
     Callback {
-        parameters: parameters.iter().map(owned).collect(),
+        parameters: state
+            .into_iter()
+            .chain(parameters.iter().map(owned))
+            .collect(),
         secret: Some(secret()),
         kept: kept.to_owned(),
         began: now(),
@@ -210,7 +214,8 @@ async fn a_login_yields_an_assertion() {
         assert_eq!(methods, ["POST", "POST", "GET"]);
         let first = oauth(&asked[0]);
         assert_eq!(one(&first, "realm"), "Photos");
-        assert_eq!(one(&first, "oauth_callback"), CALLBACK);
+        let told = format!("{CALLBACK}&state={}", secret().derive("state"));
+        assert_eq!(one(&first, "oauth_callback"), told);
         assert_eq!(one(&first, "oauth_signature_method"), method);
     }
 }
@@ -289,6 +294,11 @@ async fn a_login_that_this_browser_did_not_begin_is_refused() {
             .complete(&callback("oauth_token=temporary", &good))
             .await,
     );
+    let mut another = callback(&kept, &good);
+    another.parameters[0].1 = FlowSecret::new([8; 32]).derive("state");
+    refused(driver.complete(&another).await);
+    another.parameters.remove(0);
+    refused(driver.complete(&another).await);
     let mut unasked = callback(&kept, &good);
     unasked.secret = None;
     refused(driver.complete(&unasked).await);

@@ -3,6 +3,7 @@
 
 mod saml2;
 
+use archstone_server::config::Config;
 use serde_json::{Value, json};
 use testkit::{Client, TestServer};
 
@@ -355,4 +356,78 @@ async fn a_check_says_in_words_what_does_not_work() {
     let path = format!("{PROVIDERS}/a/protocols/mapped/check");
     let checked = admin.post(&path, json!({})).await.expect(200);
     assert_eq!(checked["check"]["findings"][0]["step"], "proxy");
+}
+
+#[tokio::test]
+async fn a_proxy_is_not_believed_where_we_ask_the_provider_ourselves() {
+    let (server, admin) = server().await;
+    let mut protocol = oidc("Bees");
+    protocol["remote_id_attribute"] = "HTTP_OIDC_ISS".into();
+    add_provider(&admin, "b", protocol).await;
+    let vouched = || {
+        server
+            .nobody()
+            .with_header("x-env-remote_user", "admin")
+            .with_header("oidc-iss", "https://b.example")
+    };
+    let any = format!("/v3/auth/OS-FEDERATION/websso/mapped?origin={DASHBOARD}");
+    let one = format!("{}?origin={DASHBOARD}", websso("b"));
+    for path in [any, one] {
+        let answer = vouched().get(&path).await;
+        answer.expect_text(303);
+        assert!(
+            answer
+                .header("Location")
+                .starts_with("https://idp.example/authorize?")
+        );
+    }
+    let path = format!("{PROVIDERS}/b/protocols/mapped/auth");
+    vouched().get(&path).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_variable_cannot_be_called_like_another_header() {
+    let (server, admin) = server().await;
+    let rule = json!({
+        "local": [{"user": {"name": "{0}"}}], "remote": [{"type": "HTTP_OIDC_NAME"}],
+    });
+    let body = json!({"mapping": {"rules": [rule]}});
+    admin
+        .patch("/v3/OS-FEDERATION/mappings/m", body)
+        .await
+        .expect(200);
+    add_provider(&admin, "a", json!({"mapping_id": "m"})).await;
+    let path = format!("{PROVIDERS}/a/protocols/mapped/auth");
+    let smuggled = server.nobody().with_header("x-env-http_oidc_name", "admin");
+    smuggled.get(&path).await.expect(401);
+    let passed = server.nobody().with_header("oidc-name", "jane");
+    passed.get(&path).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_provider_is_never_told_what_a_client_calls_us() {
+    let (server, admin) = server().await;
+    add_provider(&admin, "b", oidc("Bees")).await;
+    let begin = format!("{}?origin={DASHBOARD}", websso("b"));
+    let posing = server.nobody().with_header("host", "evil.example");
+    posing.get(&begin).await.expect(500);
+    let server = TestServer::start_with(|config| {
+        let text = "[DEFAULT]\npublic_endpoint = https://cloud.example/identity\n";
+        let read = Config::parse("keystone.conf".as_ref(), text).unwrap();
+        config.default.public_endpoint = read.default.public_endpoint;
+        config.federation.trusted_dashboard = vec![DASHBOARD.to_owned()].into();
+    })
+    .await;
+    let admin = server.admin().await;
+    super::super::os_federation::add_mapping(&admin, "m").await;
+    add_provider(&admin, "b", oidc("Bees")).await;
+    let posing = server.nobody().with_header("host", "evil.example");
+    let answer = posing.get(&begin).await;
+    answer.expect_text(303);
+    let told = "redirect_uri=https%3A%2F%2Fcloud.example%2Fidentity%2Fv3%2Fauth%2F";
+    assert!(
+        answer.header("Location").contains(told),
+        "{}",
+        answer.header("Location")
+    );
 }
