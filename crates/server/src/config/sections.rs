@@ -471,8 +471,8 @@ sections! {
         /// The name of this server as identity provider, by which others know it: a URL, which
         /// nobody has to answer. Without it there are no assertions.
         idp_entity_id: Option<Uri>;
-        /// Where the metadata says that users log in, such as
-        /// https://keystone.example.com/v3/OS-FEDERATION/saml2/sso. Clients do not go there.
+        /// The URL at which users log in, as the metadata says: usually that of this server with
+        /// /v3/OS-FEDERATION/saml2/sso. Clients do not go there.
         idp_sso_endpoint: Option<Uri>;
         /// The language of the words about the organization.
         idp_lang: String = "en";
