@@ -105,7 +105,7 @@ fn open_certificates(
     let settings = TlsSettings {
         certificate: certificate.to_owned(),
         key: key.to_owned(),
-        client_authorities: None,
+        client_authorities: config.archstone.tls_client_authorities.clone(),
         minimum_version: match config.archstone.tls_minimum_version {
             ConfiguredVersion::V1_2 => TlsVersion::Tls12,
             ConfiguredVersion::V1_3 => TlsVersion::Tls13,

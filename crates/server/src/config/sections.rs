@@ -140,6 +140,9 @@ sections! {
         tls_certificate: Option<PathBuf>;
         /// The key of the certificate as PEM.
         tls_key: Option<PathBuf>;
+        /// The authorities of client certificates as PEM; when set, clients may show one, by which
+        /// they prove themselves at the OAuth 2.0 token endpoint.
+        tls_client_authorities: Option<PathBuf>;
         /// The lowest version of TLS.
         tls_minimum_version: TlsVersion = "1.2";
         /// Seconds until a request that is not answered is given up.
@@ -375,7 +378,7 @@ sections! {
         oauth2_authn_methods: Vec<OAuth2ClientAuthentication> =
             "tls_client_auth,client_secret_basic";
         /// The mapping that turns the names in a client's certificate into a user.
-        oauth2_cert_dn_mapping_id: String = "oauth2_mapping", pending true;
+        oauth2_cert_dn_mapping_id: String = "oauth2_mapping";
     }
 
     /// The treatment of requests before they reach a route.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::ids::ProjectId;
 use model::project::reserved_characters;
-use model::subject::{CatalogService, ScopeTarget};
+use model::subject::{CatalogService, Login, ScopeTarget};
 use model::token::{AuditId, AuditIds, NoFederatedSystemScope, TokenKind};
 use model::{Method, Scope, Timestamp, Token};
 
@@ -98,6 +98,39 @@ pub async fn issue_for(
         None => default_scope(app, &user, now).await?,
     };
     finish(app, user, kind, target, true, now).await
+}
+
+/// Issues a token for the user's default project that is bound to a certificate (RFC 8705 §3).
+/// Multi-factor rules do not count, as in the reference: nobody is there to pass them.
+///
+/// # Errors
+///
+/// 401 without a default project that can be used, or without a role there.
+pub async fn issue_bound(
+    app: &App,
+    login: Login,
+    thumbprint: String,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    if !login.subject.enabled || !login.subject.domain.enabled {
+        return Err(ApiError::unauthorized("the user or the domain is disabled"));
+    }
+    let project_id = login.subject.default_project_id.clone();
+    let project_id =
+        project_id.ok_or_else(|| ApiError::unauthorized("the user has no default project"))?;
+    let target = find_usable(app, &project_id).await?;
+    let user = Authenticated {
+        login,
+        methods: vec![Method::from("oauth2_credential")],
+        source: None,
+        application_credential: None,
+        federated: None,
+    };
+    let kind = TokenKind::Certificate {
+        thumbprint,
+        project_id,
+    };
+    finish(app, user, kind, Some(target), false, now).await
 }
 
 /// By whose authority a token is valid on what its user asked for.

@@ -2,6 +2,7 @@
 
 pub mod authenticate;
 pub mod bootstrap;
+pub mod certificate_login;
 pub mod delete_domain;
 pub mod federated_login;
 pub mod issue_token;

@@ -38,6 +38,17 @@ fn description(error: &ApiError) -> String {
 }
 
 impl OAuthError {
+    /// Why a certificate did not do. What it lacks is for the log alone.
+    pub(super) fn of_certificate(error: ApiError) -> Self {
+        match error {
+            ApiError::Unauthorized { reason } => {
+                tracing::info!(%reason, "a client certificate was refused");
+                Self::NotAuthenticated("the client certificate")
+            }
+            other => Self::Login(other),
+        }
+    }
+
     fn code(&self) -> &'static str {
         match self.status() {
             StatusCode::UNAUTHORIZED => "invalid_client",

@@ -1,14 +1,18 @@
-//! The token endpoint (RFC 6749 §3.2): application credentials buy access tokens.
+//! The token endpoint (RFC 6749 §3.2): application credentials, and users by their certificates, buy
+//! access tokens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, header};
+use model::ids::UserId;
 use model::{Method, Secret};
+use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::call::Call;
 use crate::config::OAuth2ClientAuthentication;
+use crate::flows::certificate_login::certificate_login;
 use crate::flows::issue_token::issue_token;
 use crate::flows::login_request::LoginRequest;
 use crate::oauth2::error::OAuthError;
@@ -36,15 +40,22 @@ static PATCH: Operation = Operation::patch(PATH, "Refused").public(WHY_PUBLIC);
 static DELETE: Operation = Operation::delete(PATH, "Refused").public(WHY_PUBLIC);
 
 async fn issue(call: Call) -> Result<Reply<AccessToken>, OAuthError> {
-    let client = Client::of(&call)?;
-    let login = LoginRequest {
-        methods: vec![Method::ApplicationCredential],
-        identity: json!({
-            "application_credential": {"id": client.id, "secret": client.secret.expose()},
-        }),
-        scope: None,
+    let issued = match Client::of(&call)? {
+        Client::Secret { id, secret } => {
+            let login = LoginRequest {
+                methods: vec![Method::ApplicationCredential],
+                identity: json!({
+                    "application_credential": {"id": id, "secret": secret.expose()},
+                }),
+                scope: None,
+            };
+            issue_token(&call.app, &login, None, false, call.now()).await?
+        }
+        Client::Certificate { id, certificate } => {
+            let issued = certificate_login(&call.app, &id, &certificate, call.now()).await;
+            issued.map_err(OAuthError::of_certificate)?
+        }
     };
-    let issued = issue_token(&call.app, &login, None, false, call.now()).await?;
     let document = AccessToken {
         access_token: issued.text,
         // The configured lifetime, even where the credential ends sooner: as the reference does.
@@ -64,10 +75,14 @@ async fn refuse(_: Call) -> Result<Reply<()>, OAuthError> {
 }
 
 /// Who wants a token, and the proof.
-struct Client {
-    /// The id of an application credential.
-    id: String,
-    secret: Secret<String>,
+enum Client {
+    /// `client_secret_basic`: an application credential.
+    Secret { id: String, secret: Secret<String> },
+    /// `tls_client_auth` (RFC 8705 §2.1): a user.
+    Certificate {
+        id: UserId,
+        certificate: CertificateDer<'static>,
+    },
 }
 
 impl Client {
@@ -83,31 +98,34 @@ impl Client {
             return Err(OAuthError::UnsupportedGrantType(grant_type));
         }
         let peer = call.request.peer.as_ref();
-        let has_certificate = peer.is_some_and(|peer| peer.client_certificate.is_some());
+        let certificate = peer.and_then(|peer| peer.client_certificate.clone());
         let basic = call
             .request
             .header("authorization")
             .and_then(basic_credentials);
         let (id, secret) = match basic {
-            Some((id, secret)) if !has_certificate => (Some(id), Some(secret)),
+            Some((id, secret)) if certificate.is_none() => (Some(id), Some(secret)),
             _ => (form.field("client_id"), form.field("client_secret")),
         };
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let id = given(id).ok_or(OAuthError::NotAuthenticated("no client_id"))?;
-        if has_certificate {
-            // It takes a mapping from the names in certificates to users, and there is none.
-            return Err(OAuthError::NotAuthenticated(
-                "no mapping for client certificates",
-            ));
+        let allowed = &call.app.config.oauth2.oauth2_authn_methods;
+        if let Some(certificate) = certificate {
+            if !allowed.contains(&OAuth2ClientAuthentication::TlsClientAuth) {
+                return Err(OAuthError::NotAuthenticated(
+                    "tls_client_auth is not allowed",
+                ));
+            }
+            let id = id.into();
+            return Ok(Self::Certificate { id, certificate });
         }
         let secret = given(secret).ok_or(OAuthError::NotAuthenticated("no client_secret"))?;
-        let allowed = &call.app.config.oauth2.oauth2_authn_methods;
         if !allowed.contains(&OAuth2ClientAuthentication::ClientSecretBasic) {
             return Err(OAuthError::NotAuthenticated(
                 "client_secret_basic is not allowed",
             ));
         }
-        Ok(Self {
+        Ok(Self::Secret {
             id,
             secret: Secret::new(secret),
         })
