@@ -10,6 +10,7 @@ import datetime
 import json
 import re
 import urllib.parse
+from collections.abc import Sequence
 from typing import Any
 
 from .exchange import Answer
@@ -63,7 +64,7 @@ class Normaliser:
         """Gives the ids in a request's text their names before they are answered."""
         self._text(value)
 
-    def answer(self, answer: Answer, mask: list[str], ignore: list[str]) -> Aspects:
+    def answer(self, answer: Answer, mask: list[str], ignore: Sequence[str] = ()) -> Aspects:
         """The answer's aspects, without the values that the JSON pointers name: `mask` still says
         that they are there, `ignore` does not.
         """
