@@ -206,6 +206,24 @@ def test_an_assertion_is_good_once_and_as_it_was_written(home, cloud, trust):
     assert bring(answer.text).status_code == 401
 
 
+def test_an_assertion_for_another_cloud_is_not_taken_by_its_name(home, cloud, trust):
+    """Nothing but the URL binds such an assertion; the client must not choose it by its Host."""
+    person = Person.create(home, api(home, admin_login(home)), ["member"])
+    path = "/v3/auth/OS-FEDERATION/identity_providers/home/protocols/saml2/ecp"
+    other = f"https://other.example:{cloud.https_port}"
+    described = {"enabled": True, "auth_url": f"{other}/auth", "sp_url": f"{other}{path}"}
+    admin = api(home, admin_login(home))
+    admin.put("/OS-FEDERATION/service_providers/other", json={"service_provider": described})
+    answer = ask(home, request(token_of(home, person.login()), "other"), "/ecp")
+    admin.delete("/OS-FEDERATION/service_providers/other")
+    assert answer.status_code == 200
+    for host, refused in [(f"other.example:{cloud.https_port}", 500), (None, 401)]:
+        headers = PAOS | ({"Host": host} if host else {})
+        url = f"{cloud.url}{path}"
+        brought = requests.post(url, answer.text, headers=headers, verify=str(cloud.cacert), timeout=60)
+        assert brought.status_code == refused
+
+
 # With pysaml2
 
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use store::{Store, Tx};
 
+use crate::accept::preferred;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::ApiError;
@@ -257,9 +258,22 @@ impl Incoming {
     /// Whether the client is a browser that shows pages: programs do not ask for HTML.
     pub fn wants_html(&self) -> bool {
         let accepted = self.header("accept").unwrap_or_default();
-        accepted
-            .split(',')
-            .any(|kind| kind.trim().starts_with("text/html"))
+        preferred(accepted, &["application/json", "text/html"]) == Some("text/html")
+    }
+
+    /// The fields of a form, in order; none when the body is of another kind.
+    pub fn form(&self) -> impl Iterator<Item = (String, String)> {
+        let content_type = self.header("content-type").unwrap_or_default();
+        let kind = content_type.split(';').next().unwrap_or_default().trim();
+        let is_form = kind.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+        let body: &[u8] = if is_form { &self.body } else { &[] };
+        form_urlencoded::parse(body).into_owned()
+    }
+
+    /// The first field of that name of a form.
+    pub fn form_field(&self, name: &str) -> Option<String> {
+        let found = self.form().find(|(key, _)| key == name);
+        found.map(|(_, value)| value)
     }
 
     /// A header as text; absent when it is not ASCII.

@@ -12,6 +12,7 @@ pub mod error;
 pub mod extract;
 pub mod flows;
 mod health;
+mod hex;
 pub mod json;
 pub mod key_repository;
 pub mod listen;

@@ -1,7 +1,7 @@
 //! What a browser carries between the two halves of a login: sealed, so that it can neither be
 //! read nor made, and so that any node can finish what another began.
 
-use federation::FlowSecret;
+use federation::{Callback, FlowSecret, Login};
 use model::ids::{IdentityProviderId, ProtocolId};
 use model::{Secret, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 
 use crate::app::App;
+use crate::flows::federated_login::Source;
 use crate::key_repository::KeyRing;
 use crate::tokens::fernet;
 
@@ -29,6 +30,55 @@ pub struct BegunLogin {
     pub kept: String,
     /// When it began.
     pub began: Timestamp,
+}
+
+impl BegunLogin {
+    /// A login that begins now, for a dashboard or, without one, for a client that is no browser.
+    pub fn new(source: &Source, login: &Login, origin: &str, kept: String) -> Self {
+        Self {
+            provider: source.provider.id.clone(),
+            protocol: source.protocol.id.clone(),
+            secret: login.secret.clone(),
+            origin: origin.to_owned(),
+            callback_url: login.callback_url.clone(),
+            kept,
+            began: login.now,
+        }
+    }
+
+    /// Whether it began with this provider and protocol.
+    pub fn is_with(&self, provider: &IdentityProviderId, protocol: &ProtocolId) -> bool {
+        self.provider == *provider && self.protocol == *protocol
+    }
+
+    /// What a driver judges of a login that comes back.
+    pub fn callback(self, parameters: Vec<(String, String)>, now: Timestamp) -> Callback {
+        Callback {
+            parameters,
+            secret: Some(self.secret),
+            kept: self.kept,
+            began: self.began,
+            callback_url: self.callback_url,
+            now,
+        }
+    }
+}
+
+/// What a driver judges of somebody whom a provider sent although nobody asked. It is up to the
+/// driver whether it takes them.
+pub fn unasked(
+    parameters: Vec<(String, String)>,
+    callback_url: String,
+    now: Timestamp,
+) -> Callback {
+    Callback {
+        parameters,
+        secret: None,
+        kept: String::new(),
+        began: now,
+        callback_url,
+        now,
+    }
 }
 
 /// For how long a login may take, in seconds.

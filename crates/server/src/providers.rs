@@ -54,7 +54,7 @@ impl App {
         }
         // To open one reads keys, for which nobody else has to wait.
         let whole = with_secrets(self, settings)?;
-        let driver = open_driver(self, &settings.name, &whole).map_err(ApiError::internal)?;
+        let driver = open_driver(self, &settings.name, whole).map_err(ApiError::internal)?;
         let mut open = drivers();
         if open.len() >= MOST
             && !open.contains_key(&key)
@@ -79,7 +79,7 @@ impl App {
 pub fn open_driver(
     app: &App,
     name: &str,
-    settings: &Value,
+    mut settings: Map<String, Value>,
 ) -> Result<Arc<dyn Driver>, WrongSetting> {
     let kind = DriverKind::parse(name).ok_or_else(|| {
         let known: Vec<_> = DriverKind::ALL.iter().map(|kind| kind.as_str()).collect();
@@ -89,7 +89,8 @@ pub fn open_driver(
         );
         WrongSetting::new("driver", reason)
     })?;
-    kind.open(&without_common(settings), limits(app))
+    settings.retain(|name, _| !COMMON.contains(&name.as_str()));
+    kind.open(&Value::Object(settings), limits(app))
 }
 
 /// Checks settings, and takes the secrets out of sight.
@@ -117,7 +118,7 @@ pub fn checked(
             return Err(WrongSetting::new(unknown, reason).into());
         }
     } else {
-        open_driver(app, &name, &Value::Object(settings.clone()))?;
+        open_driver(app, &name, settings.clone())?;
         secret_names = DriverKind::parse(&name).unwrap_or_default().secrets();
     }
     let mut secrets = Map::new();
@@ -161,30 +162,20 @@ fn check_common(settings: &Map<String, Value>) -> Result<(), WrongSetting> {
 /// Settings that every driver has: whether people may choose it, and by what name.
 pub const COMMON: [&str; 2] = ["discoverable", "display_name"];
 
-fn without_common(settings: &Value) -> Value {
-    let mut own = settings.clone();
-    if let Value::Object(own) = &mut own {
-        own.retain(|name, _| !COMMON.contains(&name.as_str()));
-    }
-    own
-}
-
 /// The settings together with the secrets, decrypted.
 ///
 /// # Errors
 ///
 /// 500 when no key fits.
-pub fn with_secrets(app: &App, driver: &ProtocolDriver) -> Result<Value, ApiError> {
-    let mut whole = driver.settings.clone();
-    let Some((encrypted, _)) = &driver.secrets else {
-        return Ok(whole);
-    };
-    let text = app
-        .credential_cipher
-        .decrypt(SECRETS, encrypted)
-        .map_err(ApiError::internal)?;
-    let secrets: Value = serde_json::from_str(&text).map_err(ApiError::internal)?;
-    if let (Value::Object(whole), Value::Object(secrets)) = (&mut whole, secrets) {
+pub fn with_secrets(app: &App, driver: &ProtocolDriver) -> Result<Map<String, Value>, ApiError> {
+    let mut whole = driver.settings.as_object().cloned().unwrap_or_default();
+    if let Some((encrypted, _)) = &driver.secrets {
+        let text = app
+            .credential_cipher
+            .decrypt(SECRETS, encrypted)
+            .map_err(ApiError::internal)?;
+        let secrets: Map<String, Value> =
+            serde_json::from_str(&text).map_err(ApiError::internal)?;
         whole.extend(secrets);
     }
     Ok(whole)

@@ -18,9 +18,15 @@ pub struct Permit(pub(crate) ());
 pub struct Reply<T> {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
-    document: Option<T>,
+    content: Content<T>,
     form: Form,
-    text: Option<String>,
+}
+
+#[derive(Debug)]
+enum Content<T> {
+    Nothing,
+    Document(T),
+    Text(String),
 }
 
 /// The textual form of the document.
@@ -65,9 +71,8 @@ impl Permit {
         Reply {
             status,
             headers: Vec::new(),
-            document,
+            content: document.map_or(Content::Nothing, Content::Document),
             form: Form::Resource,
-            text: None,
         }
     }
 
@@ -75,7 +80,7 @@ impl Permit {
     pub fn page(self, page: Page) -> Reply<()> {
         let (html, headers) = page.into_parts();
         let mut reply = self.reply(StatusCode::OK, None);
-        reply.text = Some(html);
+        reply.content = Content::Text(html);
         reply.headers = headers;
         reply
     }
@@ -83,7 +88,7 @@ impl Permit {
     /// 200 with a text of some kind.
     pub fn text<T>(self, kind: HeaderValue, text: String) -> Reply<T> {
         let mut reply = self.reply(StatusCode::OK, None);
-        reply.text = Some(text);
+        reply.content = Content::Text(text);
         reply.header(header::CONTENT_TYPE, kind)
     }
 }
@@ -113,9 +118,10 @@ impl<T> Reply<T> {
 
 impl<T: Serialize> Reply<T> {
     pub(crate) fn into_response(self) -> http::Response<Body> {
-        let mut response = match self.document {
-            None => http::Response::new(Body::from(self.text.unwrap_or_default())),
-            Some(document) => {
+        let mut response = match self.content {
+            Content::Nothing => http::Response::new(Body::default()),
+            Content::Text(text) => http::Response::new(Body::from(text)),
+            Content::Document(document) => {
                 let text = match self.form {
                     Form::Resource => json::spaced(&document) + "\n",
                     Form::Token => json::spaced(&document),

@@ -2,7 +2,9 @@
 
 use model::listing::{Page, TextMatch};
 
+use crate::db::Conn;
 use crate::dialect::Dialect;
+use crate::error::StoreError;
 use crate::value::Value;
 
 /// Conditions and their values, joined by AND.
@@ -95,6 +97,33 @@ impl Where {
     pub(crate) fn into_values(self) -> Vec<Value> {
         self.values
     }
+}
+
+/// Finds an id for each set of values, in their order, by a statement that selects `id`; `None`
+/// where it gives none. They go to the database together, a hundred at a time: compound statements
+/// have a limit.
+pub(crate) async fn find_each<Id: From<String> + Clone, const N: usize>(
+    db: &mut Conn<'_>,
+    each: &'static str,
+    values: Vec<[Value; N]>,
+) -> Result<Vec<Option<Id>>, StoreError> {
+    const TOGETHER: usize = 100;
+    let select = each.strip_prefix("SELECT ").expect("the statement selects");
+    let mut found = vec![None; values.len()];
+    for (values, found) in values.chunks(TOGETHER).zip(found.chunks_mut(TOGETHER)) {
+        let parts = (0..values.len()).map(|place| format!("SELECT {place} AS place, {select}"));
+        let sql = parts.collect::<Vec<_>>().join(" UNION ALL ");
+        let query = db
+            .built_query(sql)
+            .bind_all(values.iter().flatten().cloned());
+        for row in query.rows().await? {
+            let place = usize::try_from(row.int("place")?).ok();
+            if let Some(place) = place.and_then(|place| found.get_mut(place)) {
+                *place = Some(row.id("id")?);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// `?, ?, ?` for a list of values.

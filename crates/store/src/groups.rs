@@ -7,7 +7,7 @@ use model::user::{Group, GroupFilter, Membership};
 
 use crate::db::Conn;
 use crate::error::StoreError;
-use crate::filter::{Where, placeholders};
+use crate::filter::{Where, find_each};
 use crate::memberships::{self, ENDING, GroupsOf};
 use crate::value::{FromRow, Row, Value};
 
@@ -82,33 +82,25 @@ impl Groups<'_> {
         Ok(found)
     }
 
-    /// Lists those of some groups that exist, each named by its id or by domain and name.
-    pub async fn list_named(
+    /// Finds each of some groups by its id; in their order, `None` for one that there is not.
+    pub async fn find_each(&mut self, ids: &[GroupId]) -> Result<Vec<Option<GroupId>>, StoreError> {
+        let each = r#"SELECT id FROM "group" WHERE id = ?"#;
+        let values: Vec<[Value; 1]> = ids.iter().map(|id| [id.into()]).collect();
+        find_each(&mut self.db, each, values).await
+    }
+
+    /// Finds each of some groups by its domain and name, as [`Groups::find_each`]. Whether two names
+    /// are the same is for the database to say.
+    pub async fn find_each_named(
         &mut self,
-        ids: &[GroupId],
         names: &[(DomainId, String)],
-    ) -> Result<Vec<Group>, StoreError> {
-        if ids.is_empty() && names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut which = Vec::new();
-        if !ids.is_empty() {
-            which.push(format!("g.id IN ({})", placeholders(ids.len())));
-        }
-        which.extend(
-            names
-                .iter()
-                .map(|_| "(g.domain_id = ? AND g.name = ?)".to_owned()),
-        );
-        let sql = format!(
-            r#"SELECT {COLUMNS} FROM "group" g WHERE {}"#,
-            which.join(" OR ")
-        );
-        let mut query = self.db.built_query(sql).bind_all(ids);
+    ) -> Result<Vec<Option<GroupId>>, StoreError> {
+        let each = r#"SELECT id FROM "group" WHERE domain_id = ? AND name = ?"#;
+        let mut values: Vec<[Value; 2]> = Vec::with_capacity(names.len());
         for (domain_id, name) in names {
-            query = query.bind(domain_id).bind(name.as_str());
+            values.push([domain_id.into(), name.into()]);
         }
-        query.all().await
+        find_each(&mut self.db, each, values).await
     }
 
     /// Adds a group. The unique index judges names: to read first would race.

@@ -38,6 +38,26 @@ impl IdentityProviders<'_> {
         Ok(gather(&rows)?.pop())
     }
 
+    /// Finds who signs under a name; `None` when nobody does.
+    pub async fn find_id_by_remote_id(
+        &mut self,
+        remote_id: &str,
+    ) -> Result<Option<IdentityProviderId>, StoreError> {
+        let rows = self
+            .db
+            .query("SELECT idp_id, remote_id FROM idp_remote_ids WHERE remote_id = ?")
+            .bind(remote_id)
+            .rows()
+            .await?;
+        // A database may take no notice of case; names do.
+        for row in &rows {
+            if row.text("remote_id")? == remote_id {
+                return row.id("idp_id").map(Some);
+            }
+        }
+        Ok(None)
+    }
+
     /// Lists identity providers by id.
     pub async fn list(
         &mut self,

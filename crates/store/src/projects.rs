@@ -8,7 +8,7 @@ use model::project::{Project, ProjectFilter, ProjectLimit, ResourceOptions, TagF
 use crate::assignments::GLOBAL_ROLE;
 use crate::db::Conn;
 use crate::error::StoreError;
-use crate::filter::{Where, placeholders};
+use crate::filter::{Where, find_each, placeholders};
 use crate::memberships::GroupsOf;
 use crate::value::{FromRow, Row, Value};
 
@@ -126,6 +126,20 @@ impl Projects<'_> {
         values.extend(groups.actors());
         let tables = format!("{USEFUL_ROLES}, ");
         self.read(&tables, &found, "id", values).await
+    }
+
+    /// Finds each of some projects by its domain and name; in their order, `None` for one that there
+    /// is not. Whether two names are the same is for the database to say.
+    pub async fn find_each_named(
+        &mut self,
+        names: &[(DomainId, String)],
+    ) -> Result<Vec<Option<ProjectId>>, StoreError> {
+        let each = "SELECT id FROM project WHERE domain_id = ? AND name = ?";
+        let mut values: Vec<[Value; 2]> = Vec::with_capacity(names.len());
+        for (domain_id, name) in names {
+            values.push([domain_id.into(), name.into()]);
+        }
+        find_each(&mut self.db, each, values).await
     }
 
     /// Adds a project. The unique index judges names: to read first would race.

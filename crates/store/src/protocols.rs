@@ -76,9 +76,10 @@ impl Protocols<'_> {
         self.write_driver(protocol).await
     }
 
-    /// Writes all attributes of a protocol that may change.
-    pub async fn update(&mut self, protocol: &Protocol) -> Result<(), StoreError> {
-        self.db
+    /// Writes all attributes of a protocol that may change; tells whether it was there.
+    pub async fn update(&mut self, protocol: &Protocol) -> Result<bool, StoreError> {
+        let found = self
+            .db
             .query(
                 "UPDATE federation_protocol SET mapping_id = ?, remote_id_attribute = ? \
                  WHERE idp_id = ? AND id = ?",
@@ -89,7 +90,11 @@ impl Protocols<'_> {
             .bind(&protocol.id)
             .execute()
             .await?;
-        self.write_driver(protocol).await
+        if found == 0 {
+            return Ok(false);
+        }
+        self.write_driver(protocol).await?;
+        Ok(true)
     }
 
     /// Removes a protocol, and the users that only came by it.

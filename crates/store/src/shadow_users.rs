@@ -143,51 +143,45 @@ impl ShadowUsers<'_> {
         for row in &rows {
             known.push((row.id("group_id")?, row.id("idp_id")?));
         }
-        let mut changed = false;
-        if known.iter().any(|(group, _)| groups.contains(group)) {
-            let marks = placeholders(groups.len());
+        let is_member = |group: &&GroupId| known.iter().any(|(known, _)| known == *group);
+        let (renewed, new): (Vec<_>, Vec<_>) = groups.iter().partition(is_member);
+        let stale: Vec<_> = known
+            .iter()
+            .filter(|(group, of)| of == provider && !groups.contains(group))
+            .map(|(group, _)| group)
+            .collect();
+        if !renewed.is_empty() {
+            let marks = placeholders(renewed.len());
             let sql = format!(
                 "UPDATE expiring_user_group_membership SET last_verified = ? \
                  WHERE user_id = ? AND group_id IN ({marks})"
             );
             let query = self.db.built_query(sql).bind(now).bind(user_id);
-            query.bind_all(groups).execute().await?;
+            query.bind_all(renewed).execute().await?;
         }
-        for group in groups {
-            if known.iter().any(|(known, _)| known == group) {
-                continue;
+        if !new.is_empty() {
+            let rows = vec!["(?, ?, ?, ?)"; new.len()].join(", ");
+            let sql = format!(
+                "INSERT INTO expiring_user_group_membership \
+                 (user_id, group_id, idp_id, last_verified) VALUES {rows}"
+            );
+            let mut query = self.db.built_query(sql);
+            for group in &new {
+                query = query.bind(user_id).bind(*group).bind(provider).bind(now);
             }
-            changed = true;
-            self.db
-                .query(
-                    "INSERT INTO expiring_user_group_membership \
-                     (user_id, group_id, idp_id, last_verified) VALUES (?, ?, ?, ?)",
-                )
-                .bind(user_id)
-                .bind(group)
-                .bind(provider)
-                .bind(now)
-                .execute()
-                .await
-                .map_err(|error| error.on_unique("membership"))?;
+            let done = query.execute().await;
+            done.map_err(|error| error.on_unique("membership"))?;
         }
-        let stale = |(group, of): &&(GroupId, IdentityProviderId)| {
-            of == provider && !groups.contains(group)
-        };
-        for (group, _) in known.iter().filter(stale) {
-            changed = true;
-            self.db
-                .query(
-                    "DELETE FROM expiring_user_group_membership \
-                     WHERE user_id = ? AND group_id = ? AND idp_id = ?",
-                )
-                .bind(user_id)
-                .bind(group)
-                .bind(provider)
-                .execute()
-                .await?;
+        if !stale.is_empty() {
+            let marks = placeholders(stale.len());
+            let sql = format!(
+                "DELETE FROM expiring_user_group_membership \
+                 WHERE user_id = ? AND idp_id = ? AND group_id IN ({marks})"
+            );
+            let query = self.db.built_query(sql).bind(user_id).bind(provider);
+            query.bind_all(stale.iter().copied()).execute().await?;
         }
-        Ok(changed)
+        Ok(!new.is_empty() || !stale.is_empty())
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use federation::{OneTime, ProviderSession};
 use model::federation::{IdentityProvider, Protocol};
 use model::ids::{IdentityProviderId, ProtocolId};
@@ -18,7 +17,9 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::flows::authenticate::{Authenticated, login_rules};
 use crate::flows::issue_token::{IssuedToken, issue_for};
-use crate::flows::shadow_user::{hex, missing_group, shadow};
+use crate::flows::shadow_user::{find_groups, shadow};
+use crate::hex::sha256;
+use crate::v3::os_federation::no_such_protocol;
 
 /// What was said of somebody, by whom, and how it came here.
 pub struct Said {
@@ -74,11 +75,7 @@ async fn look_for(
         )));
     }
     let protocol_found = app.store.protocols().find(provider, protocol).await?;
-    let protocol_found = protocol_found.ok_or_else(|| {
-        ApiError::NotFoundAs(format!(
-            "Could not find federated protocol {protocol} for Identity Provider: {provider}."
-        ))
-    })?;
+    let protocol_found = protocol_found.ok_or_else(|| no_such_protocol(provider, protocol))?;
     Ok(Source {
         provider: found,
         protocol: protocol_found,
@@ -97,12 +94,7 @@ pub async fn check_source(app: &App, login: &FederatedLogin) -> Result<(), ApiEr
     if app.store.mappings().find(mapping).await?.is_none() {
         return Err(ApiError::not_found("mapping", mapping));
     }
-    let known = app.store.groups().list_named(&login.group_ids, &[]).await?;
-    for id in &login.group_ids {
-        if !known.iter().any(|group| group.id == *id) {
-            return Err(missing_group(id, &source.protocol));
-        }
-    }
+    find_groups(app, &login.group_ids, &source.protocol).await?;
     Ok(())
 }
 
@@ -267,8 +259,7 @@ pub fn remote_id_attribute(app: &App, protocol: &Protocol) -> Option<String> {
         .filter(nonempty)
 }
 
-/// Applies the mapping of the protocol. What it found goes to the log in full detail only as far
-/// as it holds no values; those can be had from the mapping's `evaluate`.
+/// Applies the mapping of the protocol.
 async fn map(app: &App, source: &Source, assertion: &Assertion) -> Result<Mapped, ApiError> {
     let id = &source.protocol.mapping_id;
     let mapping = app.store.mappings().find(id).await?;
@@ -282,7 +273,9 @@ async fn map(app: &App, source: &Source, assertion: &Assertion) -> Result<Mapped
     let rules = Rules::parse(version, &mapping.rules)
         .map_err(|error| ApiError::internal(format!("mapping {id} does not read: {error}")))?;
     let evaluation = rules.evaluate(assertion);
-    log_evaluation(id.as_str(), &evaluation);
+    if evaluation.result.is_err() {
+        log_failure(id.as_str(), &evaluation);
+    }
     evaluation.result.map_err(|error| {
         if error.blames_assertion() {
             ApiError::unauthorized(format!("mapping {id}: {error}"))
@@ -294,40 +287,23 @@ async fn map(app: &App, source: &Source, assertion: &Assertion) -> Result<Mapped
 
 /// Which rule applied and which condition failed, without the values, which are about people. Who
 /// reports a failed login has its number, and the lines of that number tell this.
-fn log_evaluation(mapping: &str, evaluation: &Evaluation) {
-    let failed = evaluation.result.is_err();
+fn log_failure(mapping: &str, evaluation: &Evaluation) {
     for rule in &evaluation.rules {
         let stopped = rule.conditions.iter().find(|tested| !tested.held);
-        let (attribute, test) = stopped
-            .map(|tested| (tested.attribute.as_str(), tested.test.as_str()))
-            .unzip();
-        if failed {
-            tracing::info!(
-                mapping.id = mapping,
-                mapping.rule = rule.rule,
-                mapping.applied = rule.applied,
-                mapping.failed_attribute = attribute,
-                mapping.failed_test = test,
-                "a rule of the mapping was tried"
-            );
-        } else {
-            tracing::debug!(
-                mapping.id = mapping,
-                mapping.rule = rule.rule,
-                mapping.applied = rule.applied,
-                mapping.failed_attribute = attribute,
-                mapping.failed_test = test,
-                "a rule of the mapping was tried"
-            );
-        }
-    }
-    if failed {
         tracing::info!(
             mapping.id = mapping,
-            "the mapping came to nothing; POST the assertion to \
-             /v3/OS-FEDERATION/mappings/{mapping}/evaluate to see it with values"
+            mapping.rule = rule.rule,
+            mapping.applied = rule.applied,
+            mapping.failed_attribute = stopped.map(|tested| tested.attribute.as_str()),
+            mapping.failed_test = stopped.map(|tested| tested.test.as_str()),
+            "a rule of the mapping was tried"
         );
     }
+    tracing::info!(
+        mapping.id = mapping,
+        "the mapping came to nothing; POST the assertion to \
+         /v3/OS-FEDERATION/mappings/{mapping}/evaluate to see it with values"
+    );
 }
 
 /// The user of ours whom a mapping of type `local` names.
@@ -369,7 +345,7 @@ pub(crate) async fn use_up(
         "{}\n{}\n{}",
         source.provider.id, source.protocol.id, once.id
     );
-    let id = fingerprint(&name);
+    let id = sha256(&name);
     let used = tx.provider_sessions().use_up(&id, once.until).await;
     used.map_err(|error| match error {
         StoreError::Conflict { .. } => ApiError::unauthorized("the login was used before"),
@@ -402,8 +378,9 @@ async fn note_session(
         user_id: token.user_id.clone(),
         audit_id: token.audit_ids.own,
     };
-    let subject = fingerprint(&session.subject);
-    let id = session.id.as_deref().map(fingerprint);
+    // A provider's names may have any length.
+    let subject = sha256(&session.subject);
+    let id = session.id.as_deref().map(sha256);
     let insert = async || -> Result<(), StoreError> {
         let mut tx = app.store.begin().await?;
         tx.provider_sessions()
@@ -428,9 +405,4 @@ async fn note_session(
     }
     let last = insert().await;
     last.map_err(|error| ApiError::Unavailable(error.to_string()))
-}
-
-/// What stands for a provider's name of somebody or something, which may have any length.
-pub(crate) fn fingerprint(name: &str) -> String {
-    hex(digest::digest(&digest::SHA256, name.as_bytes()).as_ref())
 }

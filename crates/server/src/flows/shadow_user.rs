@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use aws_lc_rs::digest;
 use model::assignment::{Actor, Assignment, AssignmentTarget};
 use model::federation::Protocol;
 use model::ids::{DomainId, GroupId, ProjectId, RoleId, UserId};
@@ -17,6 +16,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::flows::federated_login::{Said, Source, use_up};
 use crate::flows::revoke::revoke;
+use crate::hex::sha256;
 
 /// A shadow user, as a login leaves them.
 pub(super) struct Shadowed {
@@ -181,37 +181,44 @@ async fn groups(
         }
     }
     let mut found: Vec<GroupId> = Vec::new();
-    let known = app.store.groups().list_named(&by_id, &by_name).await?;
-    for id in by_id {
-        if !known.iter().any(|group| group.id == id) {
-            return Err(missing_group(&id, &source.protocol));
-        }
-        if !found.contains(&id) {
-            found.push(id);
-        }
-    }
-    for (domain_id, name) in by_name {
-        let group = known
-            .iter()
-            .find(|group| group.domain_id == domain_id && group.name == name);
-        match group {
-            Some(group) if !found.contains(&group.id) => found.push(group.id.clone()),
-            Some(_) => {}
-            None => tracing::debug!(
+    let known = find_groups(app, &by_id, &source.protocol).await?;
+    let named = app.store.groups().find_each_named(&by_name).await?;
+    for ((_, name), id) in by_name.iter().zip(&named) {
+        if id.is_none() {
+            tracing::debug!(
                 group.name = name,
                 "the mapping names a group that is not there"
-            ),
+            );
+        }
+    }
+    for id in known.into_iter().chain(named.into_iter().flatten()) {
+        if !found.contains(&id) {
+            found.push(id);
         }
     }
     Ok(found)
 }
 
-/// 500: a mapping leads to a group that is not there.
-pub(super) fn missing_group(id: &GroupId, protocol: &Protocol) -> ApiError {
-    ApiError::internal(format!(
-        "group {id}, to which mapping {} leads, does not exist",
-        protocol.mapping_id
-    ))
+/// The groups of these ids, all of which must exist.
+///
+/// # Errors
+///
+/// 500 for one that does not: the mapping leads to it.
+pub(super) async fn find_groups(
+    app: &App,
+    ids: &[GroupId],
+    protocol: &Protocol,
+) -> Result<Vec<GroupId>, ApiError> {
+    let found = app.store.groups().find_each(ids).await?;
+    let found = ids.iter().zip(found).map(|(id, found)| {
+        found.ok_or_else(|| {
+            ApiError::internal(format!(
+                "group {id}, to which mapping {} leads, does not exist",
+                protocol.mapping_id
+            ))
+        })
+    });
+    found.collect()
 }
 
 /// The projects that a mapping names, with their roles, all of which must exist.
@@ -348,12 +355,7 @@ async fn update_user(
 /// The id of a shadow user: SHA-256 of domain, kind and name, so that every node makes the same.
 fn public_id(domain_id: &DomainId, unique_id: &str) -> UserId {
     let text = format!("{domain_id}user{unique_id}");
-    hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()).into()
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(&text).into()
 }
 
 /// Makes missing projects, and gives the user the roles that the mapping names. From version 3.0
@@ -366,17 +368,16 @@ async fn assign(
     wanted: &[WantedProject],
 ) -> Result<(), ApiError> {
     let held = tx.assignments().list_on_projects(user_id).await?;
+    let ids = find_or_create(app, tx, wanted).await?;
     let mut named: Vec<(ProjectId, RoleId)> = Vec::new();
-    for project in wanted {
-        let project_id = find_or_create(app, tx, project).await?;
+    for (project, id) in wanted.iter().zip(ids) {
         if let Some(role_id) = &project.foreign_role {
             return Err(ApiError::Forbidden(format!(
-                "Project {project_id} must be in the same domain as the role {role_id} being \
-                 assigned."
+                "Project {id} must be in the same domain as the role {role_id} being assigned."
             )));
         }
         for role_id in &project.role_ids {
-            let pair = (project_id.clone(), role_id.clone());
+            let pair = (id.clone(), role_id.clone());
             if !named.contains(&pair) {
                 named.push(pair);
             }
@@ -402,26 +403,42 @@ fn assignment(user_id: &UserId, (project_id, role_id): &(ProjectId, RoleId)) -> 
     }
 }
 
+/// The ids of the projects, in their order. One that there is not is made, once.
 async fn find_or_create(
     app: &App,
     tx: &mut Tx,
-    wanted: &WantedProject,
-) -> Result<ProjectId, ApiError> {
-    let found = tx
-        .logins()
-        .find_project_by_name(&wanted.name, Some(&wanted.domain_id), None)
-        .await?;
-    if let Some(found) = found {
-        return Ok(found.id);
+    wanted: &[WantedProject],
+) -> Result<Vec<ProjectId>, ApiError> {
+    let names = wanted.iter();
+    let names = names.map(|project| (project.domain_id.clone(), project.name.clone()));
+    let names: Vec<_> = names.collect();
+    let mut made: HashMap<&(DomainId, String), ProjectId> = HashMap::new();
+    let mut ids = Vec::with_capacity(names.len());
+    let found = tx.projects().find_each_named(&names).await?;
+    for (name, found) in names.iter().zip(found) {
+        let id = match found.or_else(|| made.get(name).cloned()) {
+            Some(id) => id,
+            None => create(app, tx, name).await?,
+        };
+        made.insert(name, id.clone());
+        ids.push(id);
     }
-    if tx.domains().find(&wanted.domain_id).await?.is_none() {
-        return Err(ApiError::not_found("domain", &wanted.domain_id));
+    Ok(ids)
+}
+
+async fn create(
+    app: &App,
+    tx: &mut Tx,
+    (domain_id, name): &(DomainId, String),
+) -> Result<ProjectId, ApiError> {
+    if tx.domains().find(domain_id).await?.is_none() {
+        return Err(ApiError::not_found("domain", domain_id));
     }
     let project = Project {
         id: app.random.id().into(),
-        name: wanted.name.clone(),
-        domain_id: Some(wanted.domain_id.clone()),
-        parent_id: Some(wanted.domain_id.clone().into()),
+        name: name.clone(),
+        domain_id: Some(domain_id.clone()),
+        parent_id: Some(domain_id.clone().into()),
         description: Some(String::new()),
         enabled: true,
         tags: Vec::new(),

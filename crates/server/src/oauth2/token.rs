@@ -90,10 +90,8 @@ impl Client {
     /// the reference looks. HTTP Basic counts more than the form (RFC 6749 §2.3.1), and a client
     /// certificate (RFC 8705 §2) more than both.
     fn of(call: &Call) -> Result<Self, OAuthError> {
-        let form = Form::of(call);
-        let grant_type = form
-            .field("grant_type")
-            .ok_or(OAuthError::MissingParameter("grant_type"))?;
+        let field = |name| call.request.form_field(name);
+        let grant_type = field("grant_type").ok_or(OAuthError::MissingParameter("grant_type"))?;
         if grant_type != "client_credentials" {
             return Err(OAuthError::UnsupportedGrantType(grant_type));
         }
@@ -105,7 +103,7 @@ impl Client {
             .and_then(basic_credentials);
         let (id, secret) = match basic {
             Some((id, secret)) if certificate.is_none() => (Some(id), Some(secret)),
-            _ => (form.field("client_id"), form.field("client_secret")),
+            _ => (field("client_id"), field("client_secret")),
         };
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let id = given(id).ok_or(OAuthError::NotAuthenticated("no client_id"))?;
@@ -129,26 +127,6 @@ impl Client {
             id,
             secret: Secret::new(secret),
         })
-    }
-}
-
-/// The fields of a form; none when the body is of another kind.
-struct Form<'a>(&'a [u8]);
-
-impl<'a> Form<'a> {
-    fn of(call: &'a Call) -> Self {
-        let content_type = call.request.header("content-type").unwrap_or_default();
-        let kind = content_type.split(';').next().unwrap_or_default().trim();
-        let is_form = kind.eq_ignore_ascii_case("application/x-www-form-urlencoded");
-        Self(if is_form { &call.request.body } else { &[] })
-    }
-
-    /// The first field of that name.
-    fn field(&self, name: &str) -> Option<String> {
-        let mut fields = form_urlencoded::parse(self.0);
-        fields
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
     }
 }
 

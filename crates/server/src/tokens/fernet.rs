@@ -20,6 +20,8 @@ use base64::{
 use model::Timestamp;
 use zeroize::Zeroizing;
 
+use crate::hex::hex;
+
 /// Writes padding, and reads with and without it: tokens travel without, credentials rest with it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
@@ -104,10 +106,7 @@ impl Key {
 
     /// SHA-1 of the key's text in lower-case hex, by which the `credential` table names keys.
     pub fn text_sha1(&self) -> String {
-        self.text_sha1
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(&self.text_sha1)
     }
 
     fn encrypt(&self, content: &[u8], created_at: Timestamp, iv: [u8; BLOCK]) -> String {

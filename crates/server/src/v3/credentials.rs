@@ -1,6 +1,5 @@
 //! Credentials: secrets that are kept for users, encrypted.
 
-use aws_lc_rs::digest;
 use model::Extra;
 use model::credential::{Credential, CredentialFilter};
 use model::ids::{CredentialId, ProjectId, UserId};
@@ -13,6 +12,7 @@ use crate::call::{Call, Collection, SelfLink, Target};
 use crate::config::Limit;
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path};
+use crate::hex::sha256;
 use crate::json;
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
@@ -307,13 +307,7 @@ fn delegate(call: &Call, blob: &mut Extra) -> bool {
 fn ec2_id(blob: &Extra) -> Result<CredentialId, ApiError> {
     let access = blob.get("access").and_then(Value::as_str);
     let access = access.ok_or_else(|| ApiError::expecting("access", "credential"))?;
-    let hash = digest::digest(&digest::SHA256, access.as_bytes());
-    let hex: String = hash
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok(hex.into())
+    Ok(sha256(access).into())
 }
 
 /// The body of a change: nothing but the secret can change.

@@ -211,3 +211,55 @@ async fn lists_and_changes() -> Vec<(String, u64)> {
 
     costs.of
 }
+
+#[tokio::test]
+async fn federated_logins_keep_the_budget() {
+    insta::assert_snapshot!(least(federated_logins).await);
+}
+
+async fn federated_logins() -> Vec<(String, u64)> {
+    let server = TestServer::start_with(|config| {
+        config.archstone.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    })
+    .await;
+    let admin = server.admin().await;
+    for number in 0..3 {
+        let body = json!({"group": {"name": format!("g{number}"), "domain_id": "default"}});
+        admin.post("/v3/groups", body).await.expect(201);
+    }
+    let projects: Vec<_> = (0..3)
+        .map(|number| json!({"name": format!("p{number}"), "roles": [{"name": "member"}]}))
+        .collect();
+    let rules = json!([{
+        "local": [
+            {"user": {"name": "{0}"}},
+            {"groups": "{1}", "domain": {"id": "default"}},
+            {"projects": projects},
+        ],
+        "remote": [{"type": "REMOTE_USER"}, {"type": "HTTP_GROUPS"}],
+    }]);
+    let body = json!({"mapping": {"rules": rules}});
+    let federation = "/v3/OS-FEDERATION";
+    admin
+        .put(&format!("{federation}/mappings/m"), body)
+        .await
+        .expect(201);
+    let provider = format!("{federation}/identity_providers/corp");
+    let body = json!({"identity_provider": {"enabled": true}});
+    admin.put(&provider, body).await.expect(201);
+    let protocol = format!("{provider}/protocols/mapped");
+    let body = json!({"protocol": {"mapping_id": "m"}});
+    admin.put(&protocol, body).await.expect(201);
+    let mut costs = Costs {
+        server: &server,
+        of: Vec::new(),
+    };
+    let login = format!("{protocol}/auth");
+    let jane = server.nobody().with_header("x-env-remote_user", "jane");
+    let all = jane.clone().with_header("groups", "g0;g1;g2");
+    costs.add("first login", all.get(&login)).await;
+    costs.add("the same again", all.get(&login)).await;
+    let one = jane.with_header("groups", "g0");
+    costs.add("with two groups less", one.get(&login)).await;
+    costs.of
+}

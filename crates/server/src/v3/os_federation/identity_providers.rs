@@ -4,12 +4,12 @@ use model::Extra;
 use model::federation::{IdentityProvider, ProviderFilter};
 use model::ids::{DomainId, IdentityProviderId};
 use model::project::{Domain, ResourceOptions};
-use policy::{Rule, ScopeType};
+use policy::Rule;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::StoreError;
 
-use super::check_id;
+use super::{check_id, manage_rule, read_rule};
 use crate::call::{Call, Collection, Links, SelfLink, Target};
 use crate::error::ApiError;
 use crate::extract::{Body, Json, Named, Path, nullable};
@@ -56,25 +56,11 @@ static DELETE: Operation = Operation::delete(
 )
 .rules(&[DELETE_PROVIDER]);
 
-const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Project];
-const ADMIN: &str = "rule:admin_required";
-const READER: &str = "rule:admin_required or (role:reader and system_scope:all)";
-
-const LIST_PROVIDERS: Rule = Rule::new("identity:list_identity_providers", READER)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const GET_PROVIDER: Rule = Rule::new("identity:get_identity_provider", READER)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const CREATE_PROVIDER: Rule = Rule::new("identity:create_identity_provider", ADMIN)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const UPDATE_PROVIDER: Rule = Rule::new("identity:update_identity_provider", ADMIN)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const DELETE_PROVIDER: Rule = Rule::new("identity:delete_identity_provider", ADMIN)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
+const LIST_PROVIDERS: Rule = read_rule("identity:list_identity_providers");
+const GET_PROVIDER: Rule = read_rule("identity:get_identity_provider");
+const CREATE_PROVIDER: Rule = manage_rule("identity:create_identity_provider");
+const UPDATE_PROVIDER: Rule = manage_rule("identity:update_identity_provider");
+const DELETE_PROVIDER: Rule = manage_rule("identity:delete_identity_provider");
 
 async fn list(call: Call) -> Result<Reply<Collection<ProviderDocument>>, ApiError> {
     let permit = call.authorize(LIST_PROVIDERS, Target::none())?;

@@ -4,11 +4,11 @@ use model::Assertion;
 use model::federation::Mapping;
 use model::ids::MappingId;
 use model::mapping::{Evaluation, Mapped, RuleExplanation, Rules, SchemaVersion};
-use policy::{Rule, ScopeType};
+use policy::Rule;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::check_id;
+use super::{check_id, manage_rule, new_rule, read_rule};
 use crate::call::{Call, Collection, Links, SelfLink, Target};
 use crate::config::MappingVersion;
 use crate::error::ApiError;
@@ -59,27 +59,13 @@ static EVALUATE_DRAFT: Operation = Operation::post(
 )
 .rules(&[EVALUATE_MAPPING]);
 
-const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Project];
-const ADMIN: &str = "rule:admin_required";
-const READER: &str = "rule:admin_required or (role:reader and system_scope:all)";
-
-const LIST_MAPPINGS: Rule = Rule::new("identity:list_mappings", READER)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const GET_MAPPING: Rule = Rule::new("identity:get_mapping", READER)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const CREATE_MAPPING: Rule = Rule::new("identity:create_mapping", ADMIN)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const UPDATE_MAPPING: Rule = Rule::new("identity:update_mapping", ADMIN)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const DELETE_MAPPING: Rule = Rule::new("identity:delete_mapping", ADMIN)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
+const LIST_MAPPINGS: Rule = read_rule("identity:list_mappings");
+const GET_MAPPING: Rule = read_rule("identity:get_mapping");
+const CREATE_MAPPING: Rule = manage_rule("identity:create_mapping");
+const UPDATE_MAPPING: Rule = manage_rule("identity:update_mapping");
+const DELETE_MAPPING: Rule = manage_rule("identity:delete_mapping");
 /// Ours; Keystone has it on the command line only.
-const EVALUATE_MAPPING: Rule = Rule::new("identity:evaluate_mapping", ADMIN).scopes(SCOPES);
+const EVALUATE_MAPPING: Rule = new_rule("identity:evaluate_mapping");
 
 async fn list(call: Call) -> Result<Reply<Collection<MappingDocument>>, ApiError> {
     let permit = call.authorize(LIST_MAPPINGS, Target::none())?;

@@ -7,6 +7,9 @@ pub mod protocols;
 pub mod saml2;
 pub mod service_providers;
 
+use model::ids::{IdentityProviderId, ProtocolId};
+use policy::{Rule, ScopeType};
+
 use crate::error::ApiError;
 use crate::operation::Routes;
 
@@ -19,6 +22,36 @@ pub fn routes() -> Routes {
         .and(protocols::routes())
         .and(saml2::routes())
         .and(service_providers::routes())
+}
+
+const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Project];
+const ADMIN: &str = "rule:admin_required";
+
+/// Who may see what is set up here.
+const fn read_rule(name: &'static str) -> Rule {
+    Rule::new(
+        name,
+        "rule:admin_required or (role:reader and system_scope:all)",
+    )
+    .scopes(SCOPES)
+    .deprecated(ADMIN)
+}
+
+/// Who may set it up.
+const fn manage_rule(name: &'static str) -> Rule {
+    new_rule(name).deprecated(ADMIN)
+}
+
+/// The same for what Keystone does not have, so that it never was otherwise.
+const fn new_rule(name: &'static str) -> Rule {
+    Rule::new(name, ADMIN).scopes(SCOPES)
+}
+
+/// 404: the provider has no such protocol.
+pub(crate) fn no_such_protocol(provider: &IdentityProviderId, id: &ProtocolId) -> ApiError {
+    ApiError::NotFoundAs(format!(
+        "Could not find federated protocol {id} for Identity Provider: {provider}."
+    ))
 }
 
 /// Refuses an id that its column cannot hold: clients choose them here.

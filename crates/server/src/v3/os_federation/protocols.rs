@@ -3,11 +3,11 @@
 use federation::Finding;
 use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, MappingId, ProtocolId};
-use policy::{Rule, ScopeType};
+use policy::Rule;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::check_id;
+use super::{check_id, manage_rule, new_rule, no_such_protocol, read_rule};
 use crate::call::{Call, Collection, Links, SelfLink, Target};
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path};
@@ -60,28 +60,13 @@ static CHECK: Operation = Operation::post(
 )
 .rules(&[CHECK_PROTOCOL]);
 
-const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Project];
-const ADMIN: &str = "rule:admin_required";
-const READER: &str = "rule:admin_required or (role:reader and system_scope:all)";
-
-const LIST_PROTOCOLS: Rule = Rule::new("identity:list_protocols", READER)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const GET_PROTOCOL: Rule = Rule::new("identity:get_protocol", READER)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const CREATE_PROTOCOL: Rule = Rule::new("identity:create_protocol", ADMIN)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const UPDATE_PROTOCOL: Rule = Rule::new("identity:update_protocol", ADMIN)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const DELETE_PROTOCOL: Rule = Rule::new("identity:delete_protocol", ADMIN)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-
+const LIST_PROTOCOLS: Rule = read_rule("identity:list_protocols");
+const GET_PROTOCOL: Rule = read_rule("identity:get_protocol");
+const CREATE_PROTOCOL: Rule = manage_rule("identity:create_protocol");
+const UPDATE_PROTOCOL: Rule = manage_rule("identity:update_protocol");
+const DELETE_PROTOCOL: Rule = manage_rule("identity:delete_protocol");
 /// Ours; Keystone has nothing to try.
-const CHECK_PROTOCOL: Rule = Rule::new("identity:check_protocol", ADMIN).scopes(SCOPES);
+const CHECK_PROTOCOL: Rule = new_rule("identity:check_protocol");
 
 async fn list(
     call: Call,
@@ -109,10 +94,10 @@ async fn show(
 async fn create(
     call: Call,
     Path((provider, id)): Path<(IdentityProviderId, ProtocolId)>,
-    Body(request): Body<CreateProtocol>,
+    Body(mut wanted): Body<ProtocolAttributes>,
 ) -> Result<Reply<One<ProtocolDocument>>, ApiError> {
     let permit = call.authorize(CREATE_PROTOCOL, Target::none())?;
-    check_mapping(&call, &request.mapping_id).await?;
+    check_mapping(&call, &wanted.mapping_id).await?;
     if call
         .store
         .identity_providers()
@@ -123,16 +108,12 @@ async fn create(
         return Err(ApiError::not_found("Identity Provider", &provider));
     }
     check_id(id.as_str())?;
-    let spoken = Spoken {
-        driver: request.driver,
-        settings: request.settings,
-    };
     let protocol = Protocol {
         id,
         identity_provider_id: provider,
-        mapping_id: request.mapping_id,
-        remote_id_attribute: request.remote_id_attribute,
-        driver: spoken.apply(&call, None)?,
+        driver: wanted.driver(&call, None)?,
+        mapping_id: wanted.mapping_id,
+        remote_id_attribute: wanted.remote_id_attribute,
     };
     let mut tx = call.begin().await?;
     let inserted = tx.protocols().insert(&protocol).await;
@@ -147,13 +128,22 @@ async fn create(
 async fn update(
     call: Call,
     Path((provider, id)): Path<(IdentityProviderId, ProtocolId)>,
-    Body(change): Body<ChangeProtocol>,
+    Body(mut change): Body<ProtocolAttributes>,
 ) -> Result<Reply<One<ProtocolDocument>>, ApiError> {
     let permit = call.authorize(UPDATE_PROTOCOL, Target::none())?;
     check_mapping(&call, &change.mapping_id).await?;
-    let protocol = change.apply(&call, find(&call, &provider, &id).await?)?;
+    let known = find(&call, &provider, &id).await?;
+    let protocol = Protocol {
+        driver: change.driver(&call, known.driver.as_ref())?,
+        mapping_id: change.mapping_id,
+        remote_id_attribute: change.remote_id_attribute.or(known.remote_id_attribute),
+        ..known
+    };
     let mut tx = call.begin().await?;
-    tx.protocols().update(&protocol).await?;
+    // Somebody may have deleted it at this moment.
+    if !tx.protocols().update(&protocol).await? {
+        return Err(no_such_protocol(&provider, &id));
+    }
     let saved = tx.commit().await?;
     Ok(permit.updated(saved, document(protocol, &call)))
 }
@@ -209,11 +199,7 @@ async fn find(
     id: &ProtocolId,
 ) -> Result<Protocol, ApiError> {
     let protocol = call.store.protocols().find(provider, id).await?;
-    protocol.ok_or_else(|| {
-        ApiError::NotFoundAs(format!(
-            "Could not find federated protocol {id} for Identity Provider: {provider}."
-        ))
-    })
+    protocol.ok_or_else(|| no_such_protocol(provider, id))
 }
 
 /// A protocol is only given a mapping that exists, though the mapping may go later.
@@ -224,80 +210,46 @@ async fn check_mapping(call: &Call, id: &MappingId) -> Result<(), ApiError> {
     }
 }
 
-/// The body of a new protocol.
+/// What a client says of a protocol, new or changed. It always names the mapping.
 #[derive(Deserialize)]
-struct CreateProtocol {
+struct ProtocolAttributes {
     mapping_id: MappingId,
     remote_id_attribute: Option<String>,
     driver: Option<String>,
     settings: Option<Map<String, Value>>,
 }
 
-impl Named for CreateProtocol {
+impl Named for ProtocolAttributes {
     const NAME: &'static str = "protocol";
 }
 
-/// The body of a change, which always names the mapping.
-#[derive(Deserialize)]
-struct ChangeProtocol {
-    mapping_id: MappingId,
-    remote_id_attribute: Option<String>,
-    driver: Option<String>,
-    settings: Option<Map<String, Value>>,
-}
-
-impl Named for ChangeProtocol {
-    const NAME: &'static str = "protocol";
-}
-
-impl ChangeProtocol {
-    fn apply(self, call: &Call, protocol: Protocol) -> Result<Protocol, ApiError> {
-        let spoken = Spoken {
-            driver: self.driver,
-            settings: self.settings,
-        };
-        Ok(Protocol {
-            mapping_id: self.mapping_id,
-            remote_id_attribute: self.remote_id_attribute.or(protocol.remote_id_attribute),
-            driver: spoken.apply(call, protocol.driver)?,
-            ..protocol
-        })
-    }
-}
-
-/// What a client says of how a protocol is spoken.
-struct Spoken {
-    driver: Option<String>,
-    settings: Option<Map<String, Value>>,
-}
-
-impl Spoken {
-    /// Settings are changed one by one: null takes one away, and what is not named stays, so that
-    /// a secret can be changed alone and need not be known to change anything else. Another
-    /// driver begins without any.
-    fn apply(
-        self,
+impl ProtocolAttributes {
+    /// How the protocol is spoken from now on. Settings are changed one by one: null takes one
+    /// away, and what is not named stays, so that a secret can be changed alone and need not be
+    /// known to change anything else. Another driver begins without any.
+    fn driver(
+        &mut self,
         call: &Call,
-        known: Option<ProtocolDriver>,
+        known: Option<&ProtocolDriver>,
     ) -> Result<Option<ProtocolDriver>, ApiError> {
-        let (name, mut settings) = match (self.driver, known) {
-            (None, None) if self.settings.is_none() => return Ok(None),
+        let changes = self.settings.take();
+        let (name, mut settings) = match (self.driver.take(), known) {
+            (None, None) if changes.is_none() => return Ok(None),
             (None, None) => (ProtocolDriver::EXTERNAL.to_owned(), Map::new()),
-            (Some(name), Some(known)) if name != known.name => (name, Map::new()),
-            (_, Some(known)) => match providers::with_secrets(&call.app, &known)? {
-                Value::Object(settings) => (known.name, settings),
-                _ => (known.name, Map::new()),
-            },
-            (Some(name), None) => (name, Map::new()),
+            (name, Some(known)) if name.as_ref().is_none_or(|name| *name == known.name) => {
+                let settings = providers::with_secrets(&call.app, known)?;
+                (known.name.clone(), settings)
+            }
+            (Some(name), _) => (name, Map::new()),
+            (None, Some(known)) => (known.name.clone(), Map::new()),
         };
-        for (setting, value) in self.settings.unwrap_or_default() {
+        for (setting, value) in changes.unwrap_or_default() {
             match value {
                 Value::Null => settings.remove(&setting),
                 value => settings.insert(setting, value),
             };
         }
-        let driver = providers::checked(&call.app, name, settings, call.now());
-        Ok(Some(driver?))
+        providers::checked(&call.app, name, settings, call.now()).map(Some)
     }
 }
 

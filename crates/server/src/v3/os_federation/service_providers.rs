@@ -2,10 +2,10 @@
 
 use model::federation::{ProviderFilter, ServiceProvider};
 use model::ids::ServiceProviderId;
-use policy::{Rule, ScopeType};
+use policy::Rule;
 use serde::{Deserialize, Serialize};
 
-use super::check_id;
+use super::{check_id, manage_rule, read_rule};
 use crate::call::{Call, Collection, Links, SelfLink, Target};
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path, nullable};
@@ -51,25 +51,11 @@ static DELETE: Operation = Operation::delete(
 )
 .rules(&[DELETE_PROVIDER]);
 
-const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Project];
-const ADMIN: &str = "rule:admin_required";
-const READER: &str = "rule:admin_required or (role:reader and system_scope:all)";
-
-const LIST_PROVIDERS: Rule = Rule::new("identity:list_service_providers", READER)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const GET_PROVIDER: Rule = Rule::new("identity:get_service_provider", READER)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const CREATE_PROVIDER: Rule = Rule::new("identity:create_service_provider", ADMIN)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const UPDATE_PROVIDER: Rule = Rule::new("identity:update_service_provider", ADMIN)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
-const DELETE_PROVIDER: Rule = Rule::new("identity:delete_service_provider", ADMIN)
-    .scopes(SCOPES)
-    .deprecated(ADMIN);
+const LIST_PROVIDERS: Rule = read_rule("identity:list_service_providers");
+const GET_PROVIDER: Rule = read_rule("identity:get_service_provider");
+const CREATE_PROVIDER: Rule = manage_rule("identity:create_service_provider");
+const UPDATE_PROVIDER: Rule = manage_rule("identity:update_service_provider");
+const DELETE_PROVIDER: Rule = manage_rule("identity:delete_service_provider");
 
 async fn list(call: Call) -> Result<Reply<Collection<ProviderDocument>>, ApiError> {
     let permit = call.authorize(LIST_PROVIDERS, Target::none())?;

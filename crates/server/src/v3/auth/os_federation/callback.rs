@@ -49,23 +49,8 @@ async fn complete(
     );
     let source = find_source(&call.app, &provider, &protocol).await?;
     let callback = match begun {
-        Some(login) => Callback {
-            parameters,
-            secret: Some(login.secret),
-            kept: login.kept,
-            began: login.began,
-            callback_url: login.callback_url,
-            now: call.now(),
-        },
-        // It is up to the driver whether it takes whom it did not send.
-        None => Callback {
-            parameters,
-            secret: None,
-            kept: String::new(),
-            began: call.now(),
-            callback_url: callback_url(&place),
-            now: call.now(),
-        },
+        Some(login) => login.callback(parameters, call.now()),
+        None => login_cookie::unasked(parameters, callback_url(&place), call.now()),
     };
     let finished = finish(&call, &source, &callback, &origin).await;
     finished.map_err(|error| error.retry(again))
@@ -106,18 +91,7 @@ fn dashboard_of_unasked(call: &Call, parameters: &[(String, String)]) -> Option<
 /// The parameters of the query, then those of the posted form.
 fn parameters(request: &Incoming) -> Vec<(String, String)> {
     let query = form_urlencoded::parse(request.query.raw().as_bytes());
-    let form: &[u8] = if is_form(request) { &request.body } else { &[] };
-    let form = form_urlencoded::parse(form);
-    query.into_owned().chain(form.into_owned()).collect()
-}
-
-/// Whether the body is a form.
-pub(super) fn is_form(request: &Incoming) -> bool {
-    let content_type = request.header(header::CONTENT_TYPE.as_str());
-    let kind = content_type.unwrap_or_default().split(';').next();
-    kind.unwrap_or_default()
-        .trim()
-        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    query.into_owned().chain(request.form()).collect()
 }
 
 /// The login that this browser began with this provider, by the state that came back; a protocol
@@ -145,8 +119,6 @@ fn begun(
         .filter(|(name, _)| name.starts_with("archstone-login-"))
         .filter(|(name, _)| state.as_deref().is_none_or(|wanted| wanted == *name))
         .filter_map(|(_, sealed)| call.app.login_cookies.open(sealed, call.now()))
-        .find(|login| {
-            // One without a dashboard began without a browser.
-            login.provider == *provider && login.protocol == *protocol && !login.origin.is_empty()
-        })
+        // One without a dashboard began without a browser.
+        .find(|login| login.is_with(provider, protocol) && !login.origin.is_empty())
 }

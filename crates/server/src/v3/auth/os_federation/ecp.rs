@@ -2,7 +2,7 @@
 //! provider, as keystoneauth's `v3samlpassword` does (SAML Profiles §4.2).
 
 use federation::saml2::ecp;
-use federation::{Callback, Driver, Login};
+use federation::{Driver, Login};
 use http::HeaderValue;
 use model::ids::{IdentityProviderId, ProtocolId};
 use serde_json::Value;
@@ -30,7 +30,7 @@ static CONSUME: Operation = Operation::post(
 .public("a login is how somebody becomes known");
 
 /// Where the answer of the provider goes to.
-pub(crate) fn consumer_url(base_url: &str, source: &Source) -> String {
+fn consumer_url(base_url: &str, source: &Source) -> String {
     let place = login_url(base_url, &source.provider.id, &source.protocol.id);
     format!("{place}/ecp")
 }
@@ -52,15 +52,8 @@ pub(crate) async fn begin(
         callback_url: consumer_url(public_base_url(call)?, source),
         now: call.now(),
     };
-    let sealed = call.app.login_cookies.seal(&BegunLogin {
-        provider: source.provider.id.clone(),
-        protocol: source.protocol.id.clone(),
-        secret: login.secret.clone(),
-        origin: String::new(),
-        callback_url: login.callback_url.clone(),
-        kept: String::new(),
-        began: call.now(),
-    });
+    let begun = BegunLogin::new(source, &login, "", String::new());
+    let sealed = call.app.login_cookies.seal(&begun);
     let envelope = driver.begin_ecp(&login, &sealed).await?;
     let kind = HeaderValue::from_static(ecp::CONTENT_TYPE);
     Ok(call.public().text(kind, envelope))
@@ -77,29 +70,17 @@ async fn consume(
         .map_err(|_| ApiError::unauthorized("the envelope is not UTF-8"))?;
     let begun = ecp::relay_state(envelope)?
         .and_then(|sealed| call.app.login_cookies.open(&sealed, call.now()))
-        .filter(|begun| begun.provider == provider && begun.protocol == protocol)
         // One with a dashboard began with a browser.
-        .filter(|begun| begun.origin.is_empty());
+        .filter(|begun| begun.is_with(&provider, &protocol) && begun.origin.is_empty());
     let callback = match begun {
-        Some(begun) => Callback {
-            parameters: Vec::new(),
-            secret: Some(begun.secret),
-            kept: begun.kept,
-            began: begun.began,
-            callback_url: begun.callback_url,
-            now: call.now(),
-        },
-        // Nobody began this login here, or it took too long: the driver judges whether a provider
-        // may begin one, as a Keystone of another cloud does. The client is given its token and no
-        // browser is, so nothing can be forced upon anybody by this.
-        None => Callback {
-            parameters: Vec::new(),
-            secret: None,
-            kept: String::new(),
-            began: call.now(),
-            callback_url: consumer_url(call.links.base_url(), &source),
-            now: call.now(),
-        },
+        Some(begun) => begun.callback(Vec::new(), call.now()),
+        // A provider may begin a login where the driver allows it, as a Keystone of another cloud
+        // does. The client is given its token and no browser is, so nothing can be forced upon
+        // anybody by this.
+        None => {
+            let url = consumer_url(public_base_url(&call)?, &source);
+            login_cookie::unasked(Vec::new(), url, call.now())
+        }
     };
     let verified = driver.complete_ecp(envelope, &callback).await?;
     let issued = federated_login_once(&call.app, &source, &verified.into(), call.now()).await?;

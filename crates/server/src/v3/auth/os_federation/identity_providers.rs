@@ -1,7 +1,9 @@
 //! The identity providers that people can log in with, for everybody to see.
 
+use std::collections::HashMap;
+
 use federation::DriverKind;
-use model::federation::{IdentityProvider, Protocol};
+use model::federation::{IdentityProvider, Protocol, ProviderFilter};
 use model::ids::{IdentityProviderId, ProtocolId};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -62,31 +64,21 @@ impl Way {
     /// All of them, by provider and protocol. One that was set as not discoverable is left out,
     /// and so is one that only a front proxy knows of, unless it was made known to us as such.
     pub(crate) async fn list(app: &App) -> Result<Vec<Self>, ApiError> {
-        let providers = app
-            .store
-            .identity_providers()
-            .list(&Default::default())
-            .await?;
-        let protocols = app.store.protocols().list_all().await?;
-        let mut ways: Vec<Self> = protocols
+        let enabled = ProviderFilter {
+            enabled: Some(true),
+            ..ProviderFilter::default()
+        };
+        let providers = app.store.identity_providers().list(&enabled).await?;
+        let providers: HashMap<_, _> = providers
             .into_iter()
-            .filter(is_discoverable)
-            .filter_map(|protocol| {
-                let provider = providers
-                    .iter()
-                    .find(|provider| provider.id == protocol.identity_provider_id)
-                    .filter(|provider| provider.enabled)?;
-                Some(Self {
-                    provider: provider.clone(),
-                    protocol,
-                })
-            })
+            .map(|provider| (provider.id.clone(), provider))
             .collect();
-        ways.sort_by(|a, b| {
-            (a.provider.id.as_str(), a.protocol.id.as_str())
-                .cmp(&(b.provider.id.as_str(), b.protocol.id.as_str()))
+        let protocols = app.store.protocols().list_all().await?.into_iter();
+        let ways = protocols.filter(is_discoverable).filter_map(|protocol| {
+            let provider = providers.get(&protocol.identity_provider_id)?.clone();
+            Some(Self { provider, protocol })
         });
-        Ok(ways)
+        Ok(ways.collect())
     }
 
     fn driver_kind(&self) -> DriverKind {

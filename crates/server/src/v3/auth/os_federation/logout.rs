@@ -6,12 +6,12 @@ use http::{HeaderValue, StatusCode, header};
 use model::Secret;
 use model::ids::{IdentityProviderId, ProtocolId};
 
-use super::callback::is_form;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::extract::Path;
-use crate::flows::federated_login::{find_source, fingerprint, use_up};
+use crate::flows::federated_login::{find_source, use_up};
 use crate::flows::revoke::revoke_chain;
+use crate::hex::sha256;
 use crate::operation::{Operation, Routes};
 use crate::reply::Reply;
 
@@ -35,15 +35,8 @@ async fn log_out(
     let driver = call.app.driver(&source.protocol)?;
     let driver =
         driver.ok_or_else(|| ApiError::BadRequest("a front proxy speaks for it.".into()))?;
-    let body: &[u8] = if is_form(&call.request) {
-        &call.request.body
-    } else {
-        &[]
-    };
-    let token = form_urlencoded::parse(body)
-        .find(|(name, _)| name == "logout_token")
-        .map(|(_, value)| Secret::new(value.into_owned()))
-        .ok_or_else(|| ApiError::expecting("logout_token", "request body"))?;
+    let token = call.request.form_field("logout_token").map(Secret::new);
+    let token = token.ok_or_else(|| ApiError::expecting("logout_token", "request body"))?;
     let end = driver.logout(&token, call.now()).await;
     let end = end.map_err(|failure| refuse(failure.into()))?;
     let ProviderSessionEnd {
@@ -55,10 +48,7 @@ async fn log_out(
     use_up(&mut tx, &source, Some(&one_time))
         .await
         .map_err(refuse)?;
-    let (subject, id) = (
-        subject.as_deref().map(fingerprint),
-        id.as_deref().map(fingerprint),
-    );
+    let (subject, id) = (subject.as_deref().map(sha256), id.as_deref().map(sha256));
     let tokens = tx
         .provider_sessions()
         .take(&provider, &protocol, subject.as_deref(), id.as_deref())

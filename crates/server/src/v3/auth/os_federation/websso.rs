@@ -143,13 +143,9 @@ async fn named_by_proxy(
     let Some(remote_id) = named else {
         return Ok(None);
     };
-    let providers = call.app.store.identity_providers();
-    let found = { providers }.list(&Default::default()).await?;
-    let found = found
-        .into_iter()
-        .find(|provider| provider.remote_ids.contains(&remote_id));
-    match found {
-        Some(provider) => Ok(Some(provider.id)),
+    let mut providers = call.app.store.identity_providers();
+    match providers.find_id_by_remote_id(&remote_id).await? {
+        Some(id) => Ok(Some(id)),
         None => Err(ApiError::not_found("Identity Provider", remote_id)),
     }
 }
@@ -171,15 +167,8 @@ async fn begin(call: &Call, source: &Source, origin: &str) -> Result<Reply<()>, 
     };
     let begun = driver.begin(&login).await?;
     let state = login.secret.derive("state");
-    let sealed = call.app.login_cookies.seal(&BegunLogin {
-        provider: source.provider.id.clone(),
-        protocol: source.protocol.id.clone(),
-        secret: login.secret,
-        origin: origin.to_owned(),
-        callback_url: login.callback_url.clone(),
-        kept: begun.kept,
-        began: call.now(),
-    });
+    let kept = BegunLogin::new(source, &login, origin, begun.kept);
+    let sealed = call.app.login_cookies.seal(&kept);
     let comes_by_post = source
         .protocol
         .driver

@@ -333,12 +333,7 @@ async fn a_token_is_exchanged_only_while_its_source_stands() {
         .delete(&format!("/v3/groups/{group}"))
         .await
         .expect(204);
-    let answer = scope_to(&server, &text, home()).await;
-    assert!(
-        [401, 404, 500].contains(&answer.status),
-        "{}",
-        answer.status
-    );
+    scope_to(&server, &text, home()).await.expect(500);
 }
 
 #[tokio::test]
