@@ -8,13 +8,14 @@ use model::Assertion;
 
 use crate::app::App;
 use crate::call::Incoming;
+use crate::flows::login_request::RemoteUser;
 
 /// What a proxy said.
 pub(crate) struct Variables {
     /// All of it, as mappings see it.
     pub assertion: Assertion,
-    /// `REMOTE_USER`: whom it has logged in.
-    pub remote_user: Option<String>,
+    /// Whom it has logged in.
+    pub remote_user: Option<RemoteUser>,
 }
 
 /// Headers that are for the server alone, and none of a mapping's business.
@@ -62,10 +63,16 @@ pub(crate) fn variables(app: &App, request: &Incoming) -> Variables {
         *times.entry(name.clone()).or_default() += 1;
     }
     found.retain(|(name, _)| times.get(name) == Some(&1));
-    said.remote_user = found
-        .iter()
-        .find(|(name, value)| name == "REMOTE_USER" && !value.is_empty())
-        .map(|(_, value)| value.clone());
+    let one = |wanted: &str| {
+        let mut found = found.iter();
+        let found = found.find(|(name, value)| name == wanted && !value.is_empty());
+        found.map(|(_, value)| value.clone())
+    };
+    said.remote_user = one("REMOTE_USER").map(|name| RemoteUser {
+        name,
+        domain: one("REMOTE_DOMAIN"),
+        auth_type: one("AUTH_TYPE"),
+    });
     found.retain(|(name, _)| name.starts_with(wanted.as_str()));
     said.assertion = Assertion::of_variables(found);
     said

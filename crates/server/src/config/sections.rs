@@ -36,6 +36,18 @@ choices! {
 }
 
 choices! {
+    /// In which domain the users of a proxy are.
+    pub enum ExternalUsers {
+        /// In the default domain.
+        DefaultDomain = "DefaultDomain",
+        /// The same.
+        Default = "default",
+        /// In the one that REMOTE_DOMAIN names, else in the default domain.
+        Domain = "Domain",
+    }
+}
+
+choices! {
     /// What becomes of names that a URL cannot hold.
     pub enum UrlSafe {
         /// They are accepted.
@@ -175,6 +187,9 @@ sections! {
         /// How the names of headers begin that carry a variable of a trusted proxy under its own
         /// name: X-Env-REMOTE_USER is REMOTE_USER.
         proxy_variable_prefix: String = "X-Env-";
+        /// Whether a trusted proxy may log users in at /v3/auth/tokens too, by REMOTE_USER: with
+        /// the methods external and kerberos. Then it can be whoever it names.
+        external_logins: bool = "false";
         /// Whether identity providers may have addresses of a private network.
         private_providers: bool = "false";
         /// Seconds within which an identity provider must answer.
@@ -208,6 +223,9 @@ sections! {
         /// Further methods that prove the user's own presence, as password does, and no
         /// delegation.
         additional_primary_auth_methods: Vec<String> = "";
+        /// In which domain the users are whom the proxy in front has logged in (REMOTE_USER); when
+        /// unset, in the default one.
+        external: Option<ExternalUsers>;
     }
 
     /// The cache of this process.

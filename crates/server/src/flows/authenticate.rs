@@ -12,6 +12,7 @@ use serde_json::json;
 use store::Store;
 
 use crate::app::App;
+use crate::config::ExternalUsers;
 use crate::error::ApiError;
 use crate::flows::federated_login::check_source;
 use crate::flows::issue_token::refuse_unsafe_domain;
@@ -49,8 +50,9 @@ pub async fn authenticate(
     now: Timestamp,
 ) -> Result<Authenticated, ApiError> {
     let enabled = &app.config.auth.methods;
+    let is_enabled = |method: &Method| enabled.iter().any(|name| name == method.as_str());
     for method in &request.methods {
-        if !enabled.iter().any(|name| name == method.as_str()) {
+        if !is_enabled(method) {
             return Err(ApiError::LoginIncomplete {
                 message: "Attempted to authenticate with an unsupported method.".into(),
                 identity: json!({ "methods": enabled }),
@@ -58,6 +60,17 @@ pub async fn authenticate(
         }
     }
     let mut proved = Proved::default();
+    if is_enabled(&Method::External) {
+        // Unasked, and when the proxy's word leads to nobody, the methods may.
+        match find_external(app, request, &Method::External, now).await {
+            Ok(login) => {
+                proved.user(login)?;
+                proved.methods.push(Method::External);
+            }
+            Err(ApiError::Unauthorized { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
     for method in &request.methods {
         let proof = request.proof(method);
         match method {
@@ -84,6 +97,9 @@ pub async fn authenticate(
                 let (credential, login) = check_secret(app, &proof, now).await?;
                 proved.user(login)?;
                 proved.application_credential = Some(credential);
+            }
+            Method::External | Method::Kerberos => {
+                proved.user(find_external(app, request, method, now).await?)?;
             }
             // Older clients exchange the tokens of federated logins so.
             other if FEDERATED.contains(&other.as_str()) && proof["id"].is_string() => {
@@ -159,6 +175,40 @@ async fn find_login(store: &Store, user: &Named<UserId>) -> Result<Option<Login>
             store.logins().find_by_names(name, domain).await?
         }
     })
+}
+
+/// The user of whom the proxy in front says that it has logged them in.
+///
+/// # Errors
+///
+/// 401 when it says nothing, or not what the method asks for, or there is no such user.
+async fn find_external(
+    app: &App,
+    request: &LoginRequest,
+    method: &Method,
+    now: Timestamp,
+) -> Result<Login, ApiError> {
+    let user = request.remote_user.as_ref();
+    let user = user.ok_or_else(|| ApiError::unauthorized("no proxy vouches for the user"))?;
+    let negotiated = user.auth_type.as_deref() == Some("Negotiate");
+    if *method == Method::Kerberos && !negotiated {
+        return Err(ApiError::unauthorized("auth_type is not Negotiate"));
+    }
+    let by_domain =
+        *method == Method::Kerberos || app.config.auth.external == Some(ExternalUsers::Domain);
+    let domain = match user.domain.clone().filter(|_| by_domain) {
+        Some(name) => DomainName::Name(name),
+        None => DomainName::Id(app.config.identity.default_domain_id.clone()),
+    };
+    let name = Named::Name(user.name.clone(), domain);
+    let login = find_login(&app.store, &name).await?;
+    let login =
+        login.ok_or_else(|| ApiError::unauthorized("nobody is called as the proxy says"))?;
+    let enabled = login_rules(app).is_enabled(&login, now.date_naive());
+    if !enabled || !login.subject.domain.enabled {
+        return Err(ApiError::unauthorized("the user or the domain is disabled"));
+    }
+    Ok(login)
 }
 
 /// Checks a password, in the order locked, wrong, disabled, expired: so expiry is told only to

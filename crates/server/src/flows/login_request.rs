@@ -14,6 +14,18 @@ pub struct LoginRequest {
     pub identity: Value,
     /// What the client asked for; `None` when it left that to the server.
     pub scope: Option<ScopeRequest>,
+    /// Whom the proxy in front has logged in, where its word counts.
+    pub remote_user: Option<RemoteUser>,
+}
+
+/// A user whom a proxy has logged in.
+pub struct RemoteUser {
+    /// `REMOTE_USER`.
+    pub name: String,
+    /// `REMOTE_DOMAIN`: the name of the user's domain.
+    pub domain: Option<String>,
+    /// `AUTH_TYPE` (RFC 3875 §4.1.1): how, `Negotiate` for Kerberos.
+    pub auth_type: Option<String>,
 }
 
 /// What a token should be valid on.
@@ -75,6 +87,7 @@ impl LoginRequest {
             methods,
             identity,
             scope,
+            remote_user: None,
         })
     }
 

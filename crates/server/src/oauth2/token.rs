@@ -48,6 +48,7 @@ async fn issue(call: Call) -> Result<Reply<AccessToken>, OAuthError> {
                     "application_credential": {"id": id, "secret": secret.expose()},
                 }),
                 scope: None,
+                remote_user: None,
             };
             issue_token(&call.app, &login, None, false, call.now()).await?
         }

@@ -16,6 +16,7 @@ use crate::flows::login_request::LoginRequest;
 use crate::flows::revoke::{revoke, revoke_chain};
 use crate::flows::validate_token::{Leniency, ValidToken, validate_token};
 use crate::operation::{Operation, Routes};
+use crate::proxy_variables::variables;
 use crate::reply::{One, Reply};
 use crate::router::promises_access_rules;
 
@@ -75,7 +76,10 @@ async fn issue(call: Call, Json(body): Json) -> Result<Reply<One<Value>>, ApiErr
         .filter(|auth| !auth.is_null())
         .ok_or_else(|| ApiError::expecting("auth", "request body"))?;
     call.app.schemas.validate("auth.token_issue", auth)?;
-    let request = LoginRequest::parse(auth)?;
+    let mut request = LoginRequest::parse(auth)?;
+    if call.app.config.archstone.external_logins {
+        request.remote_user = variables(&call.app, &call.request).remote_user;
+    }
     let receipt = call.request.header("Openstack-Auth-Receipt");
     let with_catalog = call.request.query.get("nocatalog").is_none();
     let issued = issue_token(&call.app, &request, receipt, with_catalog, call.now()).await?;

@@ -49,7 +49,7 @@ async fn listen(call: &Call, source: &Source) -> Result<Said, ApiError> {
         let said = variables(&call.app, &call.request);
         return Ok(Said {
             assertion: said.assertion,
-            remote_user: said.remote_user,
+            remote_user: said.remote_user.map(|user| user.name),
             one_time: None,
             session: None,
         });

@@ -257,7 +257,7 @@ async fn by_proxy(call: &Call, source: &Source, origin: &str) -> Result<Reply<()
     let said = variables(&call.app, &call.request);
     let said = Said {
         assertion: said.assertion,
-        remote_user: said.remote_user,
+        remote_user: said.remote_user.map(|user| user.name),
         one_time: None,
         session: None,
     };
