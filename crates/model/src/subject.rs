@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::ids::{DomainId, ProjectId, RoleId, UserId};
+use crate::ids::{DomainId, ProjectId, UserId};
 use crate::{Extra, Timestamp};
 
 /// A domain, as tokens name it.
@@ -51,15 +51,6 @@ impl ScopeTarget {
     pub fn is_usable(&self) -> bool {
         self.enabled && self.domain.as_ref().is_none_or(|domain| domain.enabled)
     }
-}
-
-/// A role, as tokens name it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RoleRef {
-    /// Its id.
-    pub id: RoleId,
-    /// Its name.
-    pub name: String,
 }
 
 /// What a login with a password is judged by.

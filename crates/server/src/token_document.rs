@@ -7,6 +7,7 @@ use model::token::TokenKind;
 use serde_json::{Map, Value, json};
 
 use crate::flows::validate_token::ValidToken;
+use crate::v3::roles::RoleDocument;
 
 /// Six decimals, all of them zero: Keystone cuts token times to seconds and writes them so.
 pub(crate) fn time(time: Timestamp) -> String {
@@ -53,10 +54,12 @@ pub(crate) fn token(
         None => {}
     }
     if valid.target.is_some() || token.has_system_scope() {
-        let roles = valid
-            .roles
-            .iter()
-            .map(|role| json!({"id": role.id, "name": role.name}));
+        // As in Keystone, what a federated user holds is shown whole.
+        let whole = token.federated_login().is_some();
+        let roles = valid.roles.iter().map(|role| match whole {
+            true => json!(RoleDocument::inside(role.clone())),
+            false => json!({"id": role.id, "name": role.name}),
+        });
         out.insert("roles".into(), roles.collect());
         if let Some(catalog) = catalog {
             out.insert("catalog".into(), self::catalog(valid, catalog));

@@ -4,19 +4,19 @@ use model::Timestamp;
 use model::assignment::{Actor, Assignment, AssignmentTarget};
 use model::ids::{DomainId, GroupId, ProjectId, RoleId, UserId};
 use model::role::Role;
-use model::subject::RoleRef;
 
 use crate::db::Conn;
 use crate::error::StoreError;
 use crate::filter::placeholders;
 use crate::memberships::GroupsOf;
-use crate::value::{FromRow, Row, Value};
+use crate::roles::{COLUMNS, OPTIONS};
+use crate::value::{FromRow, Value};
 
 /// The roles that somebody holds in effect somewhere.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EffectiveRoles {
     /// By name.
-    pub roles: Vec<RoleRef>,
+    pub roles: Vec<Role>,
     /// When it must be asked anew, since a membership ends that some of them may come from.
     pub ends_at: Option<Timestamp>,
 }
@@ -98,9 +98,7 @@ impl Assignments<'_> {
         // As in Keystone, the type does not count: a domain's id stands for the domain and for
         // the project that it can act as.
         let sql = format!(
-            "SELECT role.id, role.name, role.domain_id, role.description, role.extra, \
-             option_value FROM role \
-             LEFT JOIN role_option ON role_option.role_id = role.id AND option_id = 'IMMU' \
+            "SELECT {COLUMNS} FROM role {OPTIONS} \
              WHERE role.id IN (SELECT role_id FROM {table} \
                WHERE actor_id = ? AND target_id = ? AND inherited = ?) \
              ORDER BY role.id"
@@ -257,9 +255,9 @@ impl Assignments<'_> {
             }
         };
         let sql = format!(
-            "WITH RECURSIVE {held} SELECT role.id, role.name, ({}) AS ends_at \
+            "WITH RECURSIVE {held} SELECT {COLUMNS}, ({}) AS ends_at \
              FROM {carried} AS carried \
-             JOIN role ON role.id = carried.role_id WHERE role.domain_id = ? \
+             JOIN role ON role.id = carried.role_id {OPTIONS} WHERE role.domain_id = ? \
              ORDER BY role.name, role.id",
             groups.first_end()
         );
@@ -271,7 +269,7 @@ impl Assignments<'_> {
             Some(row) => row.optional_time("ends_at")?,
             None => None,
         };
-        let roles = rows.iter().map(RoleRef::from_row);
+        let roles = rows.iter().map(Role::from_row);
         Ok(EffectiveRoles {
             roles: roles.collect::<Result<_, _>>()?,
             ends_at,
@@ -294,7 +292,7 @@ impl Assignments<'_> {
     pub async fn with_implied(
         &mut self,
         role_ids: &[model::ids::RoleId],
-    ) -> Result<Vec<RoleRef>, StoreError> {
+    ) -> Result<Vec<Role>, StoreError> {
         if role_ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -303,7 +301,8 @@ impl Assignments<'_> {
                SELECT id FROM role WHERE id IN ({}) \
                UNION SELECT implied_role_id FROM held \
                JOIN implied_role ON prior_role_id = held.role_id) \
-             {HELD_ROLES}",
+             SELECT {COLUMNS} FROM held JOIN role ON role.id = held.role_id {OPTIONS} \
+             WHERE role.domain_id = ? ORDER BY role.name, role.id",
             placeholders(role_ids.len())
         );
         self.db
@@ -358,15 +357,3 @@ fn table_and_type(actor: &Actor, target: &AssignmentTarget) -> (&'static str, &'
 
 /// `role.domain_id` of the roles that belong to no domain.
 pub(crate) const GLOBAL_ROLE: &str = "<<null>>";
-
-const HELD_ROLES: &str = "SELECT role.id, role.name FROM held \
-     JOIN role ON role.id = held.role_id WHERE role.domain_id = ? ORDER BY role.name, role.id";
-
-impl FromRow for RoleRef {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.id("id")?,
-            name: row.text("name")?,
-        })
-    }
-}

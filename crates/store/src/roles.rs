@@ -17,15 +17,28 @@ pub struct Roles<'a> {
     pub(crate) db: Conn<'a>,
 }
 
+macro_rules! columns {
+    () => {
+        "role.id, role.name, role.domain_id, role.description, role.extra, option_value"
+    };
+}
+
+macro_rules! options {
+    () => {
+        "LEFT JOIN role_option ON role_option.role_id = role.id AND option_id = 'IMMU'"
+    };
+}
+
+/// What a role is read from.
+pub(crate) const COLUMNS: &str = columns!();
+
+/// Where its options are, beside the table `role`.
+pub(crate) const OPTIONS: &str = options!();
+
 /// A role with its only known option.
 macro_rules! roles {
     ($rest:literal) => {
-        concat!(
-            "SELECT role.id, role.name, role.domain_id, role.description, role.extra, \
-             option_value FROM role \
-             LEFT JOIN role_option ON role_option.role_id = role.id AND option_id = 'IMMU' ",
-            $rest
-        )
+        concat!("SELECT ", columns!(), " FROM role ", options!(), " ", $rest)
     };
 }
 

@@ -119,7 +119,7 @@ impl Topics {
             | "group"
             // It says how long the memberships live that it brought.
             | "identity_provider" => Self::from(Topic::Roles),
-            "role" => [Topic::Roles, Topic::ApplicationCredentials].into(),
+            "role" | "role_option" => [Topic::Roles, Topic::ApplicationCredentials].into(),
             "application_credential"
             | "application_credential_role"
             | "application_credential_access_rule"

@@ -6,7 +6,8 @@ use model::application_credential::ApplicationCredential;
 use model::federation::ServiceProvider;
 use model::ids::ProjectId;
 use model::revocation::TokenFacts;
-use model::subject::{CatalogService, RoleRef, ScopeTarget, Subject};
+use model::role::Role;
+use model::subject::{CatalogService, ScopeTarget, Subject};
 use model::token::TokenKind;
 use model::{Scope, Timestamp, Token};
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ pub struct ValidToken {
     /// The project or domain that it is valid on.
     pub target: Option<ScopeTarget>,
     /// The roles that it carries, with those they imply.
-    pub roles: Vec<RoleRef>,
+    pub roles: Vec<Role>,
     /// The application credential that it acts by.
     pub application_credential: Option<ApplicationCredential>,
 }
@@ -164,7 +165,7 @@ pub async fn effective_roles(
     store: &Store,
     token: &Token,
     now: Timestamp,
-) -> Result<Vec<RoleRef>, store::StoreError> {
+) -> Result<Vec<Role>, store::StoreError> {
     let brought = token
         .federated_login()
         .map(|login| login.group_ids.as_slice());
