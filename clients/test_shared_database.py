@@ -292,6 +292,33 @@ def test_what_the_first_start_made_is_the_same_seen_through_both(servers):
     assert len(assignments[0]["role_assignments"]) == 2
 
 
+@pytest.mark.skipif(under_test().is_reference, reason="Keystone speaks no protocol itself")
+def test_the_driver_of_a_protocol_goes_with_it(servers):
+    archstone, keystone = servers["archstone"], servers["keystone"]
+    name = unique("provider")
+    rules = [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "REMOTE_USER"}]}]
+    archstone.do("PUT", f"/OS-FEDERATION/mappings/{name}", {"mapping": {"rules": rules}})
+    provider = f"/OS-FEDERATION/identity_providers/{name}"
+    plain = {"mapping_id": name}
+    settings = {"issuer": "https://issuer.example", "client_id": "cloud", "client_secret": "secret"}
+    spoken = plain | {"driver": "oidc", "settings": settings}
+    protocol = f"{provider}/protocols/openid"
+
+    def add(server, attributes):
+        server.do("PUT", provider, {"identity_provider": {"enabled": True}})
+        server.do("PUT", protocol, {"protocol": attributes})
+
+    add(archstone, spoken)
+    assert archstone.get(protocol)["protocol"]["driver"] == "oidc"
+    keystone.do("DELETE", provider)
+    add(keystone, plain)
+    assert "driver" not in archstone.get(protocol)["protocol"]
+    archstone.do("PATCH", protocol, {"protocol": spoken})
+    keystone.do("DELETE", protocol)
+    keystone.do("PUT", protocol, {"protocol": plain})
+    assert "driver" not in archstone.get(protocol)["protocol"]
+
+
 def test_what_one_makes_the_other_shows(between):
     one, other = between
     domain = one.create("/domains", "domain", name=unique("domain"), description="été")

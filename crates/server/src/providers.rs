@@ -181,6 +181,35 @@ pub fn with_secrets(app: &App, driver: &ProtocolDriver) -> Result<Map<String, Va
     Ok(whole)
 }
 
+/// The settings that a change starts from, with the secrets. When no key decrypts those any more,
+/// the change has to say of each what it is now, so that none is lost unseen.
+///
+/// # Errors
+///
+/// 400 when it does not.
+pub fn before_change(
+    app: &App,
+    driver: &ProtocolDriver,
+    changes: &Map<String, Value>,
+) -> Result<Map<String, Value>, ApiError> {
+    let error = match with_secrets(app, driver) {
+        Ok(whole) => return Ok(whole),
+        Err(error) => error,
+    };
+    let secrets = DriverKind::parse(&driver.name)
+        .unwrap_or_default()
+        .secrets();
+    if !secrets.iter().all(|name| changes.contains_key(*name)) {
+        tracing::warn!(%error, "the stored secrets of a protocol cannot be decrypted");
+        return Err(ApiError::BadRequest(format!(
+            "No key in [credential] key_repository decrypts the stored secrets. Set all of them \
+             anew: {}; null where there is none.",
+            secrets.join(", ")
+        )));
+    }
+    Ok(driver.settings.as_object().cloned().unwrap_or_default())
+}
+
 /// The kind under which secrets are encrypted.
 pub const SECRETS: &str = "archstone_protocol";
 

@@ -127,7 +127,6 @@ impl IdentityProviders<'_> {
         for statement in [
             "DELETE FROM federated_user WHERE idp_id = ?",
             "DELETE FROM expiring_user_group_membership WHERE idp_id = ?",
-            "DELETE FROM archstone_protocol WHERE idp_id = ?",
             "DELETE FROM federation_protocol WHERE idp_id = ?",
             "DELETE FROM idp_remote_ids WHERE idp_id = ?",
             "DELETE FROM identity_provider WHERE id = ?",
@@ -147,8 +146,6 @@ impl IdentityProviders<'_> {
             "DELETE FROM federated_user WHERE idp_id IN \
              (SELECT id FROM identity_provider WHERE domain_id = ?)",
             "DELETE FROM expiring_user_group_membership WHERE idp_id IN \
-             (SELECT id FROM identity_provider WHERE domain_id = ?)",
-            "DELETE FROM archstone_protocol WHERE idp_id IN \
              (SELECT id FROM identity_provider WHERE domain_id = ?)",
             "DELETE FROM federation_protocol WHERE idp_id IN \
              (SELECT id FROM identity_provider WHERE domain_id = ?)",

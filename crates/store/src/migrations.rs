@@ -34,6 +34,9 @@ const CONTRACT_REVISIONS: [&str; 3] = [CONTRACT_HEAD, "99de3849d860", "e25ffa003
 /// Makes the table that comes before all others. It is written alike everywhere.
 const FIRST_TABLE: &str = include_str!("migrations/archstone_schema.sql");
 
+/// Where a migration for MariaDB means the collation of Keystone's ids.
+const KEYSTONE_COLLATION: &str = "{collation}";
+
 /// How often a run is repeated that a concurrent one got in the way of.
 const ATTEMPTS: usize = 5;
 
@@ -312,10 +315,27 @@ async fn migrate(tx: &mut Tx, dialect: Dialect, next: usize) -> Result<(), Store
     for sql in [FIRST_TABLE].iter().chain(&scripts[next..]) {
         // One by one, so that the time limit is that of a statement.
         for statement in statements(sql) {
-            tx.batch(statement).await?;
+            match statement.contains(KEYSTONE_COLLATION) {
+                true => collated(tx, statement).await?,
+                false => tx.batch(statement).await?,
+            }
         }
     }
     Ok(())
+}
+
+/// Runs a statement for MariaDB that names the collation of Keystone's ids: a foreign key to them
+/// has to have the same, and an installation may have changed it, or may have been moved from a
+/// release with another default.
+async fn collated(tx: &mut Tx, statement: &str) -> Result<(), StoreError> {
+    let mut conn = Conn::Tx(tx);
+    let sql = "SELECT collation_name AS name FROM information_schema.columns \
+               WHERE table_schema = DATABASE() AND table_name = 'federation_protocol' \
+               AND column_name = 'id'";
+    let found = texts(&conn.query(sql).rows().await?, "name")?;
+    let collation = found.first().map(String::as_str).unwrap_or_default();
+    let statement = statement.replace(KEYSTONE_COLLATION, collation);
+    conn.built_query(statement).execute().await.map(drop)
 }
 
 #[cfg(test)]

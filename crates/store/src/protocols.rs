@@ -2,7 +2,7 @@
 
 use model::Timestamp;
 use model::federation::{Protocol, ProtocolDriver};
-use model::ids::{IdentityProviderId, ProtocolId};
+use model::ids::{IdentityProviderId, MappingId, ProtocolId};
 
 use crate::db::Conn;
 use crate::error::StoreError;
@@ -76,25 +76,33 @@ impl Protocols<'_> {
         self.write_driver(protocol).await
     }
 
-    /// Writes all attributes of a protocol that may change; tells whether it was there.
-    pub async fn update(&mut self, protocol: &Protocol) -> Result<bool, StoreError> {
+    /// Writes what Keystone's table has of a protocol, where an attribute that is not given stays.
+    /// The protocol as it is then, which nobody else changes until the transaction ends; `None`
+    /// when there is none.
+    pub async fn update(
+        &mut self,
+        provider: &IdentityProviderId,
+        id: &ProtocolId,
+        mapping_id: &MappingId,
+        remote_id_attribute: Option<&str>,
+    ) -> Result<Option<Protocol>, StoreError> {
         let found = self
             .db
             .query(
-                "UPDATE federation_protocol SET mapping_id = ?, remote_id_attribute = ? \
+                "UPDATE federation_protocol SET mapping_id = ?, \
+                 remote_id_attribute = COALESCE(?, remote_id_attribute) \
                  WHERE idp_id = ? AND id = ?",
             )
-            .bind(&protocol.mapping_id)
-            .bind(protocol.remote_id_attribute.as_deref())
-            .bind(&protocol.identity_provider_id)
-            .bind(&protocol.id)
+            .bind(mapping_id)
+            .bind(remote_id_attribute)
+            .bind(provider)
+            .bind(id)
             .execute()
             .await?;
-        if found == 0 {
-            return Ok(false);
+        match found {
+            0 => Ok(None),
+            _ => self.find(provider, id).await,
         }
-        self.write_driver(protocol).await?;
-        Ok(true)
     }
 
     /// Removes a protocol, and the users that only came by it.
@@ -106,7 +114,6 @@ impl Protocols<'_> {
     ) -> Result<(), StoreError> {
         for statement in [
             "DELETE FROM federated_user WHERE idp_id = ? AND protocol_id = ?",
-            "DELETE FROM archstone_protocol WHERE idp_id = ? AND protocol_id = ?",
             "DELETE FROM federation_protocol WHERE idp_id = ? AND id = ?",
         ] {
             let query = self.db.query(statement).bind(provider).bind(id);
@@ -143,9 +150,8 @@ impl Protocols<'_> {
         Ok(replaced > 0)
     }
 
-    /// Writes how a protocol is spoken. What a Keystone left behind of a protocol that it deleted
-    /// goes with it.
-    async fn write_driver(&mut self, protocol: &Protocol) -> Result<(), StoreError> {
+    /// Writes how a protocol is spoken.
+    pub async fn write_driver(&mut self, protocol: &Protocol) -> Result<(), StoreError> {
         self.db
             .query("DELETE FROM archstone_protocol WHERE idp_id = ? AND protocol_id = ?")
             .bind(&protocol.identity_provider_id)

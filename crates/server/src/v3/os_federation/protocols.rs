@@ -132,18 +132,19 @@ async fn update(
 ) -> Result<Reply<One<ProtocolDocument>>, ApiError> {
     let permit = call.authorize(UPDATE_PROTOCOL, Target::none())?;
     check_mapping(&call, &change.mapping_id).await?;
-    let known = find(&call, &provider, &id).await?;
+    let mut tx = call.begin().await?;
+    let remote_id_attribute = change.remote_id_attribute.as_deref();
+    let known = tx
+        .protocols()
+        .update(&provider, &id, &change.mapping_id, remote_id_attribute)
+        .await?
+        .ok_or_else(|| no_such_protocol(&provider, &id))?;
+    // Only now, when nobody else changes them: of two changes at once, both have to last.
     let protocol = Protocol {
         driver: change.driver(&call, known.driver.as_ref())?,
-        mapping_id: change.mapping_id,
-        remote_id_attribute: change.remote_id_attribute.or(known.remote_id_attribute),
         ..known
     };
-    let mut tx = call.begin().await?;
-    // Somebody may have deleted it at this moment.
-    if !tx.protocols().update(&protocol).await? {
-        return Err(no_such_protocol(&provider, &id));
-    }
+    tx.protocols().write_driver(&protocol).await?;
     let saved = tx.commit().await?;
     Ok(permit.updated(saved, document(protocol, &call)))
 }
@@ -233,11 +234,13 @@ impl ProtocolAttributes {
         known: Option<&ProtocolDriver>,
     ) -> Result<Option<ProtocolDriver>, ApiError> {
         let changes = self.settings.take();
+        let none = Map::new();
         let (name, mut settings) = match (self.driver.take(), known) {
             (None, None) if changes.is_none() => return Ok(None),
             (None, None) => (ProtocolDriver::EXTERNAL.to_owned(), Map::new()),
             (name, Some(known)) if name.as_ref().is_none_or(|name| *name == known.name) => {
-                let settings = providers::with_secrets(&call.app, known)?;
+                let changes = changes.as_ref().unwrap_or(&none);
+                let settings = providers::before_change(&call.app, known, changes)?;
                 (known.name.clone(), settings)
             }
             (Some(name), _) => (name, Map::new()),

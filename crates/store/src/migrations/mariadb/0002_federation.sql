@@ -1,8 +1,8 @@
--- How a protocol is spoken, beyond what Keystone's table knows. Nothing here refers to Keystone's
--- tables, so that a Keystone on the same database may delete what it likes.
+-- How a protocol is spoken, beyond what Keystone's table knows. It goes with the protocol, which a
+-- Keystone on the same database may delete.
 CREATE TABLE IF NOT EXISTS archstone_protocol (
-    idp_id VARCHAR(64) NOT NULL,
-    protocol_id VARCHAR(64) NOT NULL,
+    idp_id VARCHAR(64) COLLATE {collation} NOT NULL,
+    protocol_id VARCHAR(64) COLLATE {collation} NOT NULL,
     driver VARCHAR(32) NOT NULL,
     -- A JSON object.
     settings MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
@@ -10,7 +10,8 @@ CREATE TABLE IF NOT EXISTS archstone_protocol (
     secrets MEDIUMTEXT,
     -- Of the key that encrypted them.
     key_hash VARCHAR(64),
-    PRIMARY KEY (idp_id, protocol_id)
+    PRIMARY KEY (idp_id, protocol_id),
+    FOREIGN KEY (protocol_id, idp_id) REFERENCES federation_protocol (id, idp_id) ON DELETE CASCADE
 ) ENGINE=InnoDB CHARSET=utf8mb3 COLLATE=utf8mb3_bin;
 
 -- What counted once, and must not count again before its end.

@@ -1,5 +1,5 @@
--- How a protocol is spoken, beyond what Keystone's table knows. Nothing here refers to Keystone's
--- tables, so that a Keystone on the same database may delete what it likes.
+-- How a protocol is spoken, beyond what Keystone's table knows. It goes with the protocol, which a
+-- Keystone on the same database may delete.
 CREATE TABLE archstone_protocol (
     idp_id VARCHAR(64) NOT NULL,
     protocol_id VARCHAR(64) NOT NULL,
@@ -10,7 +10,8 @@ CREATE TABLE archstone_protocol (
     secrets TEXT,
     -- Of the key that encrypted them.
     key_hash VARCHAR(64),
-    PRIMARY KEY (idp_id, protocol_id)
+    PRIMARY KEY (idp_id, protocol_id),
+    FOREIGN KEY (protocol_id, idp_id) REFERENCES federation_protocol (id, idp_id) ON DELETE CASCADE
 );
 
 -- What counted once, and must not count again before its end.

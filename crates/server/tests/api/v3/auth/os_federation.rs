@@ -330,6 +330,54 @@ async fn a_protocol_carries_its_driver_and_keeps_its_secrets() {
 }
 
 #[tokio::test]
+async fn of_changes_at_once_none_is_lost() {
+    let (_server, admin) = server().await;
+    add_provider(&admin, "b", oidc("Bees")).await;
+    let path = format!("{PROVIDERS}/b/protocols/mapped");
+    let change = async |settings: Value| {
+        let change = json!({"protocol": {"mapping_id": "m", "settings": settings}});
+        admin.patch(&path, change).await.expect(200)
+    };
+    tokio::join!(
+        change(json!({"display_name": "Wasps"})),
+        change(json!({"discoverable": false})),
+        change(json!({"client_secret": "loud"})),
+        change(json!({"clock_skew": 5})),
+    );
+    let shown = admin.get(&path).await.expect(200);
+    let settings = &shown["protocol"]["settings"];
+    assert_eq!(settings["display_name"], "Wasps");
+    assert_eq!(settings["discoverable"], false);
+    assert_eq!(settings["clock_skew"], 5);
+    assert_eq!(settings["client_id"], "c");
+    assert_eq!(shown["protocol"]["has_secrets"], true);
+}
+
+#[tokio::test]
+async fn secrets_whose_key_is_gone_are_asked_for_anew() {
+    let (server, admin) = server().await;
+    add_provider(&admin, "b", oidc("Bees")).await;
+    server
+        .sql("UPDATE archstone_protocol SET secrets = 'by a key that is gone'")
+        .await;
+    let path = format!("{PROVIDERS}/b/protocols/mapped");
+    let change = async |settings: Value| {
+        let change = json!({"protocol": {"mapping_id": "m", "settings": settings}});
+        admin.patch(&path, change).await
+    };
+    let some = change(json!({"client_secret": "loud"})).await;
+    assert_eq!(
+        some.message(400),
+        "No key in [credential] key_repository decrypts the stored secrets. Set all of them anew: \
+         client_secret, private_key, tls_key; null where there is none."
+    );
+    let all = json!({"client_secret": "loud", "private_key": null, "tls_key": null});
+    let changed = change(all).await.expect(200);
+    assert_eq!(changed["protocol"]["settings"]["client_id"], "c");
+    change(json!({"clock_skew": 5})).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_check_says_in_words_what_does_not_work() {
     let (_server, admin) = server().await;
     let mut unreachable = oidc("Bees");
