@@ -293,7 +293,9 @@ def test_what_the_first_start_made_is_the_same_seen_through_both(servers):
 
 
 @pytest.mark.skipif(under_test().is_reference, reason="Keystone speaks no protocol itself")
-def test_the_driver_of_a_protocol_goes_with_it(servers):
+def test_the_driver_of_a_protocol_goes_with_it(servers, directory):
+    if "connection = sqlite" in (directory / "keystone.conf").read_text():
+        pytest.skip("Keystone has SQLite mind no foreign keys")
     archstone, keystone = servers["archstone"], servers["keystone"]
     name = unique("provider")
     rules = [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "REMOTE_USER"}]}]
