@@ -1,6 +1,6 @@
 //! Any text is a configuration file or a value in one.
 //!
-//!     cargo +nightly fuzz run ini -- -dict=fuzz/dictionaries/ini.txt
+//!     fuzz/run ini
 
 #![no_main]
 

@@ -1,7 +1,7 @@
 //! Any JSON is the rules of a mapping, and an assertion; what comes of them is always the same, is told
 //! in words, and names a user only by what stood in the two.
 //!
-//!     cargo +nightly fuzz run mapping_rules -- -dict=fuzz/dictionaries/mapping_rules.txt
+//!     fuzz/run mapping_rules
 
 #![no_main]
 

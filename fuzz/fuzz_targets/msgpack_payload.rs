@@ -1,6 +1,6 @@
 //! Any bytes may stand where a token's payload is looked for; what is read can be written, and then says the same.
 //!
-//!     cargo +nightly fuzz run msgpack_payload
+//!     fuzz/run msgpack_payload
 
 #![no_main]
 

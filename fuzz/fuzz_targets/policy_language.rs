@@ -1,6 +1,6 @@
 //! Any text is a policy file, or the text of one rule; neither may do more than it says.
 //!
-//!     cargo +nightly fuzz run policy_language -- -dict=fuzz/dictionaries/policy_language.txt
+//!     fuzz/run policy_language
 
 #![no_main]
 

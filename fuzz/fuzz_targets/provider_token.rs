@@ -1,7 +1,7 @@
 //! Any text may come as the token of a provider, or as its set of keys, and nobody forges a
 //! signature.
 //!
-//!     cargo +nightly fuzz run provider_token -- -dict=fuzz/dictionaries/provider_token.txt
+//!     fuzz/run provider_token
 
 #![no_main]
 

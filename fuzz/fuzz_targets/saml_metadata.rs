@@ -1,6 +1,6 @@
 //! Metadata of SAML is read, or refused in a sentence.
 //!
-//!     cargo +nightly fuzz run saml_metadata
+//!     fuzz/run saml_metadata
 //!
 //! The first two bytes say where the rest is put into recorded metadata; when they point behind
 //! its end, the rest is the whole.

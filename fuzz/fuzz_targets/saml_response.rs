@@ -1,6 +1,6 @@
 //! Any text may arrive as a SAML response, and one that the provider signed may arrive changed.
 //!
-//!     cargo +nightly fuzz run saml_response
+//!     fuzz/run saml_response
 //!
 //! The first byte chooses what is changed: one of the recorded responses, or nothing, and then the
 //! rest is the whole. Two bytes say where, two how much is taken away; the rest comes instead.

@@ -1,6 +1,6 @@
 //! Any text may arrive where a token is expected, and none that we did not make is one.
 //!
-//!     cargo +nightly fuzz run token_text
+//!     fuzz/run token_text
 
 #![no_main]
 
