@@ -157,6 +157,32 @@ def test_who_cancels_sees_why(cloud, oidc, oauth2, oauth1, provider, protocol):
     assert "Try again" in page.text
 
 
+def test_the_number_of_a_failure_leads_to_the_condition_that_failed(cloud, oidc):
+    rules = [
+        {"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "HTTP_OIDC_EMPLOYEE"}]},
+        {
+            "local": [{"user": {"name": "{0}"}}],
+            "remote": [{"type": "HTTP_OIDC_SUB"}, {"type": "HTTP_OIDC_EMAIL", "any_one_of": ["joe@example.com"]}],
+        },
+    ]
+    cloud.admin.put("/OS-FEDERATION/mappings/employees", json={"mapping": {"rules": rules}})
+    path = cloud.path("corp", "openid")
+    cloud.admin.patch(path, json={"protocol": {"mapping_id": "employees"}})
+    try:
+        page = log_in(cloud, cloud.websso("corp", "openid"), **JANE)
+    finally:
+        cloud.admin.patch(path, json={"protocol": {"mapping_id": "corp-openid"}})
+    assert page.status_code == 401
+    number = page.headers["X-Openstack-Request-Id"]
+    lines = [line for line in cloud.identity.printed().splitlines() if number in line]
+    first, second = (line for line in lines if "a rule of the mapping was tried" in line)
+    assert 'mapping.failed_attribute="HTTP_OIDC_EMPLOYEE" mapping.failed_test="present"' in first
+    assert 'mapping.failed_attribute="HTTP_OIDC_EMAIL" mapping.failed_test="any_one_of"' in second
+    assert "authentication failed reason=mapping employees: " in lines[-1]
+    # Values are about people, and none of the log's business.
+    assert "jane" not in "".join(lines)
+
+
 def test_a_callback_counts_once(cloud, oidc):
     browser = requests.Session()
     page = browser.get(cloud.websso("corp", "openid"))
