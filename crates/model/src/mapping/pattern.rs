@@ -30,12 +30,7 @@ impl Pattern {
                 regex: Err("it is not a text".into()),
             };
         };
-        let regex = translate(source).and_then(|expression| {
-            RegexBuilder::new(&expression)
-                .backtrack_limit(BACKTRACK_LIMIT)
-                .build()
-                .map_err(|error| error.to_string())
-        });
+        let regex = compile(source);
         Self {
             source: source.clone(),
             regex,
@@ -67,16 +62,31 @@ impl fmt::Debug for Pattern {
     }
 }
 
-fn translate(pattern: &str) -> Result<String, String> {
+fn compile(pattern: &str) -> Result<Regex, String> {
     let mut translator = Translator {
         chars: pattern.chars().collect(),
         at: 0,
         out: String::with_capacity(pattern.len() + 16),
         ascii: false,
         multiline: false,
+        asked: Vec::new(),
     };
     translator.run()?;
-    Ok(translator.out)
+    let regex = RegexBuilder::new(&translator.out)
+        .backtrack_limit(BACKTRACK_LIMIT)
+        .build()
+        .map_err(|error| error.to_string())?;
+    // The engine would look for them without a check.
+    for group in translator.asked {
+        let known = match group.parse() {
+            Ok(number) => (1..regex.captures_len()).contains(&number),
+            Err(_) => regex.capture_names().flatten().any(|name| name == group),
+        };
+        if !known {
+            return Err(format!("invalid group reference {group}"));
+        }
+    }
+    Ok(regex)
 }
 
 struct Translator {
@@ -87,6 +97,8 @@ struct Translator {
     ascii: bool,
     /// The flag `m`.
     multiline: bool,
+    /// The groups on which something depends, by number or name.
+    asked: Vec<String>,
 }
 
 /// One part of a class: a character, or a set of them.
@@ -155,7 +167,21 @@ impl Translator {
                     end(&self.chars[self.at..]).ok_or("missing ), unterminated comment")?;
                 self.at += length + 1;
             }
-            Some(':' | '=' | '!' | '>' | '(') => self.out.push('('),
+            Some(':' | '=' | '!' | '>') => self.out.push('('),
+            Some('(') => {
+                let from = self.at + 2;
+                let length = end(&self.chars[from..]).ok_or("missing ), unterminated name")?;
+                let group: String = self.chars[from..from + length].iter().collect();
+                let word = |c: char| c.is_alphanumeric() || c == '_';
+                if group.is_empty() || !group.chars().all(word) {
+                    return Err(format!("bad character in group name {group}"));
+                }
+                let number = group.chars().all(|c| c.is_ascii_digit());
+                let (open, close) = if number { ("", "") } else { ("<", ">") };
+                self.out.push_str(&format!("(?({open}{group}{close})"));
+                self.at = from + length + 1;
+                self.asked.push(group);
+            }
             Some('<') if matches!(self.peek(2), Some('=' | '!')) => self.out.push('('),
             Some('P') if matches!(self.peek(2), Some('<' | '=')) => self.out.push('('),
             Some('P') => return unknown(self.peek(2)),
@@ -367,11 +393,33 @@ mod tests {
     #[test]
     fn what_python_does_not_know_is_refused() {
         for pattern in [
-            r"\p{L}", r"\K", "(?<n>a)", "a(?i)", "[b-a]", "(", "[a", r"a\", "(?z)",
+            r"\p{L}",
+            r"\K",
+            "(?<n>a)",
+            "a(?i)",
+            "[b-a]",
+            "(",
+            "[a",
+            r"a\",
+            "(?z)",
+            "(a)?(?(3)b|c)",
+            "(a)?(?(0)b|c)",
+            "(?P<n>a)?(?(m)b|c)",
+            "(?(?=a)b|c)",
+            "(?(1",
+            "(?()a)",
         ] {
             let error = Pattern::new(&pattern.into()).is_found_in("a").unwrap_err();
             assert!(!error.blames_assertion(), "{pattern}");
         }
+    }
+
+    #[test]
+    fn what_depends_on_a_group_is_found() {
+        assert!(found("^(a)?(?(1)b|c)$", "ab"));
+        assert!(found("^(a)?(?(1)b|c)$", "c"));
+        assert!(!found("^(a)?(?(1)b|c)$", "b"));
+        assert!(found("^(?P<n>a)?(?(n)b|c)$", "ab"));
     }
 
     #[test]
