@@ -575,6 +575,17 @@ impl<'a> Conn<'a> {
         }
     }
 
+    /// Keeps others from changing a row until the transaction ends. To be asked before anything is
+    /// read of it: what is read then is what was committed last.
+    pub(crate) async fn lock(&mut self, table: &'static str, id: &str) -> Result<(), StoreError> {
+        // SQLite has one writer at a time.
+        if self.dialect() == Dialect::Sqlite {
+            return Ok(());
+        }
+        let sql = format!("SELECT id FROM {table} WHERE id = ? FOR UPDATE");
+        self.built_query(sql).bind(id).rows().await.map(drop)
+    }
+
     /// Starts a statement.
     pub(crate) fn query(&mut self, sql: &'static str) -> Query<'_, 'a> {
         let sql = self.dialect().placeholders(sql);

@@ -24,6 +24,12 @@ impl Domains<'_> {
         Ok(found.filter(Project::is_domain).map(Domain::from))
     }
 
+    /// Finds a domain to change it: nobody else does until the transaction ends.
+    pub async fn find_for_update(&mut self, id: &DomainId) -> Result<Option<Domain>, StoreError> {
+        let found = self.projects().find_for_update(&id.clone().into()).await?;
+        Ok(found.filter(Project::is_domain).map(Domain::from))
+    }
+
     /// Lists domains by id.
     pub async fn list(
         &mut self,

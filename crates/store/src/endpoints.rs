@@ -46,6 +46,15 @@ impl Endpoints<'_> {
             .await
     }
 
+    /// Finds an endpoint to change it: nobody else does until the transaction ends.
+    pub async fn find_for_update(
+        &mut self,
+        id: &EndpointId,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        self.db.lock("endpoint", id.as_str()).await?;
+        self.find(id).await
+    }
+
     /// Lists endpoints by id.
     pub async fn list(&mut self, filter: &EndpointFilter) -> Result<Vec<Endpoint>, StoreError> {
         let mut conditions = Where::default();

@@ -25,6 +25,12 @@ impl Groups<'_> {
         self.db.built_query(sql).bind(id).optional().await
     }
 
+    /// Finds a group to change it: nobody else does until the transaction ends.
+    pub async fn find_for_update(&mut self, id: &GroupId) -> Result<Option<Group>, StoreError> {
+        self.db.lock(r#""group""#, id.as_str()).await?;
+        self.find(id).await
+    }
+
     /// Lists groups by id.
     pub async fn list(
         &mut self,

@@ -38,6 +38,15 @@ impl IdentityProviders<'_> {
         Ok(gather(&rows)?.pop())
     }
 
+    /// Finds an identity provider to change it: nobody else does until the transaction ends.
+    pub async fn find_for_update(
+        &mut self,
+        id: &IdentityProviderId,
+    ) -> Result<Option<IdentityProvider>, StoreError> {
+        self.db.lock("identity_provider", id.as_str()).await?;
+        self.find(id).await
+    }
+
     /// Finds who signs under a name; `None` when nobody does.
     pub async fn find_id_by_remote_id(
         &mut self,

@@ -34,6 +34,12 @@ impl Projects<'_> {
         Ok(self.read("", &found, "id", values).await?.pop())
     }
 
+    /// Finds a project to change it: nobody else does until the transaction ends.
+    pub async fn find_for_update(&mut self, id: &ProjectId) -> Result<Option<Project>, StoreError> {
+        self.db.lock("project", id.as_str()).await?;
+        self.find(id).await
+    }
+
     /// Lists projects by id.
     pub async fn list(
         &mut self,

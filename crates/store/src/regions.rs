@@ -24,6 +24,12 @@ impl Regions<'_> {
             .await
     }
 
+    /// Finds a region to change it: nobody else does until the transaction ends.
+    pub async fn find_for_update(&mut self, id: &RegionId) -> Result<Option<Region>, StoreError> {
+        self.db.lock("region", id.as_str()).await?;
+        self.find(id).await
+    }
+
     /// Adds a region.
     pub async fn insert(&mut self, region: &Region) -> Result<(), StoreError> {
         self.db

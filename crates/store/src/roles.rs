@@ -52,6 +52,12 @@ impl Roles<'_> {
             .await
     }
 
+    /// Finds a role to change it: nobody else does until the transaction ends.
+    pub async fn find_for_update(&mut self, id: &RoleId) -> Result<Option<Role>, StoreError> {
+        self.db.lock("role", id.as_str()).await?;
+        self.find(id).await
+    }
+
     /// Finds a role by name, within a domain or among those of none.
     pub async fn find_by_name(
         &mut self,

@@ -31,6 +31,15 @@ impl ServiceProviders<'_> {
             .await
     }
 
+    /// Finds a service provider to change it: nobody else does until the transaction ends.
+    pub async fn find_for_update(
+        &mut self,
+        id: &ServiceProviderId,
+    ) -> Result<Option<ServiceProvider>, StoreError> {
+        self.db.lock("service_provider", id.as_str()).await?;
+        self.find(id).await
+    }
+
     /// Lists service providers by id.
     pub async fn list(
         &mut self,

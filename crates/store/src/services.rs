@@ -46,6 +46,12 @@ impl Services<'_> {
             .await
     }
 
+    /// Finds a service to change it: nobody else does until the transaction ends.
+    pub async fn find_for_update(&mut self, id: &ServiceId) -> Result<Option<Service>, StoreError> {
+        self.db.lock("service", id.as_str()).await?;
+        self.find(id).await
+    }
+
     /// Lists services by id. Their names are kept beside the columns, so that filter is the
     /// caller's.
     pub async fn list(&mut self, kind: Option<&TextMatch>) -> Result<Vec<Service>, StoreError> {

@@ -48,6 +48,12 @@ impl Users<'_> {
         Ok(gather(&rows)?.pop())
     }
 
+    /// Finds a user to change it: nobody else does until the transaction ends.
+    pub async fn find_for_update(&mut self, id: &UserId) -> Result<Option<User>, StoreError> {
+        self.db.lock(r#""user""#, id.as_str()).await?;
+        self.find(id).await
+    }
+
     /// Lists users by id.
     pub async fn list(
         &mut self,

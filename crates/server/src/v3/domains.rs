@@ -133,8 +133,9 @@ async fn update(
     if let Some(name) = change.name.as_deref().filter(|name| *name != domain.name) {
         check_name(&call, name)?;
     }
-    let changed = change.apply(domain);
     let mut tx = call.begin().await?;
+    let domain = tx.domains().find_for_update(&id).await?;
+    let changed = change.apply(domain.ok_or_else(|| ApiError::not_found("domain", &id))?);
     tx.domains()
         .update(&changed)
         .await

@@ -124,10 +124,12 @@ async fn update(
         return Err(ApiError::BadRequest("Cannot change ID".into()));
     }
     let legacy_region = change.region.clone().flatten();
-    let changed = change.apply(endpoint);
-    check_references(&call, &changed, legacy_region.as_ref()).await?;
+    let wanted = change.clone().apply(endpoint);
+    check_references(&call, &wanted, legacy_region.as_ref()).await?;
     let mut tx = call.begin().await?;
     add_legacy_region(&mut tx, legacy_region.as_ref()).await?;
+    let endpoint = tx.endpoints().find_for_update(&id).await?;
+    let changed = change.apply(endpoint.ok_or_else(|| ApiError::not_found("endpoint", &id))?);
     tx.endpoints().update(&changed).await?;
     let saved = tx.commit().await?;
     Ok(permit.updated(
@@ -222,7 +224,7 @@ impl CreateEndpoint {
 }
 
 /// The body of a change. What is absent stays as it is.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct ChangeEndpoint {
     id: Option<EndpointId>,
     interface: Option<String>,

@@ -173,9 +173,10 @@ async fn update(
     let permit = call.authorize(UPDATE_GROUP, group.as_ref())?;
     let group = group.ok_or_else(|| ApiError::not_found("group", &id))?;
     change.check(&group)?;
-    let changed = change.apply(group);
-    check_name(&changed.name)?;
     let mut tx = call.begin().await?;
+    let group = tx.groups().find_for_update(&id).await?;
+    let changed = change.apply(group.ok_or_else(|| ApiError::not_found("group", &id))?);
+    check_name(&changed.name)?;
     tx.groups()
         .update(&changed)
         .await

@@ -123,15 +123,14 @@ async fn remove(
     Path((id, tag)): Path<(ProjectId, String)>,
 ) -> Result<Reply<()>, ApiError> {
     let (permit, project) = find(&call, &id, DELETE_TAG).await?;
-    let mut project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
     refuse_immutable("delete", &project)?;
-    let before = project.tags.len();
-    project.tags.retain(|known| *known != tag);
-    if project.tags.len() == before {
-        return Err(ApiError::not_found("project tag", tag));
-    }
     let mut tx = call.begin().await?;
-    tx.projects().replace_tags(&id, &project.tags).await?;
+    let project = tx.projects().find_for_update(&id).await?;
+    let mut tags = project.map(|project| project.tags).unwrap_or_default();
+    let place = tags.iter().position(|known| *known == tag);
+    tags.remove(place.ok_or_else(|| ApiError::not_found("project tag", &tag))?);
+    tx.projects().replace_tags(&id, &tags).await?;
     Ok(permit.done(tx.commit().await?))
 }
 

@@ -137,9 +137,11 @@ async fn update(
     let permit = call.authorize(UPDATE_PROJECT, project.as_ref())?;
     let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
     change.check(&call, &project)?;
-    let changed = change.apply(project.clone());
-    check_enabled(&call, &project, &changed).await?;
+    check_enabled(&call, &project, &change.clone().apply(project.clone())).await?;
     let mut tx = call.begin().await?;
+    // As it is now: somebody may just have changed something else.
+    let project = tx.projects().find_for_update(&id).await?;
+    let changed = change.apply(project.ok_or_else(|| ApiError::not_found("project", &id))?);
     tx.projects()
         .update(&changed)
         .await
@@ -244,7 +246,7 @@ fn name_taken(error: StoreError, project: &Project) -> ApiError {
 }
 
 /// What a client says about a project. What is absent is left to us, or stays as it is.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct ProjectAttributes {
     id: Option<Value>,
     name: Option<String>,

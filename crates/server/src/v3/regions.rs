@@ -113,8 +113,7 @@ async fn update(
     if change.id.as_ref().is_some_and(|other| *other != id) {
         return Err(ApiError::BadRequest("Cannot change ID".into()));
     }
-    let changed = change.apply(region);
-    if let Some(parent) = &changed.parent_region_id {
+    if let Some(parent) = &change.clone().apply(region).parent_region_id {
         find(&call, parent).await?;
         if call.store.regions().list_tree(&id).await?.contains(parent) {
             // The reference goes up until it meets the region itself, and names that.
@@ -124,6 +123,8 @@ async fn update(
         }
     }
     let mut tx = call.begin().await?;
+    let region = tx.regions().find_for_update(&id).await?;
+    let changed = change.apply(region.ok_or_else(|| ApiError::not_found("region", &id))?);
     tx.regions().update(&changed).await?;
     let saved = tx.commit().await?;
     Ok(permit.updated(
@@ -200,7 +201,7 @@ impl CreateRegion {
 }
 
 /// The body of a change. What is absent stays as it is.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct ChangeRegion {
     id: Option<RegionId>,
     #[serde(default, deserialize_with = "nullable")]

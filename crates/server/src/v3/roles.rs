@@ -158,8 +158,9 @@ async fn update(
     change.check(&role)?;
     // The reference tells the domain only when the client did.
     let told = change.domain_id.clone().flatten();
-    let changed = change.apply(role);
     let mut tx = call.begin().await?;
+    let role = tx.roles().find_for_update(&id).await?;
+    let changed = change.apply(role.ok_or_else(|| ApiError::not_found("role", &id))?);
     tx.roles()
         .update(&changed)
         .await

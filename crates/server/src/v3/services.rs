@@ -107,12 +107,13 @@ async fn update(
     Body(change): Body<ChangeService>,
 ) -> Result<Reply<One<ServiceDocument>>, ApiError> {
     let permit = call.authorize(UPDATE_SERVICE, Target::none())?;
-    let service = find(&call, &id).await?;
+    find(&call, &id).await?;
     if change.id.as_ref().is_some_and(|other| *other != id) {
         return Err(ApiError::BadRequest("Cannot change ID".into()));
     }
-    let changed = change.apply(service);
     let mut tx = call.begin().await?;
+    let service = tx.services().find_for_update(&id).await?;
+    let changed = change.apply(service.ok_or_else(|| ApiError::not_found("service", &id))?);
     tx.services().update(&changed).await?;
     let saved = tx.commit().await?;
     Ok(permit.updated(

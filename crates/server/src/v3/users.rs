@@ -159,27 +159,30 @@ async fn create(
 async fn update(
     call: Call,
     Path(id): Path<UserId>,
-    Body(change): Body<ChangeUser>,
+    Body(mut change): Body<ChangeUser>,
 ) -> Result<Reply<One<UserDocument>>, ApiError> {
     let user = find(&call, &id).await?;
     let permit = call.authorize(UPDATE_USER, user.as_ref())?;
     let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
     change.check(&user)?;
-    let mut changed = change.apply(&user);
+    let wanted = change.apply(&user);
     if change.default_project_id.is_some() {
-        check_default_project(&call, changed.default_project_id.as_ref()).await?;
+        check_default_project(&call, wanted.default_project_id.as_ref()).await?;
     }
-    let given = identities(change.federated);
+    let given = identities(std::mem::take(&mut change.federated));
     check_federation(&call, &given).await?;
     let password = match &change.password {
         None => None,
         Some(password) => {
             let chosen_by = ChosenBy::Administrator;
-            let options = &changed.options;
+            let options = &wanted.options;
             Some(new_password(&call.app, password.as_ref(), chosen_by, options, call.now()).await?)
         }
     };
     let mut tx = call.begin().await?;
+    let user = tx.users().find_for_update(&id).await?;
+    let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let mut changed = change.apply(&user);
     tx.users()
         .update(&changed)
         .await

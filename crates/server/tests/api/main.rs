@@ -5,6 +5,7 @@
     reason = "a helper of tests panics where a test would"
 )]
 
+mod changes;
 mod cors;
 mod database;
 mod health;

@@ -125,9 +125,10 @@ async fn update(
     Body(change): Body<ChangeProvider>,
 ) -> Result<Reply<One<ProviderDocument>>, ApiError> {
     let permit = call.authorize(UPDATE_PROVIDER, Target::none())?;
-    let provider = change.apply(find(&call, &id).await?);
-    check_ttl(&provider)?;
     let mut tx = call.begin().await?;
+    let provider = tx.identity_providers().find_for_update(&id).await?;
+    let provider = change.apply(provider.ok_or_else(|| no_such_provider(&id))?);
+    check_ttl(&provider)?;
     let updated = tx.identity_providers().update(&provider).await;
     updated.map_err(|error| taken(error, &provider))?;
     let saved = tx.commit().await?;
@@ -145,7 +146,11 @@ async fn delete(call: Call, Path(id): Path<IdentityProviderId>) -> Result<Reply<
 
 async fn find(call: &Call, id: &IdentityProviderId) -> Result<IdentityProvider, ApiError> {
     let provider = call.store.identity_providers().find(id).await?;
-    provider.ok_or_else(|| ApiError::not_found("Identity Provider", id))
+    provider.ok_or_else(|| no_such_provider(id))
+}
+
+fn no_such_provider(id: &IdentityProviderId) -> ApiError {
+    ApiError::not_found("Identity Provider", id)
 }
 
 /// A domain for the users of a provider that was given none.

@@ -108,9 +108,10 @@ async fn update(
     Body(change): Body<ChangeProvider>,
 ) -> Result<Reply<One<ProviderDocument>>, ApiError> {
     let permit = call.authorize(UPDATE_PROVIDER, Target::none())?;
-    let provider = change.apply(find(&call, &id).await?)?;
-    check_prefix(&provider)?;
     let mut tx = call.begin().await?;
+    let provider = tx.service_providers().find_for_update(&id).await?;
+    let provider = change.apply(provider.ok_or_else(|| no_such_provider(&id))?)?;
+    check_prefix(&provider)?;
     tx.service_providers().update(&provider).await?;
     let saved = tx.commit().await?;
     Ok(permit.updated(saved, document(provider, &call)))
@@ -126,7 +127,11 @@ async fn delete(call: Call, Path(id): Path<ServiceProviderId>) -> Result<Reply<(
 
 async fn find(call: &Call, id: &ServiceProviderId) -> Result<ServiceProvider, ApiError> {
     let provider = call.store.service_providers().find(id).await?;
-    provider.ok_or_else(|| ApiError::not_found("Service Provider", id))
+    provider.ok_or_else(|| no_such_provider(id))
+}
+
+fn no_such_provider(id: &ServiceProviderId) -> ApiError {
+    ApiError::not_found("Service Provider", id)
 }
 
 /// The schema sets no limit to the prefix, and its column does.
