@@ -578,11 +578,12 @@ impl<'a> Conn<'a> {
     /// Keeps others from changing a row until the transaction ends. To be asked before anything is
     /// read of it: what is read then is what was committed last.
     pub(crate) async fn lock(&mut self, table: &'static str, id: &str) -> Result<(), StoreError> {
-        // SQLite has one writer at a time.
-        if self.dialect() == Dialect::Sqlite {
-            return Ok(());
-        }
-        let sql = format!("SELECT id FROM {table} WHERE id = ? FOR UPDATE");
+        let how = match self.dialect() {
+            // It has one writer at a time, and is asked so that a change costs the same everywhere.
+            Dialect::Sqlite => "",
+            Dialect::MariaDb | Dialect::Postgres => " FOR UPDATE",
+        };
+        let sql = format!("SELECT id FROM {table} WHERE id = ?{how}");
         self.built_query(sql).bind(id).rows().await.map(drop)
     }
 
