@@ -213,6 +213,36 @@ pub struct Finding {
     pub step: &'static str,
     /// Whether it works.
     pub works: bool,
+    /// Whether logins need it. What is only advised may be missing.
+    pub needed: bool,
     /// What was seen, and what to do when it does not work: a sentence.
     pub detail: String,
+}
+
+impl Finding {
+    /// Something works.
+    pub fn good(step: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            step,
+            works: true,
+            needed: true,
+            detail: detail.into(),
+        }
+    }
+
+    /// Logins fail for want of this.
+    pub fn bad(step: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            works: false,
+            ..Self::good(step, detail)
+        }
+    }
+
+    /// Logins work, and would be better with this.
+    pub fn advice(step: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            needed: false,
+            ..Self::bad(step, detail)
+        }
+    }
 }

@@ -53,7 +53,7 @@ impl App {
             return Ok(Some(driver));
         }
         // To open one reads keys, for which nobody else has to wait.
-        let whole = with_secrets(self, settings)?;
+        let whole = with_secrets(self, settings).map_err(ApiError::internal)?;
         let driver = open_driver(self, &settings.name, whole).map_err(ApiError::internal)?;
         let mut open = drivers();
         if open.len() >= MOST
@@ -162,20 +162,24 @@ fn check_common(settings: &Map<String, Value>) -> Result<(), WrongSetting> {
 /// Settings that every driver has: whether people may choose it, and by what name.
 pub const COMMON: [&str; 2] = ["discoverable", "display_name"];
 
+/// The stored secrets of a protocol are of no use any more.
+#[derive(Debug, thiserror::Error)]
+#[error("no key in [credential] key_repository decrypts the stored secrets of the protocol")]
+pub struct LostSecrets;
+
 /// The settings together with the secrets, decrypted.
 ///
 /// # Errors
 ///
-/// 500 when no key fits.
-pub fn with_secrets(app: &App, driver: &ProtocolDriver) -> Result<Map<String, Value>, ApiError> {
+/// [`LostSecrets`] when no key fits.
+pub fn with_secrets(app: &App, driver: &ProtocolDriver) -> Result<Map<String, Value>, LostSecrets> {
     let mut whole = driver.settings.as_object().cloned().unwrap_or_default();
     if let Some((encrypted, _)) = &driver.secrets {
         let text = app
             .credential_cipher
             .decrypt(SECRETS, encrypted)
-            .map_err(ApiError::internal)?;
-        let secrets: Map<String, Value> =
-            serde_json::from_str(&text).map_err(ApiError::internal)?;
+            .map_err(|_| LostSecrets)?;
+        let secrets: Map<String, Value> = serde_json::from_str(&text).map_err(|_| LostSecrets)?;
         whole.extend(secrets);
     }
     Ok(whole)
@@ -192,15 +196,13 @@ pub fn before_change(
     driver: &ProtocolDriver,
     changes: &Map<String, Value>,
 ) -> Result<Map<String, Value>, ApiError> {
-    let error = match with_secrets(app, driver) {
-        Ok(whole) => return Ok(whole),
-        Err(error) => error,
-    };
+    if let Ok(whole) = with_secrets(app, driver) {
+        return Ok(whole);
+    }
     let secrets = DriverKind::parse(&driver.name)
         .unwrap_or_default()
         .secrets();
     if !secrets.iter().all(|name| changes.contains_key(*name)) {
-        tracing::warn!(%error, "the stored secrets of a protocol cannot be decrypted");
         return Err(ApiError::BadRequest(format!(
             "No key in [credential] key_repository decrypts the stored secrets. Set all of them \
              anew: {}; null where there is none.",

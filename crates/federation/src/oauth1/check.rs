@@ -56,6 +56,7 @@ async fn request_token(oauth1: &OAuth1, fresh: (&str, Timestamp)) -> Finding {
     Finding {
         step: "request token",
         works,
+        needed: true,
         detail,
     }
 }
@@ -74,6 +75,7 @@ async fn authorization(oauth1: &OAuth1) -> Finding {
     Finding {
         step: "authorization",
         works,
+        needed: true,
         detail,
     }
 }
@@ -110,6 +112,7 @@ async fn signed(
     Finding {
         step,
         works,
+        needed: true,
         detail,
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn findings(
         Some(url) => match metadata::ask(url, settings, outbound).await {
             Ok(provider) => {
                 let detail = format!("{url} answers with the provider's metadata.");
-                findings.push(good("metadata", detail));
+                findings.push(Finding::good("metadata", detail));
                 provider
             }
             Err(failure) => {
@@ -61,9 +61,9 @@ async fn authorization(provider: &Provider, outbound: &Outbound) -> Finding {
     match outbound.send(outbound.get(url.clone())).await {
         Err(failure) => bad(step, &failure),
         Ok(reply) if reply.status.is_server_error() || reply.status == 404 => {
-            no(step, format!("{url} answers {}.", reply.status))
+            Finding::bad(step, format!("{url} answers {}.", reply.status))
         }
-        Ok(reply) => good(step, format!("{url} answers ({}).", reply.status)),
+        Ok(reply) => Finding::good(step, format!("{url} answers ({}).", reply.status)),
     }
 }
 
@@ -75,7 +75,7 @@ async fn token(provider: &Provider, settings: &Settings, outbound: &Outbound) ->
     };
     let asked = requests::token(outbound, url, &settings.client, NOBODYS, NOWHERE, NOBODYS);
     match asked.await {
-        Ok(_) => no(
+        Ok(_) => Finding::bad(
             step,
             format!("{url} gave a token for a code that it never issued."),
         ),
@@ -87,10 +87,10 @@ async fn token(provider: &Provider, settings: &Settings, outbound: &Outbound) ->
                      token_endpoint_auth_method. Some providers take a secret with special \
                      characters only by client_secret_post."
                 );
-                no(step, detail)
+                Finding::bad(step, detail)
             }
             // Providers that look at the code first say this to strangers too.
-            _ => good(
+            _ => Finding::good(
                 step,
                 format!("{url} refuses a made-up code ({code}), as it should."),
             ),
@@ -113,15 +113,15 @@ async fn introspection(
     let nobodys = Secret::new(NOBODYS.to_owned());
     let client = &settings.client;
     match requests::introspection(outbound, url, client, &nobodys, now).await {
-        Err(Failure::Refused(_)) => good(
+        Err(Failure::Refused(_)) => Finding::good(
             step,
             format!("{url} answers, and says that a made-up token is not active."),
         ),
-        Err(failure) => no(
+        Err(failure) => Finding::bad(
             step,
             format!("{failure}; this client may have to be allowed to ask there."),
         ),
-        Ok(_) => no(step, format!("{url} takes a made-up token for a good one.")),
+        Ok(_) => Finding::bad(step, format!("{url} takes a made-up token for a good one.")),
     }
 }
 
@@ -133,29 +133,13 @@ async fn userinfo(provider: &Provider, outbound: &Outbound) -> Finding {
     };
     match requests::userinfo(outbound, url, &Secret::new(NOBODYS.to_owned())).await {
         Err(Failure::Refused(_)) => {
-            good(step, format!("{url} answers, and refuses a made-up token."))
+            Finding::good(step, format!("{url} answers, and refuses a made-up token."))
         }
         Err(failure) => bad(step, &failure),
-        Ok(_) => no(step, format!("{url} takes a made-up token for a good one.")),
-    }
-}
-
-fn good(step: &'static str, detail: String) -> Finding {
-    Finding {
-        step,
-        works: true,
-        detail,
-    }
-}
-
-fn no(step: &'static str, detail: String) -> Finding {
-    Finding {
-        step,
-        works: false,
-        detail,
+        Ok(_) => Finding::bad(step, format!("{url} takes a made-up token for a good one.")),
     }
 }
 
 fn bad(step: &'static str, failure: &Failure) -> Finding {
-    no(step, format!("{failure}."))
+    Finding::bad(step, format!("{failure}."))
 }

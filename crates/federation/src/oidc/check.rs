@@ -5,32 +5,17 @@ use super::discovery::{self, Metadata, Said};
 use super::settings::{Bearer, ClientAuthentication};
 use crate::driver::{Failure, Finding};
 
-fn good(step: &'static str, detail: impl Into<String>) -> Finding {
-    Finding {
-        step,
-        works: true,
-        detail: detail.into(),
-    }
-}
-
-fn bad(step: &'static str, detail: impl Into<String>) -> Finding {
-    Finding {
-        works: false,
-        ..good(step, detail)
-    }
-}
-
 impl Oidc {
     /// Asks the provider anew, whatever is remembered of it.
     pub(super) async fn findings(&self) -> Vec<Finding> {
         const STEP: &str = "discovery";
         let metadata = match discovery::fetch(&self.settings, &self.outbound).await {
             Ok(metadata) => metadata,
-            Err(failure) => return vec![bad(STEP, sentence(&failure))],
+            Err(failure) => return vec![Finding::bad(STEP, sentence(&failure))],
         };
         let mut findings = vec![match metadata.said {
-            Some(_) => good(STEP, "The metadata are of the issuer that is set."),
-            None => good(STEP, "It is not asked: the endpoints are set."),
+            Some(_) => Finding::good(STEP, "The metadata are of the issuer that is set."),
+            None => Finding::good(STEP, "It is not asked: the endpoints are set."),
         }];
         findings.push(self.check_keys(&metadata).await);
         findings.extend(self.check_userinfo(&metadata));
@@ -49,12 +34,12 @@ impl Oidc {
     async fn check_keys(&self, metadata: &Metadata) -> Finding {
         const STEP: &str = "keys";
         match self.fetch_keys(metadata).await {
-            Ok(keys) if keys.len() == 0 => bad(
+            Ok(keys) if keys.len() == 0 => Finding::bad(
                 STEP,
                 "The provider shows no key for a signature that is known here.",
             ),
-            Ok(keys) => good(STEP, format!("Keys to check by: {}.", keys.len())),
-            Err(failure) => bad(STEP, sentence(&failure)),
+            Ok(keys) => Finding::good(STEP, format!("Keys to check by: {}.", keys.len())),
+            Err(failure) => Finding::bad(STEP, sentence(&failure)),
         }
     }
 
@@ -62,8 +47,8 @@ impl Oidc {
         const STEP: &str = "userinfo";
         let wanted = self.settings.userinfo || self.settings.bearer == Some(Bearer::Userinfo);
         wanted.then(|| match metadata.userinfo {
-            Some(_) => good(STEP, "The provider has a userinfo endpoint."),
-            None => bad(
+            Some(_) => Finding::good(STEP, "The provider has a userinfo endpoint."),
+            None => Finding::bad(
                 STEP,
                 "The provider has no userinfo endpoint, and it is to be asked there. Set \
                  userinfo_endpoint.",
@@ -75,8 +60,8 @@ impl Oidc {
         const STEP: &str = "introspection";
         let wanted = self.settings.bearer == Some(Bearer::Introspection);
         wanted.then(|| match metadata.introspection {
-            Some(_) => good(STEP, "The provider has an introspection endpoint."),
-            None => bad(
+            Some(_) => Finding::good(STEP, "The provider has an introspection endpoint."),
+            None => Finding::bad(
                 STEP,
                 "The provider has no introspection endpoint, so no bearer's token is accepted. \
                  Set introspection_endpoint.",
@@ -95,19 +80,19 @@ impl Oidc {
                     "The provider does not accept '{method}', but: {known}. Set \
                      token_endpoint_auth_method to one of them."
                 );
-                bad(STEP, detail)
+                Finding::bad(STEP, detail)
             }
             // OpenID Connect Discovery §3: what is meant when it says nothing.
             None if !basic => {
                 let detail = format!("The provider does not say whether it accepts '{method}'.");
-                good(STEP, detail)
+                Finding::good(STEP, detail)
             }
             _ => {
                 let detail = format!(
                     "The provider accepts '{method}'. Only a login shows whether it knows this \
                      client."
                 );
-                good(STEP, detail)
+                Finding::good(STEP, detail)
             }
         }
     }
@@ -120,10 +105,14 @@ impl Oidc {
             .filter(|ours| !known.iter().any(|known| known == ours))
             .collect();
         Some(match unknown.is_empty() {
-            true => good(STEP, "The provider knows all scopes that are set."),
+            true => Finding::good(STEP, "The provider knows all scopes that are set."),
             false => {
-                let detail = format!("The provider does not list: {}.", unknown.join(", "));
-                bad(STEP, detail)
+                let detail = format!(
+                    "The provider does not list: {}. It may leave out what it does not know, or \
+                     refuse logins.",
+                    unknown.join(", ")
+                );
+                Finding::advice(STEP, detail)
             }
         })
     }
@@ -138,11 +127,11 @@ impl Oidc {
             .collect();
         let (known, common) = (known.join(", "), common.join(", "));
         Some(match common.is_empty() {
-            true => bad(
+            true => Finding::bad(
                 STEP,
                 format!("The provider signs by: {known}; none is accepted."),
             ),
-            false => good(STEP, format!("The provider signs by: {common}.")),
+            false => Finding::good(STEP, format!("The provider signs by: {common}.")),
         })
     }
 }
@@ -151,8 +140,8 @@ fn check_flow(said: &Said) -> Finding {
     const STEP: &str = "flow";
     let types = said.response_types_supported.as_deref();
     match types.unwrap_or_default().iter().any(|kind| kind == "code") {
-        true => good(STEP, "The provider supports the authorization code flow."),
-        false => bad(
+        true => Finding::good(STEP, "The provider supports the authorization code flow."),
+        false => Finding::bad(
             STEP,
             "The provider does not say that it supports the authorization code flow, which is the \
              one that is used.",
@@ -164,14 +153,14 @@ fn check_pkce(said: &Said) -> Finding {
     const STEP: &str = "pkce";
     match &said.code_challenge_methods_supported {
         Some(methods) if methods.iter().any(|method| method == "S256") => {
-            good(STEP, "The provider supports PKCE with S256.")
+            Finding::good(STEP, "The provider supports PKCE with S256.")
         }
-        Some(_) => bad(
+        Some(_) => Finding::advice(
             STEP,
             "The provider does not support PKCE with S256: it may not notice a stolen code. Logins \
              still work, and the nonce guards them.",
         ),
-        None => good(
+        None => Finding::good(
             STEP,
             "The provider does not say whether it supports PKCE; it is used all the same.",
         ),
@@ -181,8 +170,8 @@ fn check_pkce(said: &Said) -> Finding {
 fn check_logout(said: &Said) -> Finding {
     const STEP: &str = "back-channel logout";
     match said.backchannel_logout_supported {
-        Some(true) => good(STEP, "The provider can tell us when a session ends."),
-        _ => bad(
+        Some(true) => Finding::good(STEP, "The provider can tell us when a session ends."),
+        _ => Finding::advice(
             STEP,
             "The provider does not say that it tells when a session ends: tokens live on.",
         ),

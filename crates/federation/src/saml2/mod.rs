@@ -191,6 +191,7 @@ impl Saml2 {
             findings.push(Finding {
                 step,
                 works,
+                needed: true,
                 detail,
             });
         };

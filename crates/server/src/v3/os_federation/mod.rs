@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod identity_providers;
 pub mod mappings;
+pub mod protocol_check;
 pub mod protocols;
 pub mod saml2;
 pub mod service_providers;
@@ -20,6 +21,7 @@ pub fn routes() -> Routes {
         .and(identity_providers::routes())
         .and(mappings::routes())
         .and(protocols::routes())
+        .and(protocol_check::routes())
         .and(saml2::routes())
         .and(service_providers::routes())
 }

@@ -1,13 +1,12 @@
 //! Protocols: the ways in which an identity provider speaks to us.
 
-use federation::Finding;
 use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, MappingId, ProtocolId};
 use policy::Rule;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{check_id, manage_rule, new_rule, no_such_protocol, read_rule};
+use super::{check_id, manage_rule, no_such_protocol, read_rule};
 use crate::call::{Call, Collection, Links, SelfLink, Target};
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path};
@@ -23,7 +22,6 @@ pub fn routes() -> Routes {
         .on(&CREATE, create)
         .on(&UPDATE, update)
         .on(&DELETE, delete)
-        .on(&CHECK, check)
 }
 
 static LIST: Operation = Operation::get(
@@ -54,20 +52,11 @@ static DELETE: Operation = Operation::delete(
 )
 .rules(&[DELETE_PROTOCOL]);
 
-static CHECK: Operation = Operation::post(
-    "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/check",
-    "Try whether logins by a protocol would work",
-)
-.rules(&[CHECK_PROTOCOL]);
-
 const LIST_PROTOCOLS: Rule = read_rule("identity:list_protocols");
 const GET_PROTOCOL: Rule = read_rule("identity:get_protocol");
 const CREATE_PROTOCOL: Rule = manage_rule("identity:create_protocol");
 const UPDATE_PROTOCOL: Rule = manage_rule("identity:update_protocol");
 const DELETE_PROTOCOL: Rule = manage_rule("identity:delete_protocol");
-/// Ours; Keystone has nothing to try.
-const CHECK_PROTOCOL: Rule = new_rule("identity:check_protocol");
-
 async fn list(
     call: Call,
     Path(provider): Path<IdentityProviderId>,
@@ -160,41 +149,7 @@ async fn delete(
     Ok(permit.done(tx.commit().await?))
 }
 
-/// Tries what a login will need, and says in words what works and what does not.
-async fn check(
-    call: Call,
-    Path((provider, id)): Path<(IdentityProviderId, ProtocolId)>,
-) -> Result<Reply<One<CheckDocument>>, ApiError> {
-    let permit = call.authorize(CHECK_PROTOCOL, Target::none())?;
-    let protocol = find(&call, &provider, &id).await?;
-    let findings = match call.app.driver(&protocol)? {
-        Some(driver) => driver.check(call.now()).await,
-        None => vec![proxies(&call)],
-    };
-    Ok(permit.ok(One::new("check", CheckDocument::new(findings))))
-}
-
-/// What can be told of a protocol that a front proxy speaks.
-fn proxies(call: &Call) -> Finding {
-    let trusted = !call.app.config.archstone.trusted_proxies.is_empty();
-    let detail = match trusted {
-        true => {
-            "A front proxy speaks this protocol, and its addresses are in [archstone] \
-             trusted_proxies. What the proxy does cannot be tried from here."
-        }
-        false => {
-            "A front proxy has to speak this protocol, but [archstone] trusted_proxies names \
-             none, so that every login is refused. Name its addresses there, or set a driver."
-        }
-    };
-    Finding {
-        step: "proxy",
-        works: trusted,
-        detail: detail.into(),
-    }
-}
-
-async fn find(
+pub(super) async fn find(
     call: &Call,
     provider: &IdentityProviderId,
     id: &ProtocolId,
@@ -280,36 +235,6 @@ impl SpokenDocument {
             driver: driver.name,
             settings: driver.settings,
             has_secrets: driver.secrets.is_some(),
-        }
-    }
-}
-
-/// What a check found.
-#[derive(Debug, Serialize)]
-struct CheckDocument {
-    works: bool,
-    findings: Vec<FindingDocument>,
-}
-
-#[derive(Debug, Serialize)]
-struct FindingDocument {
-    step: &'static str,
-    works: bool,
-    detail: String,
-}
-
-impl CheckDocument {
-    fn new(findings: Vec<Finding>) -> Self {
-        Self {
-            works: findings.iter().all(|finding| finding.works),
-            findings: findings
-                .into_iter()
-                .map(|finding| FindingDocument {
-                    step: finding.step,
-                    works: finding.works,
-                    detail: finding.detail,
-                })
-                .collect(),
         }
     }
 }

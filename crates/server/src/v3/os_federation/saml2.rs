@@ -84,7 +84,7 @@ fn speaks_saml(protocol: &Protocol) -> bool {
 fn of_service_provider(call: &Call, protocol: &Protocol) -> Result<String, ApiError> {
     let driver = call.app.driver(protocol)?;
     let place = login_url(
-        call.links.base_url(),
+        websso::public_base_url(call)?,
         &protocol.identity_provider_id,
         &protocol.id,
     );

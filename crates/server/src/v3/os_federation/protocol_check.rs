@@ -1,0 +1,141 @@
+//! Whether logins by a protocol would work, tried and told in words.
+
+use federation::Finding;
+use model::federation::Protocol;
+use model::ids::{IdentityProviderId, ProtocolId};
+use policy::Rule;
+use serde::Serialize;
+
+use super::{new_rule, protocols};
+use crate::call::{Call, Target};
+use crate::error::ApiError;
+use crate::extract::Path;
+use crate::flows::federated_login::method;
+use crate::operation::{Operation, Routes};
+use crate::reply::{One, Reply};
+
+/// The operation that tries a protocol.
+pub fn routes() -> Routes {
+    Routes::new().on(&CHECK, check)
+}
+
+static CHECK: Operation = Operation::post(
+    "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/check",
+    "Try whether logins by a protocol would work",
+)
+.rules(&[CHECK_PROTOCOL]);
+
+/// Ours; Keystone has nothing to try.
+const CHECK_PROTOCOL: Rule = new_rule("identity:check_protocol");
+
+async fn check(
+    call: Call,
+    Path((provider, id)): Path<(IdentityProviderId, ProtocolId)>,
+) -> Result<Reply<One<CheckDocument>>, ApiError> {
+    let permit = call.authorize(CHECK_PROTOCOL, Target::none())?;
+    let protocol = protocols::find(&call, &provider, &id).await?;
+    let mut findings = here(&call, &protocol).await?;
+    match call.app.driver(&protocol) {
+        Ok(Some(driver)) => findings.extend(driver.check(call.now()).await),
+        Ok(None) => findings.push(proxies(&call)),
+        Err(ApiError::Internal(cause)) => {
+            findings.push(Finding::bad(
+                "settings",
+                format!("They cannot be used: {cause}"),
+            ));
+        }
+        Err(other) => return Err(other),
+    }
+    Ok(permit.ok(One::new("check", CheckDocument::new(findings))))
+}
+
+/// What logins need on our own side.
+async fn here(call: &Call, protocol: &Protocol) -> Result<Vec<Finding>, ApiError> {
+    let id = &protocol.identity_provider_id;
+    let provider = call.store.identity_providers().find(id).await?;
+    let enabled = match provider {
+        Some(provider) if provider.enabled => {
+            let domain = call.store.domains().find(&provider.domain_id).await?;
+            match domain.is_some_and(|domain| domain.enabled) {
+                true => Finding::good("identity provider", "It is enabled, and so is its domain."),
+                false => Finding::bad(
+                    "identity provider",
+                    format!(
+                        "The domain of its users, {}, is disabled.",
+                        provider.domain_id
+                    ),
+                ),
+            }
+        }
+        _ => Finding::bad("identity provider", format!("{id} is disabled.")),
+    };
+    let method = match method(&call.app, protocol) {
+        Ok(method) => Finding::good("method", format!("Tokens will say '{method}'.")),
+        Err(_) => Finding::bad(
+            "method",
+            format!(
+                "[auth] methods has neither '{}' nor, where a driver is set, 'mapped'.",
+                protocol.id
+            ),
+        ),
+    };
+    let mapping = &protocol.mapping_id;
+    let mapping = match call.store.mappings().find(mapping).await? {
+        Some(_) => Finding::good("mapping", format!("{mapping} is there.")),
+        None => Finding::bad("mapping", format!("There is no mapping {mapping}.")),
+    };
+    Ok(vec![enabled, method, mapping])
+}
+
+/// What can be told of a protocol that a front proxy speaks.
+fn proxies(call: &Call) -> Finding {
+    let config = &call.app.config.archstone;
+    if config.trusted_proxies.is_empty() && config.proxy_socket.is_none() {
+        return Finding::bad(
+            "proxy",
+            "A front proxy has to speak this protocol, but [archstone] has neither \
+             trusted_proxies nor proxy_socket, so that every login is refused. Name the proxy \
+             there, or set a driver.",
+        );
+    }
+    Finding::good(
+        "proxy",
+        "A front proxy speaks this protocol, and one is trusted. What it does cannot be tried \
+         from here.",
+    )
+}
+
+/// What a check found.
+#[derive(Debug, Serialize)]
+struct CheckDocument {
+    /// Whether all works that logins need.
+    works: bool,
+    findings: Vec<FindingDocument>,
+}
+
+#[derive(Debug, Serialize)]
+struct FindingDocument {
+    step: &'static str,
+    works: bool,
+    needed: bool,
+    detail: String,
+}
+
+impl CheckDocument {
+    fn new(findings: Vec<Finding>) -> Self {
+        Self {
+            works: findings
+                .iter()
+                .all(|finding| finding.works || !finding.needed),
+            findings: findings
+                .into_iter()
+                .map(|finding| FindingDocument {
+                    step: finding.step,
+                    works: finding.works,
+                    needed: finding.needed,
+                    detail: finding.detail,
+                })
+                .collect(),
+        }
+    }
+}
