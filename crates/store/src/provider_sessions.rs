@@ -79,7 +79,8 @@ impl ProviderSessions<'_> {
         Ok(())
     }
 
-    /// Takes out the tokens of a session, or of all sessions of a subject.
+    /// Takes out the tokens of a session, or of all sessions of a subject. A login of which nobody knows
+    /// the session, as one by a client's token, ends with any session of its subject.
     pub async fn take(
         &mut self,
         provider: &IdentityProviderId,
@@ -89,11 +90,16 @@ impl ProviderSessions<'_> {
     ) -> Result<Vec<SessionTokens>, StoreError> {
         let mut which = String::from("idp_id = ? AND protocol_id = ?");
         let mut values = vec![provider.as_str(), protocol.as_str()];
-        for (column, value) in [("subject", subject), ("session_id", session_id)] {
-            if let Some(value) = value {
-                which.push_str(&format!(" AND {column} = ?"));
-                values.push(value);
-            }
+        if let Some(subject) = subject {
+            which.push_str(" AND subject = ?");
+            values.push(subject);
+        }
+        if let Some(session_id) = session_id {
+            which.push_str(match subject {
+                Some(_) => " AND (session_id = ? OR session_id IS NULL)",
+                None => " AND session_id = ?",
+            });
+            values.push(session_id);
         }
         let sql = format!("SELECT user_id, audit_id FROM archstone_provider_session WHERE {which}");
         let query = self.db.built_query(sql).bind_all(values.iter().copied());
