@@ -629,7 +629,7 @@ def test_a_provider_that_is_gone_and_comes_back(cloud, keys, tmp_path):
         services = server.provider.services
     page = requests.get(cloud.websso("gone", "saml2"), headers={"Accept": "text/html"})
     assert page.status_code == 503
-    assert "does not answer" in page.text
+    assert "cannot log in right now" in page.text
     check = cloud.check("gone", "saml2")
     assert not check["works"]
     [wrong] = [found for found in check["findings"] if not found["works"]]

@@ -296,6 +296,14 @@ impl ApiError {
             other => other.to_string(),
         }
     }
+
+    /// What the log may tell: the reason of a refusal, whoever may read it.
+    pub(crate) fn reason(&self) -> Cow<'_, str> {
+        match self {
+            Self::Refused { reason } | Self::Unauthorized { reason } => Cow::Borrowed(reason),
+            other => Cow::Owned(other.to_string()),
+        }
+    }
 }
 
 /// The answer to a login that has not passed enough methods yet.

@@ -205,6 +205,10 @@ impl Failure for PageError {
     fn into_response(self, context: &ErrorContext<'_>) -> Response<Body> {
         let status = self.error.status();
         let (title, explanation) = self.explain(context.insecure_debug);
+        if context.wants_html {
+            // Most is logged as for everybody; but people see less of it than programs.
+            tracing::info!(reason = %self.error.reason(), "the page of a failure was shown");
+        }
         let mut response = (*self.error).into_response(context);
         if !context.wants_html {
             return response;
@@ -250,8 +254,10 @@ impl PageError {
             ),
             StatusCode::FORBIDDEN => ("You cannot log in here", said),
             StatusCode::SERVICE_UNAVAILABLE => (
-                "Your identity provider does not answer",
-                "This is most likely temporary. Try again in a moment.".into(),
+                "You cannot log in right now",
+                "Your identity provider, or something else that is needed, did not answer as it \
+                 should. Try again in a moment."
+                    .into(),
             ),
             StatusCode::INTERNAL_SERVER_ERROR => (
                 "Something went wrong on our side",

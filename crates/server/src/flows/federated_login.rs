@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use federation::{OneTime, ProviderSession};
+use http::StatusCode;
 use model::federation::{IdentityProvider, Protocol};
 use model::ids::{IdentityProviderId, ProtocolId};
-use model::mapping::{
-    DomainReference, Evaluation, Mapped, MappedUser, Rules, SchemaVersion, UserKind,
-};
+use model::mapping::{DomainReference, Evaluation, MappedUser, Rules, SchemaVersion, UserKind};
 use model::token::FederatedLogin;
 use model::{Assertion, Method, Timestamp};
 use store::{SessionTokens, StoreError, Tx};
@@ -55,31 +54,56 @@ pub async fn find_source(
     let found = look_for(app, provider, protocol).await;
     // As in Keystone the method comes first; what it is called matters less for what we speak.
     match &found {
-        Ok(source) => method(app, &source.protocol).map(drop)?,
-        Err(_) if !is_enabled(app, protocol.as_str()) => return Err(unsupported(app)),
-        Err(_) => {}
+        Ok((_, Some(protocol))) => method(app, protocol).map(drop)?,
+        _ if !is_enabled(app, protocol.as_str()) => return Err(unsupported(app)),
+        _ => {}
     }
-    found
+    let (found_provider, found_protocol) = found?;
+    standing(found_provider, found_protocol, protocol)
+}
+
+/// The same for a session that ends, which a provider may say that has been disabled since.
+///
+/// # Errors
+///
+/// 404 when there is no such provider or protocol.
+pub async fn find_source_of_session(
+    app: &App,
+    provider: &IdentityProviderId,
+    protocol: &ProtocolId,
+) -> Result<Source, ApiError> {
+    let (found_provider, found_protocol) = look_for(app, provider, protocol).await?;
+    Ok(Source {
+        provider: found_provider,
+        protocol: found_protocol.ok_or_else(|| no_such_protocol(provider, protocol))?,
+    })
 }
 
 async fn look_for(
     app: &App,
     provider: &IdentityProviderId,
     protocol: &ProtocolId,
-) -> Result<Source, ApiError> {
+) -> Result<(IdentityProvider, Option<Protocol>), ApiError> {
     let found = app.store.identity_providers().find(provider).await?;
     let found = found.ok_or_else(|| ApiError::not_found("Identity Provider", provider))?;
-    if !found.enabled {
+    let protocol = app.store.protocols().find(provider, protocol).await?;
+    Ok((found, protocol))
+}
+
+/// The provider has to be enabled, and the protocol to be there.
+fn standing(
+    provider: IdentityProvider,
+    protocol: Option<Protocol>,
+    id: &ProtocolId,
+) -> Result<Source, ApiError> {
+    if !provider.enabled {
         return Err(ApiError::refused(format!(
-            "Identity Provider {provider} is disabled"
+            "Identity Provider {} is disabled",
+            provider.id
         )));
     }
-    let protocol_found = app.store.protocols().find(provider, protocol).await?;
-    let protocol_found = protocol_found.ok_or_else(|| no_such_protocol(provider, protocol))?;
-    Ok(Source {
-        provider: found,
-        protocol: protocol_found,
-    })
+    let protocol = protocol.ok_or_else(|| no_such_protocol(&provider.id, id))?;
+    Ok(Source { provider, protocol })
 }
 
 /// Checks that what a federated token came from still stands, before it is exchanged.
@@ -89,7 +113,9 @@ async fn look_for(
 /// 404 or 403 when the provider, the protocol or its mapping is gone or disabled, 500 when one of
 /// the token's groups is.
 pub async fn check_source(app: &App, login: &FederatedLogin) -> Result<(), ApiError> {
-    let source = look_for(app, &login.identity_provider_id, &login.protocol_id).await?;
+    let (provider, protocol) =
+        look_for(app, &login.identity_provider_id, &login.protocol_id).await?;
+    let source = standing(provider, protocol, &login.protocol_id)?;
     let mapping = &source.protocol.mapping_id;
     if app.store.mappings().find(mapping).await?.is_none() {
         return Err(ApiError::not_found("mapping", mapping));
@@ -111,9 +137,34 @@ pub async fn federated_login(
     said: &Said,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
-    let method = method(app, &source.protocol)?;
     check_remote_id(app, source, &said.assertion)?;
-    let mapped = map(app, source, &said.assertion).await?;
+    let evaluation = evaluate(app, source, &said.assertion).await?;
+    let outcome = let_in(app, source, said, &evaluation, now).await;
+    if let Err(error) = &outcome
+        && error.status() != StatusCode::SERVICE_UNAVAILABLE
+        && !matches!(error, ApiError::Repeat(_))
+    {
+        log_explanation(source, &said.assertion, &evaluation);
+    }
+    outcome
+}
+
+/// Makes of what the mapping came to a user with a token.
+async fn let_in(
+    app: &App,
+    source: &Source,
+    said: &Said,
+    evaluation: &Evaluation,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    let method = method(app, &source.protocol)?;
+    let mapped = evaluation.result.as_ref().map_err(|error| {
+        let reason = format!("mapping {}: {error}", source.protocol.mapping_id);
+        match error.blames_assertion() {
+            true => ApiError::unauthorized(reason),
+            false => ApiError::internal(reason),
+        }
+    })?;
     app.store.catch_up().await?;
     match mapped.user.kind {
         UserKind::Local => {
@@ -124,7 +175,7 @@ pub async fn federated_login(
             Ok(issued)
         }
         UserKind::Ephemeral => {
-            let user = shadow(app, source, said, &mapped, now).await?;
+            let user = shadow(app, source, said, mapped, now).await?;
             let login = app.store.logins().find(&user.id).await?;
             let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
             if !login.subject.enabled || !login.subject.domain.enabled {
@@ -177,7 +228,7 @@ async fn pause(app: &App) {
 /// The method that tokens name: that of the protocol's name, as Keystone has it; for protocols
 /// that we speak ourselves and that `[auth] methods` does not name, `mapped`, so that a provider
 /// can be added without a restart.
-fn method(app: &App, protocol: &Protocol) -> Result<Method, ApiError> {
+pub(crate) fn method(app: &App, protocol: &Protocol) -> Result<Method, ApiError> {
     let own = protocol.id.as_str();
     // A provider's word is none of the proofs that we judge ourselves, whatever it is called.
     const JUDGED_HERE: [&str; 6] = [
@@ -260,7 +311,11 @@ pub fn remote_id_attribute(app: &App, protocol: &Protocol) -> Option<String> {
 }
 
 /// Applies the mapping of the protocol.
-async fn map(app: &App, source: &Source, assertion: &Assertion) -> Result<Mapped, ApiError> {
+async fn evaluate(
+    app: &App,
+    source: &Source,
+    assertion: &Assertion,
+) -> Result<Evaluation, ApiError> {
     let id = &source.protocol.mapping_id;
     let mapping = app.store.mappings().find(id).await?;
     let mapping = mapping.ok_or_else(|| ApiError::not_found("mapping", id))?;
@@ -272,37 +327,44 @@ async fn map(app: &App, source: &Source, assertion: &Assertion) -> Result<Mapped
     })?;
     let rules = Rules::parse(version, &mapping.rules)
         .map_err(|error| ApiError::internal(format!("mapping {id} does not read: {error}")))?;
-    let evaluation = rules.evaluate(assertion);
-    if evaluation.result.is_err() {
-        log_failure(id.as_str(), &evaluation);
-    }
-    evaluation.result.map_err(|error| {
-        if error.blames_assertion() {
-            ApiError::unauthorized(format!("mapping {id}: {error}"))
-        } else {
-            ApiError::internal(format!("mapping {id}: {error}"))
-        }
-    })
+    Ok(rules.evaluate(assertion))
 }
 
-/// Which rule applied and which condition failed, without the values, which are about people. Who
-/// reports a failed login has its number, and the lines of that number tell this.
-fn log_failure(mapping: &str, evaluation: &Evaluation) {
+/// How each condition of each rule fared, without the values, which are about people. Who reports a
+/// failed login has its number, and the lines of that number tell this.
+fn log_explanation(source: &Source, assertion: &Assertion, evaluation: &Evaluation) {
+    let mapping = source.protocol.mapping_id.as_str();
     for rule in &evaluation.rules {
-        let stopped = rule.conditions.iter().find(|tested| !tested.held);
+        for condition in rule.conditions.iter().filter(|tested| tested.counted) {
+            tracing::info!(
+                mapping.id = mapping,
+                mapping.rule = rule.rule,
+                mapping.attribute = condition.attribute,
+                mapping.test = condition.test.as_str(),
+                mapping.held = condition.held,
+                mapping.reason = condition.reason,
+                "a condition of the mapping was tried"
+            );
+        }
         tracing::info!(
             mapping.id = mapping,
             mapping.rule = rule.rule,
             mapping.applied = rule.applied,
-            mapping.failed_attribute = stopped.map(|tested| tested.attribute.as_str()),
-            mapping.failed_test = stopped.map(|tested| tested.test.as_str()),
+            mapping.error = rule.error,
             "a rule of the mapping was tried"
+        );
+    }
+    let names: Vec<_> = assertion.attributes().map(|(name, _)| name).collect();
+    if names.is_empty() && source.protocol.own_driver().is_none() {
+        tracing::info!(
+            "no variables came: the other end is no trusted proxy, or it passes nothing on"
         );
     }
     tracing::info!(
         mapping.id = mapping,
-        "the mapping came to nothing; POST the assertion to \
-         /v3/OS-FEDERATION/mappings/{mapping}/evaluate to see it with values"
+        attributes = names.join(" "),
+        "the login failed; to see it with values, POST the assertion to \
+         /v3/OS-FEDERATION/mappings/{mapping}/evaluate"
     );
 }
 

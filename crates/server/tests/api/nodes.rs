@@ -66,6 +66,64 @@ async fn a_role_that_is_taken_away_on_one_node_is_in_no_token_that_another_issue
 }
 
 #[tokio::test]
+async fn a_login_with_a_provider_goes_on_at_any_node() {
+    let dashboard = "https://horizon.example/auth/websso/";
+    let one = TestServer::start_with(|config| {
+        config.archstone.sole_writer = false;
+        config.archstone.private_providers = true;
+        config.federation.trusted_dashboard = vec![dashboard.to_owned()].into();
+    })
+    .await;
+    let other = one.neighbour().await;
+    let admin = one.admin().await;
+    let rule = json!({"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "X"}]});
+    let mapping = json!({"mapping": {"rules": [rule]}});
+    admin
+        .put("/v3/OS-FEDERATION/mappings/m", mapping)
+        .await
+        .expect(201);
+    let provider = "/v3/OS-FEDERATION/identity_providers/corp";
+    let body = json!({"identity_provider": {"enabled": true}});
+    admin.put(provider, body).await.expect(201);
+    let protocol = format!("{provider}/protocols/openid");
+    // Nobody listens there: what a login comes to is that the provider does not answer.
+    let settings = json!({
+        "issuer": "http://127.0.0.1:9", "client_id": "first", "client_secret": "hush",
+        "authorization_endpoint": "http://127.0.0.1:9/authorize",
+        "token_endpoint": "http://127.0.0.1:9/token", "jwks_uri": "http://127.0.0.1:9/keys",
+    });
+    let spoken = json!({"mapping_id": "m", "driver": "oidc", "settings": settings});
+    let body = json!({ "protocol": spoken });
+    admin.put(&protocol, body).await.expect(201);
+
+    let place = "/v3/auth/OS-FEDERATION/identity_providers/corp/protocols/openid";
+    let begin = async |node: &TestServer| {
+        let path = format!("{place}/websso?origin={dashboard}");
+        let answer = node.nobody().get(&path).await;
+        answer.expect_text(303);
+        answer
+    };
+    let at_other = begin(&other).await;
+    assert!(at_other.header("Location").contains("client_id=first"));
+    // What is changed on one node counts on the other with the next login.
+    let change = json!({"protocol": {"mapping_id": "m", "settings": {"client_id": "second"}}});
+    admin.patch(&protocol, change).await.expect(200);
+    let begun = begin(&other).await;
+    let location = begun.header("Location");
+    assert!(location.contains("client_id=second"), "{location}");
+
+    // The one finishes what the other began, without a word between them.
+    let (_, state) = location.split_once("state=").unwrap();
+    let state = state.split('&').next().unwrap();
+    let (cookie, _) = begun.header("Set-Cookie").split_once(';').unwrap();
+    let browser = one.nobody().with_header("cookie", cookie);
+    let callback = format!("{place}/callback?code=x&state={state}");
+    // It got as far as to ask the provider.
+    browser.get(&callback).await.expect(503);
+    one.nobody().get(&callback).await.expect(401);
+}
+
+#[tokio::test]
 async fn a_user_that_one_node_disables_is_disabled_on_the_others() {
     let (one, other) = nodes().await;
     let admin = one.admin().await;

@@ -36,7 +36,9 @@ async fn complete(
     let begun = begun(&call, &parameters, &provider, &protocol);
     let origin = match &begun {
         Some(login) => Some(login.origin.clone()),
-        None => dashboard_of_unasked(&call, &parameters),
+        // A SAML provider may begin a login itself.
+        None if has(&parameters, "SAMLResponse") => dashboard_of_unasked(&call, &parameters),
+        None => None,
     };
     let origin = origin
         .ok_or_else(|| ApiError::unauthorized("nobody began this login, or it took too long"))?;
@@ -94,6 +96,10 @@ fn parameters(request: &Incoming) -> Vec<(String, String)> {
     query.into_owned().chain(request.form()).collect()
 }
 
+fn has(parameters: &[(String, String)], wanted: &str) -> bool {
+    parameters.iter().any(|(name, _)| name == wanted)
+}
+
 /// The login that this browser began with this provider, by the state that came back; a protocol
 /// that has none means the one that there is.
 fn begun(
@@ -107,7 +113,7 @@ fn begun(
         .find(|(name, _)| name == "state" || name == "RelayState")
         .map(|(_, value)| login_cookie::name(value));
     // SAML has one, so this answers no login of ours.
-    if state.is_none() && parameters.iter().any(|(name, _)| name == "SAMLResponse") {
+    if state.is_none() && has(parameters, "SAMLResponse") {
         return None;
     }
     let headers = call.request.headers.get_all(header::COOKIE).iter();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use federation::DriverKind;
 use model::federation::{IdentityProvider, Protocol, ProviderFilter};
 use model::ids::{IdentityProviderId, ProtocolId};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -130,8 +130,15 @@ pub(crate) fn login_url(
     )
 }
 
+/// An id within a path. What needs no escape has none (RFC 3986 §2.3): providers compare URLs letter
+/// by letter.
 fn escaped(id: &str) -> impl std::fmt::Display {
-    utf8_percent_encode(id, NON_ALPHANUMERIC)
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    utf8_percent_encode(id, ESCAPED)
 }
 
 fn setting<'a>(protocol: &'a Protocol, name: &str) -> Option<&'a Value> {
@@ -166,4 +173,16 @@ struct WayLinks {
     websso: String,
     /// Where a client without a browser logs in.
     auth: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_as_people_write_them() {
+        let url = login_url("https://a", &"my-corp_1.x~".into(), &"open id/ü".into());
+        let path = "/v3/auth/OS-FEDERATION/identity_providers/my-corp_1.x~/protocols";
+        assert_eq!(url, format!("https://a{path}/open%20id%2F%C3%BC"));
+    }
 }

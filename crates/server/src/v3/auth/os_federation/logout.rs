@@ -9,7 +9,7 @@ use model::ids::{IdentityProviderId, ProtocolId};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::extract::Path;
-use crate::flows::federated_login::{find_source, use_up};
+use crate::flows::federated_login::{find_source_of_session, use_up};
 use crate::flows::revoke::revoke_chain;
 use crate::hex::sha256;
 use crate::operation::{Operation, Routes};
@@ -30,7 +30,7 @@ async fn log_out(
     call: Call,
     Path((provider, protocol)): Path<(IdentityProviderId, ProtocolId)>,
 ) -> Result<Reply<()>, ApiError> {
-    let source = find_source(&call.app, &provider, &protocol).await;
+    let source = find_source_of_session(&call.app, &provider, &protocol).await;
     let source = source.map_err(refuse)?;
     let driver = call.app.driver(&source.protocol)?;
     let driver =
@@ -72,8 +72,8 @@ fn refuse(error: ApiError) -> ApiError {
     match error {
         ApiError::Unavailable(_) | ApiError::Repeat(_) | ApiError::Internal(_) => error,
         other => {
-            let reason = other.message(true);
-            tracing::info!(reason, "a logout of an identity provider was refused");
+            let reason = other.reason();
+            tracing::info!(%reason, "a logout of an identity provider was refused");
             ApiError::BadRequest("The logout is not valid.".into())
         }
     }

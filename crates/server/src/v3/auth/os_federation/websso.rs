@@ -1,5 +1,7 @@
 //! Logins with a browser: from a dashboard to the identity provider.
 
+use std::collections::HashMap;
+
 use federation::{DriverKind, Login, SendTo};
 use http::{HeaderValue, StatusCode, header};
 use model::ids::{IdentityProviderId, ProtocolId};
@@ -314,11 +316,18 @@ fn chooser(call: &Call, origin: &str, ways: Vec<Way>) -> Result<Reply<()>, PageE
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("origin", origin)
         .finish();
+    let mut names: HashMap<String, usize> = HashMap::new();
+    for way in &ways {
+        *names.entry(way.name()).or_default() += 1;
+    }
     let choices: Vec<Choice> = ways
         .into_iter()
         .map(|way| Choice {
             url: format!("{}/websso?{query}", way.url(call.links.base_url())),
-            name: way.name(),
+            name: match way.name() {
+                name if names.get(&name) == Some(&1) => name,
+                name => format!("{name} ({})", way.protocol.id),
+            },
             about: way
                 .provider
                 .description

@@ -403,7 +403,105 @@ async fn a_check_says_in_words_what_does_not_work() {
     add_provider(&admin, "a", json!({"mapping_id": "m"})).await;
     let path = format!("{PROVIDERS}/a/protocols/mapped/check");
     let checked = admin.post(&path, json!({})).await.expect(200);
-    assert_eq!(checked["check"]["findings"][0]["step"], "proxy");
+    assert_eq!(checked["check"]["findings"][3]["step"], "proxy");
+}
+
+#[tokio::test]
+async fn a_check_looks_at_our_own_side_too() {
+    let (server, admin) = server().await;
+    add_provider(&admin, "b", oidc("Bees")).await;
+    let path = format!("{PROVIDERS}/b/protocols/mapped/check");
+    let failing = async || {
+        let checked = admin.post(&path, json!({})).await.expect(200);
+        assert_eq!(checked["check"]["works"], false);
+        let findings = checked["check"]["findings"].as_array().unwrap().clone();
+        let mut steps = Vec::new();
+        for finding in findings {
+            if finding["works"] == false && finding["step"] != "keys" {
+                steps.push(finding["step"].as_str().unwrap().to_owned());
+            }
+        }
+        steps
+    };
+    // Nobody listens there.
+    assert_eq!(failing().await, [""; 0]);
+    let disabled = json!({"identity_provider": {"enabled": false}});
+    let provider = format!("{PROVIDERS}/b");
+    admin.patch(&provider, disabled).await.expect(200);
+    assert_eq!(failing().await, ["identity provider"]);
+    let enabled = json!({"identity_provider": {"enabled": true}});
+    admin.patch(&provider, enabled).await.expect(200);
+    admin
+        .delete("/v3/OS-FEDERATION/mappings/m")
+        .await
+        .expect(204);
+    assert_eq!(failing().await, ["mapping"]);
+    server
+        .sql("UPDATE archstone_protocol SET secrets = 'by a key that is gone'")
+        .await;
+    assert_eq!(failing().await, ["mapping", "settings"]);
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_takes_the_tokens_that_came_of_it() {
+    let (server, _) = server().await;
+    let store = &server.app.store;
+    let until = server.app.clock.now() + chrono::TimeDelta::hours(1);
+    let tokens = |number: u8| store::SessionTokens {
+        user_id: "jane".into(),
+        audit_id: model::token::AuditId::from_bytes([number; 16]),
+    };
+    let fill = async || {
+        let mut tx = store.begin().await.unwrap();
+        for (number, provider, subject, session) in [
+            (1, "a", "jane", Some("s1")),
+            (2, "a", "jane", Some("s2")),
+            (3, "a", "jane", None),
+            (4, "a", "joe", Some("s3")),
+            (5, "b", "jane", Some("s1")),
+        ] {
+            let (provider, protocol) = (provider.into(), "openid".into());
+            let tokens = tokens(number);
+            let mut sessions = tx.provider_sessions();
+            let inserted = sessions
+                .insert(&provider, &protocol, subject, session, &tokens, until)
+                .await;
+            inserted.unwrap();
+        }
+        let _ = tx.commit().await.unwrap();
+    };
+    let take = async |subject, session| {
+        let mut tx = store.begin().await.unwrap();
+        let (provider, protocol) = ("a".into(), "openid".into());
+        let mut sessions = tx.provider_sessions();
+        let taken = sessions.take(&provider, &protocol, subject, session).await;
+        let mut taken: Vec<u8> = taken
+            .unwrap()
+            .iter()
+            .map(|tokens| tokens.audit_id.as_bytes()[0])
+            .collect();
+        taken.sort_unstable();
+        // What was taken is there no more; without a commit, all is there again.
+        let again = sessions.take(&provider, &protocol, subject, session).await;
+        assert_eq!(again.unwrap(), []);
+        taken
+    };
+    fill().await;
+    assert_eq!(take(Some("jane"), None).await, [1, 2, 3]);
+    assert_eq!(take(None, Some("s1")).await, [1]);
+    // Of the third nobody knows the session, so that it ends with any.
+    assert_eq!(take(Some("jane"), Some("s2")).await, [2, 3]);
+    assert_eq!(take(Some("nobody"), None).await, [0; 0]);
+
+    let mut tx = store.begin().await.unwrap();
+    tx.provider_sessions().forget(until).await.unwrap();
+    let _ = tx.commit().await.unwrap();
+    assert_eq!(take(Some("jane"), None).await, [1, 2, 3]);
+    let mut tx = store.begin().await.unwrap();
+    let after = until + chrono::TimeDelta::seconds(1);
+    tx.provider_sessions().forget(after).await.unwrap();
+    let _ = tx.commit().await.unwrap();
+    assert_eq!(take(Some("jane"), None).await, [0; 0]);
 }
 
 #[tokio::test]

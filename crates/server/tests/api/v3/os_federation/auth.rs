@@ -158,6 +158,58 @@ async fn a_user_is_the_same_one_at_every_login() {
 }
 
 #[tokio::test]
+async fn first_logins_at_once_make_one_user() {
+    let (server, admin) = server_with(rules_with_groups(), "1.0").await;
+    server.with_role("member", Scope::Project).await;
+    add_group(&admin, "staff", Some("member")).await;
+    let one = async || {
+        let token = log_in(&server, "jane", "staff").await.expect(201);
+        token["token"]["user"]["id"].clone()
+    };
+    let (a, b, c, d) = tokio::join!(one(), one(), one(), one());
+    assert!(a == b && b == c && c == d, "{a} {b} {c} {d}");
+    let users = admin.get("/v3/users?name=jane").await.expect(200);
+    assert_eq!(users["users"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_application_credential_ends_with_the_membership() {
+    let (server, admin) = server_with(rules_with_groups(), "1.0").await;
+    server.with_role("member", Scope::Project).await;
+    add_group(&admin, "staff", Some("member")).await;
+    let unscoped = log_in(&server, "jane", "staff").await;
+    let user = unscoped.expect(201)["token"]["user"]["id"].clone();
+    let home = json!({"project": {"id": testkit::home()}});
+    let scoped = scope_to(&server, unscoped.header("X-Subject-Token"), home).await;
+    scoped.expect(201);
+    let jane = server.nobody().with_token(scoped.header("X-Subject-Token"));
+    let path = format!(
+        "/v3/users/{}/application_credentials",
+        user.as_str().unwrap()
+    );
+    let wanted = json!({"application_credential": {"name": "ci"}});
+    let made = jane.post(&path, wanted).await.expect(201)["application_credential"].clone();
+    let buy = async || {
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", made["id"].as_str().unwrap()),
+            ("client_secret", made["secret"].as_str().unwrap()),
+        ];
+        server
+            .nobody()
+            .post_form("/v3/OS-OAUTH2/token", &form)
+            .await
+    };
+    server.clock.advance(chrono::TimeDelta::minutes(59));
+    buy().await.expect(200);
+    server.clock.advance(chrono::TimeDelta::minutes(1));
+    buy().await.expect(401);
+    // A login verifies the membership anew, and with it the credential.
+    log_in(&server, "jane", "staff").await.expect(201);
+    buy().await.expect(200);
+}
+
+#[tokio::test]
 async fn variables_of_anybody_but_a_trusted_proxy_count_for_nothing() {
     let (server, _) = server_with(rules_with_groups(), "1.0").await;
     let stranger = TestServer::start().await;
