@@ -616,7 +616,8 @@ def test_a_check_finds_that_all_is_well(cloud, idp, provider):
     check = cloud.check(provider, "saml2")
     assert check["works"], check
     steps = [found["step"] for found in check["findings"]]
-    assert steps == ["our key", "metadata", "endpoint", "signing keys"]
+    assert steps[:3] == ["identity provider", "method", "mapping"]
+    assert steps[3:] == ["our key", "metadata", "endpoint", "signing keys"]
     assert f"{idp.url}/metadata" in str(check)
 
 

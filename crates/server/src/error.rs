@@ -344,6 +344,21 @@ fn log(error: &ApiError) {
     }
 }
 
+impl ApiError {
+    /// Whether [`log`] says anything of it: what a client did wrong it is told itself.
+    pub(crate) fn is_logged(&self) -> bool {
+        matches!(
+            self,
+            Self::Internal(_)
+                | Self::Repeat(_)
+                | Self::Unavailable(_)
+                | Self::Unauthorized { .. }
+                | Self::Refused { .. }
+                | Self::Denied { .. }
+        )
+    }
+}
+
 /// The challenge of a 401 (RFC 9110 §11.6.1), in a scheme of Keystone's own.
 pub(crate) fn challenge(base_url: &str) -> HeaderValue {
     HeaderValue::try_from(format!("Keystone uri=\"{base_url}/v3\""))

@@ -205,9 +205,9 @@ impl Failure for PageError {
     fn into_response(self, context: &ErrorContext<'_>) -> Response<Body> {
         let status = self.error.status();
         let (title, explanation) = self.explain(context.insecure_debug);
-        if context.wants_html {
-            // Most is logged as for everybody; but people see less of it than programs.
-            tracing::info!(reason = %self.error.reason(), "the page of a failure was shown");
+        if context.wants_html && !self.error.is_logged() {
+            // People see less of it than programs.
+            tracing::info!(reason = %self.error, "the page of a failure was shown");
         }
         let mut response = (*self.error).into_response(context);
         if !context.wants_html {
