@@ -8,6 +8,7 @@ import base64
 import contextlib
 import dataclasses
 import hashlib
+import http.client
 import json
 import os
 import shutil
@@ -36,8 +37,8 @@ SAML = ("university", "saml2")
 METHODS = "external,password,token,mapped,openid,saml2,application_credential"
 EXTERNAL = {"auth": {"identity": {"methods": ["external"], "external": {}}}}
 TIMELY = ["audit_ids", "catalog", "expires_at", "issued_at"]
-# The line that keeps a client from having the proxy take away what it added.
-CONNECTION = "RequestHeader unset Connection"
+# What is false in these headers, that a client sends, has to be without effect.
+BEHIND_HIS_BACK = {"Connection": "keep-alive, X-Env-REMOTE_USER, X-Env-MELLON_UID"}
 
 
 class Reference(Keystone):
@@ -132,7 +133,7 @@ OPENID_RULES = [
     # An answer about a token has no claims of the user's.
     {
         "local": [{"user": {"name": "{0}"}}, {"group": {"name": "staff", "domain": {"id": "default"}}}],
-        "remote": [{"type": "HTTP_OIDC_SUB"}, {"type": "HTTP_OIDC_CLIENT_ID", "any_one_of": ["cloud"]}],
+        "remote": [{"type": "HTTP_OIDC_SUB"}, {"type": "HTTP_OIDC_SCOPE", "any_one_of": ["groups"], "regex": True}],
     },
 ]
 SAML_RULES = [
@@ -171,13 +172,22 @@ class World:
         self.saml = self.site("mod_auth_mellon", direct)
         self.basic = self.site("mod_auth_basic", direct)
         self.by_socket = self.site("mod_auth_openidc", f"unix:{self.socket}|http://localhost/")
-        self.careless = self.site("mod_auth_openidc", direct, without=[CONNECTION])
+        # What a line is for shows where it is missing.
+        connection, user = "RequestHeader unset Connection", "RequestHeader set X-Env-REMOTE_USER"
+        unset = "RequestHeader unset X-Env-MELLON_"
+        self.careless = {
+            "connection": self.site("mod_auth_openidc", direct, without=[connection]),
+            "user": self.site("mod_auth_openidc", direct, without=[user]),
+            "saml connection": self.site("mod_auth_mellon", direct, without=[connection]),
+            "saml unset": self.site("mod_auth_mellon", direct, without=[unset]),
+        }
         # Where Archstone speaks for itself.
         self.native = self.site("mod_auth_basic", direct, without=["Require", "AuthType"])
         self.openid_before = self.site("mod_auth_openidc", reference, without=[headers])
         self.saml_before = self.site("mod_auth_mellon", reference, without=[headers])
         self.basic_before = self.site("mod_auth_basic", reference, without=[headers])
-        self.sites = [site for site in vars(self).values() if isinstance(site, Site)]
+        sites = [*vars(self).values(), *self.careless.values()]
+        self.sites = [site for site in sites if isinstance(site, Site)]
         self.cloud.settings += f"""
 [DEFAULT]
 public_endpoint = {self.native.url}
@@ -226,7 +236,7 @@ external_logins = true
             "grant_types": ["authorization_code", "password"],
         }
         self.oidc.control("clients", [client])
-        for site in (self.saml, self.saml_before):
+        for site in (site for site in self.sites if "MellonIdPMetadataFile" in site.text):
             metadata = requests.get(f"{site.url}/v3/auth/OS-FEDERATION/mellon/metadata", timeout=10)
             assert metadata.status_code == 200, metadata.text
             requests.put(f"{self.idp.url}/service", data=metadata.text, timeout=10).raise_for_status()
@@ -276,11 +286,6 @@ def websso_of_any(world, protocol):
     return f"/v3/auth/OS-FEDERATION/websso/{protocol}?origin={world.cloud.dashboard}"
 
 
-def external(site, login=None, headers=None, body=EXTERNAL):
-    """A login at /v3/auth/tokens by what Apache knows."""
-    return requests.post(f"{site.url}/v3/auth/tokens", json=body, auth=login, headers=headers, timeout=30)
-
-
 # The same login at both
 
 
@@ -307,3 +312,230 @@ def test_archstone_takes_the_place_of_keystone(world, kind, way):
     assert unscoped["methods"] == [protocol]
     assert [role["name"] for role in scoped["roles"]] == ["member", "reader"]
     assert tokens[0] == tokens[1]
+
+
+def test_who_lacks_an_attribute_is_refused_by_both(world):
+    nobody = {"user": "nobody", "password": saml_idp.USERS["nobody"]["password"]}
+    for site in (world.saml, world.saml_before):
+        page = world.log_in(site, auth(*SAML), **nobody)
+        assert page.status_code == 401, page.text
+        assert "X-Subject-Token" not in page.headers
+
+
+def v3oidcaccesstoken(world, site, **scope):
+    form = {"grant_type": "password", "scope": "openid profile groups", "username": "jane", "password": JANE["password"]}
+    answer = requests.post(f"{world.oidc.issuer}/token", data=form, auth=("cloud", "hush"), timeout=30)
+    token = answer.json()["access_token"]
+    return v3.OidcAccessToken(f"{site.url}/v3", *OPENID, access_token=token, **scope)
+
+
+def v3oidcpassword(world, site, **scope):
+    return v3.OidcPassword(
+        f"{site.url}/v3",
+        *OPENID,
+        client_id="cloud",
+        client_secret="hush",
+        discovery_endpoint=f"{world.oidc.issuer}/.well-known/openid-configuration",
+        scope="openid profile groups",
+        username="jane",
+        password=JANE["password"],
+        **scope,
+    )
+
+
+@pytest.mark.parametrize("plugin", [v3oidcaccesstoken, v3oidcpassword])
+def test_clients_without_a_browser(world, plugin):
+    tokens = []
+    for server, site in [(world.archstone, world.openid), (world.keystone, world.openid_before)]:
+        bought = plugin(world, site, project_id=server.ids["lab"])
+        tokens.append(server.known(server.token(session.Session(auth=bought).get_token())))
+    assert tokens[0]["user"]["name"] == "jane"
+    assert [role["name"] for role in tokens[0]["roles"]] == ["member", "reader"]
+    assert tokens[0] == tokens[1]
+    forged = v3.OidcAccessToken(f"{world.openid.url}/v3", *OPENID, access_token="forged")
+    with pytest.raises(exceptions.Unauthorized):
+        forged.get_access(session.Session())
+
+
+# Users of Keystone's own, at /v3/auth/tokens
+
+IN_DEFAULT = {"project": {"name": "lab", "domain": {"id": "default"}}}
+EXTERNAL_BODIES = [
+    {"auth": {"identity": {"methods": ["external"], "external": {}}}},
+    {"auth": {"identity": {"methods": []}}},
+    {"auth": {"identity": {"methods": ["external"], "external": {}}, "scope": IN_DEFAULT}},
+]
+
+
+def external(site, login=None, headers=None, body=EXTERNAL):
+    """A login by what Apache knows."""
+    return requests.post(f"{site.url}/v3/auth/tokens", json=body, auth=login, headers=headers, timeout=30)
+
+
+@pytest.mark.parametrize("body", EXTERNAL_BODIES, ids=["named", "unnamed", "scoped"])
+def test_external(world, body):
+    tokens = []
+    for server, site in [(world.archstone, world.basic), (world.keystone, world.basic_before)]:
+        answer = external(site, BOB, body=body)
+        assert answer.status_code == 201, f"{answer.text}\n{world.printed()}"
+        tokens.append(server.known(answer.json()["token"]))
+    assert tokens[0]["methods"] == ["external"]
+    assert tokens[0]["user"]["id"] == "<bob>"
+    assert tokens[0] == tokens[1]
+
+
+def test_external_refuses_whom_apache_or_keystone_does_not_know(world):
+    for site in (world.basic, world.basic_before):
+        assert "WWW-Authenticate" in external(site, ("bob", "wrong")).headers
+        refused = external(site, STRANGER)
+        assert refused.status_code == 401
+        assert refused.json()["error"]["message"] == "The request you have made requires authentication."
+
+
+# What clients make up
+
+
+def is_nobody(answer):
+    """Nobody was logged in."""
+    return answer.status_code in (401, 403) and "X-Subject-Token" not in answer.headers
+
+
+FORGED_USERS = [
+    {"X-Env-REMOTE_USER": "admin"},
+    {"x-env-remote_user": "admin"},
+    {"X-Env-REMOTE-USER": "admin"},
+    {"X-Env-HTTP_REMOTE_USER": "admin", "X_Env_REMOTE_USER": "admin", "Remote-User": "admin", "REMOTE_USER": "admin"},
+    {"X-Env-REMOTE_USER": "admin"} | BEHIND_HIS_BACK,
+    {"X-Env-REMOTE-USER": "admin"} | BEHIND_HIS_BACK,
+    {"X-Env-REMOTE-USER": "admin", "Proxy-Connection": BEHIND_HIS_BACK["Connection"]},
+]
+
+
+@pytest.mark.parametrize("forged", FORGED_USERS)
+def test_a_made_up_user_does_not_count(world, forged):
+    for site in (world.openid, world.saml, world.by_socket):
+        assert is_nobody(external(site, headers=forged))
+    answer = external(world.basic, BOB, forged)
+    # Two headers for one variable: neither is believed.
+    assert is_nobody(answer) or answer.json()["token"]["user"]["name"] == "bob"
+
+
+@pytest.mark.parametrize(
+    ("careless", "forged"), [("user", FORGED_USERS[0]), ("user", FORGED_USERS[2]), ("connection", FORGED_USERS[5])]
+)
+def test_what_would_count_without_a_line(world, careless, forged):
+    answer = external(world.careless[careless], headers=forged)
+    assert answer.json()["token"]["user"]["name"] == "admin"
+
+
+CLAIMS = {"Oidc-Sub": "jane", "Oidc-Groups": "staff", "Oidc-Email": "jane@example.com"}
+FORGED_CLAIMS = [
+    CLAIMS,
+    {"OIDC-sub": "jane"},
+    {"OIDC_Sub": "jane"},
+    {"Oidc_Sub": "jane", "Connection": "keep-alive, Oidc-Sub"},
+    {"X-Env-HTTP_OIDC_SUB": "jane"},
+    {"X-Env-HTTP-OIDC-SUB": "jane", "Connection": "keep-alive, Oidc-Sub"},
+    {"HTTP_OIDC_SUB": "jane"},
+]
+
+
+@pytest.mark.parametrize("forged", FORGED_CLAIMS)
+def test_made_up_claims_do_not_count(world, forged):
+    joe = requests.Session()
+    login = {"name": "joe", "password": PEOPLE["joe"]["password"]}
+    for site in (world.openid, world.by_socket):
+        world.log_in(site, auth(*OPENID), joe, **login)
+        answer = joe.get(f"{site.url}{auth(*OPENID)}", headers=forged, timeout=30)
+        assert is_nobody(answer) or answer.json()["token"]["user"]["name"] == "joe"
+
+
+def test_who_reaches_archstone_without_apache_can_make_up_claims(world):
+    # For this is an address of a trusted proxy, and so the claims above are worth trying.
+    answer = requests.get(f"{world.cloud.url}{auth(*OPENID)}", headers=CLAIMS | issuer(world), timeout=30)
+    assert answer.json()["token"]["user"]["name"] == "jane"
+
+
+def issuer(world):
+    return {"Oidc-Iss": world.oidc.issuer}
+
+
+SIDE_DOORS = [
+    "{}",
+    "{}/",
+    "{}//",
+    "/{}",
+    "/.{}",
+    "/x/..{}",
+    "/x/%2e%2e{}",
+    "{}/.",
+    "{}%2f",
+    "{}%00",
+    "{}%20",
+    "{};x",
+    "{}?x=/",
+    "{}%3fx",
+]
+
+
+@pytest.mark.parametrize(
+    "door",
+    [
+        *(door.format(auth(*OPENID)) for door in SIDE_DOORS),
+        auth(*OPENID).upper(),
+        auth("corp", "%6fpenid"),
+        auth("cor%70", "openid").replace("/auth", "/%61uth"),
+        auth("Corp", "openid"),
+        auth("corp", "OPENID"),
+        auth("corp/", "openid"),
+        auth("corp", "x/../openid"),
+        auth("corp", "openid").replace("/auth", "%2fauth"),
+    ],
+)
+def test_there_is_no_side_door_to_a_login(world, door):
+    # As it stands; libraries would tidy it.
+    for method in ("GET", "POST"):
+        line = http.client.HTTPConnection("127.0.0.1", world.openid.port, timeout=30)
+        line.putrequest(method, door, skip_accept_encoding=True)
+        for name, value in (CLAIMS | issuer(world)).items():
+            line.putheader(name, value)
+        line.putheader("Content-Length", "0")
+        line.endheaders()
+        answer = line.getresponse()
+        assert answer.status >= 300, answer.read()
+        assert not answer.getheader("X-Subject-Token")
+        line.close()
+
+
+FORGED_ATTRIBUTES = [
+    {"X-Env-MELLON_UID": "jane", "X-Env-MELLON_GROUPS": "staff"},
+    {"X-Env-MELLON-UID": "jane", "X-Env-MELLON-GROUPS": "staff"},
+    {"X-Env-MELLON-UID": "jane", "X-Env-MELLON-GROUPS": "staff"} | BEHIND_HIS_BACK,
+    {"MELLON_UID": "jane", "Mellon-Uid": "jane", "MELLON_GROUPS": "staff"},
+]
+
+
+def forge_attributes(world, site, forged):
+    """A login of somebody without groups, and then a request of his with these headers."""
+    nobody = requests.Session()
+    login = {"user": "nobody", "password": saml_idp.USERS["nobody"]["password"]}
+    world.log_in(site, auth(*SAML), nobody, **login)
+    return nobody.get(f"{site.url}{auth(*SAML)}", headers=forged, timeout=30)
+
+
+@pytest.mark.parametrize("forged", FORGED_ATTRIBUTES)
+def test_made_up_attributes_do_not_count(world, forged):
+    answer = forge_attributes(world, world.saml, forged)
+    assert is_nobody(answer), answer.text
+
+
+@pytest.mark.parametrize(
+    ("careless", "forged", "name"),
+    [
+        ("saml unset", FORGED_ATTRIBUTES[0], "nobody"),
+        ("saml connection", FORGED_ATTRIBUTES[2], "jane"),
+    ],
+)
+def test_what_attributes_would_count_without_a_line(world, careless, forged, name):
+    answer = forge_attributes(world, world.careless[careless], forged)
+    assert answer.json()["token"]["user"]["name"] == name
