@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import shutil
+import stat
 import threading
 
 import pytest
@@ -27,6 +28,8 @@ from providers import PEOPLE, OidcProvider
 from servers import Keystone, free_port
 
 JANE = {"name": "jane", "password": PEOPLE["jane"]["password"]}
+# She has neither address nor groups.
+ANN = {"ann": {"password": "the password of ann"}}
 SAML_JANE = {"user": "jane", "password": saml_idp.USERS["jane"]["password"]}
 BOB = ("bob", "the password of bob")
 # Apache knows them too.
@@ -34,7 +37,7 @@ STRANGER = ("stranger", BOB[1])
 
 OPENID = ("corp", "openid")
 SAML = ("university", "saml2")
-METHODS = "external,password,token,mapped,openid,saml2,application_credential"
+METHODS = "external,password,token,mapped,openid,saml2,kerberos,application_credential"
 EXTERNAL = {"auth": {"identity": {"methods": ["external"], "external": {}}}}
 TIMELY = ["audit_ids", "catalog", "expires_at", "issued_at"]
 # What is false in these headers, that a client sends, has to be without effect.
@@ -51,6 +54,7 @@ class Reference(Keystone):
         page.write_text('<form action="$host"><input name="token" value="$token"></form>')
         self.settings = {
             "auth.methods": METHODS,
+            "auth.external": "Domain",
             "federation.trusted_dashboard": dashboard,
             "federation.sso_callback_template": page,
             "federation.default_authorization_ttl": 60,
@@ -83,6 +87,9 @@ class Server:
             self.ids["lab"] = self.admin.post("/projects", json={"project": project}).json()["project"]["id"]
         user = {"name": BOB[0], "password": BOB[1], "domain_id": "default"}
         self.ids["bob"] = self.admin.post("/users", json={"user": user}).json()["user"]["id"]
+        # Another of that name.
+        acme = self.admin.post("/domains", json={"domain": {"name": "acme"}}).json()["domain"]["id"]
+        self.admin.post("/users", json={"user": {"name": BOB[0], "domain_id": acme}})
         member = role_id(self.admin, "member")
         for actor in (f"groups/{self.ids['staff']}", f"users/{self.ids['bob']}"):
             self.admin.put(f"/projects/{self.ids['lab']}/{actor}/roles/{member}")
@@ -174,12 +181,15 @@ class World:
         self.by_socket = self.site("mod_auth_openidc", f"unix:{self.socket}|http://localhost/")
         # What a line is for shows where it is missing.
         connection, user = "RequestHeader unset Connection", "RequestHeader set X-Env-REMOTE_USER"
-        unset = "RequestHeader unset X-Env-MELLON_"
+        attribute, spelling = (f"RequestHeader unset X-Env-MELLON{mark}GROUPS" for mark in "_-")
         self.careless = {
             "connection": self.site("mod_auth_openidc", direct, without=[connection]),
             "user": self.site("mod_auth_openidc", direct, without=[user]),
-            "saml connection": self.site("mod_auth_mellon", direct, without=[connection]),
-            "saml unset": self.site("mod_auth_mellon", direct, without=[unset]),
+            "both": self.site("mod_auth_mellon", direct, without=[connection, spelling]),
+            "attribute": self.site("mod_auth_mellon", direct, without=[attribute]),
+            "spelling": self.site("mod_auth_mellon", direct, without=[spelling]),
+            "domain": self.site("mod_auth_basic", direct, without=["RequestHeader set X-Env-REMOTE_DOMAIN"]),
+            "type": self.site("mod_auth_basic", direct, without=["RequestHeader set X-Env-AUTH_TYPE"]),
         }
         # Where Archstone speaks for itself.
         self.native = self.site("mod_auth_basic", direct, without=["Require", "AuthType"])
@@ -193,6 +203,7 @@ class World:
 public_endpoint = {self.native.url}
 [auth]
 methods = {METHODS}
+external = Domain
 [archstone]
 trusted_proxies = 127.0.0.1
 proxy_socket = {self.socket}
@@ -262,7 +273,7 @@ def world(tmp_path_factory):
     idp = saml_idp.listen(tmp_path_factory.mktemp("idp"))
     threading.Thread(target=idp.serve_forever, daemon=True).start()
     try:
-        with OidcProvider() as oidc, Apache() as apache:
+        with OidcProvider(people=PEOPLE | ANN) as oidc, Apache() as apache:
             with World(oidc, idp, apache, tmp_path_factory.mktemp("world")) as world:
                 yield world
     finally:
@@ -392,6 +403,107 @@ def test_external_refuses_whom_apache_or_keystone_does_not_know(world):
         assert refused.json()["error"]["message"] == "The request you have made requires authentication."
 
 
+def test_the_socket_of_a_proxy(world):
+    token = world.token_of(world.by_socket, websso_of_any(world, "openid"), **JANE)
+    assert world.archstone.known(world.archstone.token(token))["user"]["name"] == "jane"
+    # Who may write to it is whom its folder names.
+    assert stat.S_IMODE(world.socket.stat().st_mode) == 0o660
+    assert world.socket.stat().st_gid == world.socket.parent.stat().st_gid
+
+
+@contextlib.contextmanager
+def mapped(server, rules):
+    """Other rules for a while."""
+    path = f"/OS-FEDERATION/mappings/{OPENID[0]}"
+    server.admin.patch(path, json={"mapping": {"rules": rules}})
+    try:
+        yield
+    finally:
+        server.admin.patch(path, json={"mapping": {"rules": OPENID_RULES}})
+
+
+def test_a_claim_that_apache_does_not_take_for_a_header(world):
+    # Its name has an underscore, so that Keystone has it of Apache's environment alone.
+    tokens = []
+    for server, site, name in [
+        (world.archstone, world.openid, "HTTP_OIDC_PREFERRED_USERNAME"),
+        (world.keystone, world.openid_before, "OIDC-preferred_username"),
+    ]:
+        local = [{"user": {"name": "{0}"}}, LOCAL_GROUPS]
+        rules = [{"local": local, "remote": [{"type": name}, {"type": "HTTP_OIDC_GROUPS"}]}]
+        with mapped(server, rules):
+            tokens.append(server.known(server.token(world.token_of(site, auth(*OPENID), **JANE))))
+    assert tokens[0]["user"]["name"] == "jane"
+    assert tokens[0] == tokens[1]
+
+
+# From Apache to the native drivers, and back
+
+
+def who(server, token):
+    """Who somebody is, by what a login must not change."""
+    unscoped, scoped = server.token(token), server.scoped(token)
+    roles = sorted(role["name"] for role in scoped["roles"])
+    return unscoped["methods"], unscoped["user"], roles
+
+
+def speak(world, provider, protocol, mapping, driver, **settings):
+    """Changes who speaks a protocol with the provider."""
+    spoken = {"mapping_id": mapping, "driver": driver, **({"settings": settings} if settings else {})}
+    path = world.cloud.path(provider, protocol)
+    answer = world.cloud.admin.patch(path, json={"protocol": spoken}, raise_exc=False)
+    assert answer.status_code == 200, answer.text
+
+
+def test_from_mod_auth_openidc_to_oidc_and_back(world):
+    server, url = world.archstone, websso(world, *OPENID)
+    before = who(server, world.token_of(world.openid, url, **JANE))
+    settings = {
+        "issuer": world.oidc.issuer,
+        "client_id": "cloud",
+        "client_secret": "hush",
+        "scopes": ["openid", "profile", "email", "groups"],
+    }
+    try:
+        speak(world, *OPENID, "corp", "oidc", **settings)
+        check = world.cloud.check(*OPENID)
+        assert check["works"], check
+        assert who(server, world.token_of(world.native, url, **JANE)) == before
+        # What Apache still says counts for nothing.
+        assert is_nobody(world.log_in(world.openid, auth(*OPENID), **JANE))
+    finally:
+        speak(world, *OPENID, "corp", "external")
+    assert who(server, world.token_of(world.openid, url, **JANE)) == before
+    assert is_nobody(requests.get(f"{world.native.url}{auth(*OPENID)}", timeout=30))
+
+
+def test_from_mod_auth_mellon_to_saml2_and_back(world):
+    server, url = world.archstone, websso(world, *SAML)
+    before = who(server, world.token_of(world.saml, url, **SAML_JANE))
+    # The attributes have their own names now.
+    uid, entitlement = "urn:oid:0.9.2342.19200300.100.1.1", "urn:oid:1.3.6.1.4.1.5923.1.1.1.7"
+    remote = [{"type": f"MELLON_{uid}"}, {"type": f"MELLON_{entitlement}"}, {"type": "MELLON_NAME_ID"}]
+    rules = [{"local": SAML_RULES[0]["local"], "remote": remote}]
+    server.admin.put("/OS-FEDERATION/mappings/native", json={"mapping": {"rules": rules}})
+    settings = {
+        "entity_id": f"{world.native.url}/sp",
+        "metadata_url": f"{world.idp.url}/metadata",
+        "private_key": world.keys[0],
+        "certificate": world.keys[1],
+        "attribute_prefix": "MELLON_",
+    }
+    try:
+        speak(world, *SAML, "native", "saml2", **settings)
+        query = {"identity_provider": SAML[0], "protocol": SAML[1]}
+        metadata = requests.get(f"{world.native.url}/v3/OS-FEDERATION/saml2/metadata", params=query, timeout=30)
+        requests.put(f"{world.idp.url}/service", data=metadata.text, timeout=10).raise_for_status()
+        assert who(server, world.token_of(world.native, url, **SAML_JANE)) == before
+        assert is_nobody(world.log_in(world.saml, auth(*SAML), **SAML_JANE))
+    finally:
+        speak(world, *SAML, SAML[0], "external")
+    assert who(server, world.token_of(world.saml, url, **SAML_JANE)) == before
+
+
 # What clients make up
 
 
@@ -400,14 +512,15 @@ def is_nobody(answer):
     return answer.status_code in (401, 403) and "X-Subject-Token" not in answer.headers
 
 
+OTHER_SPELLING = {"X-Env-REMOTE-USER": "admin"}
 FORGED_USERS = [
     {"X-Env-REMOTE_USER": "admin"},
     {"x-env-remote_user": "admin"},
-    {"X-Env-REMOTE-USER": "admin"},
+    OTHER_SPELLING,
     {"X-Env-HTTP_REMOTE_USER": "admin", "X_Env_REMOTE_USER": "admin", "Remote-User": "admin", "REMOTE_USER": "admin"},
     {"X-Env-REMOTE_USER": "admin"} | BEHIND_HIS_BACK,
-    {"X-Env-REMOTE-USER": "admin"} | BEHIND_HIS_BACK,
-    {"X-Env-REMOTE-USER": "admin", "Proxy-Connection": BEHIND_HIS_BACK["Connection"]},
+    OTHER_SPELLING | BEHIND_HIS_BACK,
+    OTHER_SPELLING | {"Proxy-Connection": BEHIND_HIS_BACK["Connection"]},
 ]
 
 
@@ -420,10 +533,29 @@ def test_a_made_up_user_does_not_count(world, forged):
     assert is_nobody(answer) or answer.json()["token"]["user"]["name"] == "bob"
 
 
+KERBEROS = {"auth": {"identity": {"methods": ["kerberos"], "kerberos": {}}}}
+
+
+@pytest.mark.parametrize("spelling", ["X-Env-REMOTE_DOMAIN", "X-Env-REMOTE-DOMAIN"])
+def test_a_made_up_domain_does_not_count(world, spelling):
+    forged = {spelling: "acme"}
+    for domain, site in [("default", world.basic), ("acme", world.careless["domain"])]:
+        token = external(site, BOB, forged).json()["token"]
+        assert token["user"]["domain"]["id" if domain == "default" else "name"] == domain
+
+
+@pytest.mark.parametrize("spelling", ["X-Env-AUTH_TYPE", "X-Env-AUTH-TYPE"])
+def test_a_made_up_kind_of_login_does_not_count(world, spelling):
+    forged = {spelling: "Negotiate"}
+    assert is_nobody(external(world.basic, BOB, forged, KERBEROS))
+    assert external(world.careless["type"], BOB, forged, KERBEROS).status_code == 201
+
+
 @pytest.mark.parametrize(
-    ("careless", "forged"), [("user", FORGED_USERS[0]), ("user", FORGED_USERS[2]), ("connection", FORGED_USERS[5])]
+    ("careless", "forged"),
+    [("user", FORGED_USERS[0]), ("user", OTHER_SPELLING), ("connection", OTHER_SPELLING | BEHIND_HIS_BACK)],
 )
-def test_what_would_count_without_a_line(world, careless, forged):
+def test_a_made_up_user_would_count_without_a_line(world, careless, forged):
     answer = external(world.careless[careless], headers=forged)
     assert answer.json()["token"]["user"]["name"] == "admin"
 
@@ -448,6 +580,14 @@ def test_made_up_claims_do_not_count(world, forged):
         world.log_in(site, auth(*OPENID), joe, **login)
         answer = joe.get(f"{site.url}{auth(*OPENID)}", headers=forged, timeout=30)
         assert is_nobody(answer) or answer.json()["token"]["user"]["name"] == "joe"
+
+
+@pytest.mark.parametrize("spelling", ["Oidc-{}", "OIDC_{}", "X-Env-HTTP_OIDC_{}", "X-Env-HTTP-OIDC-{}"])
+def test_made_up_claims_do_not_count_where_the_provider_says_nothing(world, spelling):
+    ann = requests.Session()
+    assert is_nobody(world.log_in(world.openid, auth(*OPENID), ann, name="ann", password=ANN["ann"]["password"]))
+    forged = {spelling.format("Groups"): "staff", spelling.format("Email"): "ann@example.com"}
+    assert is_nobody(ann.get(f"{world.openid.url}{auth(*OPENID)}", headers=forged, timeout=30))
 
 
 def test_who_reaches_archstone_without_apache_can_make_up_claims(world):
@@ -508,6 +648,8 @@ def test_there_is_no_side_door_to_a_login(world, door):
 
 
 FORGED_ATTRIBUTES = [
+    {"X-Env-MELLON_GROUPS": "staff"},
+    {"X-Env-MELLON-GROUPS": "staff"},
     {"X-Env-MELLON_UID": "jane", "X-Env-MELLON_GROUPS": "staff"},
     {"X-Env-MELLON-UID": "jane", "X-Env-MELLON-GROUPS": "staff"},
     {"X-Env-MELLON-UID": "jane", "X-Env-MELLON-GROUPS": "staff"} | BEHIND_HIS_BACK,
@@ -532,10 +674,11 @@ def test_made_up_attributes_do_not_count(world, forged):
 @pytest.mark.parametrize(
     ("careless", "forged", "name"),
     [
-        ("saml unset", FORGED_ATTRIBUTES[0], "nobody"),
-        ("saml connection", FORGED_ATTRIBUTES[2], "jane"),
+        ("attribute", FORGED_ATTRIBUTES[0], "nobody"),
+        ("spelling", FORGED_ATTRIBUTES[1], "nobody"),
+        ("both", FORGED_ATTRIBUTES[3] | BEHIND_HIS_BACK, "jane"),
     ],
 )
-def test_what_attributes_would_count_without_a_line(world, careless, forged, name):
+def test_made_up_attributes_would_count_without_a_line(world, careless, forged, name):
     answer = forge_attributes(world, world.careless[careless], forged)
     assert answer.json()["token"]["user"]["name"] == name
