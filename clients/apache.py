@@ -34,8 +34,42 @@ MODULES = Path("/usr/lib/apache2/modules")
 WORKER = "www-data"
 LOADED = [
     "mpm_event", "authn_core", "authn_file", "auth_basic", "authz_core", "authz_user", "headers", "proxy",
-    "proxy_http", "proxy_uwsgi", "auth_openidc", "auth_mellon",
+    "proxy_http", "proxy_uwsgi", "auth_openidc", "auth_mellon", "shib",
 ]  # fmt: skip
+# Called otherwise than after its file.
+SYMBOLS = {"shib": "mod_shib"}
+SHIBD = "/usr/sbin/shibd"
+SHIBBOLETH = """\
+<SPConfig xmlns="urn:mace:shibboleth:3.0:native:sp:config" logger="{directory}/logger">
+    <OutOfProcess logger="{directory}/logger"/>
+    <InProcess logger="{directory}/logger"/>
+    <UnixListener address="{directory}/run/shibd.sock"/>
+    <ApplicationDefaults entityID="{entity}" REMOTE_USER="uid" signing="front">
+        <Sessions checkAddress="false" handlerSSL="false" cookieProps="http" redirectLimit="exact">
+            <SSO entityID="{idp}">SAML2</SSO>
+            <Handler type="MetadataGenerator" Location="/Metadata" signing="false">{bases}</Handler>
+        </Sessions>
+        <MetadataProvider type="XML" path="{directory}/institute.xml"/>
+        <AttributeExtractor type="XML" path="{directory}/attribute-map.xml" reloadChanges="false"/>
+        <CredentialResolver type="File" key="{directory}/sp.key" certificate="{directory}/sp.pem"/>
+    </ApplicationDefaults>
+    <SecurityPolicyProvider type="XML" path="/etc/shibboleth/security-policy.xml"/>
+    <ProtocolProvider type="XML" path="/etc/shibboleth/protocols.xml" reloadChanges="false"/>
+</SPConfig>
+"""
+ATTRIBUTE_MAP = """\
+<Attributes xmlns="urn:mace:shibboleth:2.0:attribute-map">
+    <Attribute name="urn:oid:0.9.2342.19200300.100.1.1" id="uid"/>
+    <Attribute name="urn:oid:1.3.6.1.4.1.5923.1.1.1.7" id="entitlement"/>
+</Attributes>
+"""
+LOGGER = """\
+log4j.rootCategory=WARN, out
+log4j.appender.out=org.apache.log4j.FileAppender
+log4j.appender.out.fileName={directory}/shibboleth.log
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=%d %p %c %x: %m%n
+"""
 
 
 # She has neither address nor groups.
@@ -44,6 +78,7 @@ BOB = ("bob", "the password of bob")
 
 OPENID = ("corp", "openid")
 SAML = ("university", "saml2")
+SHIB = ("institute", "mapped")
 METHODS = "external,password,token,mapped,openid,saml2,kerberos,application_credential"
 TIMELY = ["audit_ids", "catalog", "expires_at", "issued_at"]
 
@@ -68,6 +103,16 @@ SAML_RULES = [
         "remote": [{"type": "MELLON_UID"}, {"type": "MELLON_GROUPS"}, {"type": "MELLON_NAME_ID"}],
     }
 ]
+
+
+def in_capitals(name):
+    """How Archstone calls a variable of Apache's environment."""
+    return name.upper().replace("-", "_")
+
+
+def shib_rules(spelling):
+    local = [{"user": {"name": "{0}"}}, LOCAL_GROUPS]
+    return [{"local": local, "remote": [{"type": "REMOTE_USER"}, {"type": spelling("entitlement")}]}]
 
 
 def documented(module):
@@ -105,12 +150,20 @@ class Site:
 
 
 class Apache:
-    """Apache, as long as its context, from `start` on. Its files are in `directory`."""
+    """Apache and the daemon of mod_shib, as long as their context, from `start` on.
+
+    Their files are in `directory`, and their sockets in `run` there, which has the group of workers.
+    """
 
     def __init__(self):
         self.directory = Path(tempfile.mkdtemp(prefix="apache-"))
         self.directory.chmod(0o755)
-        self.process = None
+        self.run = self.directory / "run"
+        self.run.mkdir()
+        if os.getuid() == 0:
+            shutil.chown(self.run, group=WORKER)
+        self.run.chmod(0o2770)
+        self.processes = []
 
     def write(self, name, text):
         """Writes a file that workers, and nobody else, may read; answers its path."""
@@ -121,56 +174,74 @@ class Apache:
             shutil.chown(path, WORKER, WORKER)
         return path
 
-    def start(self, sites):
-        """Starts it and returns once it answers at each site."""
+    def start(self, sites, entity, idp):
+        """Starts both and returns once Apache answers at each site. `entity` is the name of mod_shib to
+        the provider whose own is `idp`."""
+        bases = [site.url for site in sites if "ShibRequestSetting" in site.text]
+        places = {
+            "directory": self.directory,
+            "entity": entity,
+            "idp": idp,
+            "bases": "".join(f"<EndpointBase>{base}/Shibboleth.sso</EndpointBase>" for base in bases),
+        }
+        self.write("attribute-map.xml", ATTRIBUTE_MAP)
+        self.write("shibboleth.log", "")
+        self.write("logger", LOGGER.format(**places))
+        shibboleth = self.write("shibboleth2.xml", SHIBBOLETH.format(**places))
+        user = ["-u", WORKER, "-g", WORKER] if os.getuid() == 0 else []
+        self.spawn(SHIBD, "-F", "-f", "-c", shibboleth, "-p", self.run / "shibd.pid", *user)
+        configuration = self.write("apache2.conf", self.configuration(sites))
+        self.spawn(PROGRAM, "-D", "FOREGROUND", "-d", self.directory, "-f", configuration)
+        deadline = time.monotonic() + 30
+        while not all(answers(site) for site in sites) or not (self.run / "shibd.sock").exists():
+            if any(process.poll() is not None for process in self.processes) or time.monotonic() > deadline:
+                raise RuntimeError(f"Apache does not answer:\n{self.printed()}")
+            time.sleep(0.05)
+        return self
+
+    def configuration(self, sites):
         lines = [
             f'ServerRoot "{self.directory}"',
             f'DefaultRuntimeDir "{self.directory}"',
-            f'PidFile "{self.directory / "pid"}"',
-            f'ErrorLog "{self.log}"',
-            f'Mutex file:{self.directory} default',
+            f'PidFile "{self.directory}/pid"',
+            f'ErrorLog "{self.directory}/error.log"',
+            f"Mutex file:{self.directory} default",
             "ServerName 127.0.0.1",
             "StartServers 1",
             "MaxSpareThreads 64",
             "ThreadsPerChild 16",
             "MaxRequestWorkers 64",
-            *(f"LoadModule {name}_module {MODULES / f'mod_{name}.so'}" for name in LOADED),
+            *(f"LoadModule {SYMBOLS.get(name, f'{name}_module')} {MODULES}/mod_{name}.so" for name in LOADED),
+            f"ShibConfig {self.directory}/shibboleth2.xml",
+            # Else a valid user of the other modules is none.
+            "ShibCompatValidUser On",
             *(f"Listen {site.address}" for site in sites),
         ]
         if os.getuid() == 0:
             lines += [f"User {WORKER}", f"Group {WORKER}"]
-        file = self.directory / "apache2.conf"
-        file.write_text("\n".join([*lines, *(site.text for site in sites)]))
-        command = [PROGRAM, "-D", "FOREGROUND", "-d", self.directory, "-f", file]
-        with open(self.directory / "output", "wb") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + 30
-        while not all(answers(site) for site in sites):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"Apache does not answer:\n{self.printed()}")
-            time.sleep(0.05)
-        return self
+        return "\n".join([*lines, *(site.text for site in sites)])
 
-    @property
-    def log(self):
-        return self.directory / "error.log"
+    def spawn(self, *command):
+        with open(self.directory / "output", "ab") as output:
+            self.processes.append(subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT))
 
     def printed(self):
-        """What it wrote to its standard streams and its log."""
-        files = [self.directory / "output", self.log]
+        """What they wrote to their standard streams and their logs."""
+        files = [self.directory / name for name in ("output", "error.log", "shibboleth.log")]
         return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(timeout=20)
+                process.wait(timeout=20)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+                process.kill()
+                process.wait()
         shutil.rmtree(self.directory)
 
 
@@ -214,8 +285,9 @@ class Server:
     admin: adapter.Adapter
     ids: dict = dataclasses.field(default_factory=dict)
 
-    def store(self, issuer, entity):
-        """Stores what an operator would: all that is needed to log in."""
+    def store(self, issuers, spelling):
+        """Stores what an operator would: all that is needed to log in. `spelling` is how variables of
+        Apache's environment are called here."""
         federation = "/OS-FEDERATION"
         if "staff" not in self.ids:
             group = {"name": "staff", "domain_id": "default"}
@@ -230,12 +302,13 @@ class Server:
         member = role_id(self.admin, "member")
         for actor in (f"groups/{self.ids['staff']}", f"users/{self.ids['bob']}"):
             self.admin.put(f"/projects/{self.ids['lab']}/{actor}/roles/{member}")
-        for (provider, protocol), rules, attribute, remote_id in [
-            (OPENID, OPENID_RULES, "HTTP_OIDC_ISS", issuer),
-            (SAML, SAML_RULES, "MELLON_IDP", entity),
+        for (provider, protocol), rules, attribute in [
+            (OPENID, OPENID_RULES, "HTTP_OIDC_ISS"),
+            (SAML, SAML_RULES, "MELLON_IDP"),
+            (SHIB, shib_rules(spelling), spelling("Shib-Identity-Provider")),
         ]:
             self.admin.put(f"{federation}/mappings/{provider}", json={"mapping": {"rules": rules}})
-            described = {"enabled": True, "remote_ids": [remote_id]}
+            described = {"enabled": True, "remote_ids": [issuers[provider, protocol]]}
             path = f"{federation}/identity_providers/{provider}"
             self.admin.put(path, json={"identity_provider": described})
             spoken = {"mapping_id": provider, "remote_id_attribute": attribute}
@@ -271,8 +344,8 @@ class Server:
 class World:
     """Everything that runs."""
 
-    def __init__(self, oidc, idp, apache, directory):
-        self.oidc, self.idp, self.apache = oidc, idp, apache
+    def __init__(self, oidc, university, institute, apache, directory):
+        self.oidc, self.university, self.institute, self.apache = oidc, university, institute, apache
         # Each site has an address of its own, which connections of the machine to itself do not use.
         port = free_port()
         self.addresses = (f"127.0.0.{number}:{port}" for number in range(2, 250))
@@ -281,21 +354,17 @@ class World:
         self.keys = [open(path).read() for path in saml_idp.make_key(directory, "sp")]
         for name, text in zip(["sp.key", "sp.pem"], self.keys):
             apache.write(name, text)
-        apache.write("idp.xml", idp.provider.metadata())
+        apache.write("idp.xml", university.provider.metadata())
+        apache.write("institute.xml", institute.provider.metadata())
         # As htpasswd -s writes it.
         digest = base64.b64encode(hashlib.sha1(BOB[1].encode()).digest()).decode()
         apache.write("users", "".join(f"{name}:{{SHA}}{digest}\n" for name in (BOB[0], "stranger")))
-        # The socket gets the group of its folder, which Apache's workers are in.
-        run = apache.directory / "run"
-        run.mkdir()
-        if os.getuid() == 0:
-            shutil.chown(run, group=WORKER)
-        run.chmod(0o2750)
-        self.socket = run / "proxy.sock"
+        self.socket = apache.run / "proxy.sock"
 
         direct, reference = f"{self.cloud.url}/", f"uwsgi://{self.reference.uwsgi}/"
         self.openid = self.site("mod_auth_openidc", direct)
         self.saml = self.site("mod_auth_mellon", direct)
+        self.shib = self.site("mod_shib", direct)
         self.basic = self.site("mod_auth_basic", direct)
         self.by_socket = self.site("mod_auth_openidc", f"unix:{self.socket}|http://localhost/")
         # What a line is for shows where it is missing.
@@ -314,6 +383,7 @@ class World:
         self.native = self.site("mod_auth_openidc", direct, without=["AuthType", "Require"])
         self.openid_before = self.site("mod_auth_openidc", reference, without=["RequestHeader"])
         self.saml_before = self.site("mod_auth_mellon", reference, without=["RequestHeader"])
+        self.shib_before = self.site("mod_shib", reference, without=["RequestHeader"])
         self.basic_before = self.site("mod_auth_basic", reference, without=["RequestHeader"])
         sites = [*vars(self).values(), *self.careless.values()]
         self.sites = [site for site in sites if isinstance(site, Site)]
@@ -333,6 +403,7 @@ external_logins = true
         places = {
             "mod_auth_openidc": {"https://idp.example": self.oidc.issuer},
             "mod_auth_mellon": {"/etc/apache2/mellon": str(self.apache.directory)},
+            "mod_shib": {},
             "mod_auth_basic": {"/etc/apache2": str(self.apache.directory)},
         }
         return Site(next(self.addresses), module, backend, places[module], **how)
@@ -341,13 +412,18 @@ external_logins = true
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.cloud)
             stack.callback(self.reference.start().stop)
-            self.apache.start(self.sites)
+            issuers = {
+                OPENID: self.oidc.issuer,
+                SAML: f"{self.university.url}/metadata",
+                SHIB: f"{self.institute.url}/metadata",
+            }
+            self.apache.start(self.sites, f"{self.shib.url}/shibboleth", issuers[SHIB])
             self.archstone = Server(self.cloud.url, self.cloud.admin)
             self.archstone.ids |= {"staff": self.cloud.group, "lab": self.cloud.project}
             admin = api(self.reference, admin_login(self.reference))
             self.keystone = Server(self.reference.plain_url, admin)
-            for server in (self.archstone, self.keystone):
-                server.store(self.oidc.issuer, f"{self.idp.url}/metadata")
+            self.archstone.store(issuers, in_capitals)
+            self.keystone.store(issuers, str)
             self.introduce()
             self.running = stack.pop_all()
         return self
@@ -366,10 +442,12 @@ external_logins = true
             "grant_types": ["authorization_code", "password"],
         }
         self.oidc.control("clients", [client])
-        for site in (site for site in self.sites if "MellonIdPMetadataFile" in site.text):
-            metadata = requests.get(f"{site.url}/v3/auth/OS-FEDERATION/mellon/metadata", timeout=10)
+        mellon = [site for site in self.sites if "MellonIdPMetadataFile" in site.text]
+        places = [(self.university, f"{site.url}/v3/auth/OS-FEDERATION/mellon/metadata") for site in mellon]
+        for idp, place in [*places, (self.institute, f"{self.shib.url}/Shibboleth.sso/Metadata")]:
+            metadata = requests.get(place, timeout=10)
             assert metadata.status_code == 200, metadata.text
-            requests.put(f"{self.idp.url}/service", data=metadata.text, timeout=10).raise_for_status()
+            requests.put(f"{idp.url}/service", data=metadata.text, timeout=10).raise_for_status()
 
     def log_in(self, site, url, browser=None, **credentials):
         """Logs in as a browser does; the token, or the page where it ended."""

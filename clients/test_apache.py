@@ -15,7 +15,7 @@ from keystoneauth1 import exceptions, session
 from keystoneauth1.identity import v3
 
 import saml_idp
-from apache import ANN, BOB, LOCAL_GROUPS, OPENID, OPENID_RULES, SAML, SAML_RULES, Apache, World
+from apache import ANN, BOB, LOCAL_GROUPS, OPENID, OPENID_RULES, SAML, SAML_RULES, SHIB, Apache, World
 from providers import PEOPLE, OidcProvider
 
 JANE = {"name": "jane", "password": PEOPLE["jane"]["password"]}
@@ -28,17 +28,27 @@ EXTERNAL = {"auth": {"identity": {"methods": ["external"], "external": {}}}}
 TAKEN_AWAY = {"Connection": "keep-alive, X-Env-REMOTE_USER, X-Env-MELLON_UID"}
 
 
+@contextlib.contextmanager
+def saml_provider(directory):
+    server = saml_idp.listen(directory)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    idp = saml_idp.listen(tmp_path_factory.mktemp("idp"))
-    threading.Thread(target=idp.serve_forever, daemon=True).start()
-    try:
-        with OidcProvider(people=PEOPLE | ANN) as oidc, Apache() as apache:
-            with World(oidc, idp, apache, tmp_path_factory.mktemp("world")) as world:
-                yield world
-    finally:
-        idp.shutdown()
-        idp.server_close()
+    with (
+        OidcProvider(people=PEOPLE | ANN) as oidc,
+        saml_provider(tmp_path_factory.mktemp("university")) as university,
+        saml_provider(tmp_path_factory.mktemp("institute")) as institute,
+        Apache() as apache,
+        World(oidc, university, institute, apache, tmp_path_factory.mktemp("world")) as world,
+    ):
+        yield world
 
 
 def auth(provider, protocol):
@@ -61,9 +71,9 @@ def websso_of_any(world, protocol):
 
 
 @pytest.mark.parametrize("way", ["auth", "websso", "websso of any"])
-@pytest.mark.parametrize("kind", ["openid", "saml"])
+@pytest.mark.parametrize("kind", ["openid", "saml", "shib"])
 def test_archstone_takes_the_place_of_keystone(world, kind, way):
-    provider, protocol = OPENID if kind == "openid" else SAML
+    provider, protocol = {"openid": OPENID, "saml": SAML, "shib": SHIB}[kind]
     login = JANE if kind == "openid" else SAML_JANE
     url = {
         "auth": auth(provider, protocol),
@@ -85,9 +95,10 @@ def test_archstone_takes_the_place_of_keystone(world, kind, way):
     assert tokens[0] == tokens[1]
 
 
-def test_who_lacks_an_attribute_is_refused_by_both(world):
-    for site in (world.saml, world.saml_before):
-        page = world.log_in(site, auth(*SAML), **NOBODY)
+@pytest.mark.parametrize("kind", ["saml", "shib"])
+def test_who_lacks_an_attribute_is_refused_by_both(world, kind):
+    for site in (getattr(world, kind), getattr(world, f"{kind}_before")):
+        page = world.log_in(site, auth(*(SAML if kind == "saml" else SHIB)), **NOBODY)
         assert page.status_code == 401, page.text
         assert "X-Subject-Token" not in page.headers
 
@@ -247,7 +258,7 @@ def test_from_mod_auth_mellon_to_saml2_and_back(world):
     server.admin.put("/OS-FEDERATION/mappings/native", json={"mapping": {"rules": rules}})
     settings = {
         "entity_id": f"{world.native.url}/sp",
-        "metadata_url": f"{world.idp.url}/metadata",
+        "metadata_url": f"{world.university.url}/metadata",
         "private_key": world.keys[0],
         "certificate": world.keys[1],
         "attribute_prefix": "MELLON_",
@@ -257,7 +268,7 @@ def test_from_mod_auth_mellon_to_saml2_and_back(world):
         query = {"identity_provider": SAML[0], "protocol": SAML[1]}
         url_of_ours = f"{world.native.url}/v3/OS-FEDERATION/saml2/metadata"
         metadata = requests.get(url_of_ours, params=query, timeout=30).text
-        requests.put(f"{world.idp.url}/service", data=metadata, timeout=10).raise_for_status()
+        requests.put(f"{world.university.url}/service", data=metadata, timeout=10).raise_for_status()
         assert who(server, world.token_of(world.native, url, **SAML_JANE)) == before
         assert is_nobody(world.log_in(world.saml, auth(*SAML), **SAML_JANE))
     finally:
@@ -288,7 +299,7 @@ FORGED_USERS = [
 
 @pytest.mark.parametrize("forged", FORGED_USERS)
 def test_a_made_up_user_does_not_count(world, forged):
-    for site in (world.openid, world.saml, world.by_socket):
+    for site in (world.openid, world.saml, world.shib, world.by_socket):
         assert is_nobody(external(site, headers=forged))
     answer = external(world.basic, BOB, forged)
     # Two headers for one variable: neither is believed.
@@ -435,6 +446,13 @@ def forge_attributes(world, site, forged):
 def test_made_up_attributes_do_not_count(world, forged):
     answer = forge_attributes(world, world.saml, forged)
     assert is_nobody(answer), answer.text
+
+
+@pytest.mark.parametrize("spelling", ["X-Env-ENTITLEMENT", "X-Env-entitlement", "Entitlement", "entitlement"])
+def test_made_up_attributes_do_not_count_beside_mod_shib(world, spelling):
+    nobody = requests.Session()
+    world.log_in(world.shib, auth(*SHIB), nobody, **NOBODY)
+    assert is_nobody(nobody.get(f"{world.shib.url}{auth(*SHIB)}", headers={spelling: "staff"}, timeout=30))
 
 
 @pytest.mark.parametrize(
