@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -15,7 +14,7 @@ from keystoneauth1.identity import v3
 from keystoneauth1.identity.v3 import oidc as v3oidc
 
 import browser
-from federation import Cloud, Dashboard, log_in, token_of
+from federation import VERIFIER, Cloud, Dashboard, code_of, log_in, token_of
 from people import api
 from providers import PEOPLE, OAuth1Provider, OAuth2Provider, OidcProvider
 from servers import archstone_binary
@@ -348,26 +347,11 @@ def test_v3oidcaccesstoken(cloud, oidc):
 
 def test_v3oidcauthcode(cloud, oidc):
     callback = cloud.callback("corp", "openid")
-    page = requests.Session()
-    query = {
-        "response_type": "code",
-        "client_id": "cloud",
-        "redirect_uri": callback,
-        "scope": "openid profile groups",
-        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
-        "code_challenge_method": "S256",
-    }
-    form = page.get(f"{oidc.issuer}/auth", params=query)
-    answer = page.post(form.url, data=JANE, allow_redirects=False)
-    while not answer.headers["Location"].startswith(callback):
-        answer = page.get(answer.headers["Location"], allow_redirects=False)
-    [code] = parse_qs(urlsplit(answer.headers["Location"]).query)["code"]
+    code = code_of(oidc, "cloud", callback, JANE, scope="openid profile groups")
     # The plugin knows no PKCE: it is given what it would have to say.
     plugin = oidc_plugin(cloud, oidc, v3.OidcAuthorizationCode, code=code, redirect_uri=callback)
     payload = plugin.get_payload
-    plugin.get_payload = lambda session: payload(session) | {
-        "code_verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-    }
+    plugin.get_payload = lambda session: payload(session) | {"code_verifier": VERIFIER}
     assert access(plugin).username == "jane"
 
 

@@ -35,6 +35,7 @@ let clients = configuration.clients || [];
 const issuer = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`;
 const cookieKeys = [randomUUID()];
 const scopes = ['openid', 'offline_access', 'profile', 'email', 'groups'];
+const methods = ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'];
 let keys = [newKey()];
 let sessions = [];
 const proofs = [];
@@ -52,6 +53,7 @@ function build() {
     jwks: { keys },
     cookies: { keys: cookieKeys },
     scopes,
+    clientAuthMethods: tls ? [...methods, 'tls_client_auth'] : methods,
     claims: {
       openid: ['sub'],
       profile: ['name', 'preferred_username'],
