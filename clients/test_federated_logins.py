@@ -129,6 +129,32 @@ def test_oidc(cloud, oidc):
     assert_member(cloud, token, "jane", "corp", "openid")
 
 
+def test_a_provider_and_a_protocol_with_other_letters(cloud):
+    provider, protocol = "my-corp_1.x", "open-id"
+    client = {
+        "client_id": "cloud",
+        "client_secret": "hush",
+        # As an operator reads it in the guide; providers compare it letter by letter.
+        "redirect_uris": [cloud.callback(provider, protocol)],
+    }
+    with OidcProvider(clients=[client]) as there:
+        settings = {
+            "issuer": there.issuer,
+            "client_id": "cloud",
+            "client_secret": "hush",
+            "scopes": ["openid", "groups"],
+        }
+        cloud.add(provider, protocol, "oidc", settings, "HTTP_OIDC_SUB", "HTTP_OIDC_GROUPS")
+        listed = requests.get(f"{cloud.url}/v3/auth/OS-FEDERATION/identity_providers").json()
+        [shown] = [one for one in listed["identity_providers"] if one["id"] == provider]
+        [way] = shown["protocols"]
+        assert f"{way['links']['websso']}?origin={cloud.dashboard}" == cloud.websso(provider, protocol)
+        assert way["links"]["auth"] == f"{cloud.url}/v3{cloud.path(provider, protocol)}/auth"
+        token = token_of(cloud, cloud.websso(provider, protocol), **JANE)
+        assert_member(cloud, token, "jane", provider, protocol)
+    cloud.admin.delete(f"/OS-FEDERATION/identity_providers/{provider}")
+
+
 def test_oauth2(cloud, oauth2):
     token = token_of(cloud, cloud.websso("forge", "oauth2"), **JANE)
     assert_member(cloud, token, "jane", "forge", "oauth2")
@@ -504,3 +530,42 @@ def test_an_application_credential_of_a_federated_user(cloud, oidc):
     body = cloud.token(bought.json()["access_token"])
     assert sorted(role["name"] for role in body["roles"]) == ["member", "reader"]
     assert body["application_credential"]["id"] == made["id"]
+
+
+def test_an_application_credential_ends_with_the_membership(cloud):
+    client = {"client_id": "cloud", "client_secret": "hush", "redirect_uris": [cloud.callback("brief", "openid")]}
+    with OidcProvider(clients=[client]) as brief:
+        settings = {
+            "issuer": brief.issuer,
+            "client_id": "cloud",
+            "client_secret": "hush",
+            "scopes": ["openid", "groups"],
+        }
+        cloud.add("brief", "openid", "oidc", settings, "HTTP_OIDC_SUB", "HTTP_OIDC_GROUPS")
+        minute = {"identity_provider": {"authorization_ttl": 1}}
+        cloud.admin.patch("/OS-FEDERATION/identity_providers/brief", json=minute)
+        login = token_of(cloud, cloud.websso("brief", "openid"), **JANE)
+        ends = time.monotonic() + 61
+        jane = api(cloud.identity, v3.Token(f"{cloud.url}/v3", login, project_id=cloud.project))
+        path = f"/users/{jane.get_user_id()}/application_credentials"
+        made = jane.post(path, json={"application_credential": {"name": "ci"}}).json()["application_credential"]
+        plugin = {"application_credential_id": made["id"], "application_credential_secret": made["secret"]}
+
+        def roles():
+            """Those of its token; `None` when it gets none, by either way to ask for one."""
+            try:
+                found = access(v3.ApplicationCredential(f"{cloud.url}/v3", **plugin)).role_names
+            except exceptions.Unauthorized:
+                found = None
+            secret = (made["id"], made["secret"])
+            form = {"grant_type": "client_credentials"}
+            bought = requests.post(f"{cloud.url}/v3/OS-OAUTH2/token", auth=secret, data=form)
+            assert bought.status_code == (200 if found else 401), bought.text
+            return found
+
+        assert roles() == ["member", "reader"]
+        time.sleep(ends - time.monotonic())
+        assert roles() is None
+        # It is the membership that ended, which the next login renews.
+        token_of(cloud, cloud.websso("brief", "openid"), **JANE)
+        assert roles() == ["member", "reader"]
