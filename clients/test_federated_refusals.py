@@ -142,6 +142,21 @@ def test_a_dashboard_that_is_not_trusted_gets_nobody(cloud, stranger, where, evi
     assert stranger.asked == []
 
 
+def test_a_dashboard_that_is_not_trusted_writes_no_header_and_no_line_of_the_log(cloud):
+    made_up = "admin may do everything"
+    answer = requests.get(
+        beginning(cloud, "chooser"),
+        params={"origin": f"https://evil.example/\r\nSet-Cookie: evil\n{made_up}\x1b[2K"},
+        headers={"Accept": "text/html"},
+        timeout=30,
+    )
+    assert answer.status_code == 401
+    assert "evil" not in f"{answer.headers} {answer.text}"
+    [line] = [line for line in cloud.identity.printed().splitlines() if made_up in line]
+    assert answer.headers["X-Openstack-Request-Id"] in line
+    assert "\x1b" not in line
+
+
 @pytest.mark.parametrize("where", BEGINNINGS)
 def test_a_dashboard_has_to_be_named(cloud, where):
     for query in ["", "?origin="]:
