@@ -4,12 +4,16 @@ import http.server
 import re
 import threading
 from html import unescape
-from urllib.parse import parse_qs, urljoin
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import requests
 
 from people import admin_login, api, role_id
 from servers import Archstone, free_port
+
+# RFC 7636, appendix B.
+VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 
 class Cloud:
@@ -97,6 +101,11 @@ class Cloud:
         place = f"identity_providers/{provider}/protocols/{protocol}"
         return f"{self.url}/v3/auth/OS-FEDERATION/{place}/websso?origin={self.dashboard}"
 
+    def said_of(self, answer):
+        """What the log says of the request that was answered so."""
+        number = answer.headers["X-Openstack-Request-Id"]
+        return "\n".join(line for line in self.identity.printed().splitlines() if number in line)
+
     def token(self, text):
         """What the cloud says of a token; `None` when it is not valid."""
         headers = {"X-Subject-Token": text}
@@ -147,6 +156,39 @@ def token_of(cloud, url, **credentials):
     ended = log_in(cloud, url, **credentials)
     assert isinstance(ended, str), f"{ended.status_code} {ended.text}\n{cloud.identity.printed()[-3000:]}"
     return ended
+
+
+def code_of(provider, client, callback, credentials, **more):
+    """A code that a provider gives somebody for a client, as a client that asks by itself gets it.
+    Its verifier is `VERIFIER`."""
+    browser = requests.Session()
+    query = {
+        "response_type": "code",
+        "client_id": client,
+        "redirect_uri": callback,
+        "code_challenge": CHALLENGE,
+        "code_challenge_method": "S256",
+        **more,
+    }
+    form = browser.get(f"{provider.issuer}/{provider.authorization}", params=query)
+    answer = browser.post(form.url, data=credentials, allow_redirects=False)
+    while not answer.headers["Location"].startswith(callback):
+        answer = browser.get(answer.headers["Location"], allow_redirects=False)
+    [code] = parse_qs(urlsplit(answer.headers["Location"]).query)["code"]
+    return code
+
+
+def tokens_of(provider, client, secret, callback, credentials, **more):
+    """The tokens that a client gets for somebody."""
+    form = {
+        "grant_type": "authorization_code",
+        "code": code_of(provider, client, callback, credentials, **more),
+        "redirect_uri": callback,
+        "code_verifier": VERIFIER,
+    }
+    answer = requests.post(f"{provider.issuer}/token", data=form, auth=(client, secret), timeout=30)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
 class Dashboard:

@@ -47,6 +47,8 @@ class Provider:
     """A provider that runs as long as its context. `printed()` is what it said on its streams."""
 
     program = None
+    # The file with the authority of its certificate, where it has one.
+    verify = None
 
     def __init__(self, people=None, **configuration):
         self.configuration = {"people": PEOPLE if people is None else people, **configuration}
@@ -89,22 +91,33 @@ class Provider:
 
     def control(self, what, document=None):
         """Steers the provider: see its file for what there is."""
-        answer = requests.post(f"{self.issuer}/control/{what}", json=document or {}, timeout=10)
+        url = f"{self.issuer}/control/{what}"
+        answer = requests.post(url, json=document or {}, verify=self.verify, timeout=10)
         answer.raise_for_status()
         return answer.json()
 
     def _answers(self):
         try:
-            requests.get(self.issuer, timeout=5)
+            requests.get(self.issuer, verify=self.verify, timeout=5)
             return True
         except (requests.ConnectionError, requests.Timeout):
             return False
 
 
 class OidcProvider(Provider):
-    """OpenID Connect, by the npm package oidc-provider."""
+    """OpenID Connect, by the npm package oidc-provider; over TLS when an authority is given, whose
+    certificates clients may then show."""
 
     program = "oidc_provider.mjs"
+    authorization = "auth"
+
+    def __init__(self, authority=None, **configuration):
+        super().__init__(**configuration)
+        if authority:
+            certificate, key = authority.server("oidc")
+            self.verify = str(authority.file)
+            self.configuration["tls"] = {"certificate": certificate, "key": key, "authorities": self.verify}
+            self.issuer = f"https://127.0.0.1:{self.port}"
 
     def command(self):
         return [NODE]
@@ -114,6 +127,7 @@ class OAuth2Provider(Provider):
     """OAuth 2.0 without OpenID Connect, by Authlib."""
 
     program = "oauth2_provider.py"
+    authorization = "authorize"
 
     def command(self):
         return [sys.executable]

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -15,7 +14,7 @@ from keystoneauth1.identity import v3
 from keystoneauth1.identity.v3 import oidc as v3oidc
 
 import browser
-from federation import Cloud, Dashboard, log_in, token_of
+from federation import VERIFIER, Cloud, Dashboard, code_of, log_in, token_of
 from people import api
 from providers import PEOPLE, OAuth1Provider, OAuth2Provider, OidcProvider
 from servers import archstone_binary
@@ -128,6 +127,32 @@ def assert_member(cloud, token, name, provider, protocol):
 def test_oidc(cloud, oidc):
     token = token_of(cloud, cloud.websso("corp", "openid"), **JANE)
     assert_member(cloud, token, "jane", "corp", "openid")
+
+
+def test_a_provider_and_a_protocol_with_other_letters(cloud):
+    provider, protocol = "my-corp_1.x", "open-id"
+    client = {
+        "client_id": "cloud",
+        "client_secret": "hush",
+        # As an operator reads it in the guide; providers compare it letter by letter.
+        "redirect_uris": [cloud.callback(provider, protocol)],
+    }
+    with OidcProvider(clients=[client]) as there:
+        settings = {
+            "issuer": there.issuer,
+            "client_id": "cloud",
+            "client_secret": "hush",
+            "scopes": ["openid", "groups"],
+        }
+        cloud.add(provider, protocol, "oidc", settings, "HTTP_OIDC_SUB", "HTTP_OIDC_GROUPS")
+        listed = requests.get(f"{cloud.url}/v3/auth/OS-FEDERATION/identity_providers").json()
+        [shown] = [one for one in listed["identity_providers"] if one["id"] == provider]
+        [way] = shown["protocols"]
+        assert f"{way['links']['websso']}?origin={cloud.dashboard}" == cloud.websso(provider, protocol)
+        assert way["links"]["auth"] == f"{cloud.url}/v3{cloud.path(provider, protocol)}/auth"
+        token = token_of(cloud, cloud.websso(provider, protocol), **JANE)
+        assert_member(cloud, token, "jane", provider, protocol)
+    cloud.admin.delete(f"/OS-FEDERATION/identity_providers/{provider}")
 
 
 def test_oauth2(cloud, oauth2):
@@ -348,26 +373,11 @@ def test_v3oidcaccesstoken(cloud, oidc):
 
 def test_v3oidcauthcode(cloud, oidc):
     callback = cloud.callback("corp", "openid")
-    page = requests.Session()
-    query = {
-        "response_type": "code",
-        "client_id": "cloud",
-        "redirect_uri": callback,
-        "scope": "openid profile groups",
-        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
-        "code_challenge_method": "S256",
-    }
-    form = page.get(f"{oidc.issuer}/auth", params=query)
-    answer = page.post(form.url, data=JANE, allow_redirects=False)
-    while not answer.headers["Location"].startswith(callback):
-        answer = page.get(answer.headers["Location"], allow_redirects=False)
-    [code] = parse_qs(urlsplit(answer.headers["Location"]).query)["code"]
+    code = code_of(oidc, "cloud", callback, JANE, scope="openid profile groups")
     # The plugin knows no PKCE: it is given what it would have to say.
     plugin = oidc_plugin(cloud, oidc, v3.OidcAuthorizationCode, code=code, redirect_uri=callback)
     payload = plugin.get_payload
-    plugin.get_payload = lambda session: payload(session) | {
-        "code_verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-    }
+    plugin.get_payload = lambda session: payload(session) | {"code_verifier": VERIFIER}
     assert access(plugin).username == "jane"
 
 
@@ -520,3 +530,42 @@ def test_an_application_credential_of_a_federated_user(cloud, oidc):
     body = cloud.token(bought.json()["access_token"])
     assert sorted(role["name"] for role in body["roles"]) == ["member", "reader"]
     assert body["application_credential"]["id"] == made["id"]
+
+
+def test_an_application_credential_ends_with_the_membership(cloud):
+    client = {"client_id": "cloud", "client_secret": "hush", "redirect_uris": [cloud.callback("brief", "openid")]}
+    with OidcProvider(clients=[client]) as brief:
+        settings = {
+            "issuer": brief.issuer,
+            "client_id": "cloud",
+            "client_secret": "hush",
+            "scopes": ["openid", "groups"],
+        }
+        cloud.add("brief", "openid", "oidc", settings, "HTTP_OIDC_SUB", "HTTP_OIDC_GROUPS")
+        minute = {"identity_provider": {"authorization_ttl": 1}}
+        cloud.admin.patch("/OS-FEDERATION/identity_providers/brief", json=minute)
+        login = token_of(cloud, cloud.websso("brief", "openid"), **JANE)
+        ends = time.monotonic() + 61
+        jane = api(cloud.identity, v3.Token(f"{cloud.url}/v3", login, project_id=cloud.project))
+        path = f"/users/{jane.get_user_id()}/application_credentials"
+        made = jane.post(path, json={"application_credential": {"name": "ci"}}).json()["application_credential"]
+        plugin = {"application_credential_id": made["id"], "application_credential_secret": made["secret"]}
+
+        def roles():
+            """Those of its token; `None` when it gets none, by either way to ask for one."""
+            try:
+                found = access(v3.ApplicationCredential(f"{cloud.url}/v3", **plugin)).role_names
+            except exceptions.Unauthorized:
+                found = None
+            secret = (made["id"], made["secret"])
+            form = {"grant_type": "client_credentials"}
+            bought = requests.post(f"{cloud.url}/v3/OS-OAUTH2/token", auth=secret, data=form)
+            assert bought.status_code == (200 if found else 401), bought.text
+            return found
+
+        assert roles() == ["member", "reader"]
+        time.sleep(ends - time.monotonic())
+        assert roles() is None
+        # It is the membership that ended, which the next login renews.
+        token_of(cloud, cloud.websso("brief", "openid"), **JANE)
+        assert roles() == ["member", "reader"]

@@ -92,17 +92,17 @@ def read(path):
         return file.read()
 
 
-def our_metadata(cloud, provider, base=None):
-    query = {"identity_provider": provider, "protocol": "saml2"}
+def our_metadata(cloud, provider, base=None, protocol="saml2"):
+    query = {"identity_provider": provider, "protocol": protocol}
     url = f"{base or cloud.url}/v3/OS-FEDERATION/saml2/metadata"
     answer = requests.get(url, params=query, verify=str(cloud.identity.cacert))
     assert answer.status_code == 200, answer.text
     return answer.text
 
 
-def introduce(cloud, server, provider, base=None):
+def introduce(cloud, server, provider, base=None, protocol="saml2"):
     """Gives our metadata to the provider, as its operator would."""
-    metadata = our_metadata(cloud, provider, base)
+    metadata = our_metadata(cloud, provider, base, protocol)
     assert requests.put(f"{server.url}/service", data=metadata).status_code == 204
 
 
@@ -112,13 +112,13 @@ def scoped(cloud, token):
     return client.auth.get_access(client)
 
 
-def assert_member(cloud, token, provider):
+def assert_member(cloud, token, provider, protocol="saml2"):
     """The token is an unscoped one of Jane, and buys one for the project of her group."""
     body = cloud.token(token)
     assert body["user"]["name"] == "jane"
     federated = body["user"]["OS-FEDERATION"]
     assert federated["identity_provider"] == {"id": provider}
-    assert federated["protocol"] == {"id": "saml2"}
+    assert federated["protocol"] == {"id": protocol}
     assert federated["groups"] == [{"id": cloud.group}]
     assert "project" not in body
     assert scoped(cloud, token).role_names == ["member", "reader"]
@@ -186,6 +186,28 @@ def test_our_metadata_is_public_and_names_where_answers_go(cloud, idp, keys):
 def test_a_browser_logs_in(cloud, idp, provider):
     token = token_of(cloud, cloud.websso(provider, "saml2"), **JANE)
     assert_member(cloud, token, provider)
+
+
+def test_a_provider_and_a_protocol_with_other_letters(cloud, idp, keys):
+    provider, protocol = "my-corp_1.x", "open-id"
+    settings = settings_with(idp, keys, entity_id=entity(provider))
+    cloud.add(provider, protocol, "saml2", settings, "uid", "eduPersonEntitlement")
+    assert f'"{cloud.callback(provider, protocol)}"' in our_metadata(cloud, provider, protocol=protocol)
+    introduce(cloud, idp, provider, protocol=protocol)
+    token = token_of(cloud, cloud.websso(provider, protocol), **JANE)
+    assert_member(cloud, token, provider, protocol)
+    cloud.admin.delete(f"/OS-FEDERATION/identity_providers/{provider}")
+
+
+def test_the_public_list_says_how_they_speak(cloud, idp):
+    listed = requests.get(f"{cloud.url}/v3/auth/OS-FEDERATION/identity_providers").json()
+    kinds = {
+        (provider["id"], protocol["id"]): protocol["type"]
+        for provider in listed["identity_providers"]
+        for protocol in provider["protocols"]
+    }
+    expected = {(provider, "saml2"): "IDP.SAML" for provider in ("redirect", "post", "sealed")}
+    assert kinds == expected
 
 
 @pytest.mark.parametrize("sign", ["response", "assertion", "both"])

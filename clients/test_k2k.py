@@ -113,35 +113,44 @@ def trust(folder, home, cloud):
         ],
     }
     admin.put("/OS-FEDERATION/mappings/guests", json={"mapping": {"rules": [rule]}})
-    provider = "/OS-FEDERATION/identity_providers/home"
-    body = {"enabled": True, "domain_id": "default", "remote_ids": [ENTITY]}
-    admin.put(provider, json={"identity_provider": body})
+    befriend(home, cloud, "cloud", "home", "saml2", remote_ids=[ENTITY])
+    bundle = folder / "both.pem"
+    bundle.write_text(home.cacert.read_text() + cloud.cacert.read_text())
+    return project, str(bundle)
+
+
+def befriend(home, cloud, service, provider, protocol, **described):
+    """Tells the cloud of a provider, by which the one at home can be meant, and the latter of the
+    cloud."""
+    admin = api(cloud, admin_login(cloud))
+    path = f"/OS-FEDERATION/identity_providers/{provider}"
+    body = {"enabled": True, "domain_id": "default", **described}
+    admin.put(path, json={"identity_provider": body})
     settings = {
         "entity_id": SP_ENTITY,
         "metadata": metadata(archstone_binary(), home),
         "allow_unsolicited": True,
         "require_audience": False,
     }
-    protocol = {
+    spoken = {
         "mapping_id": "guests",
-        "remote_id_attribute": "MELLON_IDP",
+        "remote_id_attribute": "MELLON_IDP" if described.get("remote_ids") else None,
         "driver": "saml2",
         "settings": settings,
     }
-    admin.put(f"{provider}/protocols/saml2", json={"protocol": protocol})
+    path = f"{path}/protocols/{protocol}"
+    admin.put(path, json={"protocol": spoken})
     add_service_provider(
         api(home, admin_login(home)),
-        auth_url=f"{cloud.url}/v3{provider}/protocols/saml2/auth",
-        sp_url=f"{cloud.url}/v3/auth{provider}/protocols/saml2/ecp",
+        service,
+        auth_url=f"{cloud.url}/v3{path}/auth",
+        sp_url=f"{cloud.url}/v3/auth{path}/ecp",
     )
-    bundle = folder / "both.pem"
-    bundle.write_text(home.cacert.read_text() + cloud.cacert.read_text())
-    return project, str(bundle)
 
 
-def add_service_provider(admin, **urls):
+def add_service_provider(admin, service, **urls):
     body = {"service_provider": {"enabled": True, **urls}}
-    admin.put("/OS-FEDERATION/service_providers/cloud", json=body)
+    admin.put(f"/OS-FEDERATION/service_providers/{service}", json=body)
 
 
 def metadata(binary, server):
@@ -180,6 +189,20 @@ def test_a_user_of_one_cloud_works_in_the_other(home, cloud, trust):
     assert own["project"]["id"] == project
     assert "member" in {role["name"] for role in own["roles"]}
     assert [one["name"] for one in client.get("/auth/projects").json()["projects"]] == ["guest house"]
+
+
+def test_a_cloud_and_a_provider_with_other_letters(home, cloud, trust):
+    project, bundle = trust
+    befriend(home, cloud, "my-cloud_1.x", "my-corp_1.x", "open-id")
+    person = Person.create(home, api(home, admin_login(home)), ["member"])
+    plugin = v3.Keystone2Keystone(person.login(), "my-cloud_1.x", project_id=project)
+    try:
+        found = plugin.get_access(session.Session(auth=plugin, verify=bundle))
+    finally:
+        # Tokens of all others list it as well.
+        api(home, admin_login(home)).delete("/OS-FEDERATION/service_providers/my-cloud_1.x")
+    assert found.username.startswith(f"{person.name} of project-")
+    assert found.project_id == project
 
 
 def test_who_is_not_mapped_gets_no_token(home, cloud, trust):
@@ -279,7 +302,7 @@ def both(home, reference, trust):
         if server is reference:
             providers = api(home, admin_login(home)).get("/OS-FEDERATION/service_providers").json()
             [url] = [one["sp_url"] for one in providers["service_providers"]]
-            add_service_provider(admin, sp_url=url, auth_url="https://cloud.example/auth")
+            add_service_provider(admin, "cloud", sp_url=url, auth_url="https://cloud.example/auth")
         body = {"name": "Jörg <jörg@example.com>", "password": password, "domain_id": "default"}
         user = admin.post("/users", json={"user": body}).json()["user"]["id"]
         project = admin.post("/projects", json={"project": {"name": "a & b"}}).json()["project"]["id"]

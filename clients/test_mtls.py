@@ -1,61 +1,16 @@
 """Access tokens for users who show a client certificate (RFC 8705), with keystoneauth's client too."""
 
 import base64
-import datetime
 import hashlib
 import json
 
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from keystoneauth1 import loading, session
 
+from authority import Authority
 from people import admin_login, api, role_id
 from servers import Archstone
-
-NOW = datetime.datetime.now(datetime.timezone.utc)
-PEM = serialization.Encoding.PEM
-
-
-def name(**parts):
-    return x509.Name([x509.NameAttribute(getattr(x509.NameOID, oid), value) for oid, value in parts.items()])
-
-
-class Authority:
-    """Signs certificates of clients."""
-
-    def __init__(self, folder, common_name):
-        self.folder = folder
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = name(ORGANIZATION_NAME="Acme, Inc.", COMMON_NAME=common_name)
-        certificate = self.signed(self.name, self.key.public_key(), authority=True)
-        self.file = folder / f"{common_name}.pem"
-        self.file.write_bytes(certificate.public_bytes(PEM))
-
-    def signed(self, subject, key, authority=False, days=1):
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.name)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - datetime.timedelta(days=2))
-            .not_valid_after(NOW + datetime.timedelta(days=days))
-            .add_extension(x509.BasicConstraints(authority, None), critical=True)
-            .sign(self.key, hashes.SHA256())
-        )
-
-    def client(self, file, days=1, **parts):
-        """The files of a client's certificate and key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self.signed(name(**parts), key.public_key(), days=days)
-        pem, key_file = self.folder / f"{file}.crt", self.folder / f"{file}.key"
-        pem.write_bytes(certificate.public_bytes(PEM))
-        text = key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        key_file.write_bytes(text)
-        return str(pem), str(key_file)
 
 
 @pytest.fixture(scope="module")

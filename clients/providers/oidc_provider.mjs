@@ -3,33 +3,42 @@
 //   node oidc_provider.mjs PORT [CONFIGURATION]
 //
 // The configuration is JSON: `clients`, as OpenID Connect Dynamic Client Registration writes them;
-// `people`, claims and a password by name; `require_pkce` (true); `token_seconds` (600).
+// `people`, claims and a password by name; `require_pkce` (true); `token_seconds` (600); `tls`, for
+// https, with files: `certificate`, `key`, and the `authorities` of certificates that clients show.
 //
 // Tests steer it by POST, with JSON, while it runs:
 //   /control/clients  replaces the clients
 //   /control/rotate   signs with a new key from now on; {"keep": false} forgets the old one
 //   /control/logout   ends somebody's sessions, {"name"}, and tells their clients by back channel
+//   /control/proofs   answers how clients proved who they are when they were granted tokens
+//   /control/logout_token  signs a logout token with these {"claims"} instead of the usual ones (null
+//                     leaves one out); {"forged": true} with a key that is not its own
 //
 // Somebody who logged in has agreed to everything.
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import { text } from 'node:stream/consumers';
 
 import { installed } from './installed.mjs';
 
 const { Provider, errors } = await installed('oidc-provider');
+const { SignJWT, importJWK } = await installed('jose');
 
 const port = Number(process.argv[2]);
-const { people, require_pkce = true, token_seconds = 600, ...configuration } = JSON.parse(process.argv[3] || '{}');
+const { people, require_pkce = true, token_seconds = 600, tls, ...configuration } = JSON.parse(process.argv[3] || '{}');
 let clients = configuration.clients || [];
 
-const issuer = `http://127.0.0.1:${port}`;
+const issuer = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`;
 const cookieKeys = [randomUUID()];
 const scopes = ['openid', 'offline_access', 'profile', 'email', 'groups'];
+const methods = ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'];
 let keys = [newKey()];
 let sessions = [];
+const proofs = [];
 let provider = build();
 
 function newKey() {
@@ -44,6 +53,7 @@ function build() {
     jwks: { keys },
     cookies: { keys: cookieKeys },
     scopes,
+    clientAuthMethods: tls ? [...methods, 'tls_client_auth'] : methods,
     claims: {
       openid: ['sub'],
       profile: ['name', 'preferred_username'],
@@ -52,6 +62,8 @@ function build() {
     },
     // The ID token has the claims too, as those of most providers do.
     conformIdTokenClaims: false,
+    // So has what is said of access tokens, in them or by introspection.
+    extraTokenClaims: (ctx, token) => token.accountId && { groups: people[token.accountId].groups },
     findAccount: (ctx, name) => account(name),
     loadExistingGrant: agree,
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
@@ -86,6 +98,16 @@ function build() {
         },
       },
       introspection: { enabled: true },
+      mTLS: {
+        enabled: Boolean(tls),
+        tlsClientAuth: true,
+        getCertificate: (ctx) => ctx.socket.getPeerX509Certificate()?.toString(),
+        certificateAuthorized: (ctx) => ctx.socket.authorized,
+        certificateSubjectMatches: (ctx, property, expected) => {
+          const names = ctx.socket.getPeerX509Certificate().subject.split('\n').reverse();
+          return property === 'tls_client_auth_subject_dn' && names.join(',') === expected;
+        },
+      },
       // A token for a named audience is a JWT; others are opaque.
       resourceIndicators: {
         enabled: true,
@@ -119,6 +141,10 @@ function build() {
   built.registerGrantType('password', passwordGrant, ['username', 'password', 'scope']);
   built.on('authorization_code.saved', ({ accountId, clientId, sid }) => {
     sessions.push({ accountId, clientId, sid });
+  });
+  built.on('grant.success', ({ headers, oidc }) => {
+    const [scheme] = (headers.authorization || '').split(' ');
+    proofs.push({ client: oidc.client.clientId, scheme, fields: Object.keys(oidc.body) });
   });
   built.on('server_error', (ctx, error) => console.error(error));
   return built;
@@ -214,9 +240,30 @@ const controls = {
     }
     return { told };
   },
+
+  proofs() {
+    return { proofs };
+  },
+
+  async logout_token({ claims = {}, forged = false }) {
+    const now = Math.floor(Date.now() / 1000);
+    const usual = {
+      iss: issuer,
+      aud: clients[0].client_id,
+      iat: now,
+      exp: now + 120,
+      jti: randomUUID(),
+      events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
+    };
+    const said = Object.entries({ ...usual, ...claims }).filter(([, value]) => value !== null);
+    const [{ kid, alg }] = keys;
+    const key = await importJWK(forged ? newKey() : keys[0], alg);
+    const header = { alg, kid, typ: 'logout+jwt' };
+    return { logout_token: await new SignJWT(Object.fromEntries(said)).setProtectedHeader(header).sign(key) };
+  },
 };
 
-const server = createServer(async (request, response) => {
+async function serve(request, response) {
   try {
     const [, place, what] = new URL(request.url, issuer).pathname.split('/');
     if (place === 'interaction') {
@@ -232,7 +279,7 @@ const server = createServer(async (request, response) => {
     console.error(error);
     html(response, 500, page('Error', `<p>${escape(error.message)}</p>`));
   }
-});
+}
 
 function html(response, status, body) {
   response.writeHead(status, { 'Content-Type': 'text/html; charset=utf-8' });
@@ -250,6 +297,19 @@ function escape(words) {
   return String(words).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 }
 
+const server = tls
+  ? createSecureServer(
+      {
+        cert: readFileSync(tls.certificate),
+        key: readFileSync(tls.key),
+        ca: readFileSync(tls.authorities),
+        // Browsers have no certificate; what clients must show is judged where they show it.
+        requestCert: true,
+        rejectUnauthorized: false,
+      },
+      serve,
+    )
+  : createServer(serve);
 server.listen(port, '127.0.0.1');
 await once(server, 'listening');
 process.on('SIGTERM', () => process.exit(0));
