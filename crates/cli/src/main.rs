@@ -4,6 +4,7 @@ mod bootstrap;
 mod db_sync;
 mod keys;
 mod mapping_engine;
+mod one_line;
 mod quickstart;
 mod serve;
 mod settings;

@@ -11,6 +11,8 @@ use server::config::{Config, Source, Sources};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
 
+use crate::one_line::OneLine;
+
 const FILE: &str = "config-file";
 const FOLDER: &str = "config-dir";
 
@@ -120,7 +122,7 @@ pub(crate) fn start_log(config: &Config) -> Result<()> {
         Some(file) if general.use_stderr => BoxMakeWriter::new(file.and(std::io::stderr)),
         Some(file) => BoxMakeWriter::new(file),
     };
-    let log = log.with_writer(writer).with_ansi(false);
+    let log = log.with_writer(OneLine(writer)).with_ansi(false);
     if general.use_json {
         log.json().init();
     } else {

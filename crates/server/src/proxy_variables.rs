@@ -52,7 +52,11 @@ pub(crate) fn variables(app: &App, request: &Incoming) -> Variables {
         // What is called as the variable of another header is no variable of its own: modules that
         // clear a client's headers look for that other one only.
         let own = own.filter(|own| !own_prefix.is_empty() && !own.is_empty());
-        if let Some(own) = own.map(variable).filter(|own| !own.starts_with("HTTP_")) {
+        // A `-` stays one: else a client's X-Env-REMOTE-USER could speak for the proxy's
+        // X-Env-REMOTE_USER. Nothing is what a proxy says of a variable that it does not have.
+        let own = own.map(str::to_ascii_uppercase);
+        let own = own.filter(|own| !variable(own).starts_with("HTTP_") && !value.is_empty());
+        if let Some(own) = own {
             found.push((own, value.clone()));
         }
         found.push((format!("HTTP_{}", variable(name.as_str())), value));

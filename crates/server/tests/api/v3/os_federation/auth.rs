@@ -225,12 +225,17 @@ async fn variables_of_anybody_but_a_trusted_proxy_count_for_nothing() {
 }
 
 #[tokio::test]
-async fn a_variable_that_two_headers_spell_is_not_said() {
+async fn a_header_that_is_nearly_that_of_a_variable_does_not_speak_for_it() {
     let (server, _) = server_with(rules_with_groups(), "1.0").await;
     let jane = || server.nobody().with_header("x-env-remote_user", "jane");
     jane().get(LOGIN).await.expect(201);
     let two = jane().with_header("x-env-remote-user", "admin");
-    two.get(LOGIN).await.expect(401);
+    let token = two.get(LOGIN).await.expect(201);
+    assert_eq!(token["token"]["user"]["name"], "jane");
+    let alone = server.nobody().with_header("x-env-remote-user", "admin");
+    alone.get(LOGIN).await.expect(401);
+    let empty = server.nobody().with_header("x-env-remote_user", "");
+    empty.get(LOGIN).await.expect(401);
 }
 
 #[tokio::test]
