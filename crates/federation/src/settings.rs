@@ -1,10 +1,7 @@
 //! Settings of a protocol: data that the API changes while the server runs.
 
-use reqwest::Url;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-
-use crate::outbound::Limits;
 
 /// A setting that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,31 +79,6 @@ pub fn url(name: &str, text: &str) -> Result<reqwest::Url, WrongSetting> {
         return Err(wrong(
             "no user, password or fragment may stand in it.".into(),
         ));
-    }
-    Ok(url)
-}
-
-/// Whether a provider may be spoken with at a URL: by https, as every document demands; without
-/// TLS only within this machine, and when private addresses are allowed, so for trying out.
-pub(crate) fn is_secure(url: &Url, limits: &Limits) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = host == "localhost"
-        || bare
-            .parse()
-            .is_ok_and(|address: std::net::IpAddr| address.is_loopback());
-    url.scheme() == "https" || (url.scheme() == "http" && limits.private_addresses && loopback)
-}
-
-/// Reads the URL of something that a provider has.
-///
-/// # Errors
-///
-/// [`WrongSetting`] when it is no URL, or everybody on the way could read along.
-pub(crate) fn provider_url(name: &str, text: &str, limits: &Limits) -> Result<Url, WrongSetting> {
-    let url = url(name, text)?;
-    if !is_secure(&url, limits) {
-        return Err(WrongSetting::new(name, "it must begin with https://."));
     }
     Ok(url)
 }

@@ -6,7 +6,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::signature::SignatureMethod;
-use crate::outbound::Limits;
 use crate::settings::{self, WrongSetting};
 use crate::{document, outbound};
 
@@ -79,11 +78,11 @@ fn usual_prefix() -> String {
 }
 
 impl Settings {
-    pub(super) fn read(settings: &Value, limits: &Limits) -> Result<Self, WrongSetting> {
+    pub(super) fn read(settings: &Value) -> Result<Self, WrongSetting> {
         let written: Written = settings::read(settings, SETTINGS)?;
         let method = written.signature_method;
         let signed = |name: &str, text: &str| {
-            let url = settings::provider_url(name, text, limits)?;
+            let url = settings::url(name, text)?;
             if method == SignatureMethod::Plaintext && url.scheme() != "https" {
                 let reason = "PLAINTEXT sends the secret itself, so https:// is wanted.";
                 return Err(WrongSetting::new(name, reason));
@@ -99,15 +98,11 @@ impl Settings {
             return Err(WrongSetting::new(name, "it is empty."));
         }
         if let Some(issuer) = &written.issuer {
-            settings::provider_url("issuer", issuer, limits)?;
+            settings::url("issuer", issuer)?;
         }
         Ok(Self {
             request_token: signed("request_token_url", &written.request_token_url)?,
-            authorization: settings::provider_url(
-                "authorization_url",
-                &written.authorization_url,
-                limits,
-            )?,
+            authorization: settings::url("authorization_url", &written.authorization_url)?,
             access_token: signed("access_token_url", &written.access_token_url)?,
             attributes: signed("attributes_url", &written.attributes_url)?,
             claim_prefix: document::prefix(&written.claim_prefix)?,
@@ -131,33 +126,23 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        timeout: std::time::Duration::from_secs(1),
-        max_bytes: 1024,
-        private_addresses: false,
-    };
-
     #[test]
     fn an_error_names_the_setting() {
         let good = json!({
             "request_token_url": "https://p.example/initiate",
             "authorization_url": "https://p.example/authorize",
             "access_token_url": "https://p.example/token",
-            "attributes_url": "https://p.example/me?fields=all",
+            "attributes_url": "http://p.example/me?fields=all",
             "consumer_key": "us",
             "consumer_secret": "secret",
             "subject": "id",
         });
-        assert!(Settings::read(&good, &LIMITS).is_ok());
+        assert!(Settings::read(&good).is_ok());
         for (name, value) in [
             ("request_token_url", json!("initiate")),
             ("authorization_url", json!(7)),
             ("access_token_url", json!("https://p.example/#here")),
             ("attributes_url", json!(null)),
-            ("attributes_url", json!("http://p.example/me")),
-            ("request_token_url", json!("http://p.example/initiate")),
-            ("authorization_url", json!("http://p.example/authorize")),
-            ("access_token_url", json!("http://127.0.0.1/token")),
             ("consumer_key", json!("")),
             ("consumer_secret", json!("")),
             ("consumer_secret", json!(["x"])),
@@ -169,19 +154,12 @@ mod tests {
         ] {
             let mut settings = good.clone();
             settings[name] = value.clone();
-            let wrong = Settings::read(&settings, &LIMITS).expect_err(name);
+            let wrong = Settings::read(&settings).expect_err(name);
             assert_eq!(wrong.name, name, "{value}: {wrong}");
         }
-        // Within this machine there need be no TLS, but where the secret itself is sent.
-        let within = Limits {
-            private_addresses: true,
-            ..LIMITS
-        };
         let mut settings = good.clone();
-        settings["attributes_url"] = json!("http://127.0.0.1/me");
-        assert!(Settings::read(&settings, &within).is_ok());
         settings["signature_method"] = json!("PLAINTEXT");
-        let wrong = Settings::read(&settings, &within).expect_err("a secret without TLS");
+        let wrong = Settings::read(&settings).expect_err("a secret without TLS");
         assert_eq!(wrong.name, "attributes_url");
     }
 }

@@ -87,7 +87,7 @@ pub(super) async fn ask(
     }
     let choose = |name: &str, set: &Option<Url>, found: Option<String>| match (set, found) {
         (Some(url), _) => Ok(Some(url.clone())),
-        (None, Some(text)) => settings::provider_url(name, &text, outbound.limits())
+        (None, Some(text)) => settings::url(name, &text)
             .map(Some)
             .map_err(|error| wrong(error.to_string())),
         (None, None) => Ok(None),

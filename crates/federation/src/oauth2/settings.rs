@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::{Authentication, Client};
-use crate::outbound::Limits;
 use crate::settings::{self, WrongSetting};
 use crate::{document, outbound};
 
@@ -149,12 +148,11 @@ fn usual_prefix() -> String {
 }
 
 impl Settings {
-    pub(super) fn read(settings: &Value, limits: &Limits) -> Result<Self, WrongSetting> {
+    pub(super) fn read(settings: &Value) -> Result<Self, WrongSetting> {
         let written: Written = settings::read(settings, SETTINGS)?;
         let url = |name: &str, text: &Option<String>| {
             let text = text.as_deref();
-            text.map(|text| settings::provider_url(name, text, limits))
-                .transpose()
+            text.map(|text| settings::url(name, text)).transpose()
         };
         let endpoints = Endpoints {
             authorization: url("authorization_endpoint", &written.authorization_endpoint)?,
@@ -284,12 +282,6 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        timeout: std::time::Duration::from_secs(1),
-        max_bytes: 1024,
-        private_addresses: false,
-    };
-
     fn with(name: &str, value: Value) -> Result<Settings, WrongSetting> {
         let mut settings = json!({
             "authorization_endpoint": "https://p.example/authorize",
@@ -300,7 +292,7 @@ mod tests {
             "attributes": "userinfo",
         });
         settings[name] = value;
-        Settings::read(&settings, &LIMITS)
+        Settings::read(&settings)
     }
 
     #[test]
@@ -309,14 +301,6 @@ mod tests {
             ("token_endpoint", json!("/token")),
             ("token_endpoint", json!(null)),
             ("userinfo_endpoint", json!("ftp://p.example")),
-            ("userinfo_endpoint", json!("http://p.example/me")),
-            (
-                "authorization_endpoint",
-                json!("http://p.example/authorize"),
-            ),
-            ("token_endpoint", json!("http://p.example/token")),
-            ("metadata_url", json!("http://p.example/metadata")),
-            ("issuer", json!("http://p.example")),
             ("userinfo_endpoint", json!(null)),
             ("metadata_url", json!("https://u:p@p.example")),
             ("client_id", json!("")),
@@ -353,7 +337,7 @@ mod tests {
             "token_endpoint_auth_method": "none",
             "attributes": "introspection",
         });
-        let some = Settings::read(&issuer, &LIMITS).expect("good");
+        let some = Settings::read(&issuer).expect("good");
         assert_eq!(
             some.metadata_url.map(String::from).as_deref(),
             Some("https://p.example/.well-known/oauth-authorization-server/tenant")

@@ -1,8 +1,6 @@
 //! Claims become an assertion, under the names that the Apache module mod_auth_openidc gives them,
 //! so that mappings written for it go on to work.
 
-use std::collections::HashMap;
-
 use model::Assertion;
 use serde_json::Value;
 
@@ -27,27 +25,16 @@ impl Oidc {
     pub(super) fn assertion(&self, claims: &Claims) -> Assertion {
         let (prefix, issuer) = (&self.settings.claim_prefix, &self.settings.issuer);
         let mut assertion = Assertion::new();
-        let all = || claims.iter().filter(|(name, _)| !LEFT_OUT.contains(name));
-        // Whoever chooses one of two claims that come to the same name must not speak for the
-        // other.
-        let mut times: HashMap<String, usize> = HashMap::new();
-        for (name, _) in all() {
-            *times.entry(variable(name)).or_default() += 1;
-            *times.entry(header(name)).or_default() += 1;
-        }
-        let alone = |name: &str| {
-            times.get(&variable(name)) == Some(&1) && times.get(&header(name)) == Some(&1)
-        };
         let mut say = |prefix: &str, name: &str, values: Vec<String>| {
             let name = format!("{prefix}{}", variable(name));
             assertion.set(header(&name), values.clone());
             assertion.set(name, values);
         };
         let subject = claims.value("sub").map(|value| ("sub", value));
+        let all = claims.iter().filter(|(name, _)| !LEFT_OUT.contains(name));
         // The issuer and the user come last (again): a claim whose name differs only in its
         // letters' case or marks must not stand for them.
-        let clear = all().filter(|(name, _)| alone(name));
-        for (name, value) in clear.chain(subject) {
+        for (name, value) in all.chain(subject) {
             if let Some(values) = texts(value) {
                 say(prefix, name, values);
             }

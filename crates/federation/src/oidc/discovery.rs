@@ -3,10 +3,9 @@
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::settings::{ClientAuthentication, Endpoints, Settings};
+use super::settings::{ClientAuthentication, Endpoints, Settings, is_secure};
 use crate::driver::Failure;
 use crate::outbound::{Limits, Outbound};
-use crate::settings::is_secure;
 
 /// The endpoints of a provider, and what it says that it can.
 #[derive(Clone)]
