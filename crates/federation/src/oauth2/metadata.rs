@@ -5,8 +5,9 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::settings::{Endpoints, Settings};
+use crate::Outbound;
 use crate::driver::Failure;
-use crate::{Outbound, settings};
+use crate::settings::named_url;
 
 /// For how long metadata counts once it is read.
 const FRESH: chrono::TimeDelta = chrono::TimeDelta::hours(1);
@@ -87,9 +88,7 @@ pub(super) async fn ask(
     }
     let choose = |name: &str, set: &Option<Url>, found: Option<String>| match (set, found) {
         (Some(url), _) => Ok(Some(url.clone())),
-        (None, Some(text)) => settings::url(name, &text)
-            .map(Some)
-            .map_err(|error| wrong(error.to_string())),
+        (None, Some(text)) => named_url(name, &text, outbound.limits()).map(Some),
         (None, None) => Ok(None),
     };
     let set = &settings.endpoints;

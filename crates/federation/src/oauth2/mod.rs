@@ -47,7 +47,7 @@ impl OAuth2 {
     ///
     /// [`WrongSetting`] for the first setting that cannot be.
     pub fn open(settings: &Value, limits: Limits) -> Result<Self, WrongSetting> {
-        let settings = Settings::read(settings)?;
+        let settings = Settings::read(settings, &limits)?;
         let outbound = Outbound::new(limits, &settings.tls)
             .map_err(|reason| WrongSetting::new("ca_certificates", format!("{reason}.")))?;
         Ok(Self {

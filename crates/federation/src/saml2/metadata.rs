@@ -144,6 +144,7 @@ fn read_entity(entity: Element<'_>) -> Result<IdentityProvider, Failure> {
             let binding = [Binding::Redirect, Binding::Post]
                 .into_iter()
                 .find(|binding| service.attribute("Binding") == Some(binding.uri()))?;
+            // Browsers go there with a request that holds no secret, so TLS is the provider's affair.
             let url = settings::url("metadata", service.attribute("Location")?).ok()?;
             Some((binding, url.to_string()))
         })

@@ -70,7 +70,7 @@ impl Saml2 {
     ///
     /// [`WrongSetting`] for the first one that cannot be.
     pub fn open(settings: &Value, limits: Limits) -> Result<Self, WrongSetting> {
-        let (settings, place, reading) = Settings::read(settings)?;
+        let (settings, place, reading) = Settings::read(settings, &limits)?;
         let outbound = Outbound::new(limits, &TlsFiles::default())
             .map_err(|reason| WrongSetting::new("settings", reason))?;
         Ok(Self {

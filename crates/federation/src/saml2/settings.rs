@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::keys::OurKey;
 use super::metadata::{self, IdentityProvider};
 use super::{keys, xml};
+use crate::outbound::Limits;
 use crate::settings::{self, WrongSetting};
 
 /// All settings.
@@ -159,7 +160,10 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Reads and checks the settings; gives apart where the metadata comes from, and how it is read.
-    pub(super) fn read(settings: &Value) -> Result<(Self, Place, Reading), WrongSetting> {
+    pub(super) fn read(
+        settings: &Value,
+        limits: &Limits,
+    ) -> Result<(Self, Place, Reading), WrongSetting> {
         let fields: Fields = settings::read(settings, SETTINGS)?;
         // SAML Core §8.3.6.
         if fields.entity_id.is_empty() || fields.entity_id.len() > 1024 {
@@ -173,7 +177,7 @@ impl Settings {
                 Some(pem) => keys::of_pem("metadata_certificate", pem)?,
             },
         };
-        let place = place(fields.metadata_url, fields.metadata, &reading)?;
+        let place = place(fields.metadata_url, fields.metadata, &reading, limits)?;
         let mut ours = Vec::new();
         for (names, key, certificate) in [
             (
@@ -246,13 +250,13 @@ fn place(
     url: Option<String>,
     text: Option<String>,
     reading: &Reading,
+    limits: &Limits,
 ) -> Result<Place, WrongSetting> {
     match (url, text) {
         (Some(url), None) => {
             let url = settings::url("metadata_url", &url)?;
             // Whoever writes the metadata chooses the keys, and so who is who.
-            let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-            if url.scheme() != "https" && reading.signers.is_empty() && !here {
+            if reading.signers.is_empty() && !limits.trust(&url) {
                 let reason = "it has to begin with https://, or metadata_certificate be given.";
                 return Err(WrongSetting::new("metadata_url", reason));
             }

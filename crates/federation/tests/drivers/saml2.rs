@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bergshamra::core::algorithm;
 use chrono::TimeDelta;
+use federation::outbound::Limits;
 use federation::saml2::{Saml2, ecp};
 use federation::{Driver, Failure, OneTime, SendTo};
 use serde_json::json;
@@ -472,6 +473,9 @@ async fn wrong_settings_are_named() {
         let wrong = Saml2::open(&settings, limits()).expect_err("wrong");
         assert_eq!(wrong.name, name, "{others}: {wrong}");
     }
+    let settings = json!({"entity_id": SP, "metadata_url": "http://127.0.0.1/"});
+    let wrong = Saml2::open(&settings, Limits::default()).expect_err("not to be tried out");
+    assert_eq!(wrong.name, "metadata_url");
 }
 
 #[tokio::test]

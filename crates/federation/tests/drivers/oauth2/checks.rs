@@ -72,6 +72,18 @@ async fn metadata_of_another_issuer_is_not_used() {
         (json!({"issuer": null}), "no metadata"),
         (json!({"token_endpoint": "file:///etc"}), "token_endpoint"),
         (json!({"token_endpoint": null}), "token_endpoint"),
+        (
+            json!({"token_endpoint": "http://p.example/token"}),
+            "token_endpoint: it must begin with https://",
+        ),
+        (
+            json!({"authorization_endpoint": "http://p.example/authorize"}),
+            "authorization_endpoint: it must begin with https://",
+        ),
+        (
+            json!({"userinfo_endpoint": "http://10.0.0.1/me"}),
+            "userinfo_endpoint: it must begin with https://",
+        ),
         (json!({"userinfo_endpoint": null}), "userinfo_endpoint"),
     ] {
         except(&listener, WELL_KNOWN, metadata(&listener, change.clone()));
