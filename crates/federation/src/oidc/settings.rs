@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::signing_key::SigningKey;
 use super::written::Written;
 use crate::WrongSetting;
+use crate::document;
 use crate::outbound::{Limits, Outbound, TlsFiles};
 use crate::settings::{self, provider_url};
 
@@ -176,6 +177,8 @@ pub(super) fn read(given: &Value, limits: Limits) -> Result<(Settings, Outbound)
         userinfo: endpoint("userinfo_endpoint", &written.userinfo_endpoint)?,
         introspection: endpoint("introspection_endpoint", &written.introspection_endpoint)?,
     };
+    let claim_prefix = written.claim_prefix.take();
+    let claim_prefix = document::prefix(claim_prefix.as_deref().unwrap_or("OIDC-"))?;
     let algorithms = algorithms(written.id_token_signing_algorithms.take())?;
     let outbound = outbound(&mut written, limits)?;
     let settings = Settings {
@@ -188,7 +191,7 @@ pub(super) fn read(given: &Value, limits: Limits) -> Result<(Settings, Outbound)
         bearer,
         bearer_audiences: written.bearer_audiences.unwrap_or_default(),
         userinfo: written.userinfo.unwrap_or(false),
-        claim_prefix: written.claim_prefix.unwrap_or_else(|| "OIDC-".into()),
+        claim_prefix,
         algorithms,
         clock_skew: TimeDelta::seconds(clock_skew.into()),
         endpoints,

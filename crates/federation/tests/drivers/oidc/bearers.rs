@@ -101,6 +101,15 @@ async fn the_provider_says_by_introspection_whether_a_token_is_good() {
     let verified = bear(&driver, ACCESS_TOKEN).await.expect("a client's token");
     assert_eq!(verified.assertion.values("OIDC-client_id"), ["cloud"]);
     assert_eq!(verified.session, None);
+    // Whatever the prefix, no claim becomes the user.
+    let mut settings = settings(&provider, "introspection");
+    settings["claim_prefix"] = json!("REMOTE_");
+    own["USER"] = json!("root");
+    provider.state().introspection = own.clone();
+    let verified = bear(&open(&settings), ACCESS_TOKEN).await;
+    let said = verified.expect("a client's token").assertion;
+    assert!(said.values("REMOTE_USER").is_empty());
+    assert_eq!(said.values("HTTP_REMOTE_USER"), ["root"]);
     own["client_id"] = Value::Null;
     provider.state().introspection = own;
     let reason = refusal(bear(&driver, ACCESS_TOKEN).await);
