@@ -7,6 +7,7 @@
 mod document;
 mod driver;
 mod flow_secret;
+mod introspection;
 mod kind;
 pub mod oauth1;
 pub mod oauth2;

@@ -24,7 +24,7 @@ use self::metadata::{Known, Provider, needed};
 use self::settings::{Settings, Source};
 use crate::document::Document;
 use crate::driver::{
-    Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, SendTo, Verified,
+    Answer, Begun, Callback, Driver, Failure, Finding, Login, NO_BEARER, OneTime, SendTo, Verified,
 };
 use crate::outbound::{Limits, Outbound};
 use crate::settings::WrongSetting;
@@ -131,9 +131,7 @@ impl OAuth2 {
         now: Timestamp,
     ) -> Result<Verified, Failure> {
         let Some(by) = self.settings.bearer else {
-            return Err(Failure::NotSupported(
-                "tokens as a bearer's proof, because the setting 'bearer' is absent",
-            ));
+            return Err(Failure::NotSupported(NO_BEARER));
         };
         if !requests::is_token(token.expose()) {
             return refused("this is no bearer's token (RFC 6750 section 2.1)");

@@ -12,6 +12,7 @@ use super::client::{Authentication, Client};
 use crate::Outbound;
 use crate::document::Document;
 use crate::driver::Failure;
+use crate::introspection::is_bearers;
 use crate::outbound::Reply;
 
 const JSON: &str = "application/json";
@@ -174,16 +175,8 @@ pub(super) async fn introspection(
     {
         return refused("is not in force yet");
     }
-    for (member, good) in [
-        ("token_type", &["bearer", "access_token"][..]),
-        ("token_use", &["access", "access_token"][..]),
-    ] {
-        if let Some(found) = document.0.get(member) {
-            let found = found.as_str().unwrap_or_default();
-            if !good.iter().any(|good| good.eq_ignore_ascii_case(found)) {
-                return refused("is no bearer's access token");
-            }
-        }
+    if !is_bearers(|member| document.0.get(member)) {
+        return refused("is no bearer's access token");
     }
     if document.0.get("cnf").is_some_and(|bound| !bound.is_null()) {
         return refused("is bound to a key of its client");
