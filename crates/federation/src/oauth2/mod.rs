@@ -15,17 +15,20 @@ mod metadata;
 mod requests;
 mod settings;
 
+use std::sync::Arc;
+
 use model::{Secret, Timestamp};
 use serde_json::Value;
 
 pub use settings::{SECRETS, SETTINGS};
 
-use self::metadata::{Known, Provider, needed};
+use self::metadata::{Provider, needed};
 use self::settings::{Settings, Source};
 use crate::document::Document;
 use crate::driver::{
     Answer, Begun, Callback, Driver, Failure, Finding, Login, NO_BEARER, OneTime, SendTo, Verified,
 };
+use crate::kept::Kept;
 use crate::outbound::{Limits, Outbound};
 use crate::settings::WrongSetting;
 
@@ -37,7 +40,7 @@ const LONGEST_LOGIN: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 pub struct OAuth2 {
     settings: Settings,
     outbound: Outbound,
-    known: Known,
+    provider: Kept<Provider>,
 }
 
 impl OAuth2 {
@@ -53,13 +56,13 @@ impl OAuth2 {
         Ok(Self {
             settings,
             outbound,
-            known: Known::default(),
+            provider: Kept::new(),
         })
     }
 
-    async fn provider(&self, now: Timestamp) -> Result<Provider, Failure> {
-        let known = &self.known;
-        known.provider(&self.settings, &self.outbound, now).await
+    async fn provider(&self, now: Timestamp) -> Result<Arc<Provider>, Failure> {
+        let fetch = async || metadata::fetch(&self.settings, &self.outbound).await;
+        self.provider.fresh(now, fetch).await
     }
 
     async fn authorization_url(&self, login: &Login) -> Result<String, Failure> {
