@@ -40,9 +40,10 @@ pub trait Driver: Send + Sync {
     }
 
     /// Our own metadata, which the provider has to know; `None` where the protocol has none. The
-    /// URLs are those that it may send users to, the usual one first.
-    fn metadata(&self, callback_urls: &[&str]) -> Option<String> {
-        let _ = callback_urls;
+    /// URLs are those to which its answers come: with a browser, and with a client that carries
+    /// envelopes.
+    fn metadata(&self, callback_url: &str, ecp_url: &str) -> Option<String> {
+        let _ = (callback_url, ecp_url);
         None
     }
 

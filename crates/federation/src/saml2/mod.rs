@@ -80,10 +80,10 @@ impl Saml2 {
         })
     }
 
-    /// Our metadata, to be given to the identity provider. The first of the URLs that it may send
-    /// users to is the default.
-    pub fn metadata(&self, callback_urls: &[&str]) -> String {
-        metadata::write_ours(&self.settings, callback_urls)
+    /// Our metadata, to be given to the identity provider: with the URLs to which its answers come,
+    /// with a browser and without.
+    pub fn metadata(&self, callback_url: &str, ecp_url: &str) -> String {
+        metadata::write_ours(&self.settings, callback_url, ecp_url)
     }
 
     /// Begins a login of a client without a browser: the envelope that it takes to its provider.
@@ -278,8 +278,8 @@ impl fmt::Debug for Saml2 {
 }
 
 impl Driver for Saml2 {
-    fn metadata(&self, callback_urls: &[&str]) -> Option<String> {
-        Some(Saml2::metadata(self, callback_urls))
+    fn metadata(&self, callback_url: &str, ecp_url: &str) -> Option<String> {
+        Some(Saml2::metadata(self, callback_url, ecp_url))
     }
 
     fn begin_ecp<'a>(&'a self, login: &'a Login, relay_state: &'a str) -> Answer<'a, String> {

@@ -180,7 +180,7 @@ async fn the_old_key_still_opens_what_was_encrypted_to_it() {
         .complete(&callback(&response))
         .await
         .expect("accepted");
-    let ours = driver.metadata(&[CALLBACK]);
+    let ours = driver.metadata(CALLBACK, CALLBACK);
     assert!(ours.contains(&new.certificate_text()));
     assert!(!ours.contains(&OURS.certificate_text()));
 }
@@ -287,17 +287,20 @@ async fn without_a_key_requests_are_not_signed() {
 #[tokio::test]
 async fn our_metadata_names_us_our_keys_and_where_responses_go() {
     let driver = driver_with_key(json!({"want_assertions_signed": true}));
-    let text = driver.metadata(&[CALLBACK, "https://keystone.example.org/v3/other"]);
+    let text = driver.metadata(CALLBACK, "https://keystone.example.org/v3/ecp");
     for part in [
         format!("entityID=\"{SP}\""),
         "AuthnRequestsSigned=\"true\"".into(),
         "WantAssertionsSigned=\"true\"".into(),
         OURS.certificate_text(),
         format!("HTTP-POST\" Location=\"{CALLBACK}\" index=\"0\" isDefault=\"true\""),
-        format!("PAOS\" Location=\"{CALLBACK}\" index=\"2\" isDefault=\"false\""),
+        "PAOS\" Location=\"https://keystone.example.org/v3/ecp\" index=\"1\" isDefault=\"false\""
+            .into(),
     ] {
         assert!(text.contains(&part), "{part} in {text}");
     }
+    // Each place understands one binding alone.
+    assert_eq!(text.matches("<md:AssertionConsumerService ").count(), 2);
 }
 
 #[tokio::test]
