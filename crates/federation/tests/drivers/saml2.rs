@@ -116,6 +116,19 @@ async fn attributes_come_by_both_names_with_all_values_behind_the_prefix() {
 }
 
 #[tokio::test]
+async fn space_around_a_value_is_left_out_and_within_it_stays() {
+    let story = Story {
+        name: "\n  jane doe \t".into(),
+        attributes: attribute("groups", "g", &[" staff\n", "a  b", "\u{a0}odd\u{a0}"]),
+        ..Story::default()
+    };
+    let verified = judged(&story.signed_assertion()).await.expect("accepted");
+    assert_eq!(name_of(&verified), "jane doe");
+    let groups = verified.assertion.values("groups");
+    assert_eq!(groups, ["staff", "a  b", "\u{a0}odd\u{a0}"]);
+}
+
+#[tokio::test]
 async fn what_the_provider_refuses_is_a_denial() {
     let story = Story {
         status: "<samlp:StatusCode Value=\"urn:oasis:names:tc:SAML:2.0:status:Responder\">\
