@@ -38,6 +38,7 @@ pub const SETTINGS: &[&str] = &[
     "attribute_prefix",
     "allow_unsolicited",
     "require_audience",
+    "allow_cbc",
 ];
 
 /// Those that nobody may read again.
@@ -110,6 +111,11 @@ struct Fields {
     /// true. Turn it off for a Keystone or Archstone as provider, which knows only our URL and
     /// names that (Recipient). An audience that is named has to be ours in any case.
     require_audience: Option<bool>,
+    /// Whether what is encrypted by AES-CBC is opened though no signature covers the encrypted
+    /// form. Default: false. CBC does not notice changes, so that who can have us open what they
+    /// changed may read it in the end, by how we take it.
+    #[serde(default)]
+    allow_cbc: bool,
 }
 
 /// How the request travels.
@@ -156,6 +162,7 @@ pub(super) struct Settings {
     pub(super) attribute_prefix: String,
     pub(super) allow_unsolicited: bool,
     pub(super) require_audience: bool,
+    pub(super) allow_cbc: bool,
 }
 
 impl Settings {
@@ -231,6 +238,7 @@ impl Settings {
             attribute_prefix: fields.attribute_prefix,
             allow_unsolicited: fields.allow_unsolicited,
             require_audience: fields.require_audience.unwrap_or(true),
+            allow_cbc: fields.allow_cbc,
         };
         Ok((checked, place, reading))
     }
