@@ -48,7 +48,7 @@ use self::settings::Settings;
 use self::source::Source;
 use self::xml::{Element, refused};
 use crate::driver::{Answer, Begun, Callback, Driver, Failure, Finding, Login, Verified};
-use crate::outbound::{Limits, Outbound, TlsFiles};
+use crate::outbound::{Limits, Outbound};
 use crate::settings::WrongSetting;
 
 /// The longest response that is read, in bytes of Base64 or XML.
@@ -71,8 +71,8 @@ impl Saml2 {
     /// [`WrongSetting`] for the first one that cannot be.
     pub fn open(settings: &Value, limits: Limits) -> Result<Self, WrongSetting> {
         let (settings, place, reading) = Settings::read(settings, &limits)?;
-        let outbound = Outbound::new(limits, &TlsFiles::default())
-            .map_err(|reason| WrongSetting::new("settings", reason))?;
+        let outbound = Outbound::new(limits, &settings.tls)
+            .map_err(|reason| WrongSetting::new("ca_certificates", format!("{reason}.")))?;
         Ok(Self {
             openers: settings.openers(),
             settings,

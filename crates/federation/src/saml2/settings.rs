@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::keys::OurKey;
 use super::metadata::{self, IdentityProvider};
 use super::{keys, xml};
-use crate::outbound::Limits;
+use crate::outbound::{Limits, TlsFiles};
 use crate::settings::{self, WrongSetting};
 
 /// All settings.
@@ -39,6 +39,7 @@ pub const SETTINGS: &[&str] = &[
     "allow_unsolicited",
     "require_audience",
     "allow_cbc",
+    "ca_certificates",
 ];
 
 /// Those that nobody may read again.
@@ -116,6 +117,9 @@ struct Fields {
     /// changed may read it in the end, by how we take it.
     #[serde(default)]
     allow_cbc: bool,
+    /// Certificates of authorities to trust besides those of the system, in PEM, where the
+    /// metadata is fetched.
+    ca_certificates: Option<String>,
 }
 
 /// How the request travels.
@@ -163,6 +167,8 @@ pub(super) struct Settings {
     pub(super) allow_unsolicited: bool,
     pub(super) require_audience: bool,
     pub(super) allow_cbc: bool,
+    /// Whom to trust.
+    pub(super) tls: TlsFiles,
 }
 
 impl Settings {
@@ -239,6 +245,10 @@ impl Settings {
             allow_unsolicited: fields.allow_unsolicited,
             require_audience: fields.require_audience.unwrap_or(true),
             allow_cbc: fields.allow_cbc,
+            tls: TlsFiles {
+                authorities: fields.ca_certificates,
+                identity: None,
+            },
         };
         Ok((checked, place, reading))
     }

@@ -9,6 +9,7 @@ use federation::saml2::{Saml2, ecp};
 use federation::{Driver, Failure, OneTime, SendTo};
 use serde_json::json;
 
+use crate::listener::{Listener, json as answer};
 use crate::saml2_idp::{
     CALLBACK, IDP, Identity, OURS, Place, SP, Story, THEIRS, attribute, callback, driver,
     driver_with_key, judged, limits, login, merge, metadata, name_of, now, request_id, secret,
@@ -379,6 +380,22 @@ async fn old_metadata_serves_while_the_new_cannot_be_had_until_its_end() {
 }
 
 #[tokio::test]
+async fn metadata_are_fetched_from_a_place_that_an_authority_of_the_settings_vouches_for() {
+    let (listener, authority) = Listener::start_with_tls().await;
+    let good = answer(200, metadata(&[&THEIRS], ""));
+    listener.answer(move |_| good.clone());
+    let mut settings = json!({"entity_id": SP, "metadata_url": format!("{}/", listener.url)});
+    let stranger = Saml2::open(&settings, limits()).expect("settings");
+    let failure = stranger.begin(&login()).await.expect_err("not trusted");
+    assert!(failure.to_string().contains("certificate"), "{failure}");
+    assert!(listener.asked().is_empty());
+    settings["ca_certificates"] = json!(authority);
+    let driver = Saml2::open(&settings, limits()).expect("settings");
+    driver.begin(&login()).await.expect("begun");
+    assert_eq!(listener.asked().len(), 1);
+}
+
+#[tokio::test]
 async fn a_new_key_of_the_provider_is_found_at_once() {
     let new = Identity::new();
     let place = Place::with(&metadata(&[&THEIRS], ""));
@@ -505,6 +522,7 @@ async fn wrong_settings_are_named() {
         (json!({"binding": "artifact"}), "binding"),
         (json!({"clock_skew": 3600}), "clock_skew"),
         (json!({"metadata_certificate": "x"}), "metadata_certificate"),
+        (json!({"ca_certificates": "x"}), "ca_certificates"),
         (json!({"surprise": 1}), "surprise"),
     ] {
         let mut settings = json!({"entity_id": SP, "metadata": good});
