@@ -175,7 +175,7 @@ impl Outbound {
 }
 
 /// The URL without its query, which may hold what no log should.
-fn place(url: &Url) -> String {
+pub(crate) fn place(url: &Url) -> String {
     let mut shown = url.clone();
     shown.set_query(None);
     shown.to_string()

@@ -13,7 +13,7 @@ use crate::Outbound;
 use crate::document::Document;
 use crate::driver::Failure;
 use crate::introspection::is_bearers;
-use crate::outbound::Reply;
+use crate::outbound::{Reply, place};
 
 const JSON: &str = "application/json";
 
@@ -225,9 +225,7 @@ fn time(url: &Url, document: &Document, name: &str) -> Result<Option<i64>, Failu
 }
 
 fn odd(url: &Url, what: &str) -> Failure {
-    let mut shown = url.clone();
-    shown.set_query(None);
-    Failure::Unavailable(format!("{shown}: {what}"))
+    Failure::Unavailable(format!("{}: {what}", place(url)))
 }
 
 /// Words of others, cut to a length and to letters that a log can take.

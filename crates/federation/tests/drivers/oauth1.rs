@@ -311,7 +311,11 @@ async fn a_verifier_or_secret_that_the_provider_does_not_take_is_refused() {
     let driver = open(&listener, json!({}));
     let kept = begin(&driver).await.unwrap().kept;
     let guessed = [("oauth_token", "temporary"), ("oauth_verifier", "guessed")];
-    refused(driver.complete(&callback(&kept, &guessed)).await);
+    let why = refused(driver.complete(&callback(&kept, &guessed)).await);
+    assert!(
+        why.contains(&format!("{}/token: it answers 401", listener.url)),
+        "{why}"
+    );
     let good = [("oauth_token", "temporary"), ("oauth_verifier", "verifier")];
     let forged = "oauth_token=temporary&oauth_token_secret=guessed";
     refused(driver.complete(&callback(forged, &good)).await);
@@ -392,7 +396,12 @@ async fn nobody_logs_in_without_a_name() {
         unavailable(log_in(&driver).await);
     }
     except(&listener, "/me", answer(401, "{}"));
-    refused(log_in(&driver).await);
+    let why = refused(log_in(&driver).await);
+    // Without the query, which may hold what no log should.
+    assert_eq!(
+        why,
+        format!("{}/me: it answers 401 Unauthorized", listener.url)
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! SAML 2.0: what a login sends and accepts, metadata, encryption, clients without a browser.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bergshamra::core::algorithm;
@@ -393,6 +396,56 @@ async fn metadata_are_fetched_from_a_place_that_an_authority_of_the_settings_vou
     let driver = Saml2::open(&settings, limits()).expect("settings");
     driver.begin(&login()).await.expect("begun");
     assert_eq!(listener.asked().len(), 1);
+}
+
+/// Counts what is logged in this thread.
+#[derive(Default)]
+struct Lines(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("federation") && *metadata.level() <= tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn metadata_that_cannot_be_had_are_told_of_once() {
+    let lines = Lines::default();
+    let logged = lines.0.clone();
+    let _listens = tracing::subscriber::set_default(lines);
+    let place = Place::with("");
+    place.says(None);
+    // Whoever asked gets the failure, and logs it.
+    let driver = by_url(&place, json!({}));
+    driver.begin(&login()).await.expect_err("nothing is known");
+    assert_eq!(logged.load(Ordering::SeqCst), 0);
+    // Where the old serves on, nobody else would tell.
+    place.says(Some(metadata(&[&THEIRS], "")));
+    let driver = by_url(&place, json!({}));
+    driver.begin(&login()).await.expect("begun");
+    place.says(None);
+    let mut later = login();
+    later.now += TimeDelta::hours(2);
+    for _ in 0..2 {
+        driver.begin(&later).await.expect("begun by the old");
+    }
+    assert_eq!(logged.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
