@@ -55,26 +55,34 @@ impl Document {
         if let Some(issuer) = issuer {
             said.push((format!("{prefix}iss"), vec![issuer.to_owned()]));
         }
-        let mut sharing: HashMap<String, usize> = HashMap::new();
-        for (name, _) in &said {
-            *sharing.entry(as_variable(name)).or_default() += 1;
-        }
-        let mut assertion = Assertion::new();
-        for (name, values) in said {
-            let variable = as_variable(&name);
-            // Whoever chooses one of two members must not speak for the other.
-            if sharing.get(&variable) == Some(&1) {
-                assertion.set(variable, values.clone());
-            }
-            assertion.set(name, values);
-        }
+        let mut assertion = under_both_names(said);
         assertion.set("REMOTE_USER", vec![subject]);
         assertion
     }
 }
 
+/// An assertion that says each attribute under its own name and under that of the variable. A name
+/// that several attributes come to says nothing: whoever chooses one of them must not speak for
+/// another.
+pub(crate) fn under_both_names(said: Vec<(String, Vec<String>)>) -> Assertion {
+    let mut sharing: HashMap<String, usize> = HashMap::new();
+    for (name, _) in &said {
+        *sharing.entry(name.clone()).or_default() += 1;
+        *sharing.entry(as_variable(name)).or_default() += 1;
+    }
+    let mut assertion = Assertion::new();
+    for (name, values) in said {
+        for name in [as_variable(&name), name] {
+            if sharing.get(&name) == Some(&1) {
+                assertion.set(name, values.clone());
+            }
+        }
+    }
+    assertion
+}
+
 /// The name that a front proxy would give an attribute.
-fn as_variable(name: &str) -> String {
+pub(crate) fn as_variable(name: &str) -> String {
     let letters = name.chars().map(|letter| match letter {
         'a'..='z' | 'A'..='Z' | '0'..='9' => letter.to_ascii_uppercase(),
         _ => '_',

@@ -10,6 +10,10 @@ use crate::flow_secret::FlowSecret;
 /// What a driver answers, once its provider has.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
+/// What a driver lacks that could judge bearers' tokens, where no setting says how.
+pub(crate) const NO_BEARER: &str =
+    "tokens as a bearer's proof, because the setting 'bearer' is absent";
+
 /// A protocol as one provider speaks it, with its settings.
 pub trait Driver: Send + Sync {
     /// Request issuing: where to send the user, and what to keep meanwhile.
@@ -36,9 +40,10 @@ pub trait Driver: Send + Sync {
     }
 
     /// Our own metadata, which the provider has to know; `None` where the protocol has none. The
-    /// URLs are those that it may send users to, the usual one first.
-    fn metadata(&self, callback_urls: &[&str]) -> Option<String> {
-        let _ = callback_urls;
+    /// URLs are those to which its answers come: with a browser, and with a client that carries
+    /// envelopes.
+    fn metadata(&self, callback_url: &str, ecp_url: &str) -> Option<String> {
+        let _ = (callback_url, ecp_url);
         None
     }
 

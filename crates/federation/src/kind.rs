@@ -84,13 +84,13 @@ impl DriverKind {
         }
     }
 
-    /// The kind of provider, as the public list of providers names it.
-    pub fn provider_type(self) -> &'static str {
-        match self {
-            Self::External => "IDP.External",
-            Self::Oidc => "IDP.OIDC",
-            Self::OAuth2 | Self::OAuth1 => "IDP.OAuth",
-            Self::Saml2 => "IDP.SAML",
+    /// The kind of provider, as the public list of providers names it. What a front proxy speaks can
+    /// only be told by the name of the protocol.
+    pub fn provider_type(self, protocol: &str) -> &'static str {
+        match (self, protocol) {
+            (Self::Saml2, _) | (Self::External, "saml2" | "mapped") => "IDP.SAML",
+            (Self::Oidc | Self::External, _) => "IDP.OIDC",
+            (Self::OAuth2 | Self::OAuth1, _) => "IDP.OAuth",
         }
     }
 }
@@ -98,5 +98,24 @@ impl DriverKind {
 impl fmt::Display for DriverKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_front_proxy_speaks_is_told_by_its_name() {
+        for (kind, protocol, named) in [
+            (DriverKind::External, "saml2", "IDP.SAML"),
+            (DriverKind::External, "mapped", "IDP.SAML"),
+            (DriverKind::External, "openid", "IDP.OIDC"),
+            (DriverKind::Oidc, "saml2", "IDP.OIDC"),
+            (DriverKind::Saml2, "openid", "IDP.SAML"),
+            (DriverKind::OAuth1, "mapped", "IDP.OAuth"),
+        ] {
+            assert_eq!(kind.provider_type(protocol), named, "{kind} {protocol}");
+        }
     }
 }

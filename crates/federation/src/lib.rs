@@ -7,6 +7,8 @@
 mod document;
 mod driver;
 mod flow_secret;
+mod introspection;
+mod kept;
 mod kind;
 pub mod oauth1;
 pub mod oauth2;

@@ -3,6 +3,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::driver::Failure;
+use crate::outbound::Limits;
+
 /// A setting that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Invalid setting '{name}': {reason}")]
@@ -81,6 +84,28 @@ pub fn url(name: &str, text: &str) -> Result<reqwest::Url, WrongSetting> {
         ));
     }
     Ok(url)
+}
+
+/// Reads the URL of a provider at which secrets are told: by `https` alone, or where these limits
+/// let another be tried out.
+///
+/// # Errors
+///
+/// [`WrongSetting`] for anything else.
+pub fn provider_url(name: &str, text: &str, limits: &Limits) -> Result<reqwest::Url, WrongSetting> {
+    let url = url(name, text)?;
+    if !limits.trust(&url) {
+        return Err(WrongSetting::new(name, "it must begin with https://."));
+    }
+    Ok(url)
+}
+
+/// The same, of a URL that a provider's metadata name.
+pub(crate) fn named_url(name: &str, text: &str, limits: &Limits) -> Result<reqwest::Url, Failure> {
+    provider_url(name, text, limits).map_err(|wrong| {
+        let reason = wrong.reason.trim_end_matches('.');
+        Failure::Unavailable(format!("its metadata have no good {name}: {reason}"))
+    })
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::document::Document;
 use crate::driver::{
     Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, SendTo, Verified,
 };
-use crate::outbound::{Limits, Outbound, Reply};
+use crate::outbound::{Limits, Outbound, Reply, place};
 use crate::settings::WrongSetting;
 
 /// How long a login is remembered as used: longer than any may take.
@@ -53,7 +53,7 @@ impl OAuth1 {
     ///
     /// [`WrongSetting`] for the first setting that cannot be.
     pub fn open(settings: &Value, limits: Limits) -> Result<Self, WrongSetting> {
-        let settings = Settings::read(settings)?;
+        let settings = Settings::read(settings, &limits)?;
         let outbound = Outbound::new(limits, &settings.tls)
             .map_err(|reason| WrongSetting::new("ca_certificates", format!("{reason}.")))?;
         Ok(Self { settings, outbound })
@@ -276,7 +276,7 @@ fn accepted(url: &Url, reply: Reply) -> Result<Reply, Failure> {
     match reply.status {
         StatusCode::OK => Ok(reply),
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(
-            Failure::Refused(format!("{} answers {}", url.path(), reply.status)),
+            Failure::Refused(format!("{}: it answers {}", place(url), reply.status)),
         ),
         other => Err(odd(url, &format!("it answers {other}"))),
     }
@@ -287,7 +287,5 @@ fn refused<T>(why: &str) -> Result<T, Failure> {
 }
 
 fn odd(url: &Url, what: &str) -> Failure {
-    let mut shown = url.clone();
-    shown.set_query(None);
-    Failure::Unavailable(format!("{shown}: {what}"))
+    Failure::Unavailable(format!("{}: {what}", place(url)))
 }

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::signature::SignatureMethod;
-use crate::settings::{self, WrongSetting};
+use crate::outbound::Limits;
+use crate::settings::{self, WrongSetting, provider_url};
 use crate::{document, outbound};
 
 /// All settings.
@@ -78,11 +79,11 @@ fn usual_prefix() -> String {
 }
 
 impl Settings {
-    pub(super) fn read(settings: &Value) -> Result<Self, WrongSetting> {
+    pub(super) fn read(settings: &Value, limits: &Limits) -> Result<Self, WrongSetting> {
         let written: Written = settings::read(settings, SETTINGS)?;
         let method = written.signature_method;
         let signed = |name: &str, text: &str| {
-            let url = settings::url(name, text)?;
+            let url = provider_url(name, text, limits)?;
             if method == SignatureMethod::Plaintext && url.scheme() != "https" {
                 let reason = "PLAINTEXT sends the secret itself, so https:// is wanted.";
                 return Err(WrongSetting::new(name, reason));
@@ -97,12 +98,13 @@ impl Settings {
         if let Some((name, _)) = texts.into_iter().find(|(_, text)| text.is_empty()) {
             return Err(WrongSetting::new(name, "it is empty."));
         }
+        // A name alone: nothing is asked there.
         if let Some(issuer) = &written.issuer {
             settings::url("issuer", issuer)?;
         }
         Ok(Self {
             request_token: signed("request_token_url", &written.request_token_url)?,
-            authorization: settings::url("authorization_url", &written.authorization_url)?,
+            authorization: provider_url("authorization_url", &written.authorization_url, limits)?,
             access_token: signed("access_token_url", &written.access_token_url)?,
             attributes: signed("attributes_url", &written.attributes_url)?,
             claim_prefix: document::prefix(&written.claim_prefix)?,
@@ -132,16 +134,24 @@ mod tests {
             "request_token_url": "https://p.example/initiate",
             "authorization_url": "https://p.example/authorize",
             "access_token_url": "https://p.example/token",
-            "attributes_url": "http://p.example/me?fields=all",
+            "attributes_url": "http://127.0.0.1/me?fields=all",
             "consumer_key": "us",
             "consumer_secret": "secret",
             "subject": "id",
         });
-        assert!(Settings::read(&good).is_ok());
+        let limits = Limits {
+            private_addresses: true,
+            ..Limits::default()
+        };
+        assert!(Settings::read(&good, &limits).is_ok());
         for (name, value) in [
             ("request_token_url", json!("initiate")),
             ("authorization_url", json!(7)),
             ("access_token_url", json!("https://p.example/#here")),
+            ("request_token_url", json!("http://p.example/initiate")),
+            ("authorization_url", json!("http://p.example/authorize")),
+            ("access_token_url", json!("http://10.0.0.1/token")),
+            ("attributes_url", json!("http://localhost.example/me")),
             ("attributes_url", json!(null)),
             ("consumer_key", json!("")),
             ("consumer_secret", json!("")),
@@ -154,12 +164,14 @@ mod tests {
         ] {
             let mut settings = good.clone();
             settings[name] = value.clone();
-            let wrong = Settings::read(&settings).expect_err(name);
+            let wrong = Settings::read(&settings, &limits).expect_err(name);
             assert_eq!(wrong.name, name, "{value}: {wrong}");
         }
+        let wrong = Settings::read(&good, &Limits::default()).expect_err("not to be tried out");
+        assert_eq!(wrong.name, "attributes_url");
         let mut settings = good.clone();
         settings["signature_method"] = json!("PLAINTEXT");
-        let wrong = Settings::read(&settings).expect_err("a secret without TLS");
+        let wrong = Settings::read(&settings, &limits).expect_err("a secret without TLS");
         assert_eq!(wrong.name, "attributes_url");
     }
 }

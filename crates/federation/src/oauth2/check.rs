@@ -19,25 +19,15 @@ pub(super) async fn findings(
     outbound: &Outbound,
     now: Timestamp,
 ) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let provider = match &settings.metadata_url {
-        None => Provider {
-            issuer: settings.issuer.clone(),
-            endpoints: settings.endpoints.clone(),
-            names_itself: false,
-        },
-        Some(url) => match metadata::ask(url, settings, outbound).await {
-            Ok(provider) => {
-                let detail = format!("{url} answers with the provider's metadata.");
-                findings.push(Finding::good("metadata", detail));
-                provider
-            }
-            Err(failure) => {
-                findings.push(bad("metadata", &failure));
-                return findings;
-            }
-        },
+    let provider = match metadata::fetch(settings, outbound).await {
+        Ok(provider) => provider,
+        Err(failure) => return vec![bad("metadata", &failure)],
     };
+    let mut findings = Vec::new();
+    if let Some(url) = &settings.metadata_url {
+        let detail = format!("{url} answers with the provider's metadata.");
+        findings.push(Finding::good("metadata", detail));
+    }
     let mut sources = vec![settings.attributes];
     sources.extend(settings.bearer.filter(|by| *by != settings.attributes));
     findings.push(authorization(&provider, outbound).await);

@@ -1,15 +1,12 @@
 //! Where a provider answers what, as it says itself (RFC 8414).
 
-use model::Timestamp;
 use reqwest::Url;
 use serde::Deserialize;
 
 use super::settings::{Endpoints, Settings};
+use crate::Outbound;
 use crate::driver::Failure;
-use crate::{Outbound, settings};
-
-/// For how long metadata counts once it is read.
-const FRESH: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+use crate::settings::named_url;
 
 /// What is known of a provider.
 #[derive(Clone, Debug, Default)]
@@ -20,39 +17,6 @@ pub(super) struct Provider {
     pub(super) endpoints: Endpoints,
     /// Whether its answers to a login always name it (RFC 9207 §3).
     pub(super) names_itself: bool,
-}
-
-/// Remembers the metadata of a provider for a while.
-#[derive(Debug, Default)]
-pub(super) struct Known(tokio::sync::Mutex<Option<(Timestamp, Provider)>>);
-
-impl Known {
-    /// What is known of the provider, after asking it where that is needed.
-    pub(super) async fn provider(
-        &self,
-        settings: &Settings,
-        outbound: &Outbound,
-        now: Timestamp,
-    ) -> Result<Provider, Failure> {
-        let Some(url) = &settings.metadata_url else {
-            return Ok(Provider {
-                issuer: settings.issuer.clone(),
-                endpoints: settings.endpoints.clone(),
-                names_itself: false,
-            });
-        };
-        // Whoever comes while it is asked waits for the same answer.
-        let mut known = self.0.lock().await;
-        if let Some((read, provider)) = &*known
-            && *read <= now
-            && now < *read + FRESH
-        {
-            return Ok(provider.clone());
-        }
-        let provider = ask(url, settings, outbound).await?;
-        *known = Some((now, provider.clone()));
-        Ok(provider)
-    }
 }
 
 #[derive(Deserialize)]
@@ -67,12 +31,15 @@ struct Metadata {
     authorization_response_iss_parameter_supported: bool,
 }
 
-/// Asks for the metadata now; what the settings say wins.
-pub(super) async fn ask(
-    url: &Url,
-    settings: &Settings,
-    outbound: &Outbound,
-) -> Result<Provider, Failure> {
+/// Asks the provider for its metadata, where the settings do not say all. What they say wins.
+pub(super) async fn fetch(settings: &Settings, outbound: &Outbound) -> Result<Provider, Failure> {
+    let Some(url) = &settings.metadata_url else {
+        return Ok(Provider {
+            issuer: settings.issuer.clone(),
+            endpoints: settings.endpoints.clone(),
+            names_itself: false,
+        });
+    };
     let reply = outbound.fetch(url.clone(), "application/json").await?;
     let wrong = |what: String| Failure::Unavailable(format!("{url}: {what}"));
     let metadata: Metadata = serde_json::from_slice(&reply.body)
@@ -87,9 +54,7 @@ pub(super) async fn ask(
     }
     let choose = |name: &str, set: &Option<Url>, found: Option<String>| match (set, found) {
         (Some(url), _) => Ok(Some(url.clone())),
-        (None, Some(text)) => settings::url(name, &text)
-            .map(Some)
-            .map_err(|error| wrong(error.to_string())),
+        (None, Some(text)) => named_url(name, &text, outbound.limits()).map(Some),
         (None, None) => Ok(None),
     };
     let set = &settings.endpoints;

@@ -15,17 +15,20 @@ mod metadata;
 mod requests;
 mod settings;
 
+use std::sync::Arc;
+
 use model::{Secret, Timestamp};
 use serde_json::Value;
 
 pub use settings::{SECRETS, SETTINGS};
 
-use self::metadata::{Known, Provider, needed};
+use self::metadata::{Provider, needed};
 use self::settings::{Settings, Source};
 use crate::document::Document;
 use crate::driver::{
-    Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, SendTo, Verified,
+    Answer, Begun, Callback, Driver, Failure, Finding, Login, NO_BEARER, OneTime, SendTo, Verified,
 };
+use crate::kept::Kept;
 use crate::outbound::{Limits, Outbound};
 use crate::settings::WrongSetting;
 
@@ -37,7 +40,7 @@ const LONGEST_LOGIN: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 pub struct OAuth2 {
     settings: Settings,
     outbound: Outbound,
-    known: Known,
+    provider: Kept<Provider>,
 }
 
 impl OAuth2 {
@@ -47,19 +50,19 @@ impl OAuth2 {
     ///
     /// [`WrongSetting`] for the first setting that cannot be.
     pub fn open(settings: &Value, limits: Limits) -> Result<Self, WrongSetting> {
-        let settings = Settings::read(settings)?;
+        let settings = Settings::read(settings, &limits)?;
         let outbound = Outbound::new(limits, &settings.tls)
             .map_err(|reason| WrongSetting::new("ca_certificates", format!("{reason}.")))?;
         Ok(Self {
             settings,
             outbound,
-            known: Known::default(),
+            provider: Kept::new(),
         })
     }
 
-    async fn provider(&self, now: Timestamp) -> Result<Provider, Failure> {
-        let known = &self.known;
-        known.provider(&self.settings, &self.outbound, now).await
+    async fn provider(&self, now: Timestamp) -> Result<Arc<Provider>, Failure> {
+        let fetch = async || metadata::fetch(&self.settings, &self.outbound).await;
+        self.provider.fresh(now, fetch).await
     }
 
     async fn authorization_url(&self, login: &Login) -> Result<String, Failure> {
@@ -131,9 +134,7 @@ impl OAuth2 {
         now: Timestamp,
     ) -> Result<Verified, Failure> {
         let Some(by) = self.settings.bearer else {
-            return Err(Failure::NotSupported(
-                "tokens as a bearer's proof, because the setting 'bearer' is absent",
-            ));
+            return Err(Failure::NotSupported(NO_BEARER));
         };
         if !requests::is_token(token.expose()) {
             return refused("this is no bearer's token (RFC 6750 section 2.1)");

@@ -12,7 +12,8 @@ use super::client::{Authentication, Client};
 use crate::Outbound;
 use crate::document::Document;
 use crate::driver::Failure;
-use crate::outbound::Reply;
+use crate::introspection::is_bearers;
+use crate::outbound::{Reply, place};
 
 const JSON: &str = "application/json";
 
@@ -174,16 +175,8 @@ pub(super) async fn introspection(
     {
         return refused("is not in force yet");
     }
-    for (member, good) in [
-        ("token_type", &["bearer", "access_token"][..]),
-        ("token_use", &["access", "access_token"][..]),
-    ] {
-        if let Some(found) = document.0.get(member) {
-            let found = found.as_str().unwrap_or_default();
-            if !good.iter().any(|good| good.eq_ignore_ascii_case(found)) {
-                return refused("is no bearer's access token");
-            }
-        }
+    if !is_bearers(|member| document.0.get(member)) {
+        return refused("is no bearer's access token");
     }
     if document.0.get("cnf").is_some_and(|bound| !bound.is_null()) {
         return refused("is bound to a key of its client");
@@ -232,9 +225,7 @@ fn time(url: &Url, document: &Document, name: &str) -> Result<Option<i64>, Failu
 }
 
 fn odd(url: &Url, what: &str) -> Failure {
-    let mut shown = url.clone();
-    shown.set_query(None);
-    Failure::Unavailable(format!("{shown}: {what}"))
+    Failure::Unavailable(format!("{}: {what}", place(url)))
 }
 
 /// Words of others, cut to a length and to letters that a log can take.

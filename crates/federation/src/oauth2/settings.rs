@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::{Authentication, Client};
-use crate::settings::{self, WrongSetting};
+use crate::outbound::Limits;
+use crate::settings::{self, WrongSetting, provider_url};
 use crate::{document, outbound};
 
 /// All settings.
@@ -148,11 +149,12 @@ fn usual_prefix() -> String {
 }
 
 impl Settings {
-    pub(super) fn read(settings: &Value) -> Result<Self, WrongSetting> {
+    pub(super) fn read(settings: &Value, limits: &Limits) -> Result<Self, WrongSetting> {
         let written: Written = settings::read(settings, SETTINGS)?;
         let url = |name: &str, text: &Option<String>| {
             let text = text.as_deref();
-            text.map(|text| settings::url(name, text)).transpose()
+            text.map(|text| provider_url(name, text, limits))
+                .transpose()
         };
         let endpoints = Endpoints {
             authorization: url("authorization_endpoint", &written.authorization_endpoint)?,
@@ -292,7 +294,7 @@ mod tests {
             "attributes": "userinfo",
         });
         settings[name] = value;
-        Settings::read(&settings)
+        Settings::read(&settings, &Limits::default())
     }
 
     #[test]
@@ -303,6 +305,15 @@ mod tests {
             ("userinfo_endpoint", json!("ftp://p.example")),
             ("userinfo_endpoint", json!(null)),
             ("metadata_url", json!("https://u:p@p.example")),
+            ("metadata_url", json!("http://p.example")),
+            ("issuer", json!("http://p.example")),
+            (
+                "authorization_endpoint",
+                json!("http://p.example/authorize"),
+            ),
+            ("token_endpoint", json!("http://127.0.0.1/token")),
+            ("userinfo_endpoint", json!("http://p.example/me")),
+            ("introspection_endpoint", json!("http://p.example/tokens")),
             ("client_id", json!("")),
             ("client_id", json!(null)),
             ("client_secret", json!(null)),
@@ -337,7 +348,7 @@ mod tests {
             "token_endpoint_auth_method": "none",
             "attributes": "introspection",
         });
-        let some = Settings::read(&issuer).expect("good");
+        let some = Settings::read(&issuer, &Limits::default()).expect("good");
         assert_eq!(
             some.metadata_url.map(String::from).as_deref(),
             Some("https://p.example/.well-known/oauth-authorization-server/tenant")

@@ -8,7 +8,8 @@ use super::exchange::refusal;
 use super::jwt::{Claims, Rules, refused};
 use super::logout::LOGOUT_EVENT;
 use super::settings::Bearer;
-use crate::driver::{Failure, ProviderSession, Verified};
+use crate::driver::{Failure, NO_BEARER, ProviderSession, Verified};
+use crate::introspection::is_bearers;
 
 impl Oidc {
     pub(super) async fn judge_bearer(
@@ -16,14 +17,16 @@ impl Oidc {
         token: &Secret<String>,
         now: Timestamp,
     ) -> Result<Verified, Failure> {
+        let Some(by) = self.settings.bearer else {
+            return Err(Failure::NotSupported(NO_BEARER));
+        };
         if !is_token(token.expose()) {
             return Err(refused("a bearer's token has no such letters"));
         }
-        let claims = match self.settings.bearer {
-            None => return Err(Failure::NotSupported("tokens as a bearer's proof")),
-            Some(Bearer::Jwt) => self.by_signature(token, now).await?,
-            Some(Bearer::Introspection) => self.by_introspection(token, now).await?,
-            Some(Bearer::Userinfo) => {
+        let claims = match by {
+            Bearer::Jwt => self.by_signature(token, now).await?,
+            Bearer::Introspection => self.by_introspection(token, now).await?,
+            Bearer::Userinfo => {
                 let metadata = self.metadata(now).await?;
                 self.userinfo(&metadata, token, now).await?
             }
@@ -31,12 +34,12 @@ impl Oidc {
         // A token that a client got for itself has no subject but the client (RFC 7662 §2.2), and
         // ends with no session. What else vouches for a user has to name one.
         let client = claims.text("client_id").is_some();
-        let session = match (&self.settings.bearer, claims.subject()) {
+        let session = match (by, claims.subject()) {
             (_, Ok(subject)) => Some(ProviderSession {
                 subject: subject.to_owned(),
                 id: claims.text("sid").map(str::to_owned),
             }),
-            (Some(Bearer::Introspection), Err(_)) if client => None,
+            (Bearer::Introspection, Err(_)) if client => None,
             (_, Err(reason)) => return Err(refused(reason)),
         };
         // A token that is bound to a key is worth nothing to who cannot show that key, and a
@@ -110,15 +113,18 @@ impl Oidc {
         if issuer.is_some_and(|issuer| issuer != self.settings.issuer.as_str()) {
             return Err(refused("the token is of another issuer"));
         }
+        if !is_bearers(|member| claims.value(member)) {
+            return Err(refused("the token is no bearer's access token"));
+        }
         self.check_audience(&claims)?;
         Ok(claims)
     }
 
-    /// For whom the token is, when the provider tells: else to which client it was issued.
+    /// For whom the token is, when the provider tells: else to which client it was issued. One of
+    /// which it tells neither may be anybody's.
     fn check_audience(&self, claims: &Claims) -> Result<(), Failure> {
         let told = match claims.value("aud") {
             Some(_) => claims.audiences(),
-            None if claims.value("client_id").is_none() => return Ok(()),
             None => claims.text("client_id").into_iter().collect(),
         };
         let accepted = self.audiences();

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Oidc;
 use super::jwt::Claims;
+use crate::document::{as_variable, under_both_names};
 
 /// Claims about the exchange instead of the user, and tokens, which are secrets.
 const LEFT_OUT: &[&str] = &[
@@ -21,30 +22,29 @@ const LEFT_OUT: &[&str] = &[
 impl Oidc {
     /// What was said, as attributes. Each claim stands under two names: as the module's
     /// environment has it (`OIDC-preferred_username`), and as WSGI has its headers
-    /// (`HTTP_OIDC_PREFERRED_USERNAME`).
+    /// (`HTTP_OIDC_PREFERRED_USERNAME`), unless two claims come to the same one.
     pub(super) fn assertion(&self, claims: &Claims) -> Assertion {
         let (prefix, issuer) = (&self.settings.claim_prefix, &self.settings.issuer);
-        let mut assertion = Assertion::new();
-        let mut say = |prefix: &str, name: &str, values: Vec<String>| {
-            let name = format!("{prefix}{}", variable(name));
-            assertion.set(header(&name), values.clone());
+        let named = |name: &str| format!("{prefix}{}", variable(name));
+        let said = claims.iter().filter(|(name, _)| !LEFT_OUT.contains(name));
+        let said = said.filter_map(|(name, value)| Some((named(name), texts(value)?)));
+        let mut assertion = under_both_names(said.collect());
+        // The issuer and the user come last: a claim whose name differs only in its letters' case
+        // or marks must not stand for them.
+        let mut say = |name: String, values: Vec<String>| {
+            assertion.set(as_variable(&name), values.clone());
             assertion.set(name, values);
         };
-        let subject = claims.value("sub").map(|value| ("sub", value));
-        let all = claims.iter().filter(|(name, _)| !LEFT_OUT.contains(name));
-        // The issuer and the user come last (again): a claim whose name differs only in its
-        // letters' case or marks must not stand for them.
-        for (name, value) in all.chain(subject) {
-            if let Some(values) = texts(value) {
-                say(prefix, name, values);
-            }
+        if let Some(values) = claims.value("sub").and_then(texts) {
+            say(named("sub"), values);
         }
-        say(prefix, "iss", vec![issuer.clone()]);
-        say("OIDC-", "iss", vec![issuer.clone()]);
-        if let Some(subject) = claims.text("sub") {
-            let place = issuer.strip_prefix("https://").unwrap_or(issuer);
-            assertion.set("REMOTE_USER", vec![format!("{subject}@{place}")]);
-        }
+        say(named("iss"), vec![issuer.clone()]);
+        say("OIDC-iss".into(), vec![issuer.clone()]);
+        let place = issuer.strip_prefix("https://").unwrap_or(issuer);
+        let user = claims.text("sub");
+        let user = user.map(|subject| format!("{subject}@{place}"));
+        // Where nobody is named, no claim may say who it is.
+        assertion.set("REMOTE_USER", user.into_iter().collect());
         assertion
     }
 }
@@ -58,15 +58,6 @@ fn variable(name: &str) -> String {
         other => other,
     };
     name.chars().map(letter).collect()
-}
-
-/// The name of a header, as WSGI has it.
-fn header(name: &str) -> String {
-    let letter = |letter: char| match letter.is_ascii_alphanumeric() {
-        true => letter.to_ascii_uppercase(),
-        false => '_',
-    };
-    format!("HTTP_{}", name.chars().map(letter).collect::<String>())
 }
 
 /// A claim's values as the module writes them; `None` for what it does not pass on. A value that
@@ -154,8 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_variables_and_of_headers() {
+    fn names_are_those_of_variables() {
         assert_eq!(variable("https://a.example/role"), "https---a.example-role");
-        assert_eq!(header("OIDC-a.b c"), "HTTP_OIDC_A_B_C");
     }
 }

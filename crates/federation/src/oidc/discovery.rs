@@ -3,9 +3,10 @@
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::settings::{ClientAuthentication, Endpoints, Settings, is_secure};
+use super::settings::{ClientAuthentication, Endpoints, Settings};
 use crate::driver::Failure;
 use crate::outbound::{Limits, Outbound};
+use crate::settings::named_url;
 
 /// The endpoints of a provider, and what it says that it can.
 #[derive(Clone)]
@@ -57,13 +58,7 @@ struct WrittenEndpoints {
 impl WrittenEndpoints {
     fn parse(self, limits: &Limits) -> Result<Endpoints, Failure> {
         let parse = |name: &str, text: Option<String>| {
-            text.map(|text| {
-                let url = Url::parse(&text).ok();
-                url.filter(|url| is_secure(url, limits)).ok_or_else(|| {
-                    Failure::Unavailable(format!("its {name} does not begin with https://"))
-                })
-            })
-            .transpose()
+            text.map(|text| named_url(name, &text, limits)).transpose()
         };
         Ok(Endpoints {
             authorization: parse("authorization_endpoint", self.authorization_endpoint)?,

@@ -8,7 +8,6 @@ mod discovery;
 mod exchange;
 mod id_token;
 mod jwt;
-mod kept;
 mod keys;
 mod logout;
 mod settings;
@@ -27,11 +26,11 @@ use crate::driver::{
     Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, ProviderSession,
     ProviderSessionEnd, SendTo, Verified,
 };
+use crate::kept::Kept;
 use crate::outbound::{Limits, Outbound};
 use crate::settings::WrongSetting;
 use discovery::Metadata;
 use jwt::{Claims, Rejection, Rules, Unverified, refused};
-use kept::Kept;
 use keys::KeySet;
 use settings::Settings;
 

@@ -13,8 +13,9 @@ use serde_json::Value;
 use super::signing_key::SigningKey;
 use super::written::Written;
 use crate::WrongSetting;
+use crate::document;
 use crate::outbound::{Limits, Outbound, TlsFiles};
-use crate::settings;
+use crate::settings::{self, provider_url};
 
 /// The settings that are written and never shown.
 pub const SECRETS: &[&str] = &["client_secret", "private_key", "tls_key"];
@@ -134,18 +135,6 @@ pub(super) struct Endpoints {
     pub(super) introspection: Option<Url>,
 }
 
-/// Whether a provider may be spoken with at a URL: by https, as every document demands; without
-/// TLS only within this machine, and when private addresses are allowed, so for trying out.
-pub(super) fn is_secure(url: &Url, limits: &Limits) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = host == "localhost"
-        || bare
-            .parse()
-            .is_ok_and(|address: std::net::IpAddr| address.is_loopback());
-    url.scheme() == "https" || (url.scheme() == "http" && limits.private_addresses && loopback)
-}
-
 /// Reads the settings of a provider, and makes what asks it.
 pub(super) fn read(given: &Value, limits: Limits) -> Result<(Settings, Outbound), WrongSetting> {
     let mut written: Written = settings::read(given, SETTINGS)?;
@@ -188,6 +177,8 @@ pub(super) fn read(given: &Value, limits: Limits) -> Result<(Settings, Outbound)
         userinfo: endpoint("userinfo_endpoint", &written.userinfo_endpoint)?,
         introspection: endpoint("introspection_endpoint", &written.introspection_endpoint)?,
     };
+    let claim_prefix = written.claim_prefix.take();
+    let claim_prefix = document::prefix(claim_prefix.as_deref().unwrap_or("OIDC-"))?;
     let algorithms = algorithms(written.id_token_signing_algorithms.take())?;
     let outbound = outbound(&mut written, limits)?;
     let settings = Settings {
@@ -200,20 +191,12 @@ pub(super) fn read(given: &Value, limits: Limits) -> Result<(Settings, Outbound)
         bearer,
         bearer_audiences: written.bearer_audiences.unwrap_or_default(),
         userinfo: written.userinfo.unwrap_or(false),
-        claim_prefix: written.claim_prefix.unwrap_or_else(|| "OIDC-".into()),
+        claim_prefix,
         algorithms,
         clock_skew: TimeDelta::seconds(clock_skew.into()),
         endpoints,
     };
     Ok((settings, outbound))
-}
-
-fn provider_url(name: &str, text: &str, limits: &Limits) -> Result<Url, WrongSetting> {
-    let url = settings::url(name, text)?;
-    if !is_secure(&url, limits) {
-        return Err(WrongSetting::new(name, "it must begin with https://."));
-    }
-    Ok(url)
 }
 
 fn client_authentication(written: &mut Written) -> Result<ClientAuthentication, WrongSetting> {

@@ -15,10 +15,14 @@ use bergshamra::crypto::keytransport::{self, OaepParams};
 use super::xml::{self, Element, refused};
 use crate::driver::Failure;
 
-const CIPHERS: [&str; 6] = [
+const GCM: [&str; 3] = [
     algorithm::AES128_GCM,
     algorithm::AES192_GCM,
     algorithm::AES256_GCM,
+];
+/// They do not notice changes: who may change what is encrypted, and sees how we take it, can read
+/// it bit by bit, and what was encrypted by GCM to the same key as well.
+const CBC: [&str; 3] = [
     algorithm::AES128_CBC,
     algorithm::AES192_CBC,
     algorithm::AES256_CBC,
@@ -27,8 +31,13 @@ const KEY_TRANSPORTS: [&str; 2] = [algorithm::RSA_OAEP, algorithm::RSA_OAEP_ENC1
 /// To how many recipients one message may be encrypted.
 const MAX_KEYS: usize = 8;
 
-/// The text of the element that an `EncryptedAssertion` holds.
-pub(super) fn decrypt(encrypted: Element<'_>, keys: &[Key]) -> Result<String, Failure> {
+/// The text of the element that an `EncryptedAssertion` holds. `unchanged` is whether it is as the
+/// provider wrote it, as far as we know before it is opened.
+pub(super) fn decrypt(
+    encrypted: Element<'_>,
+    keys: &[Key],
+    unchanged: bool,
+) -> Result<String, Failure> {
     if keys.is_empty() {
         return Err(refused("the assertion is encrypted, and we have no key"));
     }
@@ -39,7 +48,13 @@ pub(super) fn decrypt(encrypted: Element<'_>, keys: &[Key]) -> Result<String, Fa
     if kind.is_some_and(|kind| kind != "http://www.w3.org/2001/04/xmlenc#Element") {
         return Err(refused("what is encrypted is not an element"));
     }
-    let (cipher, _) = method(data, &CIPHERS)?;
+    let (cipher, _) = method(data, &[GCM, CBC].concat())?;
+    if CBC.contains(&cipher) && !unchanged {
+        return Err(refused(
+            "what is encrypted by AES-CBC has to be signed as well, in the response around it; \
+             else let the provider encrypt by AES-GCM, or set allow_cbc",
+        ));
+    }
     let cipher = cipher::from_uri(cipher).map_err(|_| cannot())?;
     let sealed = cipher_value(data)?;
     let within = data.only(xml::SIGNATURE, "KeyInfo")?;

@@ -144,6 +144,7 @@ fn read_entity(entity: Element<'_>) -> Result<IdentityProvider, Failure> {
             let binding = [Binding::Redirect, Binding::Post]
                 .into_iter()
                 .find(|binding| service.attribute("Binding") == Some(binding.uri()))?;
+            // Browsers go there with a request that holds no secret, so TLS is the provider's affair.
             let url = settings::url("metadata", service.attribute("Location")?).ok()?;
             Some((binding, url.to_string()))
         })
@@ -220,7 +221,7 @@ fn parts(mut text: &str, units: &[(char, i64)]) -> Option<i64> {
 }
 
 /// Writes our metadata: who we are, where responses go, and our keys.
-pub(super) fn write_ours(settings: &Settings, callback_urls: &[&str]) -> String {
+pub(super) fn write_ours(settings: &Settings, callback_url: &str, ecp_url: &str) -> String {
     let mut out = XmlWriter::new();
     out.write_declaration();
     out.start_element(
@@ -272,21 +273,19 @@ pub(super) fn write_ours(settings: &Settings, callback_urls: &[&str]) -> String 
     if let Some(format) = &settings.name_id_format {
         xml::leaf(&mut out, "md:NameIDFormat", &[], format);
     }
-    let mut index = 0;
-    for binding in [xml::BINDING_POST, xml::BINDING_PAOS] {
-        for url in callback_urls {
-            let number = index.to_string();
-            out.empty_element(
-                "md:AssertionConsumerService",
-                &[
-                    ("Binding", binding),
-                    ("Location", url),
-                    ("index", &number),
-                    ("isDefault", yes_or_no(index == 0)),
-                ],
-            );
-            index += 1;
-        }
+    for (binding, url, index, default) in [
+        (xml::BINDING_POST, callback_url, "0", true),
+        (xml::BINDING_PAOS, ecp_url, "1", false),
+    ] {
+        out.empty_element(
+            "md:AssertionConsumerService",
+            &[
+                ("Binding", binding),
+                ("Location", url),
+                ("index", index),
+                ("isDefault", yes_or_no(default)),
+            ],
+        );
     }
     out.end_element("md:SPSSODescriptor");
     out.end_element("md:EntityDescriptor");

@@ -48,7 +48,7 @@ use self::settings::Settings;
 use self::source::Source;
 use self::xml::{Element, refused};
 use crate::driver::{Answer, Begun, Callback, Driver, Failure, Finding, Login, Verified};
-use crate::outbound::{Limits, Outbound, TlsFiles};
+use crate::outbound::{Limits, Outbound};
 use crate::settings::WrongSetting;
 
 /// The longest response that is read, in bytes of Base64 or XML.
@@ -70,9 +70,9 @@ impl Saml2 {
     ///
     /// [`WrongSetting`] for the first one that cannot be.
     pub fn open(settings: &Value, limits: Limits) -> Result<Self, WrongSetting> {
-        let (settings, place, reading) = Settings::read(settings)?;
-        let outbound = Outbound::new(limits, &TlsFiles::default())
-            .map_err(|reason| WrongSetting::new("settings", reason))?;
+        let (settings, place, reading) = Settings::read(settings, &limits)?;
+        let outbound = Outbound::new(limits, &settings.tls)
+            .map_err(|reason| WrongSetting::new("ca_certificates", format!("{reason}.")))?;
         Ok(Self {
             openers: settings.openers(),
             settings,
@@ -80,10 +80,10 @@ impl Saml2 {
         })
     }
 
-    /// Our metadata, to be given to the identity provider. The first of the URLs that it may send
-    /// users to is the default.
-    pub fn metadata(&self, callback_urls: &[&str]) -> String {
-        metadata::write_ours(&self.settings, callback_urls)
+    /// Our metadata, to be given to the identity provider: with the URLs to which its answers come,
+    /// with a browser and without.
+    pub fn metadata(&self, callback_url: &str, ecp_url: &str) -> String {
+        metadata::write_ours(&self.settings, callback_url, ecp_url)
     }
 
     /// Begins a login of a client without a browser: the envelope that it takes to its provider.
@@ -279,8 +279,8 @@ impl fmt::Debug for Saml2 {
 }
 
 impl Driver for Saml2 {
-    fn metadata(&self, callback_urls: &[&str]) -> Option<String> {
-        Some(Saml2::metadata(self, callback_urls))
+    fn metadata(&self, callback_url: &str, ecp_url: &str) -> Option<String> {
+        Some(Saml2::metadata(self, callback_url, ecp_url))
     }
 
     fn begin_ecp<'a>(&'a self, login: &'a Login, relay_state: &'a str) -> Answer<'a, String> {

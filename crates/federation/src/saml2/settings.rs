@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::keys::OurKey;
 use super::metadata::{self, IdentityProvider};
 use super::{keys, xml};
+use crate::outbound::{Limits, TlsFiles};
 use crate::settings::{self, WrongSetting};
 
 /// All settings.
@@ -37,6 +38,8 @@ pub const SETTINGS: &[&str] = &[
     "attribute_prefix",
     "allow_unsolicited",
     "require_audience",
+    "allow_cbc",
+    "ca_certificates",
 ];
 
 /// Those that nobody may read again.
@@ -109,6 +112,14 @@ struct Fields {
     /// true. Turn it off for a Keystone or Archstone as provider, which knows only our URL and
     /// names that (Recipient). An audience that is named has to be ours in any case.
     require_audience: Option<bool>,
+    /// Whether what is encrypted by AES-CBC is opened though no signature covers the encrypted
+    /// form. Default: false. CBC does not notice changes, so that who can have us open what they
+    /// changed may read it in the end, by how we take it.
+    #[serde(default)]
+    allow_cbc: bool,
+    /// Certificates of authorities to trust besides those of the system, in PEM, where the
+    /// metadata is fetched.
+    ca_certificates: Option<String>,
 }
 
 /// How the request travels.
@@ -155,11 +166,17 @@ pub(super) struct Settings {
     pub(super) attribute_prefix: String,
     pub(super) allow_unsolicited: bool,
     pub(super) require_audience: bool,
+    pub(super) allow_cbc: bool,
+    /// Whom to trust.
+    pub(super) tls: TlsFiles,
 }
 
 impl Settings {
     /// Reads and checks the settings; gives apart where the metadata comes from, and how it is read.
-    pub(super) fn read(settings: &Value) -> Result<(Self, Place, Reading), WrongSetting> {
+    pub(super) fn read(
+        settings: &Value,
+        limits: &Limits,
+    ) -> Result<(Self, Place, Reading), WrongSetting> {
         let fields: Fields = settings::read(settings, SETTINGS)?;
         // SAML Core §8.3.6.
         if fields.entity_id.is_empty() || fields.entity_id.len() > 1024 {
@@ -173,7 +190,7 @@ impl Settings {
                 Some(pem) => keys::of_pem("metadata_certificate", pem)?,
             },
         };
-        let place = place(fields.metadata_url, fields.metadata, &reading)?;
+        let place = place(fields.metadata_url, fields.metadata, &reading, limits)?;
         let mut ours = Vec::new();
         for (names, key, certificate) in [
             (
@@ -227,6 +244,11 @@ impl Settings {
             attribute_prefix: fields.attribute_prefix,
             allow_unsolicited: fields.allow_unsolicited,
             require_audience: fields.require_audience.unwrap_or(true),
+            allow_cbc: fields.allow_cbc,
+            tls: TlsFiles {
+                authorities: fields.ca_certificates,
+                identity: None,
+            },
         };
         Ok((checked, place, reading))
     }
@@ -246,13 +268,13 @@ fn place(
     url: Option<String>,
     text: Option<String>,
     reading: &Reading,
+    limits: &Limits,
 ) -> Result<Place, WrongSetting> {
     match (url, text) {
         (Some(url), None) => {
             let url = settings::url("metadata_url", &url)?;
             // Whoever writes the metadata chooses the keys, and so who is who.
-            let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-            if url.scheme() != "https" && reading.signers.is_empty() && !here {
+            if reading.signers.is_empty() && !limits.trust(&url) {
                 let reason = "it has to begin with https://, or metadata_certificate be given.";
                 return Err(WrongSetting::new("metadata_url", reason));
             }

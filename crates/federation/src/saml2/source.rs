@@ -116,6 +116,10 @@ impl Source {
             .is_none_or(|tried| now >= tried + PAUSE || now < tried)
         {
             known = self.ask(url, now).await;
+            // Where none is known, the trouble is what the caller gets, and tells of.
+            if let (Some(_), Some(trouble)) = (&known.provider, &known.trouble) {
+                tracing::warn!(error = %trouble, "SAML metadata cannot be refreshed");
+            }
         }
         match known.provider {
             Some(provider) if is_valid(&provider, now) => Ok(provider),
@@ -134,10 +138,7 @@ impl Source {
                 known.fetched = Some(now);
                 known.trouble = None;
             }
-            Err(failure) => {
-                tracing::warn!(error = %failure, "SAML metadata cannot be refreshed");
-                known.trouble = Some(failure);
-            }
+            Err(failure) => known.trouble = Some(failure),
         }
         *self
             .known

@@ -8,8 +8,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// What was asked.
 #[derive(Clone, Debug, Default)]
@@ -78,15 +81,44 @@ pub(crate) struct Listener {
 impl Listener {
     /// Listens on a free port.
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// The same with TLS; gives the certificate too, in PEM.
+    pub(crate) async fn start_with_tls() -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let crypto = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ServerConfig::builder_with_provider(crypto)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        (Self::start_with(Some(acceptor)).await, made.cert.pem())
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", socket.local_addr().unwrap());
+        let port = socket.local_addr().unwrap().port();
+        let url = match tls {
+            None => format!("http://127.0.0.1:{port}"),
+            Some(_) => format!("https://localhost:{port}"),
+        };
         let asked = Arc::new(Mutex::new(Vec::new()));
         let nothing: Handler = Box::new(|_| json(404, "nothing"));
         let handler = Arc::new(Mutex::new(nothing));
         let (log, judge) = (asked.clone(), handler.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = socket.accept().await {
-                tokio::spawn(one(stream, log.clone(), judge.clone()));
+                let (log, judge) = (log.clone(), judge.clone());
+                match tls.clone() {
+                    None => drop(tokio::spawn(one(stream, log, judge))),
+                    Some(tls) => drop(tokio::spawn(async move {
+                        one(tls.accept(stream).await.ok()?, log, judge).await
+                    })),
+                }
             }
         });
         Self {
@@ -109,7 +141,7 @@ impl Listener {
 
 /// Reads one request and answers it.
 async fn one(
-    mut stream: TcpStream,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
     log: Arc<Mutex<Vec<Asked>>>,
     handler: Arc<Mutex<Handler>>,
 ) -> Option<()> {
@@ -151,5 +183,28 @@ async fn one(
     }
     reply.push_str("\r\n");
     reply.push_str(&answer.body);
-    stream.write_all(reply.as_bytes()).await.ok()
+    stream.write_all(reply.as_bytes()).await.ok()?;
+    stream.shutdown().await.ok()
+}
+
+/// A port of this machine that nobody is to knock at.
+pub(crate) struct Hidden(std::net::TcpListener);
+
+impl Hidden {
+    pub(crate) fn listen() -> Self {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self(socket)
+    }
+
+    /// Where it is, by address and by name.
+    pub(crate) fn urls(&self) -> [String; 2] {
+        let port = self.0.local_addr().unwrap().port();
+        ["127.0.0.1", "localhost"].map(|host| format!("https://{host}:{port}"))
+    }
+
+    /// Whether somebody has knocked since the last time.
+    pub(crate) fn was_found(&self) -> bool {
+        self.0.accept().is_ok()
+    }
 }

@@ -16,7 +16,7 @@ use model::{Secret, Timestamp};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use crate::listener::{Answered, Asked, Listener, form, json as answer};
+use crate::listener::{Answered, Asked, Hidden, Listener, form, json as answer};
 
 const CALLBACK: &str = "https://identity.example/v3/callback?x=1";
 
@@ -33,7 +33,10 @@ fn limits() -> Limits {
 }
 
 fn open(listener: &Listener, more: Value) -> OAuth1 {
-    let url = &listener.url;
+    OAuth1::open(&settings(&listener.url, more), limits()).unwrap()
+}
+
+fn settings(url: &str, more: Value) -> Value {
     let mut settings = json!({
         "request_token_url": format!("{url}/initiate"),
         "authorization_url": format!("{url}/authorize?lang=en"),
@@ -48,7 +51,7 @@ fn open(listener: &Listener, more: Value) -> OAuth1 {
     for (name, value) in more.as_object().unwrap() {
         settings[name] = value.clone();
     }
-    OAuth1::open(&settings, limits()).unwrap()
+    settings
 }
 
 async fn provider() -> Listener {
@@ -311,7 +314,11 @@ async fn a_verifier_or_secret_that_the_provider_does_not_take_is_refused() {
     let driver = open(&listener, json!({}));
     let kept = begin(&driver).await.unwrap().kept;
     let guessed = [("oauth_token", "temporary"), ("oauth_verifier", "guessed")];
-    refused(driver.complete(&callback(&kept, &guessed)).await);
+    let why = refused(driver.complete(&callback(&kept, &guessed)).await);
+    assert!(
+        why.contains(&format!("{}/token: it answers 401", listener.url)),
+        "{why}"
+    );
     let good = [("oauth_token", "temporary"), ("oauth_verifier", "verifier")];
     let forged = "oauth_token=temporary&oauth_token_secret=guessed";
     refused(driver.complete(&callback(forged, &good)).await);
@@ -375,6 +382,29 @@ async fn a_provider_that_is_slow_or_verbose_or_elsewhere_is_not_used() {
 }
 
 #[tokio::test]
+async fn a_private_address_is_asked_only_where_that_is_allowed() {
+    let hidden = Hidden::listen();
+    let strict = Limits {
+        private_addresses: false,
+        ..limits()
+    };
+    for url in hidden.urls() {
+        let settings = settings(&url, json!({}));
+        let driver = OAuth1::open(&settings, strict.clone()).unwrap();
+        let why = unavailable(begin(&driver).await);
+        assert!(why.contains("private network"), "{why}");
+        // Nor at the later steps, whatever the browser brings.
+        let kept = "oauth_token=temporary&oauth_token_secret=secret";
+        let back = [("oauth_token", "temporary"), ("oauth_verifier", "verifier")];
+        let why = unavailable(driver.complete(&callback(kept, &back)).await);
+        assert!(why.contains("private network"), "{why}");
+        assert!(!hidden.was_found());
+        unavailable(begin(&OAuth1::open(&settings, limits()).unwrap()).await);
+        assert!(hidden.was_found());
+    }
+}
+
+#[tokio::test]
 async fn nobody_logs_in_without_a_name() {
     let listener = provider().await;
     let driver = open(&listener, json!({}));
@@ -392,7 +422,12 @@ async fn nobody_logs_in_without_a_name() {
         unavailable(log_in(&driver).await);
     }
     except(&listener, "/me", answer(401, "{}"));
-    refused(log_in(&driver).await);
+    let why = refused(log_in(&driver).await);
+    // Without the query, which may hold what no log should.
+    assert_eq!(
+        why,
+        format!("{}/me: it answers 401 Unauthorized", listener.url)
+    );
 }
 
 #[tokio::test]

@@ -1,13 +1,18 @@
 //! SAML 2.0: what a login sends and accepts, metadata, encryption, clients without a browser.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bergshamra::core::algorithm;
 use chrono::TimeDelta;
+use federation::outbound::Limits;
 use federation::saml2::{Saml2, ecp};
 use federation::{Driver, Failure, OneTime, SendTo};
 use serde_json::json;
 
+use crate::listener::{Listener, json as answer};
 use crate::saml2_idp::{
     CALLBACK, IDP, Identity, OURS, Place, SP, Story, THEIRS, attribute, callback, driver,
     driver_with_key, judged, limits, login, merge, metadata, name_of, now, request_id, secret,
@@ -115,6 +120,19 @@ async fn attributes_come_by_both_names_with_all_values_behind_the_prefix() {
 }
 
 #[tokio::test]
+async fn space_around_a_value_is_left_out_and_within_it_stays() {
+    let story = Story {
+        name: "\n  jane doe \t".into(),
+        attributes: attribute("groups", "g", &[" staff\n", "a  b", "\u{a0}odd\u{a0}"]),
+        ..Story::default()
+    };
+    let verified = judged(&story.signed_assertion()).await.expect("accepted");
+    assert_eq!(name_of(&verified), "jane doe");
+    let groups = verified.assertion.values("groups");
+    assert_eq!(groups, ["staff", "a  b", "\u{a0}odd\u{a0}"]);
+}
+
+#[tokio::test]
 async fn what_the_provider_refuses_is_a_denial() {
     let story = Story {
         status: "<samlp:StatusCode Value=\"urn:oasis:names:tc:SAML:2.0:status:Responder\">\
@@ -134,11 +152,7 @@ async fn what_the_provider_refuses_is_a_denial() {
 async fn an_encrypted_assertion_is_opened_and_its_signature_verified() {
     let story = Story::default();
     let assertion = sign(&story.assertion(), &THEIRS);
-    for cipher in [
-        algorithm::AES256_GCM,
-        algorithm::AES128_GCM,
-        algorithm::AES256_CBC,
-    ] {
+    for cipher in [algorithm::AES256_GCM, algorithm::AES128_GCM] {
         let response = story.around(&OURS.encrypt(&assertion, cipher, algorithm::RSA_OAEP));
         let driver = driver_with_key(json!({"want_assertions_encrypted": true}));
         let verified = driver
@@ -165,6 +179,33 @@ async fn a_signature_around_an_encrypted_assertion_covers_it() {
 }
 
 #[tokio::test]
+async fn cbc_is_opened_only_where_a_signature_covers_it_or_a_setting_says_so() {
+    let story = Story::default();
+    let assertion = sign(&story.assertion(), &THEIRS);
+    for cipher in [algorithm::AES128_CBC, algorithm::AES256_CBC] {
+        let open = story.around(&OURS.encrypt(&assertion, cipher, algorithm::RSA_OAEP));
+        let covered = sign(&open, &THEIRS);
+        let (usual, lax) = (json!({}), json!({"allow_cbc": true}));
+        for (settings, response) in [(&usual, &covered), (&lax, &covered), (&lax, &open)] {
+            let driver = driver_with_key(settings.clone());
+            let verified = driver.complete(&callback(response)).await;
+            assert_eq!(name_of(&verified.expect("accepted")), "jane");
+        }
+        let driver = driver_with_key(usual);
+        let failure = driver.complete(&callback(&open)).await;
+        let failure = failure.expect_err("refused").to_string();
+        assert!(failure.contains("set allow_cbc"), "{failure}");
+        // Nor is it opened where the signature is of a stranger, or does not hold any more.
+        let changed = covered.replace("CipherValue>", "CipherValue> ");
+        for bad in [sign(&open, &Identity::new()), changed] {
+            let failure = driver.complete(&callback(&bad)).await;
+            let failure = failure.expect_err("refused").to_string();
+            assert!(failure.contains("not valid"), "{failure}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_old_key_still_opens_what_was_encrypted_to_it() {
     let story = Story::default();
     let assertion = sign(&story.assertion(), &THEIRS);
@@ -179,7 +220,7 @@ async fn the_old_key_still_opens_what_was_encrypted_to_it() {
         .complete(&callback(&response))
         .await
         .expect("accepted");
-    let ours = driver.metadata(&[CALLBACK]);
+    let ours = driver.metadata(CALLBACK, CALLBACK);
     assert!(ours.contains(&new.certificate_text()));
     assert!(!ours.contains(&OURS.certificate_text()));
 }
@@ -286,17 +327,20 @@ async fn without_a_key_requests_are_not_signed() {
 #[tokio::test]
 async fn our_metadata_names_us_our_keys_and_where_responses_go() {
     let driver = driver_with_key(json!({"want_assertions_signed": true}));
-    let text = driver.metadata(&[CALLBACK, "https://keystone.example.org/v3/other"]);
+    let text = driver.metadata(CALLBACK, "https://keystone.example.org/v3/ecp");
     for part in [
         format!("entityID=\"{SP}\""),
         "AuthnRequestsSigned=\"true\"".into(),
         "WantAssertionsSigned=\"true\"".into(),
         OURS.certificate_text(),
         format!("HTTP-POST\" Location=\"{CALLBACK}\" index=\"0\" isDefault=\"true\""),
-        format!("PAOS\" Location=\"{CALLBACK}\" index=\"2\" isDefault=\"false\""),
+        "PAOS\" Location=\"https://keystone.example.org/v3/ecp\" index=\"1\" isDefault=\"false\""
+            .into(),
     ] {
         assert!(text.contains(&part), "{part} in {text}");
     }
+    // Each place understands one binding alone.
+    assert_eq!(text.matches("<md:AssertionConsumerService ").count(), 2);
 }
 
 #[tokio::test]
@@ -336,6 +380,72 @@ async fn old_metadata_serves_while_the_new_cannot_be_had_until_its_end() {
     later.now += TimeDelta::days(2);
     let failure = driver.begin(&later).await.expect_err("ended");
     assert!(failure.to_string().contains("validUntil"), "{failure}");
+}
+
+#[tokio::test]
+async fn metadata_are_fetched_from_a_place_that_an_authority_of_the_settings_vouches_for() {
+    let (listener, authority) = Listener::start_with_tls().await;
+    let good = answer(200, metadata(&[&THEIRS], ""));
+    listener.answer(move |_| good.clone());
+    let mut settings = json!({"entity_id": SP, "metadata_url": format!("{}/", listener.url)});
+    let stranger = Saml2::open(&settings, limits()).expect("settings");
+    let failure = stranger.begin(&login()).await.expect_err("not trusted");
+    assert!(failure.to_string().contains("certificate"), "{failure}");
+    assert!(listener.asked().is_empty());
+    settings["ca_certificates"] = json!(authority);
+    let driver = Saml2::open(&settings, limits()).expect("settings");
+    driver.begin(&login()).await.expect("begun");
+    assert_eq!(listener.asked().len(), 1);
+}
+
+/// Counts what is logged in this thread.
+#[derive(Default)]
+struct Lines(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("federation") && *metadata.level() <= tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn metadata_that_cannot_be_had_are_told_of_once() {
+    let lines = Lines::default();
+    let logged = lines.0.clone();
+    let _listens = tracing::subscriber::set_default(lines);
+    let place = Place::with("");
+    place.says(None);
+    // Whoever asked gets the failure, and logs it.
+    let driver = by_url(&place, json!({}));
+    driver.begin(&login()).await.expect_err("nothing is known");
+    assert_eq!(logged.load(Ordering::SeqCst), 0);
+    // Where the old serves on, nobody else would tell.
+    place.says(Some(metadata(&[&THEIRS], "")));
+    let driver = by_url(&place, json!({}));
+    driver.begin(&login()).await.expect("begun");
+    place.says(None);
+    let mut later = login();
+    later.now += TimeDelta::hours(2);
+    for _ in 0..2 {
+        driver.begin(&later).await.expect("begun by the old");
+    }
+    assert_eq!(logged.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -465,6 +575,7 @@ async fn wrong_settings_are_named() {
         (json!({"binding": "artifact"}), "binding"),
         (json!({"clock_skew": 3600}), "clock_skew"),
         (json!({"metadata_certificate": "x"}), "metadata_certificate"),
+        (json!({"ca_certificates": "x"}), "ca_certificates"),
         (json!({"surprise": 1}), "surprise"),
     ] {
         let mut settings = json!({"entity_id": SP, "metadata": good});
@@ -472,6 +583,9 @@ async fn wrong_settings_are_named() {
         let wrong = Saml2::open(&settings, limits()).expect_err("wrong");
         assert_eq!(wrong.name, name, "{others}: {wrong}");
     }
+    let settings = json!({"entity_id": SP, "metadata_url": "http://127.0.0.1/"});
+    let wrong = Saml2::open(&settings, Limits::default()).expect_err("not to be tried out");
+    assert_eq!(wrong.name, "metadata_url");
 }
 
 #[tokio::test]

@@ -1,15 +1,20 @@
 //! SAML 2.0: what must not be accepted.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bergshamra::core::algorithm;
 use chrono::TimeDelta;
+use federation::outbound::Limits;
+use federation::saml2::Saml2;
 use federation::{Driver, Failure};
 use serde_json::json;
 
+use crate::listener::{Hidden, Listener, json};
 use crate::saml2_idp::{
-    Identity, OURS, Story, THEIRS, attribute, callback, driver, driver_with_key, judged, name_of,
-    now, refusal, secret, sign,
+    Identity, OURS, SP, Story, THEIRS, attribute, callback, driver, driver_with_key, judged,
+    limits, login, metadata, name_of, now, refusal, secret, sign,
 };
 
 /// An assertion that the provider signed, in the pieces that wrapping moves around.
@@ -677,6 +682,67 @@ async fn what_is_encrypted_to_others_by_old_means_or_holds_something_else_is_ref
             .await
             .contains("we have no key")
     );
+}
+
+#[tokio::test]
+async fn metadata_that_come_slowly_hugely_or_from_elsewhere_are_not_used() {
+    let listener = Listener::start().await;
+    let narrow = Limits {
+        timeout: Duration::from_millis(500),
+        max_bytes: 10_000,
+        ..limits()
+    };
+    let url = format!("{}/metadata", listener.url);
+    let settings = json!({"entity_id": SP, "metadata_url": url});
+    let good = json(200, metadata(&[&THEIRS], ""));
+    let mut slow = good.clone();
+    slow.after = Duration::from_secs(5);
+    let mut huge = good.clone();
+    huge.body.push_str(&" ".repeat(20_000));
+    let mut redirect = json(302, "");
+    redirect.headers = vec![("location", format!("{}/elsewhere", listener.url))];
+    for (bad, word) in [
+        (slow, "in time"),
+        (huge, "longer than 10000 bytes"),
+        (redirect, "302"),
+    ] {
+        let (good, first) = (good.clone(), bad);
+        listener.answer(move |asked| match asked.path() {
+            "/metadata" => first.clone(),
+            _ => good.clone(),
+        });
+        let driver = Saml2::open(&settings, narrow.clone()).expect("settings");
+        let failure = driver.begin(&login()).await.expect_err("not used");
+        assert!(failure.to_string().contains(word), "{failure}");
+        assert!(matches!(failure, Failure::Unavailable(_)), "{failure}");
+        let asked = listener.asked();
+        assert!(asked.iter().all(|asked| asked.path() == "/metadata"));
+    }
+    listener.answer(move |_| good.clone());
+    let driver = Saml2::open(&settings, narrow).expect("settings");
+    driver.begin(&login()).await.expect("begun");
+}
+
+#[tokio::test]
+async fn metadata_at_a_private_address_are_asked_for_only_where_that_is_allowed() {
+    let hidden = Hidden::listen();
+    for url in hidden.urls() {
+        let settings = json!({"entity_id": SP, "metadata_url": url});
+        let driver = Saml2::open(&settings, Limits::default()).expect("settings");
+        let failure = driver.begin(&login()).await.expect_err("not asked");
+        assert!(failure.to_string().contains("private network"), "{failure}");
+        assert!(!hidden.was_found());
+        let allowed = Limits {
+            timeout: Duration::from_millis(500),
+            ..limits()
+        };
+        let driver = Saml2::open(&settings, allowed).expect("settings");
+        driver
+            .begin(&login())
+            .await
+            .expect_err("it does not answer");
+        assert!(hidden.was_found());
+    }
 }
 
 #[tokio::test]

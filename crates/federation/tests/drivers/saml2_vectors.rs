@@ -116,7 +116,7 @@ async fn our_metadata_and_requests_are_those_that_pysaml2_accepted() {
     };
     let redirect = driver(&vectors, json!({}));
     assert_eq!(
-        redirect.metadata(&[CALLBACK]),
+        redirect.metadata(CALLBACK, CALLBACK),
         text(&vectors, "sp_metadata")
     );
     let sent = |send_to| match send_to {

@@ -72,6 +72,18 @@ async fn metadata_of_another_issuer_is_not_used() {
         (json!({"issuer": null}), "no metadata"),
         (json!({"token_endpoint": "file:///etc"}), "token_endpoint"),
         (json!({"token_endpoint": null}), "token_endpoint"),
+        (
+            json!({"token_endpoint": "http://p.example/token"}),
+            "token_endpoint: it must begin with https://",
+        ),
+        (
+            json!({"authorization_endpoint": "http://p.example/authorize"}),
+            "authorization_endpoint: it must begin with https://",
+        ),
+        (
+            json!({"userinfo_endpoint": "http://10.0.0.1/me"}),
+            "userinfo_endpoint: it must begin with https://",
+        ),
         (json!({"userinfo_endpoint": null}), "userinfo_endpoint"),
     ] {
         except(&listener, WELL_KNOWN, metadata(&listener, change.clone()));
@@ -86,6 +98,48 @@ async fn metadata_of_another_issuer_is_not_used() {
         let why = unavailable(driver.complete(&callback(&parameters)).await);
         assert!(why.contains(reason), "{change}: {why}");
     }
+}
+
+fn login(seconds: i64) -> Login {
+    Login {
+        secret: secret(),
+        callback_url: CALLBACK.into(),
+        now: now() + chrono::TimeDelta::seconds(seconds),
+    }
+}
+
+#[tokio::test]
+async fn known_endpoints_count_while_the_provider_is_down() {
+    let listener = provider().await;
+    except(&listener, WELL_KNOWN, metadata(&listener, json!({})));
+    let driver = discovering(&listener);
+    driver.begin(&login(0)).await.unwrap();
+    except(&listener, WELL_KNOWN, answer(503, "{}"));
+    driver.begin(&login(7200)).await.unwrap();
+    driver.begin(&login(7209)).await.unwrap();
+    assert_eq!(listener.asked().len(), 2);
+    let gone = driver.begin(&login(86_400 + 7200)).await;
+    assert!(matches!(gone, Err(Failure::Unavailable(_))), "{gone:?}");
+}
+
+#[tokio::test]
+async fn logins_do_not_wait_one_after_another_for_a_provider_that_does_not_answer() {
+    let listener = provider().await;
+    let mut slow = metadata(&listener, json!({}));
+    slow.after = Duration::from_secs(5);
+    except(&listener, WELL_KNOWN, slow);
+    let driver = discovering(&listener);
+    let first = login(0);
+    let (one, other) = tokio::join!(driver.begin(&first), driver.begin(&first));
+    for failed in [one, other, driver.begin(&login(9)).await] {
+        let Err(Failure::Unavailable(why)) = failed else {
+            panic!("it began: {failed:?}");
+        };
+        assert!(why.contains("in time"), "{why}");
+    }
+    assert_eq!(listener.asked().len(), 1);
+    except(&listener, WELL_KNOWN, metadata(&listener, json!({})));
+    driver.begin(&login(10)).await.unwrap();
 }
 
 /// What a check finds: which steps, whether they work, and all it says.

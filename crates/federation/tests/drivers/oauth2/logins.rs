@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::listener::Hidden;
 
 #[tokio::test]
 async fn a_login_begins_with_a_request_for_a_code() {
@@ -264,15 +265,20 @@ async fn a_provider_that_is_slow_or_verbose_or_elsewhere_is_not_used() {
 
 #[tokio::test]
 async fn a_private_address_is_asked_only_where_that_is_allowed() {
-    let listener = provider().await;
+    let hidden = Hidden::listen();
     let strict = Limits {
         private_addresses: false,
         ..limits()
     };
-    let driver = OAuth2::open(&settings(&listener.url, json!({})), strict).unwrap();
-    let why = unavailable(complete(&driver).await);
-    assert!(why.contains("private network"), "{why}");
-    assert!(listener.asked().is_empty());
+    for url in hidden.urls() {
+        let driver = OAuth2::open(&settings(&url, json!({})), strict.clone()).unwrap();
+        let why = unavailable(complete(&driver).await);
+        assert!(why.contains("private network"), "{why}");
+        assert!(!hidden.was_found());
+        let driver = OAuth2::open(&settings(&url, json!({})), limits()).unwrap();
+        unavailable(complete(&driver).await);
+        assert!(hidden.was_found());
+    }
 }
 
 #[tokio::test]

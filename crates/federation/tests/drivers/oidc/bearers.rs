@@ -1,5 +1,6 @@
 //! Tokens that a client brings.
 
+use federation::Failure;
 use serde_json::{Value, json};
 
 use super::provider::{ACCESS_TOKEN, Client, Provider};
@@ -70,7 +71,10 @@ async fn a_signed_token_that_is_not_for_us_or_not_for_now_is_refused() {
 async fn the_provider_says_by_introspection_whether_a_token_is_good() {
     let provider = Provider::start().await;
     let driver = open(&settings(&provider, "introspection"));
-    let good = json!({"active": true, "sub": "jane", "client_id": "cloud", "scope": "openid"});
+    let good = json!({
+        "active": true, "sub": "jane", "client_id": "cloud", "scope": "openid",
+        "token_type": "Bearer",
+    });
     provider.state().introspection = good.clone();
     let verified = bear(&driver, ACCESS_TOKEN).await.expect("a good token");
     let said = verified.assertion;
@@ -83,6 +87,12 @@ async fn the_provider_says_by_introspection_whether_a_token_is_good() {
         ("active", Value::Null, "not active"),
         ("aud", json!("another"), "another audience"),
         ("client_id", json!("another"), "another audience"),
+        ("client_id", json!(7), "another audience"),
+        ("client_id", Value::Null, "another audience"),
+        ("token_type", json!("refresh_token"), "access token"),
+        ("token_type", json!("DPoP"), "access token"),
+        ("token_use", json!("refresh_token"), "access token"),
+        ("token_use", json!(7), "access token"),
         ("iss", json!("https://else.example"), "another issuer"),
         ("exp", json!(super::NOW - 60), "expired"),
         ("nbf", json!(super::NOW + 61), "future"),
@@ -101,7 +111,17 @@ async fn the_provider_says_by_introspection_whether_a_token_is_good() {
     let verified = bear(&driver, ACCESS_TOKEN).await.expect("a client's token");
     assert_eq!(verified.assertion.values("OIDC-client_id"), ["cloud"]);
     assert_eq!(verified.session, None);
+    // Whatever the prefix, no claim becomes the user.
+    let mut settings = settings(&provider, "introspection");
+    settings["claim_prefix"] = json!("REMOTE_");
+    own["USER"] = json!("root");
+    provider.state().introspection = own.clone();
+    let verified = bear(&open(&settings), ACCESS_TOKEN).await;
+    let said = verified.expect("a client's token").assertion;
+    assert!(said.values("REMOTE_USER").is_empty());
+    assert_eq!(said.values("HTTP_REMOTE_USER"), ["root"]);
     own["client_id"] = Value::Null;
+    own["aud"] = json!("cloud");
     provider.state().introspection = own;
     let reason = refusal(bear(&driver, ACCESS_TOKEN).await);
     assert!(reason.contains("of whom"), "{reason}");
@@ -122,6 +142,19 @@ async fn the_provider_says_by_userinfo_whose_a_token_is() {
     );
     let reason = refusal(bear(&driver, "another").await);
     assert!(reason.contains("does not accept"), "{reason}");
+}
+
+#[tokio::test]
+async fn without_the_setting_no_token_is_judged_and_the_setting_is_named() {
+    let provider = Provider::start().await;
+    for token in [ACCESS_TOKEN, "a b"] {
+        let failure = bear(&open(&provider.settings()), token).await;
+        let Err(Failure::NotSupported(what)) = failure else {
+            panic!("this is supported: {failure:?}");
+        };
+        assert!(what.contains("the setting 'bearer'"), "{what}");
+    }
+    assert!(provider.state().log.is_empty());
 }
 
 #[tokio::test]

@@ -78,6 +78,27 @@ async fn a_claim_cannot_stand_for_the_issuer_by_its_capitals() {
 }
 
 #[tokio::test]
+async fn claims_that_share_a_name_do_not_speak_for_each_other() {
+    let provider = Provider::start().await;
+    provider.state().id_token = Box::new(|key, mut claims| {
+        claims["a b"] = json!("one");
+        claims["a-b"] = json!("other");
+        key.token(&claims)
+    });
+    provider.state().userinfo = json!({"sub": "jane", "preferred.username": "root", "mail": "j"});
+    let mut settings = provider.settings();
+    settings["userinfo"] = json!(true);
+    let said = log_in(&open(&settings), &provider).await;
+    let said = said.expect("a login").assertion;
+    assert_eq!(said.values("OIDC-preferred_username"), ["Jane"]);
+    assert_eq!(said.values("OIDC-preferred.username"), ["root"]);
+    assert_eq!(said.values("HTTP_OIDC_MAIL"), ["j"]);
+    for shared in ["HTTP_OIDC_PREFERRED_USERNAME", "OIDC-a-b", "HTTP_OIDC_A_B"] {
+        assert!(said.values(shared).is_empty(), "{shared}");
+    }
+}
+
+#[tokio::test]
 async fn scopes_and_more_parameters_are_sent_as_they_are_set() {
     let provider = Provider::start().await;
     let mut settings = provider.settings();

@@ -95,6 +95,8 @@ fn a_wrong_setting_is_named() {
         (json!({"bearer": "yes"}), "bearer"),
         (json!({"bearer_audiences": "a"}), "bearer_audiences"),
         (json!({"userinfo": "yes"}), "userinfo"),
+        (json!({"claim_prefix": ""}), "claim_prefix"),
+        (json!({"claim_prefix": "a b"}), "claim_prefix"),
         (
             json!({"id_token_signing_algorithms": ["none"]}),
             "id_token_signing_algorithms",

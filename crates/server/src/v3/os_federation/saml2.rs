@@ -88,9 +88,8 @@ fn of_service_provider(call: &Call, protocol: &Protocol) -> Result<String, ApiEr
         &protocol.identity_provider_id,
         &protocol.id,
     );
-    let urls = [websso::callback_url(&place), format!("{place}/ecp")];
-    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
-    let text = driver.and_then(|driver| driver.metadata(&urls));
+    let (callback_url, ecp_url) = (websso::callback_url(&place), format!("{place}/ecp"));
+    let text = driver.and_then(|driver| driver.metadata(&callback_url, &ecp_url));
     text.ok_or_else(|| {
         ApiError::NotFoundAs(format!("The protocol {} has no metadata.", protocol.id))
     })

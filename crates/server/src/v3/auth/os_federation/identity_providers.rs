@@ -88,13 +88,8 @@ impl Way {
             .unwrap_or_default()
     }
 
-    /// The kind of provider. What a front proxy speaks can only be told by its name.
     fn kind(&self) -> &'static str {
-        match (self.driver_kind(), self.protocol.id.as_str()) {
-            (DriverKind::External, "saml2" | "mapped") => DriverKind::Saml2.provider_type(),
-            (DriverKind::External, _) => DriverKind::Oidc.provider_type(),
-            (kind, _) => kind.provider_type(),
-        }
+        self.driver_kind().provider_type(self.protocol.id.as_str())
     }
 
     /// What people call it: what the operator says, else the id of the provider.

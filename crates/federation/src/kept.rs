@@ -4,7 +4,7 @@ use std::sync::{Arc, RwLock};
 
 use chrono::TimeDelta;
 use model::Timestamp;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::driver::Failure;
 
@@ -16,19 +16,22 @@ const STALE: TimeDelta = TimeDelta::hours(24);
 /// the provider, and nobody waits long for one that does not answer.
 const PAUSE: TimeDelta = TimeDelta::seconds(10);
 
-/// A value of the provider's. One request at a time is under way for it, whoever waits.
-pub(super) struct Kept<T> {
+/// A value of the provider's. One request at a time is under way for it; whoever comes meanwhile
+/// takes the old value, or waits for the new one where there is none.
+#[derive(Debug)]
+pub(crate) struct Kept<T> {
     value: RwLock<Option<(Arc<T>, Timestamp)>>,
     last: Mutex<Option<Attempt>>,
 }
 
+#[derive(Debug)]
 struct Attempt {
     at: Timestamp,
     failure: Option<Failure>,
 }
 
 impl<T> Kept<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             value: RwLock::new(None),
             last: Mutex::new(None),
@@ -36,24 +39,39 @@ impl<T> Kept<T> {
     }
 
     /// The value, fetched when it is old.
-    pub(super) async fn fresh(
+    pub(crate) async fn fresh(
         &self,
         now: Timestamp,
         fetch: impl AsyncFnOnce() -> Result<T, Failure>,
     ) -> Result<Arc<T>, Failure> {
-        match self.younger_than(FRESH, now) {
-            Some(value) => Ok(value),
-            None => self.renewed(now, fetch).await,
+        if let Some(value) = self.younger_than(FRESH, now) {
+            return Ok(value);
         }
+        let last = match (self.last.try_lock(), self.younger_than(STALE, now)) {
+            (Ok(last), _) => last,
+            (Err(_), Some(value)) => return Ok(value),
+            (Err(_), None) => self.last.lock().await,
+        };
+        self.tried(last, now, fetch).await
     }
 
     /// The value, fetched anew unless that was tried a moment ago.
-    pub(super) async fn renewed(
+    pub(crate) async fn renewed(
         &self,
         now: Timestamp,
         fetch: impl AsyncFnOnce() -> Result<T, Failure>,
     ) -> Result<Arc<T>, Failure> {
-        let mut last = self.last.lock().await;
+        let last = self.last.lock().await;
+        self.tried(last, now, fetch).await
+    }
+
+    /// What is known once it was tried to fetch it, now or a moment ago.
+    async fn tried(
+        &self,
+        mut last: MutexGuard<'_, Option<Attempt>>,
+        now: Timestamp,
+        fetch: impl AsyncFnOnce() -> Result<T, Failure>,
+    ) -> Result<Arc<T>, Failure> {
         let rested = last
             .as_ref()
             .is_none_or(|last| (now - last.at).abs() >= PAUSE);
@@ -63,7 +81,13 @@ impl<T> Kept<T> {
                     self.set(value, now);
                     None
                 }
-                Err(failure) => Some(failure),
+                Err(failure) => {
+                    // Where nothing is known, whoever asked says so.
+                    if self.younger_than(STALE, now).is_some() {
+                        tracing::warn!(error = %failure, "what is known of a provider gets old");
+                    }
+                    Some(failure)
+                }
             };
             *last = Some(Attempt { at: now, failure });
         }
@@ -96,6 +120,7 @@ impl<T> Kept<T> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::{Context, Poll, Waker};
 
     use super::*;
 
@@ -117,6 +142,22 @@ mod tests {
         assert_eq!(*kept.fresh(at(3600), fetch).await.expect("fresh"), 1);
         assert_eq!(*kept.renewed(at(3605), fetch).await.expect("paused"), 1);
         assert_eq!(*kept.renewed(at(3610), fetch).await.expect("renewed"), 2);
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_while_the_provider_is_asked_takes_the_old_value() {
+        let kept = Kept::new();
+        let first = kept.fresh(at(0), async || Ok(7)).await;
+        assert_eq!(first.map(|kept| *kept), Ok(7));
+        let never = async || std::future::pending().await;
+        let mut asking = std::pin::pin!(kept.fresh(at(3600), never));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(asking.as_mut().poll(&mut context).is_pending());
+        let mut other = std::pin::pin!(kept.fresh(at(3700), async || Ok(8)));
+        match other.as_mut().poll(&mut context) {
+            Poll::Ready(old) => assert_eq!(old.map(|kept| *kept), Ok(7)),
+            Poll::Pending => panic!("it waits for the one that asks"),
+        }
     }
 
     #[tokio::test]
