@@ -369,13 +369,12 @@ class World:
         self.by_socket = self.site("mod_auth_openidc", f"unix:{self.socket}|http://localhost/")
         # What a line is for shows where it is missing.
         connection, user = "RequestHeader unset Connection", "RequestHeader set X-Env-REMOTE_USER"
-        attribute, spelling = (f"RequestHeader unset X-Env-MELLON{mark}GROUPS" for mark in "_-")
+        attribute = "RequestHeader unset X-Env-MELLON_GROUPS"
         self.careless = {
             "connection": self.site("mod_auth_openidc", direct, without=[connection]),
             "user": self.site("mod_auth_openidc", direct, without=[user]),
-            "both": self.site("mod_auth_mellon", direct, without=[connection, spelling]),
+            "both": self.site("mod_auth_mellon", direct, without=[connection, attribute]),
             "attribute": self.site("mod_auth_mellon", direct, without=[attribute]),
-            "spelling": self.site("mod_auth_mellon", direct, without=[spelling]),
             "domain": self.site("mod_auth_basic", direct, without=["RequestHeader set X-Env-REMOTE_DOMAIN"]),
             "type": self.site("mod_auth_basic", direct, without=["RequestHeader set X-Env-AUTH_TYPE"]),
         }

@@ -302,39 +302,43 @@ def test_a_made_up_user_does_not_count(world, forged):
     for site in (world.openid, world.saml, world.shib, world.by_socket):
         assert is_nobody(external(site, headers=forged))
     answer = external(world.basic, BOB, forged)
-    # Two headers for one variable: neither is believed.
     assert is_nobody(answer) or answer.json()["token"]["user"]["name"] == "bob"
 
 
 KERBEROS = {"auth": {"identity": {"methods": ["kerberos"], "kerberos": {}}}}
 
 
-@pytest.mark.parametrize("spelling", ["X-Env-REMOTE_DOMAIN", "X-Env-REMOTE-DOMAIN"])
-def test_a_made_up_domain_does_not_count(world, spelling):
-    forged = {spelling: "acme"}
-    for domain, site in [("default", world.basic), ("acme", world.careless["domain"])]:
-        token = external(site, BOB, forged).json()["token"]
-        assert token["user"]["domain"]["id" if domain == "default" else "name"] == domain
+# A line of Apache's keeps the very name of a variable out. What is only nearly called so counts for
+# nothing here, whatever Apache does.
 
 
-@pytest.mark.parametrize("spelling", ["X-Env-AUTH_TYPE", "X-Env-AUTH-TYPE"])
-def test_a_made_up_kind_of_login_does_not_count(world, spelling):
+@pytest.mark.parametrize(("spelling", "counts"), [("X-Env-REMOTE_DOMAIN", True), ("X-Env-REMOTE-DOMAIN", False)])
+def test_a_made_up_domain_does_not_count(world, spelling, counts):
+    def domain(site):
+        return external(site, BOB, {spelling: "acme"}).json()["token"]["user"]["domain"]["name"]
+
+    assert domain(world.basic) == "Default"
+    assert domain(world.careless["domain"]) == ("acme" if counts else "Default")
+
+
+@pytest.mark.parametrize(("spelling", "counts"), [("X-Env-AUTH_TYPE", True), ("X-Env-AUTH-TYPE", False)])
+def test_a_made_up_kind_of_login_does_not_count(world, spelling, counts):
     forged = {spelling: "Negotiate"}
     assert is_nobody(external(world.basic, BOB, forged, KERBEROS))
-    assert external(world.careless["type"], BOB, forged, KERBEROS).status_code == 201
+    answer = external(world.careless["type"], BOB, forged, KERBEROS)
+    assert answer.status_code == 201 if counts else is_nobody(answer)
+
+
+def test_a_made_up_user_would_count_without_a_line(world):
+    answer = external(world.careless["user"], headers=FORGED_USERS[0])
+    assert answer.json()["token"]["user"]["name"] == "admin"
 
 
 @pytest.mark.parametrize(
-    ("careless", "forged"),
-    [
-        ("user", FORGED_USERS[0]),
-        ("user", OTHER_SPELLING),
-        ("connection", OTHER_SPELLING | TAKEN_AWAY),
-    ],
+    ("careless", "forged"), [("user", OTHER_SPELLING), ("connection", OTHER_SPELLING | TAKEN_AWAY)]
 )
-def test_a_made_up_user_would_count_without_a_line(world, careless, forged):
-    answer = external(world.careless[careless], headers=forged)
-    assert answer.json()["token"]["user"]["name"] == "admin"
+def test_a_header_that_is_nearly_called_so_never_counts(world, careless, forged):
+    assert is_nobody(external(world.careless[careless], headers=forged))
 
 
 CLAIMS = {"Oidc-Sub": "jane", "Oidc-Groups": "staff", "Oidc-Email": "jane@example.com"}
@@ -455,14 +459,13 @@ def test_made_up_attributes_do_not_count_beside_mod_shib(world, spelling):
     assert is_nobody(nobody.get(f"{world.shib.url}{auth(*SHIB)}", headers={spelling: "staff"}, timeout=30))
 
 
+def test_made_up_attributes_would_count_without_a_line(world):
+    answer = forge_attributes(world, world.careless["attribute"], FORGED_ATTRIBUTES[0])
+    assert answer.json()["token"]["user"]["name"] == "nobody"
+
+
 @pytest.mark.parametrize(
-    ("careless", "forged", "name"),
-    [
-        ("attribute", FORGED_ATTRIBUTES[0], "nobody"),
-        ("spelling", FORGED_ATTRIBUTES[1], "nobody"),
-        ("both", FORGED_ATTRIBUTES[3] | TAKEN_AWAY, "jane"),
-    ],
+    ("careless", "forged"), [("attribute", FORGED_ATTRIBUTES[1]), ("both", FORGED_ATTRIBUTES[3] | TAKEN_AWAY)]
 )
-def test_made_up_attributes_would_count_without_a_line(world, careless, forged, name):
-    answer = forge_attributes(world, world.careless[careless], forged)
-    assert answer.json()["token"]["user"]["name"] == name
+def test_attributes_that_are_nearly_called_so_never_count(world, careless, forged):
+    assert is_nobody(forge_attributes(world, world.careless[careless], forged))
