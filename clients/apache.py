@@ -100,19 +100,18 @@ OPENID_RULES = [
 SAML_RULES = [
     {
         "local": [{"user": {"name": "{0}"}}, LOCAL_GROUPS],
-        "remote": [{"type": "MELLON_UID"}, {"type": "MELLON_GROUPS"}, {"type": "MELLON_NAME_ID"}],
+        "remote": [{"type": "MELLON_uid"}, {"type": "MELLON_groups"}, {"type": "MELLON_NAME_ID"}],
     }
 ]
 
 
-def in_capitals(name):
-    """How Archstone calls a variable of Apache's environment."""
-    return name.upper().replace("-", "_")
-
-
-def shib_rules(spelling):
-    local = [{"user": {"name": "{0}"}}, LOCAL_GROUPS]
-    return [{"local": local, "remote": [{"type": "REMOTE_USER"}, {"type": spelling("entitlement")}]}]
+# The names are those of Apache's environment, for both servers.
+SHIB_RULES = [
+    {
+        "local": [{"user": {"name": "{0}"}}, LOCAL_GROUPS],
+        "remote": [{"type": "REMOTE_USER"}, {"type": "entitlement"}],
+    }
+]
 
 
 def documented(module):
@@ -285,9 +284,8 @@ class Server:
     admin: adapter.Adapter
     ids: dict = dataclasses.field(default_factory=dict)
 
-    def store(self, issuers, spelling):
-        """Stores what an operator would: all that is needed to log in. `spelling` is how variables of
-        Apache's environment are called here."""
+    def store(self, issuers):
+        """Stores what an operator would: all that is needed to log in."""
         federation = "/OS-FEDERATION"
         if "staff" not in self.ids:
             group = {"name": "staff", "domain_id": "default"}
@@ -305,7 +303,7 @@ class Server:
         for (provider, protocol), rules, attribute in [
             (OPENID, OPENID_RULES, "HTTP_OIDC_ISS"),
             (SAML, SAML_RULES, "MELLON_IDP"),
-            (SHIB, shib_rules(spelling), spelling("Shib-Identity-Provider")),
+            (SHIB, SHIB_RULES, "Shib-Identity-Provider"),
         ]:
             self.admin.put(f"{federation}/mappings/{provider}", json={"mapping": {"rules": rules}})
             described = {"enabled": True, "remote_ids": [issuers[provider, protocol]]}
@@ -369,7 +367,7 @@ class World:
         self.by_socket = self.site("mod_auth_openidc", f"unix:{self.socket}|http://localhost/")
         # What a line is for shows where it is missing.
         connection, user = "RequestHeader unset Connection", "RequestHeader set X-Env-REMOTE_USER"
-        attribute = "RequestHeader unset X-Env-MELLON_GROUPS"
+        attribute = "RequestHeader unset X-Env-MELLON_groups"
         self.careless = {
             "connection": self.site("mod_auth_openidc", direct, without=[connection]),
             "user": self.site("mod_auth_openidc", direct, without=[user]),
@@ -421,8 +419,8 @@ external_logins = true
             self.archstone.ids |= {"staff": self.cloud.group, "lab": self.cloud.project}
             admin = api(self.reference, admin_login(self.reference))
             self.keystone = Server(self.reference.plain_url, admin)
-            self.archstone.store(issuers, in_capitals)
-            self.keystone.store(issuers, str)
+            self.archstone.store(issuers)
+            self.keystone.store(issuers)
             self.introduce()
             self.running = stack.pop_all()
         return self

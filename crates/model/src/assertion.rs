@@ -7,6 +7,7 @@ use std::fmt;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Assertion {
     attributes: Vec<(String, Vec<String>)>,
+    any_case: bool,
 }
 
 impl Assertion {
@@ -27,20 +28,35 @@ impl Assertion {
         assertion
     }
 
+    /// The same, with names that are found in whatever case somebody asks for them: those of HTTP
+    /// headers, which no proxy is bound to leave as they were (RFC 9110 §5.1).
+    pub fn in_any_case(self) -> Self {
+        Self {
+            any_case: true,
+            ..self
+        }
+    }
+
     /// Says something of an attribute, instead of what was said of it before. Without any value,
     /// the attribute counts as not said.
     pub fn set(&mut self, name: impl Into<String>, values: Vec<String>) {
         let name = name.into();
-        match self.attributes.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => *known = values,
+        match self.place(&name) {
+            Some(place) => self.attributes[place].1 = values,
             None => self.attributes.push((name, values)),
         }
     }
 
     /// The values of an attribute; none when nothing was said of it.
     pub fn values(&self, name: &str) -> &[String] {
-        let found = self.attributes.iter().find(|(known, _)| known == name);
-        found.map_or(&[], |(_, values)| values)
+        self.place(name)
+            .map_or(&[], |place| &self.attributes[place].1)
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.attributes.iter().position(|(known, _)| {
+            known == name || (self.any_case && known.eq_ignore_ascii_case(name))
+        })
     }
 
     /// All attributes with their values, in order.
@@ -73,6 +89,18 @@ mod tests {
         assert!(said.values("D").is_empty());
         let names: Vec<_> = said.attributes().map(|(name, _)| name).collect();
         assert_eq!(names, ["A", "B", "C"]);
+    }
+
+    #[test]
+    fn names_are_found_in_any_case_where_they_have_none() {
+        let said = Assertion::of_variables([("MELLON_UID", "jane")]);
+        assert!(said.values("MELLON_uid").is_empty());
+        let mut said = said.in_any_case();
+        assert_eq!(said.values("MELLON_uid"), ["jane"]);
+        assert!(said.values("MELLON-UID").is_empty());
+        said.set("mellon_uid", vec!["joe".to_owned()]);
+        assert_eq!(said.attributes().count(), 1);
+        assert_eq!(said.values("MELLON_UID"), ["joe"]);
     }
 
     #[test]

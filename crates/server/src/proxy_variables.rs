@@ -26,9 +26,9 @@ const OURS: [HeaderName; 3] = [
 ];
 
 /// Reads the variables of a request: each header `Oidc-Sub` as `HTTP_OIDC_SUB`, as a WSGI server
-/// shows it (PEP 3333), and one that begins with `[archstone] proxy_variable_prefix` under its
-/// own name too. One that two headers come to (`Oidc-Sub` and `Oidc_Sub`) is not said. None, when
-/// the other end is no trusted proxy: anybody can write headers.
+/// shows it (PEP 3333), and under its [own name](own_name) too where it has one. Names are found in
+/// any case. One that two headers come to (`Oidc-Sub` and `Oidc_Sub`) is not said. None, when the
+/// other end is no trusted proxy: anybody can write headers.
 pub(crate) fn variables(app: &App, request: &Incoming) -> Variables {
     let mut said = Variables {
         assertion: Assertion::new(),
@@ -37,28 +37,16 @@ pub(crate) fn variables(app: &App, request: &Incoming) -> Variables {
     if !is_trusted(app, request) {
         return said;
     }
-    let own_prefix = app
-        .config
-        .archstone
-        .proxy_variable_prefix
-        .to_ascii_lowercase();
+    let prefix = app.config.archstone.proxy_variable_prefix.as_str();
     let wanted = &app.config.federation.assertion_prefix;
     let mut found: Vec<(String, String)> = Vec::new();
     for name in request.headers.keys().filter(|name| !OURS.contains(name)) {
         let values = request.headers.get_all(name).iter();
         let values: Vec<_> = values.map(|value| text(value.as_bytes())).collect();
         let value = values.join(",");
-        let own = name.as_str().strip_prefix(own_prefix.as_str());
-        // What is called as the variable of another header is no variable of its own: modules that
-        // clear a client's headers look for that other one only.
-        let own = own.filter(|own| !own_prefix.is_empty() && !own.is_empty());
-        // A `-` stays one: else a client's X-Env-REMOTE-USER could speak for the proxy's
-        // X-Env-REMOTE_USER. Nothing is what a proxy says of a variable that it does not have.
-        let own = own.map(str::to_ascii_uppercase);
-        let own = own.filter(|own| !variable(own).starts_with("HTTP_") && !value.is_empty());
-        if let Some(own) = own {
-            found.push((own, value.clone()));
-        }
+        // Nothing is what a proxy says of a variable that it does not have.
+        let own = own_name(name, prefix).filter(|_| !value.is_empty());
+        found.extend(own.map(|own| (own, value.clone())));
         found.push((format!("HTTP_{}", variable(name.as_str())), value));
     }
     // Of two headers that come to the same variable, one may be the proxy's and one the client's.
@@ -77,9 +65,33 @@ pub(crate) fn variables(app: &App, request: &Incoming) -> Variables {
         domain: one("REMOTE_DOMAIN"),
         auth_type: one("AUTH_TYPE"),
     });
-    found.retain(|(name, _)| name.starts_with(wanted.as_str()));
-    said.assertion = Assertion::of_variables(found);
+    found.retain(|(name, _)| without_prefix(name, wanted).is_some());
+    said.assertion = Assertion::of_variables(found).in_any_case();
     said
+}
+
+/// The name of a variable in the proxy's own environment, if a header passes one: what follows
+/// `[archstone] proxy_variable_prefix`, and all of mod_auth_openidc's `OIDC-sub` and
+/// `OIDC_CLAIM_sub`, which Apache's environment has under the names of its headers.
+fn own_name(header: &HeaderName, prefix: &str) -> Option<String> {
+    let header = header.as_str();
+    let own = match without_prefix(header, prefix) {
+        Some(own) if !prefix.is_empty() && !own.is_empty() => own,
+        _ if header.starts_with("oidc-") || header.starts_with("oidc_") => header,
+        _ => return None,
+    };
+    // What is called as the variable of another header is no variable of its own: modules that
+    // clear a client's headers look for that other one only.
+    //
+    // A `-` stays one: else a client's X-Env-REMOTE-USER could speak for the proxy's
+    // X-Env-REMOTE_USER.
+    (!variable(own).starts_with("HTTP_")).then(|| own.to_ascii_uppercase())
+}
+
+/// What follows a prefix in whatever case.
+fn without_prefix<'text>(text: &'text str, prefix: &str) -> Option<&'text str> {
+    let (start, rest) = text.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 fn is_trusted(app: &App, request: &Incoming) -> bool {
@@ -114,6 +126,20 @@ mod tests {
     fn names_are_those_that_a_wsgi_server_gives() {
         assert_eq!(variable("oidc-sub"), "OIDC_SUB");
         assert_eq!(variable("remote_user"), "REMOTE_USER");
+    }
+
+    #[test]
+    fn headers_of_a_proxy_have_names_of_their_own() {
+        let own = |name: &'static str| own_name(&HeaderName::from_static(name), "X-Env-");
+        assert_eq!(own("x-env-mellon_uid").as_deref(), Some("MELLON_UID"));
+        assert_eq!(own("x-env-shib-idp").as_deref(), Some("SHIB-IDP"));
+        assert_eq!(own("oidc-sub").as_deref(), Some("OIDC-SUB"));
+        assert_eq!(own("oidc_claim_sub").as_deref(), Some("OIDC_CLAIM_SUB"));
+        for none in ["x-env-", "x-env-http-a", "x-env-http_a", "oidcsub", "mellon_uid"] {
+            assert_eq!(own(none), None, "{none}");
+        }
+        let header = HeaderName::from_static("mellon_uid");
+        assert_eq!(own_name(&header, ""), None);
     }
 
     #[test]

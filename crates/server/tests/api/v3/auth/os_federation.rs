@@ -551,6 +551,30 @@ async fn a_variable_cannot_be_called_like_another_header() {
 }
 
 #[tokio::test]
+async fn variables_are_found_in_any_case() {
+    let (server, admin) = server().await;
+    add_provider(&admin, "a", json!({"mapping_id": "m"})).await;
+    let path = format!("{PROVIDERS}/a/protocols/mapped/auth");
+    for (asked, header, found) in [
+        ("MELLON_uid", "x-env-mellon_uid", true),
+        ("Shib-Person-uid", "x-env-shib-person-uid", true),
+        ("Shib-Person-uid", "x-env-shib-person_uid", false),
+        ("OIDC-preferred_username", "oidc-preferred_username", true),
+        ("OIDC_CLAIM_sub", "oidc_claim_sub", true),
+        ("OIDC_CLAIM_sub", "oidc-claim-sub", false),
+        ("MELLON_uid", "mellon_uid", false),
+    ] {
+        let rule = json!({"local": [{"user": {"name": "{0}"}}], "remote": [{"type": asked}]});
+        let body = json!({"mapping": {"rules": [rule]}});
+        let mapping = "/v3/OS-FEDERATION/mappings/m";
+        admin.patch(mapping, body).await.expect(200);
+        let passed = server.nobody().with_header(header, "jane");
+        let status = if found { 201 } else { 401 };
+        passed.get(&path).await.expect(status);
+    }
+}
+
+#[tokio::test]
 async fn a_provider_is_never_told_what_a_client_calls_us() {
     let (server, admin) = server().await;
     add_provider(&admin, "b", oidc("Bees")).await;
