@@ -48,6 +48,14 @@ USERS = {
         },
     },
     "nobody": {"password": "nobody's secret", "attributes": {"uid": ["nobody"]}},
+    # As a director of people in a large house: the response is one of 250 KiB.
+    "busy": {
+        "password": "busy's secret",
+        "attributes": {
+            "uid": ["busy"],
+            "eduPersonEntitlement": [*(f"group {number} of the company" for number in range(2000)), "staff"],
+        },
+    },
 }
 
 AUTHN = {"class_ref": "urn:oasis:names:tc:SAML:2.0:ac:classes:Password", "authn_auth": "loopback"}

@@ -225,6 +225,19 @@ def test_whatever_part_is_signed(cloud, idp, sign, encrypt):
     assert_member(cloud, Form(page).fields["token"], provider)
 
 
+@pytest.mark.parametrize("provider", ["redirect", "sealed"])
+def test_somebody_in_thousands_of_groups(cloud, idp, provider):
+    idp.provider.encrypt = provider == "sealed"
+    try:
+        person, form = answered(cloud, cloud.websso(provider, "saml2"), "busy")
+    finally:
+        idp.provider.encrypt = False
+    assert len(form.fields["SAMLResponse"]) > 114_688
+    page = post(person, form)
+    assert_logged_in(page)
+    assert cloud.token(Form(page).fields["token"])["user"]["name"] == "busy"
+
+
 def test_what_has_to_be_encrypted_is_not_taken_plain(cloud, idp):
     person, form = answered(cloud, cloud.websso("sealed", "saml2"))
     assert_refused(post(person, form))

@@ -44,12 +44,13 @@ pub struct Operation {
 /// Whether bodies at this path are forms (RFC 6749), or else what identity providers send through a
 /// browser, which is known before there is an operation; elsewhere they are JSON objects.
 pub fn takes_forms(path: &str) -> bool {
-    const PLACES: [&str; 3] = [
-        "/v3/OS-OAUTH2/",
-        "/v3/auth/OS-FEDERATION/identity_providers/",
-        "/v3/auth/OS-FEDERATION/websso",
-    ];
-    PLACES.iter().any(|place| path.starts_with(place))
+    const PLACES: [&str; 2] = ["/v3/OS-OAUTH2/", "/v3/auth/OS-FEDERATION/websso"];
+    hears_providers(path) || PLACES.iter().any(|place| path.starts_with(place))
+}
+
+/// Whether identity providers speak at this path, through a browser or by themselves.
+pub fn hears_providers(path: &str) -> bool {
+    path.starts_with("/v3/auth/OS-FEDERATION/identity_providers/")
 }
 
 impl Operation {

@@ -22,7 +22,7 @@ use crate::flows::validate_token::{Leniency, Refusal, validate_token};
 use crate::health;
 use crate::json;
 use crate::listen::Peer;
-use crate::operation::{Body, Handle, Operation, Outcome, Routes, takes_forms};
+use crate::operation::{Body, Handle, Operation, Outcome, Routes, hears_providers, takes_forms};
 use crate::proxy_headers::Origin;
 
 /// How often a request is run anew when the database asks for that.
@@ -159,8 +159,7 @@ impl Router {
             request_id,
             wants_html: false,
         };
-        let limit = self.app.config.oslo_middleware.max_request_body_size as usize;
-        let body = match Limited::new(body, limit).collect().await {
+        let body = match Limited::new(body, self.body_limit(decoded)).collect().await {
             Ok(body) => body.to_bytes(),
             Err(_) => return (too_large(&parts.headers), Depth::Limits),
         };
@@ -277,6 +276,17 @@ impl Router {
                 }
             }
         }
+    }
+
+    /// How many bytes a body at this path may have. What providers say through a browser may be as
+    /// long as what they answer to us: somebody in a thousand groups has to get in.
+    fn body_limit(&self, path: &str) -> usize {
+        let usual = self.app.config.oslo_middleware.max_request_body_size;
+        let limit = match hears_providers(path) {
+            true => usual.max(self.app.config.archstone.provider_max_bytes),
+            false => usual,
+        };
+        limit.try_into().unwrap_or(usize::MAX)
     }
 
     async fn caller(&self, headers: &HeaderMap, now: model::Timestamp) -> Result<Caller, Refusal> {

@@ -194,7 +194,8 @@ sections! {
         private_providers: bool = "false";
         /// Seconds within which an identity provider must answer.
         provider_timeout: Duration = "10", min 1;
-        /// How many bytes an answer of an identity provider may have.
+        /// How many bytes an answer of an identity provider may have, whether it comes to us or
+        /// through a browser.
         provider_max_bytes: u32 = "1048576", min 1024;
     }
 

@@ -271,6 +271,22 @@ async fn a_body_has_a_limit() {
 }
 
 #[tokio::test]
+async fn what_providers_say_may_be_longer() {
+    let server = TestServer::start().await;
+    let client = server.nobody();
+    let status_of = async |path: &str, length: usize| {
+        let post = "POST".parse().unwrap();
+        let form = "application/x-www-form-urlencoded";
+        let body = vec![b'x'; length];
+        client.send_raw(post, path, form, body).await.status
+    };
+    let here = "/v3/auth/OS-FEDERATION/identity_providers/a/protocols/b/callback";
+    assert_ne!(status_of(here, 1_048_576).await, 413);
+    assert_eq!(status_of(here, 1_048_577).await, 413);
+    assert_eq!(status_of("/v3/OS-OAUTH2/token", 114_689).await, 413);
+}
+
+#[tokio::test]
 async fn numbers_look_as_python_writes_them() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
