@@ -90,18 +90,17 @@ impl Groups<'_> {
 
     /// Finds each of some groups by its id; in their order, `None` for one that there is not.
     pub async fn find_each(&mut self, ids: &[GroupId]) -> Result<Vec<Option<GroupId>>, StoreError> {
-        let each = r#"SELECT id FROM "group" WHERE id = ?"#;
+        let each = r#"SELECT id, id AS name FROM "group" WHERE id = ?"#;
         let values: Vec<[Value; 1]> = ids.iter().map(|id| [id.into()]).collect();
         find_each(&mut self.db, each, values).await
     }
 
-    /// Finds each of some groups by its domain and name, as [`Groups::find_each`]. Whether two names
-    /// are the same is for the database to say.
+    /// Finds each of some groups by its domain and name, as [`Groups::find_each`].
     pub async fn find_each_named(
         &mut self,
         names: &[(DomainId, String)],
     ) -> Result<Vec<Option<GroupId>>, StoreError> {
-        let each = r#"SELECT id FROM "group" WHERE domain_id = ? AND name = ?"#;
+        let each = r#"SELECT id, name FROM "group" WHERE domain_id = ? AND name = ?"#;
         let mut values: Vec<[Value; 2]> = Vec::with_capacity(names.len());
         for (domain_id, name) in names {
             values.push([domain_id.into(), name.into()]);

@@ -20,7 +20,8 @@ pub struct IdentityProviders<'a> {
 }
 
 impl IdentityProviders<'_> {
-    /// Finds an identity provider by id; `None` when there is none.
+    /// Finds an identity provider by id, letter by letter: to MariaDB `Corp` is `corp`, but to a front
+    /// proxy that guards the one the other is nothing to guard. `None` when there is none.
     pub async fn find(
         &mut self,
         id: &IdentityProviderId,
@@ -35,7 +36,7 @@ impl IdentityProviders<'_> {
             .bind(id)
             .rows()
             .await?;
-        Ok(gather(&rows)?.pop())
+        Ok(gather(&rows)?.pop().filter(|found| found.id == *id))
     }
 
     /// Finds an identity provider to change it: nobody else does until the transaction ends.

@@ -135,12 +135,12 @@ impl Projects<'_> {
     }
 
     /// Finds each of some projects by its domain and name; in their order, `None` for one that there
-    /// is not. Whether two names are the same is for the database to say.
+    /// is not.
     pub async fn find_each_named(
         &mut self,
         names: &[(DomainId, String)],
     ) -> Result<Vec<Option<ProjectId>>, StoreError> {
-        let each = "SELECT id FROM project WHERE domain_id = ? AND name = ?";
+        let each = "SELECT id, name FROM project WHERE domain_id = ? AND name = ?";
         let mut values: Vec<[Value; 2]> = Vec::with_capacity(names.len());
         for (domain_id, name) in names {
             values.push([domain_id.into(), name.into()]);

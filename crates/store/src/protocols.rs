@@ -27,18 +27,21 @@ macro_rules! protocols {
 }
 
 impl Protocols<'_> {
-    /// Finds a protocol of an identity provider; `None` when there is none.
+    /// Finds a protocol of an identity provider, letter by letter, as the provider itself; `None` when
+    /// there is none.
     pub async fn find(
         &mut self,
         provider: &IdentityProviderId,
         id: &ProtocolId,
     ) -> Result<Option<Protocol>, StoreError> {
-        self.db
+        let found: Option<Protocol> = self
+            .db
             .query(protocols!("WHERE p.idp_id = ? AND p.id = ?"))
             .bind(provider)
             .bind(id)
             .optional()
-            .await
+            .await?;
+        Ok(found.filter(|found| found.identity_provider_id == *provider && found.id == *id))
     }
 
     /// Lists the protocols of an identity provider by id.

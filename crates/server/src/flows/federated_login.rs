@@ -8,6 +8,7 @@ use http::StatusCode;
 use model::federation::{IdentityProvider, Protocol};
 use model::ids::{IdentityProviderId, ProtocolId};
 use model::mapping::{DomainReference, Evaluation, MappedUser, Rules, SchemaVersion, UserKind};
+use model::subject::{Login, Subject};
 use model::token::FederatedLogin;
 use model::{Assertion, Method, Timestamp};
 use store::{SessionTokens, StoreError, Tx};
@@ -369,11 +370,7 @@ fn log_explanation(source: &Source, assertion: &Assertion, evaluation: &Evaluati
 }
 
 /// The user of ours whom a mapping of type `local` names.
-async fn find_local(
-    app: &App,
-    user: &MappedUser,
-    now: Timestamp,
-) -> Result<model::subject::Login, ApiError> {
+async fn find_local(app: &App, user: &MappedUser, now: Timestamp) -> Result<Login, ApiError> {
     let mut logins = app.store.logins();
     let found = match (&user.id, &user.name, &user.domain) {
         (Some(id), _, _) => logins.find(&id.as_str().into()).await?,
@@ -386,12 +383,27 @@ async fn find_local(
         (None, Some(_), _) => return Err(ApiError::expecting("domain", "user")),
         (None, None, _) => return Err(ApiError::expecting("id or name", "user")),
     };
+    // Letter by letter: to MariaDB `ádmin` is `admin`, and at the provider they are two.
+    let found = found.filter(|login| is_named(&login.subject, user));
     let login = found.ok_or_else(|| ApiError::unauthorized("the mapping names no user"))?;
     let enabled = login_rules(app).is_enabled(&login, now.date_naive());
     if !enabled || !login.subject.domain.enabled {
         return Err(ApiError::unauthorized("the user or the domain is disabled"));
     }
     Ok(login)
+}
+
+/// Whether a user has the id, or else the name and domain, that a mapping came to.
+fn is_named(subject: &Subject, user: &MappedUser) -> bool {
+    if let Some(id) = &user.id {
+        return subject.id.as_str() == id;
+    }
+    let domain = user.domain.as_ref();
+    let domain = domain.is_some_and(|domain| match (&domain.id, &domain.name) {
+        (Some(id), _) => subject.domain.id.as_str() == id,
+        (None, name) => name.as_ref() == Some(&subject.domain.name),
+    });
+    domain && user.name.as_ref() == Some(&subject.name)
 }
 
 /// Uses up what counts once, in the transaction of the login.

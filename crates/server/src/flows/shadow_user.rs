@@ -150,6 +150,7 @@ impl<'a> Domains<'a> {
                     return Ok(id.clone());
                 }
                 let found = self.app.store.logins().find_domain_by_name(name).await?;
+                let found = found.filter(|found| found.name == *name);
                 let found = found.ok_or_else(|| ApiError::not_found("domain", name))?;
                 let id = DomainId::from(found.id.to_string());
                 self.known.insert(name.clone(), id.clone());

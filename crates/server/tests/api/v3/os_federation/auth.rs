@@ -509,6 +509,110 @@ async fn a_mapping_can_name_a_user_of_ours() {
 }
 
 #[tokio::test]
+async fn a_provider_and_a_protocol_are_called_letter_by_letter() {
+    // A front proxy guards the address of the one spelling; a database may find them by others.
+    let (server, _) = server_with(rules_with_groups(), "1.0").await;
+    let jane = || server.nobody().with_header("x-env-remote_user", "jane");
+    jane().get(LOGIN).await.expect(201);
+    for (provider, protocol) in [
+        ("Corp", "mapped"),
+        ("c%C3%B6rp", "mapped"),
+        ("corp%20", "mapped"),
+        ("corp", "Mapped"),
+        ("corp", "m%C3%A4pped"),
+        ("corp", "mapped%20"),
+    ] {
+        let place = format!("identity_providers/{provider}/protocols/{protocol}");
+        let direct = format!("/v3/OS-FEDERATION/{place}/auth");
+        let page = format!("/v3/auth/OS-FEDERATION/{place}/websso?origin=https://h.example/");
+        for path in [direct, page] {
+            let answer = jane().get(&path).await;
+            assert!([401, 404].contains(&answer.status), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_only_looks_like_another_is_another() {
+    let local = json!([{
+        "local": [{"user": {"name": "{0}", "type": "local", "domain": {"id": "default"}}}],
+        "remote": [{"type": "REMOTE_USER"}],
+    }]);
+    let (server, _) = server_with(local, "1.0").await;
+    server.add_person("admin2", &[]).await;
+    log_in(&server, "admin2", "").await.expect(201);
+    for user in ["ádmin2", "ADMIN2"] {
+        log_in(&server, user, "").await.expect(401);
+    }
+
+    let rules = json!([{
+        "local": [
+            {"user": {"name": "{0}"}, "projects": [{"name": "{1}", "roles": [{"name": "reader"}]}]},
+            {"groups": "{1}", "domain": {"id": "default"}},
+        ],
+        "remote": [{"type": "REMOTE_USER"}, {"type": "HTTP_OIDC_GROUPS"}],
+    }]);
+    let (server, admin) = server_with(rules, "2.0").await;
+    add_group(&admin, "admins", None).await;
+    let body = json!({"project": {"name": "admins", "domain_id": "default"}});
+    let made = admin.post("/v3/projects", body).await.expect(201);
+    let places = async |groups| {
+        let answer = log_in(&server, "jane", groups).await;
+        if answer.status != 201 {
+            // Where the database holds the two for one, the one cannot be made beside the other.
+            answer.message(409);
+            return (0, false);
+        }
+        let token = answer.expect(201);
+        let groups = &token["token"]["user"]["OS-FEDERATION"]["groups"];
+        let jane = server.nobody().with_token(answer.header("X-Subject-Token"));
+        let listed = jane.get("/v3/auth/projects").await.expect(200);
+        let ours = listed["projects"].as_array().unwrap().iter();
+        let ours = ours.filter(|project| project["id"] == made["project"]["id"]);
+        (groups.as_array().unwrap().len(), ours.count() == 1)
+    };
+    assert_eq!(places("ádmins").await, (0, false));
+    assert_eq!(places("ADMINS").await, (0, false));
+    assert_eq!(places("admins").await, (1, true));
+}
+
+#[tokio::test]
+async fn a_protocol_is_no_proof_that_we_judge_ourselves() {
+    let (server, admin) = server_with(rules_with_groups(), "1.0").await;
+    for name in ["application_credential", "password", "token", "totp"] {
+        let spoken = json!({"protocol": {"mapping_id": "m"}});
+        let provider = "/v3/OS-FEDERATION/identity_providers/corp/protocols";
+        let protocol = format!("{provider}/{name}");
+        admin.put(&protocol, spoken).await.expect(201);
+        let jane = server.nobody().with_header("x-env-remote_user", "jane");
+        jane.get(&format!("{protocol}/auth")).await.expect(401);
+    }
+}
+
+#[tokio::test]
+async fn a_user_whose_domain_is_disabled_stays_out() {
+    for kind in ["local", "ephemeral"] {
+        let rules = json!([{
+            "local": [{"user": {"name": "member", "type": kind, "domain": {"name": "acme"}}}],
+            "remote": [{"type": "REMOTE_USER"}],
+        }]);
+        let (server, admin) = server_with(rules, "2.0").await;
+        let body = json!({"domain": {"name": "acme"}});
+        let domain = admin.post("/v3/domains", body).await.expect(201);
+        let domain = domain["domain"]["id"].as_str().unwrap();
+        if kind == "local" {
+            let body = json!({"user": {"name": "member", "domain_id": domain}});
+            admin.post("/v3/users", body).await.expect(201);
+        }
+        log_in(&server, "jane", "").await.expect(201);
+        let off = json!({"domain": {"enabled": false}});
+        let path = format!("/v3/domains/{domain}");
+        admin.patch(&path, off).await.expect(200);
+        log_in(&server, "jane", "").await.expect(401);
+    }
+}
+
+#[tokio::test]
 async fn a_disabled_user_stays_out() {
     let (server, admin) = server_with(rules_with_groups(), "1.0").await;
     let answer = log_in(&server, "jane", "").await;
