@@ -56,7 +56,7 @@ impl Oidc {
             return Ok(());
         };
         match claims.time("auth_time").map_err(refused)? {
-            Some(when) if when + most + self.settings.clock_skew >= now => Ok(()),
+            Some(when) if when >= now - most - self.settings.clock_skew => Ok(()),
             Some(_) => Err(refused("the user has logged in too long ago")),
             None => Err(refused("the ID token does not say when the user logged in")),
         }

@@ -229,7 +229,7 @@ impl Claims {
         must_expire: bool,
     ) -> Result<(), String> {
         match self.time("exp")? {
-            Some(end) if end + skew <= now => return Err("it has expired".into()),
+            Some(end) if end <= now - skew => return Err("it has expired".into()),
             None if must_expire => return Err("it does not say when it expires".into()),
             _ => {}
         }

@@ -27,6 +27,9 @@ const SIGNATURES: [&str; 9] = [
 ];
 const DIGESTS: [&str; 3] = [algorithm::SHA256, algorithm::SHA384, algorithm::SHA512];
 const CANONICAL: [&str; 2] = [algorithm::EXC_C14N, algorithm::EXC_C14N_WITH_COMMENTS];
+/// How many namespaces may be named that are written although nothing uses them (Exclusive XML
+/// Canonicalization §4). Each costs time at each element, before the signature is looked at.
+const MAX_PREFIXES: usize = 16;
 
 /// What the signatures of a document cover, each of which is valid.
 pub(super) struct Covered(Vec<NodeId>);
@@ -155,7 +158,7 @@ fn has_the_shape(signature: Element<'_>, signed: Element<'_>) -> Result<(), &'st
     let [canonical, method, reference] = signed_info.as_slice() else {
         return Err("it does not have exactly one reference");
     };
-    if !uses(*canonical, "CanonicalizationMethod", &CANONICAL) {
+    if !uses(*canonical, "CanonicalizationMethod", &CANONICAL) || !names_few_prefixes(*canonical) {
         return Err("its canonical form is not the exclusive one");
     }
     if !uses(*method, "SignatureMethod", &SIGNATURES) {
@@ -188,6 +191,7 @@ fn has_the_shape(signature: Element<'_>, signed: Element<'_>) -> Result<(), &'st
     if !transforms.is(xml::SIGNATURE, "Transforms")
         || !uses(*enveloped, "Transform", &[algorithm::ENVELOPED_SIGNATURE])
         || !uses(*exclusive, "Transform", &CANONICAL)
+        || !names_few_prefixes(*exclusive)
     {
         return Err("its transforms are not the two of SAML");
     }
@@ -200,4 +204,18 @@ fn uses(element: Element<'_>, name: &str, algorithms: &[&str]) -> bool {
         && element
             .attribute("Algorithm")
             .is_some_and(|algorithm| algorithms.contains(&algorithm))
+}
+
+/// Whether an exclusive canonical form names at most [`MAX_PREFIXES`] namespaces, and nothing else.
+fn names_few_prefixes(method: Element<'_>) -> bool {
+    let parameters: Vec<Element<'_>> = method.children().collect();
+    match parameters.as_slice() {
+        [] => true,
+        [named] => {
+            let prefixes = named.attribute("PrefixList").unwrap_or_default();
+            named.is(algorithm::EXC_C14N, "InclusiveNamespaces")
+                && prefixes.split_whitespace().count() <= MAX_PREFIXES
+        }
+        _ => false,
+    }
 }

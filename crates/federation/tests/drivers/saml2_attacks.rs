@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::listener::{Hidden, Listener, json};
 use crate::saml2_idp::{
     Identity, OURS, SP, Story, THEIRS, attribute, callback, driver, driver_with_key, judged,
-    limits, login, metadata, name_of, now, refusal, secret, sign,
+    limits, login, metadata, name_of, now, refusal, secret, sign, sign_naming,
 };
 
 /// An assertion that the provider signed, in the pieces that wrapping moves around.
@@ -743,6 +743,36 @@ async fn metadata_at_a_private_address_are_asked_for_only_where_that_is_allowed(
             .expect_err("it does not answer");
         assert!(hidden.was_found());
     }
+}
+
+#[tokio::test]
+async fn a_canonical_form_may_name_few_prefixes() {
+    // Each takes time at each element, and that before the signature is looked at: thousands of
+    // both are minutes.
+    let prefixes = |count: usize| {
+        let names: Vec<_> = (0..count).map(|number| format!("p{number}")).collect();
+        names.join(" ")
+    };
+    let story = Story::default();
+    let signed = |text: &str, prefixes: &str| sign_naming(text, &THEIRS, prefixes);
+    let assertion = story.assertion();
+    for few in ["xs", "#default saml ds xs xsi", &prefixes(16)] {
+        let accepted = judged(&story.around(&signed(&assertion, few))).await;
+        assert_eq!(name_of(&accepted.expect("accepted")), story.name, "{few}");
+    }
+    let many = signed(&assertion, &prefixes(17));
+    let reason = refusal(&story.around(&many)).await;
+    assert!(reason.contains("canonical form"), "{reason}");
+    let (method, rest) = many.split_once("</ds:CanonicalizationMethod>").unwrap();
+    let (method, _) = method.rsplit_once("<ec:InclusiveNamespaces").unwrap();
+    let one = format!("{method}</ds:CanonicalizationMethod>{rest}");
+    let reason = refusal(&story.around(&one)).await;
+    assert!(reason.contains("transforms"), "{reason}");
+    let (method, rest) = one.split_once("<ec:InclusiveNamespaces").unwrap();
+    let two = format!("{method}<ec:InclusiveNamespaces/><ec:InclusiveNamespaces{rest}");
+    let two = two.replace("<ec:InclusiveNamespaces/>", "<ds:XPath>1</ds:XPath>");
+    let reason = refusal(&story.around(&two)).await;
+    assert!(reason.contains("transforms"), "{reason}");
 }
 
 #[tokio::test]

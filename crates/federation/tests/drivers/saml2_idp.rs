@@ -337,6 +337,16 @@ impl Story {
 
 /// Signs the outermost element of a text, whose issuer comes first.
 pub(crate) fn sign(text: &str, identity: &Identity) -> String {
+    sign_naming(text, identity, "")
+}
+
+/// The same by a canonical form that names prefixes, as many providers write it.
+pub(crate) fn sign_naming(text: &str, identity: &Identity, prefixes: &str) -> String {
+    let named = format!(
+        "<ec:InclusiveNamespaces xmlns:ec=\"http://www.w3.org/2001/10/xml-exc-c14n#\" \
+         PrefixList=\"{prefixes}\"/>"
+    );
+    let named = if prefixes.is_empty() { "" } else { &named };
     let id = text
         .split(" ID=\"")
         .nth(1)
@@ -349,10 +359,12 @@ pub(crate) fn sign(text: &str, identity: &Identity) -> String {
     };
     let template = format!(
         "<ds:Signature xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"><ds:SignedInfo>\
-         <ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"/>\
+         <ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\">{named}\
+         </ds:CanonicalizationMethod>\
          <ds:SignatureMethod Algorithm=\"{method}\"/><ds:Reference URI=\"#{id}\"><ds:Transforms>\
          <ds:Transform Algorithm=\"http://www.w3.org/2000/09/xmldsig#enveloped-signature\"/>\
-         <ds:Transform Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"/></ds:Transforms>\
+         <ds:Transform Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\">{named}</ds:Transform>\
+         </ds:Transforms>\
          <ds:DigestMethod Algorithm=\"http://www.w3.org/2001/04/xmlenc#sha256\"/>\
          <ds:DigestValue></ds:DigestValue></ds:Reference></ds:SignedInfo>\
          <ds:SignatureValue></ds:SignatureValue><ds:KeyInfo><ds:X509Data><ds:X509Certificate>{}\
