@@ -51,6 +51,11 @@ impl BegunLogin {
         self.provider == *provider && self.protocol == *protocol
     }
 
+    /// The name of its cookie.
+    pub fn cookie_name(&self) -> String {
+        name(&self.secret, &self.callback_url)
+    }
+
     /// What a driver judges of a login that comes back.
     pub fn callback(self, parameters: Vec<(String, String)>, now: Timestamp) -> Callback {
         Callback {
@@ -147,14 +152,33 @@ impl LoginCookies {
     }
 }
 
-/// The name of the cookie of a login; several may run side by side in one browser.
-pub fn name(state: &str) -> String {
-    let short: String = state
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(16)
-        .collect();
-    format!("archstone-login-{short}")
+/// The name of the cookie of a login; several may run side by side in one browser. With TLS, the
+/// browser takes it from this very host alone: somebody else in the same domain could make a person
+/// finish a login of theirs (RFC 6265bis §4.1.3.2).
+pub fn name(secret: &FlowSecret, callback_url: &str) -> String {
+    let prefix = match is_secure(callback_url) {
+        true => "__Host-",
+        false => "",
+    };
+    format!("{prefix}{NAME}{}", short(&secret.derive("state")))
+}
+
+/// Whether a cookie may be that of the login to which a state belongs.
+pub fn is_called(name: &str, state: &str) -> bool {
+    let rest = name.strip_prefix("__Host-").unwrap_or(name);
+    rest.strip_prefix(NAME) == Some(short(state).as_str())
+}
+
+/// Whether a cookie for this URL is for TLS alone.
+pub fn is_secure(callback_url: &str) -> bool {
+    callback_url.starts_with("https://")
+}
+
+const NAME: &str = "archstone-login-";
+
+fn short(state: &str) -> String {
+    let letters = state.chars().filter(char::is_ascii_alphanumeric);
+    letters.take(16).collect()
 }
 
 /// A secret for a new login.

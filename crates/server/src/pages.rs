@@ -253,6 +253,13 @@ impl PageError {
                     .into(),
             ),
             StatusCode::FORBIDDEN => ("You cannot log in here", said),
+            // What is not there has a name that whoever made the link chose.
+            StatusCode::NOT_FOUND => (
+                "There is no such login",
+                "The address names an identity provider, or a way to log in with it, that this \
+                 cloud does not have."
+                    .into(),
+            ),
             StatusCode::SERVICE_UNAVAILABLE => (
                 "You cannot log in right now",
                 "Your identity provider, or something else that is needed, did not answer as it \

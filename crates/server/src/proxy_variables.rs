@@ -135,7 +135,13 @@ mod tests {
         assert_eq!(own("x-env-shib-idp").as_deref(), Some("SHIB-IDP"));
         assert_eq!(own("oidc-sub").as_deref(), Some("OIDC-SUB"));
         assert_eq!(own("oidc_claim_sub").as_deref(), Some("OIDC_CLAIM_SUB"));
-        for none in ["x-env-", "x-env-http-a", "x-env-http_a", "oidcsub", "mellon_uid"] {
+        for none in [
+            "x-env-",
+            "x-env-http-a",
+            "x-env-http_a",
+            "oidcsub",
+            "mellon_uid",
+        ] {
             assert_eq!(own(none), None, "{none}");
         }
         let header = HeaderName::from_static("mellon_uid");

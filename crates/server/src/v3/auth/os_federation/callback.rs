@@ -72,7 +72,7 @@ async fn finish(
     let Some(secret) = &callback.secret else {
         return Ok(reply);
     };
-    let name = login_cookie::name(&secret.derive("state"));
+    let name = login_cookie::name(secret, &callback.callback_url);
     let forget = set_cookie(&name, "", 0, &callback.callback_url, false)?;
     Ok(reply.header(header::SET_COOKIE, forget))
 }
@@ -111,7 +111,7 @@ fn begun(
     let state = parameters
         .iter()
         .find(|(name, _)| name == "state" || name == "RelayState")
-        .map(|(_, value)| login_cookie::name(value));
+        .map(|(_, value)| value);
     // SAML has one, so this answers no login of ours.
     if state.is_none() && has(parameters, "SAMLResponse") {
         return None;
@@ -122,9 +122,11 @@ fn begun(
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='));
     pairs
-        .filter(|(name, _)| name.starts_with("archstone-login-"))
-        .filter(|(name, _)| state.as_deref().is_none_or(|wanted| wanted == *name))
-        .filter_map(|(_, sealed)| call.app.login_cookies.open(sealed, call.now()))
+        .filter(|(name, _)| state.is_none_or(|state| login_cookie::is_called(name, state)))
+        .filter_map(|(name, sealed)| {
+            let login = call.app.login_cookies.open(sealed, call.now())?;
+            (login.cookie_name() == name).then_some(login)
+        })
         // One without a dashboard began without a browser.
         .find(|login| login.is_with(provider, protocol) && !login.origin.is_empty())
 }

@@ -88,7 +88,8 @@ async fn respond(call: &Call, body: &Value) -> Result<(ServiceProvider, Response
     Ok((provider, response))
 }
 
-/// What is said of the holder of a token: as the token says it, and their groups.
+/// What is said of the holder of a token: as the token says it, and their groups; but not those when
+/// the token was made by delegation, for they may have more roles than were delegated.
 async fn attributes(
     call: &Call,
     valid: &ValidToken,
@@ -108,6 +109,10 @@ async fn attributes(
         ("openstack_project_domain", vec![domain.name.clone()]),
         ("openstack_user_domain", vec![subject.domain.name.clone()]),
     ];
+    let primary = &call.app.config.auth.additional_primary_auth_methods;
+    if valid.is_delegated(primary) || valid.token.trust_id().is_some() {
+        return Ok(attributes);
+    }
     let mut groups = Vec::new();
     let memberships = call
         .store

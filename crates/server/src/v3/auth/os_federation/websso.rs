@@ -168,7 +168,6 @@ async fn begin(call: &Call, source: &Source, origin: &str) -> Result<Reply<()>, 
         now: call.now(),
     };
     let begun = driver.begin(&login).await?;
-    let state = login.secret.derive("state");
     let kept = BegunLogin::new(source, &login, origin, begun.kept);
     let sealed = call.app.login_cookies.seal(&kept);
     let comes_by_post = source
@@ -177,7 +176,7 @@ async fn begin(call: &Call, source: &Source, origin: &str) -> Result<Reply<()>, 
         .as_ref()
         .is_some_and(|driver| driver.name == DriverKind::Saml2.as_str());
     let cookie = set_cookie(
-        &login_cookie::name(&state),
+        &kept.cookie_name(),
         &sealed,
         login_cookie::LIFETIME,
         &login.callback_url,
@@ -235,8 +234,9 @@ pub(crate) fn callback_url(login_url: &str) -> String {
     format!("{login_url}/callback")
 }
 
-/// A cookie for the callback alone. A provider that posts its answer does so across sites, where
-/// browsers send only what is marked for that, and only with TLS.
+/// A cookie for the callback, which is the whole host where its name binds it to that. A provider
+/// that posts its answer does so across sites, where browsers send only what is marked for that, and
+/// only with TLS.
 pub(super) fn set_cookie(
     name: &str,
     value: &str,
@@ -244,15 +244,18 @@ pub(super) fn set_cookie(
     callback_url: &str,
     comes_by_post: bool,
 ) -> Result<HeaderValue, ApiError> {
-    let (scheme, rest) = callback_url.split_once("://").unwrap_or(("http", ""));
-    let path = rest.find('/').map_or("/", |start| &rest[start..]);
-    let across = match (scheme, comes_by_post) {
-        ("https", true) => "; Secure; SameSite=None",
-        ("https", false) => "; Secure; SameSite=Lax",
-        _ => "; SameSite=Lax",
+    let (path, across) = match (login_cookie::is_secure(callback_url), comes_by_post) {
+        (true, true) => ("/", "; Secure; SameSite=None"),
+        (true, false) => ("/", "; Secure; SameSite=Lax"),
+        (false, _) => (path_of(callback_url), "; SameSite=Lax"),
     };
     let text = format!("{name}={value}; Path={path}; Max-Age={lifetime}; HttpOnly{across}");
     HeaderValue::try_from(text).map_err(ApiError::internal)
+}
+
+fn path_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map_or("/", |start| &rest[start..])
 }
 
 async fn by_proxy(call: &Call, source: &Source, origin: &str) -> Result<Reply<()>, PageError> {
@@ -357,15 +360,15 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_goes_to_the_callback_alone() {
+    fn a_cookie_goes_to_the_callback() {
         let cookie = |url, posted| set_cookie("n", "v", 60, url, posted).unwrap();
         assert_eq!(
             cookie("https://a.example/v3/callback", true),
-            "n=v; Path=/v3/callback; Max-Age=60; HttpOnly; Secure; SameSite=None"
+            "n=v; Path=/; Max-Age=60; HttpOnly; Secure; SameSite=None"
         );
         assert_eq!(
             cookie("https://a.example/v3/callback", false),
-            "n=v; Path=/v3/callback; Max-Age=60; HttpOnly; Secure; SameSite=Lax"
+            "n=v; Path=/; Max-Age=60; HttpOnly; Secure; SameSite=Lax"
         );
         assert_eq!(
             cookie("http://a.example/v3/callback", true),

@@ -176,6 +176,42 @@ async fn a_browser_is_sent_to_the_provider_with_a_sealed_cookie() {
 }
 
 #[tokio::test]
+async fn with_tls_the_cookie_is_of_this_host_alone() {
+    let server = TestServer::start_with(|config| {
+        let text = "[DEFAULT]\npublic_endpoint = https://cloud.example/\n";
+        let read = Config::parse("keystone.conf".as_ref(), text).unwrap();
+        config.default.public_endpoint = read.default.public_endpoint;
+        config.federation.trusted_dashboard = vec![DASHBOARD.to_owned()].into();
+    })
+    .await;
+    let admin = server.admin().await;
+    let rule = json!({"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "REMOTE_USER"}]});
+    let body = json!({"mapping": {"rules": [rule]}});
+    let mapping = "/v3/OS-FEDERATION/mappings/m";
+    admin.put(mapping, body).await.expect(201);
+    let mut spoken = oidc("Bees");
+    spoken["settings"]["token_endpoint"] = "https://127.0.0.1:9/token".into();
+    add_provider(&admin, "b", spoken).await;
+    let begin = format!("{}?origin={DASHBOARD}", websso("b"));
+    let begun = server.nobody().get(&begin).await;
+    let cookie = begun.header("Set-Cookie");
+    assert!(cookie.starts_with("__Host-archstone-login-"), "{cookie}");
+    let rest = "; Path=/; Max-Age=900; HttpOnly; Secure; SameSite=Lax";
+    assert!(cookie.ends_with(rest), "{cookie}");
+    let (_, state) = begun.header("Location").split_once("state=").unwrap();
+    let (state, _) = state.split_once('&').unwrap();
+    let callback = websso("b").replace("websso", "callback");
+    let callback = format!("{callback}?code=x&state={state}");
+    let (pair, _) = cookie.split_once(';').unwrap();
+    let bearing = |pair: &str| server.nobody().with_header("cookie", pair);
+    // It got as far as to ask the provider.
+    bearing(pair).get(&callback).await.expect(503);
+    // Any host of the domain could have set one of that name.
+    let planted = pair.strip_prefix("__Host-").unwrap();
+    bearing(planted).get(&callback).await.expect(401);
+}
+
+#[tokio::test]
 async fn a_token_goes_to_a_trusted_dashboard_only() {
     let (server, admin) = server().await;
     add_provider(
@@ -266,10 +302,9 @@ async fn a_failure_is_a_page_for_browsers() {
         .get(&format!("{}?origin={DASHBOARD}", websso("nobody")))
         .await;
     let html = answer.expect_text(404);
-    assert!(
-        html.contains("Could not find Identity Provider: nobody."),
-        "{html}"
-    );
+    assert!(html.contains("There is no such login"), "{html}");
+    // Whoever made the link chose the name, which might be a sentence.
+    assert!(!html.contains("nobody"), "{html}");
     assert!(
         html.contains(answer.header("X-Openstack-Request-Id")),
         "{html}"
@@ -502,6 +537,31 @@ async fn the_end_of_a_session_takes_the_tokens_that_came_of_it() {
     tx.provider_sessions().forget(after).await.unwrap();
     let _ = tx.commit().await.unwrap();
     assert_eq!(take(Some("jane"), None).await, [0; 0]);
+}
+
+#[tokio::test]
+async fn what_counts_once_is_remembered_until_its_end() {
+    let (server, _) = server().await;
+    let store = &server.app.store;
+    let until = server.app.clock.now() + chrono::TimeDelta::minutes(5);
+    let use_up = async || {
+        let mut tx = store.begin().await.unwrap();
+        let used = tx.provider_sessions().use_up("word", until).await;
+        if used.is_ok() {
+            let _ = tx.commit().await.unwrap();
+        }
+        used.is_ok()
+    };
+    let forget = async |now| {
+        let mut tx = store.begin().await.unwrap();
+        tx.provider_sessions().forget(now).await.unwrap();
+        let _ = tx.commit().await.unwrap();
+    };
+    assert!(use_up().await);
+    forget(until).await;
+    assert!(!use_up().await);
+    forget(until + chrono::TimeDelta::seconds(1)).await;
+    assert!(use_up().await);
 }
 
 #[tokio::test]

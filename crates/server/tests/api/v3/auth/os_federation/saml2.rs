@@ -120,6 +120,38 @@ async fn a_token_becomes_an_assertion_to_a_service_provider() {
 }
 
 #[tokio::test]
+async fn a_delegated_token_says_nothing_of_groups() {
+    let (server, _folder) = start().await;
+    let admin = server.admin().await;
+    add_cloud(&admin, "https://cloud.example/sp").await;
+    let roles = [("member", Scope::Project), ("reader", Scope::Project)];
+    let user = server.add_person("ada", &roles).await;
+    let body = json!({"group": {"name": "admins", "domain_id": "default"}});
+    let group = admin.post("/v3/groups", body).await.expect(201);
+    let id = group["group"]["id"].as_str().unwrap();
+    let path = format!("/v3/groups/{id}/users/{user}");
+    admin.put_empty(&path).await.expect(204);
+    let scope = json!({"project": {"id": testkit::home()}});
+    let ada = server.log_in("ada", Some(scope)).await;
+    let answer = ask(&server, PLAIN, ada.token()).await;
+    assert!(answer.expect_text(200).contains("openstack_groups"));
+
+    let path = format!("/v3/users/{user}/application_credentials");
+    let wanted = json!({"name": "ci", "secret": "hush", "roles": [{"name": "reader"}]});
+    let wanted = json!({ "application_credential": wanted });
+    let made = ada.post(&path, wanted).await.expect(201);
+    let shown = json!({"id": made["application_credential"]["id"], "secret": "hush"});
+    let identity = json!({"methods": ["application_credential"], "application_credential": shown});
+    let body = json!({"auth": {"identity": identity}});
+    let delegated = server.nobody().post("/v3/auth/tokens", body).await;
+    delegated.expect(201);
+    let answer = ask(&server, PLAIN, delegated.header("X-Subject-Token")).await;
+    let text = answer.expect_text(200);
+    assert!(text.contains(">reader<") && !text.contains(">member<"));
+    assert!(!text.contains("openstack_groups"), "{text}");
+}
+
+#[tokio::test]
 async fn an_assertion_needs_a_token_of_a_project_and_a_provider_that_is_on() {
     let (server, _folder) = start().await;
     let admin = server.admin().await;
@@ -279,6 +311,42 @@ async fn another_cloud_accepts_an_assertion_once() {
         .expect_text(200);
     cloud.clock.advance(TimeDelta::seconds(3600 + 60));
     bring(&cloud, &envelope).await.expect(401);
+}
+
+#[tokio::test]
+async fn an_assertion_counts_once_among_all_nodes_and_for_our_own_users_too() {
+    let (server, _folder) = start().await;
+    let one = TestServer::start_with(|config| {
+        config.archstone.sole_writer = false;
+        let text = "[DEFAULT]\npublic_endpoint = https://cloud.example/\n";
+        let read = Config::parse("keystone.conf".as_ref(), text).unwrap();
+        config.default.public_endpoint = read.default.public_endpoint;
+    })
+    .await;
+    let other = one.neighbour().await;
+    let sp_url = format!("https://cloud.example{CONSUMER}");
+    add_cloud(&server.admin().await, &sp_url).await;
+    let accepts = json!({"allow_unsolicited": true, "require_audience": false});
+    add_source(&server, &one, accepts).await;
+    let member = server.with_role("member", Scope::Project).await;
+    let twice = async || {
+        let answer = ask(&server, ENVELOPED, member.token()).await;
+        let envelope = answer.expect_text(200);
+        let token = bring(&one, &envelope).await.expect(201);
+        bring(&other, &envelope).await.expect(401);
+        bring(&one, &envelope).await.expect(401);
+        token["token"]["user"].get("OS-FEDERATION").is_some()
+    };
+    assert!(twice().await);
+    one.add_person("member-project", &[]).await;
+    let local = json!({"user": {"name": "{0}", "type": "local", "domain": {"id": "default"}}});
+    let rule = json!({"local": [local], "remote": [{"type": "openstack_user"}]});
+    let body = json!({"mapping": {"rules": [rule]}});
+    let admin = one.admin().await;
+    let mapping = "/v3/OS-FEDERATION/mappings/m";
+    admin.patch(mapping, body).await.expect(200);
+    other.app.store.catch_up().await.unwrap();
+    assert!(!twice().await);
 }
 
 #[tokio::test]
