@@ -328,3 +328,20 @@ def test_a_logout_ends_what_came_by_that_provider_alone(cloud, corp):
     assert cloud.token(joe)
     assert log_out(cloud, token).status_code == 200
     assert cloud.token(joe) is None
+
+
+def test_a_provider_that_was_disabled_still_ends_its_sessions(cloud, corp):
+    joe = token_of(cloud, cloud.websso("corp", "openid"), **JOE)
+    token = corp.control("logout_token", {"claims": {"sub": "joe"}})["logout_token"]
+
+    def enable(enabled):
+        body = {"identity_provider": {"enabled": enabled}}
+        cloud.admin.patch("/OS-FEDERATION/identity_providers/corp", json=body)
+
+    enable(False)
+    try:
+        assert cloud.token(joe)
+        assert log_out(cloud, token).status_code == 200
+        assert cloud.token(joe) is None
+    finally:
+        enable(True)
