@@ -256,18 +256,21 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let all = self.private_addresses;
         Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let first = found.first().map(SocketAddr::ip);
-            let allowed: Vec<SocketAddr> = found
-                .into_iter()
-                .filter(|address| all || !is_private(address.ip()))
-                .collect();
-            match (allowed.is_empty(), first) {
-                (true, Some(address)) => Err(forbidden(address).into()),
-                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
-            }
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed = allowed(found.collect(), all)?;
+            Ok(Box::new(allowed.into_iter()) as Addrs)
         })
+    }
+}
+
+/// Those addresses of a name that may be asked.
+fn allowed(found: Vec<SocketAddr>, private_addresses: bool) -> Result<Vec<SocketAddr>, String> {
+    let first = found.first().map(SocketAddr::ip);
+    let mut allowed = found;
+    allowed.retain(|address| private_addresses || !is_private(address.ip()));
+    match (allowed.is_empty(), first) {
+        (true, Some(address)) => Err(forbidden(address)),
+        _ => Ok(allowed),
     }
 }
 
@@ -378,6 +381,22 @@ mod tests {
         ] {
             assert!(!private(address), "{address}");
         }
+    }
+
+    #[test]
+    fn of_the_addresses_of_a_name_the_private_ones_are_left_out() {
+        let addresses = |texts: &[&str]| -> Vec<SocketAddr> {
+            let addresses = texts.iter().map(|text| text.parse().expect("an address"));
+            addresses
+                .map(|address: IpAddr| (address, 0).into())
+                .collect()
+        };
+        let mixed = addresses(&["10.0.0.1", "1.1.1.1", "::1", "2606:4700::1111"]);
+        let public = addresses(&["1.1.1.1", "2606:4700::1111"]);
+        assert_eq!(allowed(mixed.clone(), false), Ok(public));
+        assert_eq!(allowed(mixed.clone(), true), Ok(mixed));
+        assert!(allowed(addresses(&["10.0.0.1", "::1"]), false).is_err());
+        assert_eq!(allowed(Vec::new(), false), Ok(Vec::new()));
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::listener::{Hidden, Listener, json};
 use crate::saml2_idp::{
     Identity, OURS, SP, Story, THEIRS, attribute, callback, driver, driver_with_key, judged,
-    limits, login, metadata, name_of, now, refusal, secret, sign, sign_naming,
+    limits, login, metadata, name_of, now, refusal, secret, sign, sign_naming, written,
 };
 
 /// An assertion that the provider signed, in the pieces that wrapping moves around.
@@ -84,11 +84,17 @@ fn at_the_end(text: &str, content: &str) -> String {
     format!("{}{content}{}", &text[..place], &text[place..])
 }
 
-/// The identifiers that the forged copy may have: another, the same, or none.
-async fn is_refused(make: impl Fn(&str) -> String) {
-    for id in ["_forged", "_assertion", "_response", ""] {
-        let reason = refusal(&make(id)).await;
-        assert!(!reason.is_empty());
+const RESPONSE_WITHIN: &str = "a response stands within another";
+const ASSERTION_TOO_MANY: &str = "there is more than one assertion, or one out of its place";
+
+/// The identifiers that the forged copy may have: another, none, or the same.
+async fn is_refused(why: &str, make: impl Fn(&str) -> String) {
+    for id in ["_forged", ""] {
+        assert_eq!(refusal(&make(id)).await, why);
+    }
+    for id in ["_assertion", "_response"] {
+        let twice = format!("the identifier '{id}' stands twice");
+        assert_eq!(refusal(&make(id)).await, twice);
     }
 }
 
@@ -101,14 +107,16 @@ fn forged_response(id: &str) -> String {
 #[tokio::test]
 async fn wrapping_1_the_signed_response_within_the_signature_of_a_forged_one_is_refused() {
     let pieces = Pieces::of_response().await;
-    is_refused(|id| behind_issuer(&forged_response(id), &pieces.signature_around(&pieces.bare)))
-        .await;
+    is_refused(RESPONSE_WITHIN, |id| {
+        behind_issuer(&forged_response(id), &pieces.signature_around(&pieces.bare))
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn wrapping_2_the_signed_response_beside_its_signature_in_a_forged_one_is_refused() {
     let pieces = Pieces::of_response().await;
-    is_refused(|id| {
+    is_refused(RESPONSE_WITHIN, |id| {
         let both = format!("{}{}", pieces.bare, pieces.signature);
         behind_issuer(&forged_response(id), &both)
     })
@@ -118,12 +126,12 @@ async fn wrapping_2_the_signed_response_beside_its_signature_in_a_forged_one_is_
 #[tokio::test]
 async fn wrapping_3_a_forged_assertion_before_the_signed_one_is_refused() {
     let pieces = Pieces::of_assertion().await;
-    is_refused(|id| {
+    is_refused(ASSERTION_TOO_MANY, |id| {
         let both = format!("{}{}", forged(id).assertion(), pieces.whole);
         pieces.story.around(&both)
     })
     .await;
-    is_refused(|id| {
+    is_refused(ASSERTION_TOO_MANY, |id| {
         let both = format!("{}{}", pieces.whole, forged(id).assertion());
         pieces.story.around(&both)
     })
@@ -133,7 +141,7 @@ async fn wrapping_3_a_forged_assertion_before_the_signed_one_is_refused() {
 #[tokio::test]
 async fn wrapping_4_the_signed_assertion_within_a_forged_one_is_refused() {
     let pieces = Pieces::of_assertion().await;
-    is_refused(|id| {
+    is_refused(ASSERTION_TOO_MANY, |id| {
         pieces
             .story
             .around(&at_the_end(&forged(id).assertion(), &pieces.whole))
@@ -144,7 +152,7 @@ async fn wrapping_4_the_signed_assertion_within_a_forged_one_is_refused() {
 #[tokio::test]
 async fn wrapping_5_a_forged_assertion_with_the_signature_of_a_later_one_is_refused() {
     let pieces = Pieces::of_assertion().await;
-    is_refused(|id| {
+    is_refused(ASSERTION_TOO_MANY, |id| {
         let stolen = behind_issuer(&forged(id).assertion(), &pieces.signature);
         pieces.story.around(&format!("{stolen}{}", pieces.bare))
     })
@@ -154,7 +162,7 @@ async fn wrapping_5_a_forged_assertion_with_the_signature_of_a_later_one_is_refu
 #[tokio::test]
 async fn wrapping_6_the_signed_assertion_within_the_signature_of_a_forged_one_is_refused() {
     let pieces = Pieces::of_assertion().await;
-    is_refused(|id| {
+    is_refused(ASSERTION_TOO_MANY, |id| {
         let signature = pieces.signature_around(&pieces.bare);
         pieces
             .story
@@ -166,7 +174,7 @@ async fn wrapping_6_the_signed_assertion_within_the_signature_of_a_forged_one_is
 #[tokio::test]
 async fn wrapping_7_a_forged_assertion_within_extensions_is_refused() {
     let pieces = Pieces::of_assertion().await;
-    is_refused(|id| {
+    is_refused(ASSERTION_TOO_MANY, |id| {
         let extensions = format!(
             "<samlp:Extensions>{}</samlp:Extensions>",
             forged(id).assertion()
@@ -179,7 +187,7 @@ async fn wrapping_7_a_forged_assertion_within_extensions_is_refused() {
 #[tokio::test]
 async fn wrapping_8_the_signed_assertion_within_an_object_of_a_forged_ones_signature_is_refused() {
     let pieces = Pieces::of_assertion().await;
-    is_refused(|id| {
+    is_refused(ASSERTION_TOO_MANY, |id| {
         let object = format!("<ds:Object>{}</ds:Object>", pieces.bare);
         let signature = pieces.signature_around(&object);
         pieces
@@ -656,6 +664,10 @@ async fn what_is_encrypted_to_others_by_old_means_or_holds_something_else_is_ref
     let two = format!("{good}{}", good.replace("_assertion", "_other"));
     let doctype = format!("<!DOCTYPE a>{assertion}");
     let wrapped = at_the_end(&forged("_forged").assertion(), &assertion);
+    let (before, rest) = good.split_once("<xenc:EncryptedKey>").expect("a key");
+    let (key, after) = rest.split_once("</xenc:EncryptedKey>").expect("a key");
+    let key = format!("<xenc:EncryptedKey>{key}</xenc:EncryptedKey>");
+    let many_keys = format!("{before}{}{after}", key.repeat(9));
     for (content, word) in [
         (
             Identity::rsa().encrypt(&assertion, gcm, oaep),
@@ -673,6 +685,11 @@ async fn what_is_encrypted_to_others_by_old_means_or_holds_something_else_is_ref
         (OURS.encrypt(&doctype, gcm, oaep), "cannot be read"),
         (OURS.encrypt(&wrapped, gcm, oaep), "more than one assertion"),
         (OURS.encrypt("text", gcm, oaep), "cannot be read"),
+        (
+            good.replace("xmlenc#Element", "xmlenc#Content"),
+            "not an element",
+        ),
+        (many_keys, "one to eight"),
     ] {
         let reason = refusal_with_key(&story.around(&content)).await;
         assert!(reason.contains(word), "{word}: {reason}");
@@ -774,6 +791,121 @@ async fn a_canonical_form_may_name_few_prefixes() {
     let reason = refusal(&story.around(&two)).await;
     assert!(reason.contains("transforms"), "{reason}");
 }
+
+#[tokio::test]
+async fn an_assertion_that_says_what_none_may_say_is_refused_though_it_is_signed() {
+    let story = Story::default();
+    let assertion = story.assertion();
+    let soon = format!(
+        "IssueInstant=\"{}\"",
+        written(now() + TimeDelta::minutes(10))
+    );
+    let start = format!(
+        "<saml:SubjectConfirmationData NotBefore=\"{}\"",
+        written(now())
+    );
+    let begun = format!("IssueInstant=\"{}\"", written(now()));
+    for (from, to, word) in [
+        (
+            "Version=\"2.0\"",
+            "Version=\"1.1\"",
+            "no assertion of SAML 2.0",
+        ),
+        (&*begun, &*soon, "of the future (IssueInstant)"),
+        (
+            "<saml:SubjectConfirmationData",
+            &*start,
+            "may not have NotBefore",
+        ),
+        (
+            "<saml:SubjectConfirmation ",
+            "<saml:EncryptedID/><saml:SubjectConfirmation ",
+            "EncryptedID",
+        ),
+        (">jane<", "><", "the NameID is empty"),
+    ] {
+        assert!(assertion.contains(from), "{from}");
+        let changed = sign(&assertion.replacen(from, to, 1), &THEIRS);
+        let reason = refusal(&story.around(&changed)).await;
+        assert!(reason.contains(word), "{word}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_response_says_where_it_goes_and_what_it_is() {
+    let story = Story::default();
+    let response = story.around(&story.assertion());
+    let destination = format!(" Destination=\"{}\"", story.destination);
+    for (from, to, word) in [
+        (&*destination, "", "names no Destination"),
+        (
+            "Version=\"2.0\"",
+            "Version=\"1.1\"",
+            "no response of SAML 2.0",
+        ),
+    ] {
+        assert!(response.contains(from), "{from}");
+        let changed = sign(&response.replacen(from, to, 1), &THEIRS);
+        let reason = refusal(&changed).await;
+        assert!(reason.contains(word), "{word}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn an_encrypted_assertion_has_a_signature_of_its_own_where_that_is_demanded() {
+    let story = Story::default();
+    let sealed = |assertion: &str| {
+        let sealed = OURS.encrypt(assertion, algorithm::AES256_GCM, algorithm::RSA_OAEP);
+        sign(&story.around(&sealed), &THEIRS)
+    };
+    let demanding = driver_with_key(json!({"want_assertions_signed": true}));
+    let bare = callback(&sealed(&story.assertion()));
+    let failure = demanding.complete(&bare).await.expect_err("refused");
+    let why = Failure::Refused("the assertion itself is not signed".into());
+    assert_eq!(failure, why);
+    let signed = callback(&sealed(&sign(&story.assertion(), &THEIRS)));
+    demanding.complete(&signed).await.expect("accepted");
+    driver_with_key(json!({}))
+        .complete(&bare)
+        .await
+        .expect("accepted");
+}
+
+#[tokio::test]
+async fn a_key_that_only_opens_letters_signs_nothing() {
+    let story = Story::default();
+    let stranger = Identity::new();
+    let theirs = metadata(&[&THEIRS, &stranger], "");
+    let (signing, encryption) = theirs.rsplit_once("use=\"signing\"").expect("two keys");
+    let theirs = format!("{signing}use=\"encryption\"{encryption}");
+    let driver = driver(json!({ "metadata": theirs }));
+    let by = |identity| callback(&story.around(&sign(&story.assertion(), identity)));
+    driver.complete(&by(&THEIRS)).await.expect("accepted");
+    let failure = driver.complete(&by(&stranger)).await.expect_err("refused");
+    assert!(failure.to_string().contains("not valid"), "{failure}");
+}
+
+#[tokio::test]
+async fn short_keys_of_a_provider_count_for_nothing() {
+    let theirs = metadata(&[&THEIRS], "").replace(&THEIRS.certificate_text(), SHORT_CERTIFICATE);
+    let settings = json!({"entity_id": SP, "metadata": theirs});
+    let wrong = Saml2::open(&settings, limits()).err().expect("refused");
+    assert!(wrong.to_string().contains("2048"), "{wrong}");
+}
+
+/// Of a key of RSA with 1024 bits: `openssl req -x509 -newkey rsa:1024 -nodes -subj /CN=idp`.
+const SHORT_CERTIFICATE: &str = "\
+    MIIB+jCCAWOgAwIBAgIUBcAVyMSa73OVh5Pew/MxQONFAxMwDQYJKoZIhvcNAQEL\
+    BQAwDjEMMAoGA1UEAwwDaWRwMCAXDTI2MTEyNTExMDEyN1oYDzIxMjYxMTAxMTEw\
+    MTI3WjAOMQwwCgYDVQQDDANpZHAwgZ8wDQYJKoZIhvcNAQEBBQADgY0AMIGJAoGB\
+    AKV/s167LEg3Y81k6qEjYqTwC1+L3CA4AgN27YZQRWYgM6kC9BS1NUh2DfHTjLzs\
+    diYtyL+hYMEVsXTUuElA6EHOKYmzQZJ42y01mGERiSjqKNse5Bym4lCyovMmb/RU\
+    XRHdsEa+AV3UYKVOwUz9TxO6YAPUIXSKXfxhMMS+17QzAgMBAAGjUzBRMB0GA1Ud\
+    DgQWBBS1xebrCwwnblQi1MD1gdeURvc9xDAfBgNVHSMEGDAWgBS1xebrCwwnblQi\
+    1MD1gdeURvc9xDAPBgNVHRMBAf8EBTADAQH/MA0GCSqGSIb3DQEBCwUAA4GBAJIm\
+    PmE+JUPEOtoCENyvbSsf2gb0sSB/AZzOsKCkOtrCRq9u3EjQelcCEAHrkIOrmmxS\
+    tKwwg6j3Vr29Hg5hfbZ4/pgwcRyhHiJRviKRJsbmqnnCGajvHND1xLf3zIA2j3BK\
+    UDEQyC+Lqo56XIcoQHnUSdVEFcBbU2o8FJxe4fUK";
 
 #[tokio::test]
 async fn what_is_no_response_is_refused() {

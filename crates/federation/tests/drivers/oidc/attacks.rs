@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::keys::{Key, encode};
 use super::provider::Provider;
-use super::{bear, callback, later, log_in, log_in_halfway, login, open, refusal, url};
+use super::{bear, callback, later, log_in, log_in_halfway, login, open, outage, refusal, url};
 
 /// A login with an ID token that a test makes of the good claims.
 async fn log_in_with(make: impl Fn(&Key, Value) -> String + Send + 'static) -> String {
@@ -426,6 +426,38 @@ async fn the_userinfo_of_another_user_is_refused() {
     provider.state().userinfo["sub"] = json!("root");
     let reason = refusal(log_in(&open(&settings), &provider).await);
     assert!(reason.contains("another user"), "{reason}");
+}
+
+#[tokio::test]
+async fn userinfo_that_another_signed_or_that_is_for_another_is_refused() {
+    let provider = Provider::start().await;
+    let mut settings = provider.settings();
+    settings["userinfo"] = json!(true);
+    let driver = open(&settings);
+    let signer = Arc::clone(&provider.state().signer);
+    let unchanged = provider.state().userinfo.clone();
+    for (signer, name, value, part) in [
+        (
+            Arc::new(Key::ec("first")),
+            "sub",
+            "jane",
+            "signature is wrong",
+        ),
+        (
+            Arc::clone(&signer),
+            "aud",
+            "another",
+            "for another audience",
+        ),
+        (signer, "iss", "https://evil.example", "another issuer"),
+    ] {
+        let mut userinfo = unchanged.clone();
+        userinfo[name] = json!(value);
+        provider.state().userinfo = userinfo;
+        provider.state().signs_userinfo = Some(signer);
+        let reason = outage(log_in(&driver, &provider).await);
+        assert!(reason.contains(part), "{reason}");
+    }
 }
 
 #[tokio::test]

@@ -329,7 +329,8 @@ async fn userinfo_adds_claims_and_does_not_replace_those_of_the_id_token() {
         json!({"sub": "jane", "email": "jane@example.com", "preferred_username": "root"});
     let driver = open(&settings);
     for signed in [false, true] {
-        provider.state().signs_userinfo = signed;
+        let signer = Arc::clone(&provider.state().signer);
+        provider.state().signs_userinfo = signed.then_some(signer);
         let said = log_in(&driver, &provider).await.expect("a login").assertion;
         assert_eq!(said.values("OIDC-email"), ["jane@example.com"]);
         assert_eq!(said.values("OIDC-preferred_username"), ["Jane"]);

@@ -66,6 +66,44 @@ async fn an_answer_that_is_too_long_is_not_read() {
     }
 }
 
+/// A proxy would look names up for us, wherever they lead.
+#[tokio::test]
+async fn a_proxy_that_the_environment_names_is_not_asked() {
+    const ISSUER: &str = "ARCHSTONE_TEST_ISSUER";
+    if let Ok(issuer) = std::env::var(ISSUER) {
+        let settings = json!({"issuer": issuer, "client_id": "c", "client_secret": "s"});
+        let driver = Oidc::open(&settings, limits()).expect("good settings");
+        driver.begin(&login(1)).await.expect("begun");
+        return;
+    }
+    let provider = Provider::start().await;
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", proxy.local_addr().expect("an address"));
+    let mut child = std::process::Command::new(std::env::current_exe().expect("this program"));
+    for name in [
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+    ] {
+        child.env(name, &url);
+    }
+    child.env_remove("NO_PROXY").env_remove("no_proxy");
+    let name = "oidc::outages::a_proxy_that_the_environment_names_is_not_asked";
+    child.env(ISSUER, &provider.issuer).args(["--exact", name]);
+    let ran = tokio::task::spawn_blocking(move || child.output()).await;
+    let ran = ran.expect("it ends").expect("it runs");
+    let printed = String::from_utf8_lossy(&ran.stdout);
+    assert!(
+        ran.status.success() && printed.contains("1 passed"),
+        "{printed}"
+    );
+    assert_eq!(provider.asked(DISCOVERY), 1);
+    proxy.set_nonblocking(true).expect("it is set");
+    assert!(proxy.accept().is_err(), "the proxy was asked");
+}
+
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let provider = Provider::start().await;

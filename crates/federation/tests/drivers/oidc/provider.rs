@@ -44,8 +44,8 @@ pub(crate) struct State {
     /// Makes the ID token of good claims.
     pub(crate) id_token: MakeToken,
     pub(crate) userinfo: Value,
-    /// Whether userinfo is a signed token.
-    pub(crate) signs_userinfo: bool,
+    /// Who signs userinfo, when it is a signed token.
+    pub(crate) signs_userinfo: Option<Arc<Key>>,
     pub(crate) introspection: Value,
     /// What it answers at a path instead.
     pub(crate) instead: HashMap<String, Instead>,
@@ -112,7 +112,7 @@ impl Provider {
             checks_verifier: true,
             id_token: Box::new(|key, claims| key.token(&claims)),
             userinfo: json!({"sub": "jane", "email": "jane@example.com"}),
-            signs_userinfo: false,
+            signs_userinfo: None,
             introspection: json!({"active": false}),
             instead: HashMap::new(),
             now: super::NOW,
@@ -387,11 +387,12 @@ impl State {
         if request.authorization.as_ref() != Some(&wanted) {
             return (401, json!({"error": "invalid_token"}));
         }
-        if self.signs_userinfo {
-            let mut claims = self.userinfo.clone();
-            claims["iss"] = json!(self.issuer);
-            claims["aud"] = json!(CLIENT);
-            return (200, json!(self.signer.token(&claims)));
+        if let Some(signer) = &self.signs_userinfo {
+            let mut claims = json!({"iss": self.issuer, "aud": CLIENT});
+            for (name, value) in self.userinfo.as_object().expect("an object") {
+                claims[name] = value.clone();
+            }
+            return (200, json!(signer.token(&claims)));
         }
         (200, self.userinfo.clone())
     }
