@@ -86,8 +86,10 @@ def reconfigure(server, settings):
 
 
 def ask_to_stop(server):
+    # Before it, for this program may be slow to come to the next line.
+    asked_at = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
-    return time.monotonic()
+    return asked_at
 
 
 def ended(server, asked_at, limit=60):

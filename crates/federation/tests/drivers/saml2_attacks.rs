@@ -889,7 +889,7 @@ async fn a_key_that_only_opens_letters_signs_nothing() {
 async fn short_keys_of_a_provider_count_for_nothing() {
     let theirs = metadata(&[&THEIRS], "").replace(&THEIRS.certificate_text(), SHORT_CERTIFICATE);
     let settings = json!({"entity_id": SP, "metadata": theirs});
-    let wrong = Saml2::open(&settings, limits()).err().expect("refused");
+    let wrong = Saml2::open(&settings, limits()).expect_err("refused");
     assert!(wrong.to_string().contains("2048"), "{wrong}");
 }
 
