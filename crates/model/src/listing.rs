@@ -26,6 +26,8 @@ pub enum TextMatch {
         /// Whether upper and lower case count as the same.
         ignore_case: bool,
     },
+    /// As each of these says.
+    All(Vec<TextMatch>),
 }
 
 impl TextMatch {
@@ -45,6 +47,7 @@ impl TextMatch {
                 text,
                 ignore_case: false,
             } => value.ends_with(text),
+            Self::All(all) => all.iter().all(|one| one.holds_beyond_sql(value)),
             _ => true,
         }
     }

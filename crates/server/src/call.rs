@@ -359,9 +359,10 @@ impl Query {
         })
     }
 
-    /// How a text attribute must compare: `name=x`, `name__contains=x` and their like.
+    /// How a text attribute must compare: `name=x`, `name__contains=x` and their like, as all of
+    /// them say.
     pub fn text(&self, name: &str) -> Option<TextMatch> {
-        self.pairs.iter().find_map(|(key, value)| {
+        let mut asked = self.pairs.iter().filter_map(|(key, value)| {
             let text = value.clone();
             let (attribute, comparator) = key.split_once("__").unwrap_or((key, ""));
             if attribute != name {
@@ -376,7 +377,13 @@ impl Query {
                 // Comparators that nobody knows match everything.
                 _ => None,
             }
-        })
+        });
+        let first = asked.next()?;
+        let others: Vec<_> = asked.collect();
+        if others.is_empty() {
+            return Some(first);
+        }
+        Some(TextMatch::All([vec![first], others].concat()))
     }
 }
 

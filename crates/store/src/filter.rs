@@ -43,6 +43,12 @@ impl Where {
     ) -> &mut Self {
         let (text, ignore_case, before, after) = match filter {
             None => return self,
+            Some(TextMatch::All(all)) => {
+                for one in all {
+                    self.text(dialect, column, Some(one));
+                }
+                return self;
+            }
             Some(TextMatch::Equals(text)) => {
                 return self.and(format!("{column} = ?"), [text.as_str()]);
             }

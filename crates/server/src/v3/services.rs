@@ -145,6 +145,7 @@ fn has_name(service: &Service, filter: &TextMatch) -> bool {
     let lower = || name.to_lowercase();
     match filter {
         TextMatch::Equals(text) => name == text,
+        TextMatch::All(all) => all.iter().all(|one| has_name(service, one)),
         TextMatch::Contains {
             text,
             ignore_case: true,

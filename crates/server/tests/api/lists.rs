@@ -194,3 +194,34 @@ async fn max_db_limit_bounds_what_the_client_asks_for() {
     assert_eq!(length(&admin, "/v3/projects").await, (1, false));
     assert_eq!(length(&admin, "/v3/services").await, (3, false));
 }
+
+#[tokio::test]
+async fn of_several_filters_on_one_attribute_all_count() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    for name in ["apollo", "artemis", "zeno"] {
+        create(&admin, "/v3/projects", json!({"project": {"name": name}})).await;
+        create(&admin, "/v3/users", json!({"user": {"name": name}})).await;
+        let service = json!({"service": {"type": "x", "name": name}});
+        create(&admin, "/v3/services", service).await;
+        let path = format!("/v3/OS-FEDERATION/identity_providers/{name}");
+        let provider = json!({"identity_provider": {"domain_id": "default"}});
+        admin.put(&path, provider).await.expect(201);
+    }
+    for path in ["projects", "users", "services"] {
+        for (query, found) in [
+            ("name__startswith=a&name__endswith=o", 1),
+            ("name__contains=e&name=zeno", 1),
+            ("name=apollo&name=zeno", 0),
+            ("name__icontains=E&name__contains=em", 1),
+        ] {
+            let listed = length(&admin, &format!("/v3/{path}?{query}")).await;
+            assert_eq!(listed, (found, false), "{path} {query}");
+        }
+    }
+    let providers = "/v3/OS-FEDERATION/identity_providers";
+    for (query, found) in [("id__contains=e&id=zeno", 1), ("id=apollo&id=zeno", 0)] {
+        let listed = length(&admin, &format!("{providers}?{query}")).await;
+        assert_eq!(listed, (found, false), "{query}");
+    }
+}
