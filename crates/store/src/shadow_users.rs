@@ -22,6 +22,8 @@ pub struct ShadowUser {
     pub id: UserId,
     /// The name that the provider gave last.
     pub display_name: Option<String>,
+    /// Whether both the user and their domain are enabled.
+    pub enabled: bool,
     /// Attributes of the user beyond columns, where the address is kept.
     pub extra: Map<String, Value>,
 }
@@ -36,8 +38,10 @@ impl ShadowUsers<'_> {
             .db
             .query(
                 r#"SELECT "user".id, federated_user.display_name, federated_user.unique_id,
-                   "user".extra FROM federated_user
+                   "user".extra, "user".enabled, d.enabled AS domain_enabled
+                   FROM federated_user
                    JOIN "user" ON "user".id = federated_user.user_id
+                   JOIN project d ON d.id = "user".domain_id
                    WHERE idp_id = ? AND protocol_id = ? AND unique_id = ?"#,
             )
             .bind(&identity.identity_provider_id)
@@ -190,6 +194,7 @@ impl FromRow for ShadowUser {
         Ok(Self {
             id: row.id("id")?,
             display_name: row.optional_text("display_name")?,
+            enabled: row.bool("enabled")? && row.bool("domain_enabled")?,
             extra: row.extra("extra")?,
         })
     }

@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::flows::authenticate::{Authenticated, login_rules};
 use crate::flows::issue_token::{IssuedToken, issue_for};
-use crate::flows::shadow_user::{find_groups, shadow};
+use crate::flows::shadow_user::{check_groups, find_groups, shadow};
 use crate::hex::sha256;
 use crate::v3::os_federation::no_such_protocol;
 
@@ -169,6 +169,7 @@ async fn let_in(
     app.store.catch_up().await?;
     match mapped.user.kind {
         UserKind::Local => {
+            check_groups(app, source, mapped).await?;
             let user = find_local(app, &mapped.user, now).await?;
             use_up_alone(app, source, said).await?;
             let issued = issue_for(app, authenticated(user, method, None), now).await?;
@@ -179,9 +180,6 @@ async fn let_in(
             let user = shadow(app, source, said, mapped, now).await?;
             let login = app.store.logins().find(&user.id).await?;
             let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
-            if !login.subject.enabled || !login.subject.domain.enabled {
-                return Err(ApiError::unauthorized("the user or the domain is disabled"));
-            }
             let federated = FederatedLogin {
                 identity_provider_id: source.provider.id.clone(),
                 protocol_id: source.protocol.id.clone(),
@@ -369,22 +367,28 @@ fn log_explanation(source: &Source, assertion: &Assertion, evaluation: &Evaluati
     );
 }
 
-/// The user of ours whom a mapping of type `local` names.
+/// The user of ours whom a mapping of type `local` names. As in Keystone a name counts more than an
+/// id, of the user as of the domain.
 async fn find_local(app: &App, user: &MappedUser, now: Timestamp) -> Result<Login, ApiError> {
     let mut logins = app.store.logins();
-    let found = match (&user.id, &user.name, &user.domain) {
-        (Some(id), _, _) => logins.find(&id.as_str().into()).await?,
-        (None, Some(name), Some(DomainReference { id: Some(id), .. })) => {
-            logins.find_by_name(name, &id.as_str().into()).await?
+    // All of it letter by letter: to MariaDB `ádmin` is `admin`, and at the provider they are two.
+    let found = match (given(&user.name), given(&user.id)) {
+        (Some(name), _) => {
+            let domain = user.domain.as_ref();
+            let domain = domain.ok_or_else(|| ApiError::expecting("domain", "user"))?;
+            let found = match (given(&domain.name), given(&domain.id)) {
+                (Some(of), _) => logins.find_by_names(name, of).await?,
+                (None, Some(id)) => logins.find_by_name(name, &id.into()).await?,
+                (None, None) => return Err(ApiError::expecting("id or name", "domain")),
+            };
+            found.filter(|login| login.subject.name == name && is_in(&login.subject, domain))
         }
-        (None, Some(name), Some(DomainReference { name: Some(of), .. })) => {
-            logins.find_by_names(name, of).await?
+        (None, Some(id)) => {
+            let found = logins.find(&id.into()).await?;
+            found.filter(|login| login.subject.id.as_str() == id)
         }
-        (None, Some(_), _) => return Err(ApiError::expecting("domain", "user")),
-        (None, None, _) => return Err(ApiError::expecting("id or name", "user")),
+        (None, None) => return Err(ApiError::expecting("id or name", "user")),
     };
-    // Letter by letter: to MariaDB `ádmin` is `admin`, and at the provider they are two.
-    let found = found.filter(|login| is_named(&login.subject, user));
     let login = found.ok_or_else(|| ApiError::unauthorized("the mapping names no user"))?;
     let enabled = login_rules(app).is_enabled(&login, now.date_naive());
     if !enabled || !login.subject.domain.enabled {
@@ -393,17 +397,15 @@ async fn find_local(app: &App, user: &MappedUser, now: Timestamp) -> Result<Logi
     Ok(login)
 }
 
-/// Whether a user has the id, or else the name and domain, that a mapping came to.
-fn is_named(subject: &Subject, user: &MappedUser) -> bool {
-    if let Some(id) = &user.id {
-        return subject.id.as_str() == id;
+fn given(text: &Option<String>) -> Option<&str> {
+    text.as_deref().filter(|text| !text.is_empty())
+}
+
+fn is_in(subject: &Subject, domain: &DomainReference) -> bool {
+    match given(&domain.name) {
+        Some(name) => subject.domain.name == name,
+        None => given(&domain.id) == Some(subject.domain.id.as_str()),
     }
-    let domain = user.domain.as_ref();
-    let domain = domain.is_some_and(|domain| match (&domain.id, &domain.name) {
-        (Some(id), _) => subject.domain.id.as_str() == id,
-        (None, name) => name.as_ref() == Some(&subject.domain.name),
-    });
-    domain && user.name.as_ref() == Some(&subject.name)
 }
 
 /// Uses up what counts once, in the transaction of the login.

@@ -17,6 +17,8 @@ use crate::error::ApiError;
 use crate::flows::federated_login::{Said, Source, use_up};
 use crate::flows::revoke::revoke;
 use crate::hex::sha256;
+use crate::v3::project_hierarchy::in_disabled_branch;
+use crate::v3::projects::refuse_reserved_characters;
 
 /// A shadow user, as a login leaves them.
 pub(super) struct Shadowed {
@@ -48,8 +50,8 @@ struct WantedProject {
 ///
 /// # Errors
 ///
-/// 401 when the mapping names nobody, 403 and 404 for roles and domains that cannot be, 500 for
-/// groups that are gone.
+/// 401 when the mapping names nobody or somebody disabled, 400 for names that do not fit, 403 and 404
+/// for roles and domains that cannot be, 500 for groups that are gone.
 pub(super) async fn shadow(
     app: &App,
     source: &Source,
@@ -93,17 +95,15 @@ async fn look_up(
         }
     };
     let domain_id = domains.resolve(user.domain.as_ref()).await?;
-    if domain_id != source.provider.domain_id
-        && app.store.domains().find(&domain_id).await?.is_none()
-    {
-        return Err(ApiError::not_found("domain", &domain_id));
-    }
+    let unique_id = utf8_percent_encode(&unique, PYTHON_QUOTED).to_string();
+    fits(&unique_id, "unique_id", 255)?;
+    fits(&display_name, "display_name", 255)?;
     let projects = projects(app, source, &domain_id, &mapped.projects, &mut domains).await?;
     Ok(Wanted {
         identity: FederatedIdentity {
             identity_provider_id: source.provider.id.clone(),
             protocol_id: source.protocol.id.clone(),
-            unique_id: utf8_percent_encode(&unique, PYTHON_QUOTED).to_string(),
+            unique_id,
         },
         display_name,
         email: given(&user.email),
@@ -111,6 +111,14 @@ async fn look_up(
         group_ids,
         projects,
     })
+}
+
+/// Checks that a text fits into its column, whatever the database would say.
+fn fits(text: &str, column: &str, most: usize) -> Result<(), ApiError> {
+    match text.chars().count() > most {
+        true => Err(ApiError::too_long(text, column, most)),
+        false => Ok(()),
+    }
 }
 
 /// What Python's `quote` escapes: everything but letters, digits, `_.-~` and `/`.
@@ -200,6 +208,20 @@ async fn groups(
     Ok(found)
 }
 
+/// Checks that the groups can be, which a mapping names though it makes no member of anybody.
+///
+/// # Errors
+///
+/// As [`shadow`], for groups and domains.
+pub(super) async fn check_groups(
+    app: &App,
+    source: &Source,
+    mapped: &Mapped,
+) -> Result<(), ApiError> {
+    let mut domains = Domains::new(app, &source.provider.domain_id);
+    groups(app, source, mapped, &mut domains).await.map(drop)
+}
+
 /// The groups of these ids, all of which must exist.
 ///
 /// # Errors
@@ -259,7 +281,8 @@ async fn projects(
             }
         }
         wanted.push(WantedProject {
-            name: project.name.clone(),
+            // As of all projects, space around it is no part of the name.
+            name: project.name.trim().to_owned(),
             domain_id,
             role_ids,
             foreign_role,
@@ -295,6 +318,9 @@ async fn write(
     let is_new = known.is_none();
     let user = match known {
         None => insert_user(&mut tx, wanted, now).await?,
+        Some(user) if !user.enabled => {
+            return Err(ApiError::unauthorized("the user or the domain is disabled"));
+        }
         Some(user) => update_user(&mut tx, user, wanted, now).await?,
     };
     let changed = tx
@@ -321,9 +347,15 @@ async fn write(
 }
 
 async fn insert_user(tx: &mut Tx, wanted: &Wanted, now: Timestamp) -> Result<ShadowUser, ApiError> {
+    let domain = tx.domains().find(&wanted.domain_id).await?;
+    let domain = domain.ok_or_else(|| ApiError::not_found("domain", &wanted.domain_id))?;
+    if !domain.enabled {
+        return Err(ApiError::unauthorized("the user or the domain is disabled"));
+    }
     let mut user = ShadowUser {
         id: public_id(&wanted.domain_id, &wanted.identity.unique_id),
         display_name: Some(wanted.display_name.clone()),
+        enabled: true,
         extra: serde_json::Map::new(),
     };
     if let Some(email) = &wanted.email {
@@ -432,8 +464,12 @@ async fn create(
     tx: &mut Tx,
     (domain_id, name): &(DomainId, String),
 ) -> Result<ProjectId, ApiError> {
-    if tx.domains().find(domain_id).await?.is_none() {
-        return Err(ApiError::not_found("domain", domain_id));
+    refuse_reserved_characters(app.config.resource.project_name_url_safe, "Project", name)?;
+    fits(name, "name", 64)?;
+    let domain = tx.domains().find(domain_id).await?;
+    let domain = domain.ok_or_else(|| ApiError::not_found("domain", domain_id))?;
+    if !domain.enabled {
+        return Err(in_disabled_branch(domain.id.as_str()));
     }
     let project = Project {
         id: app.random.id().into(),

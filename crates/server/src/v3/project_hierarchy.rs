@@ -175,10 +175,7 @@ pub(crate) async fn check_place(call: &Call, project: &Project) -> Result<(), Ap
     let above = projects.ancestors(parent_id).await?;
     let branch = above.iter().chain([&parent]);
     if let Some(disabled) = branch.into_iter().find(|project| !project.enabled) {
-        return Err(ApiError::BadRequest(format!(
-            "cannot create a project in a branch containing a disabled project: {}",
-            disabled.id
-        )));
+        return Err(in_disabled_branch(disabled.id.as_str()));
     }
     // The domain does not count as a level of the tree.
     let most = call.app.config.default.max_project_tree_depth as usize;
@@ -228,4 +225,11 @@ pub(crate) async fn check_enabled(
         _ => {}
     }
     Ok(())
+}
+
+/// 400: nothing new may stand below what is disabled.
+pub(crate) fn in_disabled_branch(disabled: &str) -> ApiError {
+    ApiError::BadRequest(format!(
+        "cannot create a project in a branch containing a disabled project: {disabled}"
+    ))
 }

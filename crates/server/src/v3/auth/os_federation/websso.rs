@@ -58,8 +58,12 @@ async fn any_provider(
     call: Call,
     Path(protocol): Path<ProtocolId>,
 ) -> Result<Reply<()>, PageError> {
-    if let Some(provider) = named_by_proxy(&call, &protocol).await? {
+    if let Some(remote_id) = named_by_proxy(&call, &protocol).await? {
         let origin = trusted_origin(&call)?;
+        let mut providers = call.app.store.identity_providers();
+        let provider = providers.find_id_by_remote_id(&remote_id).await?;
+        let provider =
+            provider.ok_or_else(|| ApiError::not_found("Identity Provider", remote_id))?;
         let source = find_source(&call.app, &provider, &protocol).await?;
         return begin(&call, &source, &origin).await;
     }
@@ -125,31 +129,21 @@ pub(super) fn lower_host(url: &str) -> String {
     format!("{scheme}://{}{path}", host.to_ascii_lowercase())
 }
 
-/// The provider that a front proxy names in the variable that each provider's protocol says.
-async fn named_by_proxy(
-    call: &Call,
-    protocol: &ProtocolId,
-) -> Result<Option<IdentityProviderId>, ApiError> {
+/// The name of the provider that a front proxy gives in the variable that each provider's protocol
+/// says.
+async fn named_by_proxy(call: &Call, protocol: &ProtocolId) -> Result<Option<String>, ApiError> {
     let said = variables(&call.app, &call.request);
     if said.assertion.attributes().next().is_none() {
         return Ok(None);
     }
     let protocols = call.app.store.protocols().list_all().await?;
     // What a proxy passes counts only where nobody else is asked.
-    let named = protocols
+    Ok(protocols
         .iter()
         .filter(|known| known.id == *protocol && known.own_driver().is_none())
         .filter_map(|known| remote_id_attribute(&call.app, known))
         .map(|attribute| said.assertion.values(&attribute).join(";"))
-        .find(|value| !value.is_empty());
-    let Some(remote_id) = named else {
-        return Ok(None);
-    };
-    let mut providers = call.app.store.identity_providers();
-    match providers.find_id_by_remote_id(&remote_id).await? {
-        Some(id) => Ok(Some(id)),
-        None => Err(ApiError::not_found("Identity Provider", remote_id)),
-    }
+        .find(|value| !value.is_empty()))
 }
 
 /// Sends the user to the provider, or logs them in at once where a proxy has done the work.

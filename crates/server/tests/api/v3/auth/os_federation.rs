@@ -259,6 +259,9 @@ async fn a_token_goes_to_a_trusted_dashboard_only() {
     jane().get(&any).await.expect(401);
     let unknown = jane().with_header("idp", "https://z.example");
     unknown.get(&any).await.expect(404);
+    // Nobody who has no dashboard is told who is known.
+    let any = any.replace("horizon", "evil");
+    unknown.get(&any).await.expect(401);
 }
 
 #[tokio::test]

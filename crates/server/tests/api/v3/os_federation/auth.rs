@@ -577,6 +577,164 @@ async fn a_name_that_only_looks_like_another_is_another() {
 }
 
 #[tokio::test]
+async fn of_a_user_of_ours_the_name_counts_more_than_the_id() {
+    let (server, admin) = server_with(rules_with_groups(), "1.0").await;
+    let member: UserId = server.add_person("member", &[]).await;
+    let reader: UserId = server.add_person("reader", &[]).await;
+    let domain = json!({"id": "default"});
+    for (user, found) in [
+        (
+            json!({"id": member, "name": "reader", "domain": domain}),
+            Ok(&reader),
+        ),
+        (
+            json!({"id": "", "name": "reader", "domain": domain}),
+            Ok(&reader),
+        ),
+        (
+            json!({"id": "nobody", "name": "reader", "domain": domain}),
+            Ok(&reader),
+        ),
+        (
+            json!({"id": member, "name": "nobody", "domain": domain}),
+            Err(401),
+        ),
+        (json!({"id": member, "name": "reader"}), Err(400)),
+        (
+            json!({"name": "reader", "domain": {"id": "default", "name": "nowhere"}}),
+            Err(401),
+        ),
+        (
+            json!({"name": "reader", "domain": {"id": "nowhere", "name": "Default"}}),
+            Ok(&reader),
+        ),
+        (json!({"name": "reader", "domain": {}}), Err(400)),
+        (json!({"id": member}), Ok(&member)),
+    ] {
+        let mut user = user;
+        user["type"] = "local".into();
+        let rule = json!({"local": [{"user": user}], "remote": [{"type": "REMOTE_USER"}]});
+        let body = json!({"mapping": {"rules": [rule]}});
+        let mapping = "/v3/OS-FEDERATION/mappings/m";
+        admin.patch(mapping, body).await.expect(200);
+        let answer = log_in(&server, "jane", "").await;
+        match found {
+            Ok(id) => assert_eq!(answer.expect(201)["token"]["user"]["id"], id.to_string()),
+            Err(status) => drop(answer.expect(status)),
+        }
+    }
+    // The groups count for nothing, but they have to be there.
+    let user = json!({"id": member, "type": "local"});
+    let local = json!([{"user": user, "group": {"id": "nowhere"}}]);
+    let rule = json!({"local": local, "remote": [{"type": "REMOTE_USER"}]});
+    let body = json!({"mapping": {"rules": [rule]}});
+    admin
+        .patch("/v3/OS-FEDERATION/mappings/m", body)
+        .await
+        .expect(200);
+    log_in(&server, "jane", "").await.expect(500);
+}
+
+/// A user by `REMOTE_USER` who is a reader of the project that `OIDC-groups` names.
+fn rules_with_a_project() -> Value {
+    json!([{
+        "local": [
+            {"user": {"name": "{0}"}},
+            {"projects": [{"name": "{1}", "roles": [{"name": "reader"}]}]},
+        ],
+        "remote": [{"type": "REMOTE_USER"}, {"type": "HTTP_OIDC_GROUPS"}],
+    }])
+}
+
+async fn count_of_projects(admin: &Client, name: &str) -> usize {
+    let listed = admin
+        .get(&format!("/v3/projects?name={name}"))
+        .await
+        .expect(200);
+    listed["projects"].as_array().unwrap().len()
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_leaves_nothing_behind() {
+    let (server, admin) = server_with(rules_with_a_project(), "2.0").await;
+    let answer = log_in(&server, "jane", "first").await;
+    let token = answer.expect(201);
+    let jane = token["token"]["user"]["id"].as_str().unwrap();
+    let path = format!("/v3/users/{jane}");
+    let off = json!({"user": {"enabled": false}});
+    admin.patch(&path, off).await.expect(200);
+    log_in(&server, "jane", "second").await.expect(401);
+    assert_eq!(count_of_projects(&admin, "first").await, 1);
+    assert_eq!(count_of_projects(&admin, "second").await, 0);
+    let body = json!({"domain": {"name": "acme", "enabled": false}});
+    let domain = admin.post("/v3/domains", body).await.expect(201);
+    let domain = domain["domain"]["id"].as_str().unwrap();
+    let mut rules = rules_with_a_project();
+    rules[0]["local"][0]["user"]["domain"] = json!({"id": domain});
+    let body = json!({"mapping": {"rules": rules, "schema_version": "2.0"}});
+    let mapping = "/v3/OS-FEDERATION/mappings/m";
+    admin.patch(mapping, body).await.expect(200);
+    log_in(&server, "joe", "third").await.expect(401);
+    assert_eq!(count_of_projects(&admin, "third").await, 0);
+    let path = format!("/v3/users?domain_id={domain}");
+    let users = admin.get(&path).await.expect(200);
+    assert_eq!(users["users"], json!([]));
+}
+
+#[tokio::test]
+async fn a_project_of_a_mapping_is_one_like_any_other() {
+    let (server, admin) = server_with(rules_with_a_project(), "2.0").await;
+    log_in(&server, "jane", "a/b").await.expect(201);
+    log_in(&server, "jane", "caf\u{e9} ").await.expect(201);
+    assert_eq!(count_of_projects(&admin, "caf%C3%A9").await, 1);
+    let name: &'static str = "x".repeat(65).leak();
+    let message = log_in(&server, "jane", name).await.message(400);
+    assert!(
+        message.contains("limit of column name(CHAR(64))"),
+        "{message}"
+    );
+    let nobody: &'static str = "\u{fc}".repeat(43).leak();
+    let message = log_in(&server, nobody, "a").await.message(400);
+    assert!(
+        message.contains("limit of column unique_id(CHAR(255))"),
+        "{message}"
+    );
+
+    let server = TestServer::start_with(|config| {
+        config.archstone.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        let text = "[resource]\nproject_name_url_safe = new\n";
+        let read = archstone_server::config::Config::parse("keystone.conf".as_ref(), text);
+        config.resource = read.unwrap().resource;
+    })
+    .await;
+    let admin = server.admin().await;
+    add_provider(&admin, "corp").await;
+    let enabled = json!({"identity_provider": {"enabled": true}});
+    let provider = "/v3/OS-FEDERATION/identity_providers/corp";
+    admin.patch(provider, enabled).await.expect(200);
+    let domain = json!({"domain": {"name": "acme", "enabled": false}});
+    let domain = admin.post("/v3/domains", domain).await.expect(201);
+    let mut rules = rules_with_a_project();
+    let body = json!({"mapping": {"rules": rules, "schema_version": "2.0"}});
+    let mapping = "/v3/OS-FEDERATION/mappings/m";
+    admin.put(mapping, body).await.expect(201);
+    let body = json!({"protocol": {"mapping_id": "m"}});
+    let protocol = format!("{provider}/protocols/mapped");
+    admin.put(&protocol, body).await.expect(201);
+    let message = log_in(&server, "jane", "a/b").await.message(400);
+    assert!(message.contains("reserved characters: /"), "{message}");
+    rules[0]["local"][1]["projects"][0]["domain"] = json!({"id": domain["domain"]["id"]});
+    let body = json!({"mapping": {"rules": rules, "schema_version": "2.0"}});
+    admin.patch(mapping, body).await.expect(200);
+    let message = log_in(&server, "jane", "a").await.message(400);
+    assert!(
+        message.contains("branch containing a disabled project"),
+        "{message}"
+    );
+    assert_eq!(count_of_projects(&admin, "a").await, 0);
+}
+
+#[tokio::test]
 async fn a_protocol_is_no_proof_that_we_judge_ourselves() {
     let (server, admin) = server_with(rules_with_groups(), "1.0").await;
     for name in ["application_credential", "password", "token", "totp"] {
