@@ -219,8 +219,13 @@ mod tests {
             r#"<a ID="x"><b ID="x"/></a>"#,
             r#"<a ID="x"><b Id="x"/></a>"#,
             r#"<a ID="x"><b xml:id="x"/></a>"#,
+            r#"<a ID="x"><b AssertionID="x"/></a>"#,
+            r#"<a ID="x"><b ResponseID="x"/></a>"#,
+            r#"<a><b ID="x"/><c ID="x"/></a>"#,
             r#"<a xmlns:n="urn:n" ID="x" n:ID="y"/>"#,
             r#"<a ID="x" id="y"/>"#,
+            r#"<a ID="x" Id="y"/>"#,
+            r#"<a ID="x" xml:id="y"/>"#,
             "<a>",
             "",
         ] {
