@@ -109,3 +109,44 @@ impl Key {
             .unwrap_or(false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::signature::{
+        RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RsaPublicKeyComponents,
+    };
+    use base64::Engine as _;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_short_key_of_rsa_signs_nothing() {
+        let decode = |text| BASE64_URL_SAFE_NO_PAD.decode(text).expect("Base64");
+        let key = RsaPublicKeyComponents {
+            n: decode(SHORT_MODULUS),
+            e: decode("AQAB"),
+        };
+        key.verify(
+            &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+            b"text",
+            &decode(SIGNATURE),
+        )
+        .expect("but for the length all is well");
+        let keys = json!({"keys": [{"kty": "RSA", "n": SHORT_MODULUS, "e": "AQAB"}]});
+        let keys = KeySet::parse(keys.to_string().as_bytes()).expect("a set of keys");
+        let mut fitting = keys.fitting(None, Algorithm::RS256);
+        assert!(!fitting.any(|key| key.signed("text", SIGNATURE, Algorithm::RS256)));
+    }
+
+    /// Of 1024 bits: `openssl genrsa 1024`.
+    const SHORT_MODULUS: &str = "\
+        2l7gMZi3DJUfQRXM3YT2W6Sz_1qPDoHCyov64tfkDjfpxgC6ZkpUQhzTZhWA52RGQKTUMnIVjVGJejNWi0KzwL\
+        ndR9ZX-hrzzRQ06leOXmsPSybnDzNhRJWe_gSRy7EyBkshuUBvhJWb-Dz3oOoCqtpko7R5DVKYf4gz7e7833s";
+
+    /// Of `text`, by `openssl dgst -sha256 -sign`.
+    const SIGNATURE: &str = "\
+        ql4cRarXdPGl4NmfEraGYc236XaHHRMadMl1Ks7c6BW1F8E08smWT24DtMm0qqW_OfcsIxQMgs-U3F-BsFuv6s\
+        Gj2tz5EuRfehTyvXq2SUY-x7Vhxk6RGC6rL48NLXCthaKQL0FTEui2iyEIqQiyRtomRvMQLm9pRhL6e6LMk0o";
+}
