@@ -221,6 +221,7 @@ pub(crate) struct Story {
     pub(crate) audience: String,
     /// Whose request is answered, in the response and in the confirmation.
     pub(crate) answers: (Option<String>, Option<String>),
+    pub(crate) issued: DateTime<Utc>,
     pub(crate) not_before: DateTime<Utc>,
     pub(crate) not_on_or_after: DateTime<Utc>,
     pub(crate) confirmed_until: DateTime<Utc>,
@@ -242,6 +243,7 @@ impl Default for Story {
             recipient: CALLBACK.into(),
             audience: SP.into(),
             answers: (Some(request_id()), Some(request_id())),
+            issued: now(),
             not_before: now() - TimeDelta::minutes(1),
             not_on_or_after: now() + TimeDelta::minutes(5),
             confirmed_until: now() + TimeDelta::minutes(5),
@@ -280,7 +282,7 @@ impl Story {
         });
         format!(
             "<saml:Assertion xmlns:saml=\"urn:oasis:names:tc:SAML:2.0:assertion\" ID=\"{id}\" \
-             Version=\"2.0\" IssueInstant=\"{now}\"><saml:Issuer>{issuer}</saml:Issuer>\
+             Version=\"2.0\" IssueInstant=\"{issued}\"><saml:Issuer>{issuer}</saml:Issuer>\
              <saml:Subject><saml:NameID Format=\"urn:oasis:names:tc:SAML:2.0:nameid-format:persistent\">\
              {name}</saml:NameID><saml:SubjectConfirmation Method=\"{method}\">\
              <saml:SubjectConfirmationData NotOnOrAfter=\"{until}\" Recipient=\"{recipient}\"{answers}/>\
@@ -293,6 +295,7 @@ impl Story {
              </saml:AuthnContextClassRef></saml:AuthnContext></saml:AuthnStatement>\
              <saml:AttributeStatement>{attributes}</saml:AttributeStatement></saml:Assertion>",
             id = self.assertion_id,
+            issued = written(self.issued),
             now = written(now()),
             issuer = self.issuer,
             name = self.name,
