@@ -198,6 +198,18 @@ async fn wrapping_8_the_signed_assertion_within_an_object_of_a_forged_ones_signa
 }
 
 #[tokio::test]
+async fn the_only_assertion_is_refused_out_of_its_place_though_it_is_signed() {
+    let story = Story::default();
+    let signed = sign(&story.assertion(), &THEIRS);
+    let sealed = OURS.encrypt(&signed, algorithm::AES256_GCM, algorithm::RSA_OAEP);
+    for assertion in [signed, sealed] {
+        let extensions = format!("<samlp:Extensions>{assertion}</samlp:Extensions>");
+        let response = behind_issuer(&story.around(""), &extensions);
+        assert_eq!(refusal_with_key(&response).await, ASSERTION_TOO_MANY);
+    }
+}
+
+#[tokio::test]
 async fn a_wrapped_response_in_an_envelope_is_refused() {
     let pieces = Pieces::of_response().await;
     let driver = driver(json!({}));
