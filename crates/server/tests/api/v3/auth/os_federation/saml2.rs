@@ -2,6 +2,7 @@
 
 use archstone_server::config::Config;
 use chrono::TimeDelta;
+use federation::saml2::ecp;
 use http::Method;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
@@ -13,6 +14,10 @@ const METADATA: &str = "/v3/OS-FEDERATION/saml2/metadata";
 const PROVIDERS: &str = "/v3/OS-FEDERATION/service_providers";
 const PROTOCOL: &str = "/v3/OS-FEDERATION/identity_providers/cloud/protocols/saml2";
 const CONSUMER: &str = "/v3/auth/OS-FEDERATION/identity_providers/cloud/protocols/saml2/ecp";
+const DASHBOARD: &str = "https://horizon.example/auth/websso/";
+/// How a client says that it carries envelopes.
+const PAOS: &str =
+    "ver=\"urn:liberty:paos:2003-08\"; \"urn:oasis:names:tc:SAML:2.0:profiles:SSO:ecp\"";
 
 /// A server that is an identity provider, and the folder of its key.
 async fn start_with(change: impl FnOnce(&mut Config)) -> (TestServer, tempfile::TempDir) {
@@ -379,4 +384,62 @@ async fn what_nobody_asked_for_is_accepted_only_where_settings_say_so() {
     let another = TestServer::start().await;
     add_source(&server, &another, accepts).await;
     bring(&another, &envelope).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_login_of_a_browser_and_one_without_a_browser_do_not_end_each_other() {
+    let (server, _folder) = start().await;
+    let cloud = TestServer::start_with(|config| {
+        config.default.insecure_debug = true;
+        config.federation.trusted_dashboard = vec![DASHBOARD.to_owned()].into();
+    })
+    .await;
+    add_cloud(&server.admin().await, &format!("{}{CONSUMER}", cloud.url)).await;
+    let metadata = server.nobody().get(METADATA).await.expect_text(200);
+    let metadata = metadata.replace("bindings:URI", "bindings:HTTP-Redirect");
+    add_source(&server, &cloud, json!({ "metadata": metadata })).await;
+    let member = server.with_role("member", Scope::Project).await;
+    let answer = ask(&server, ENVELOPED, member.token()).await;
+    let envelope = answer.expect_text(200);
+
+    let begin = CONSUMER.replace("/ecp", &format!("/websso?origin={DASHBOARD}"));
+    let begun = cloud.nobody().get(&begin).await;
+    let (cookie, _) = begun.header("Set-Cookie").split_once(';').unwrap();
+    let (_, of_browser) = cookie.split_once('=').unwrap();
+    let client = cloud
+        .nobody()
+        .with_header("accept", ecp::CONTENT_TYPE)
+        .with_header("paos", PAOS);
+    let begun = client.get(&format!("{PROTOCOL}/auth")).await;
+    let begun = begun.expect_text(200);
+    let of_client = relay_state(&begun);
+
+    let bring_envelope = async |sealed: &str| {
+        let envelope = envelope.replace(relay_state(&envelope), sealed);
+        bring(&cloud, &envelope).await.message(401)
+    };
+    let bring_cookie = async |sealed: &str| {
+        let now = cloud.app.clock.now();
+        let login = cloud.app.login_cookies.open(sealed, now).unwrap();
+        let cookie = format!("{}={sealed}", login.cookie_name());
+        let browser = cloud.nobody().with_header("cookie", &cookie);
+        let state = login.secret.derive("state");
+        let fields = [("SAMLResponse", "PGEvPg=="), ("RelayState", &state)];
+        let callback = CONSUMER.replace("/ecp", "/callback");
+        browser.post_form(&callback, &fields).await.message(401)
+    };
+    for (reason, word) in [
+        (bring_envelope(of_client).await, "(InResponseTo)"),
+        (bring_envelope(of_browser).await, "belongs to no login"),
+        (bring_cookie(of_browser).await, "it is no SAML response"),
+        (bring_cookie(of_client).await, "nobody asked"),
+    ] {
+        assert!(reason.contains(word), "{word}: {reason}");
+    }
+}
+
+/// What rides in an envelope besides.
+fn relay_state(envelope: &str) -> &str {
+    let (before, _) = envelope.split_once("</ecp:RelayState>").unwrap();
+    before.rsplit_once('>').unwrap().1
 }
