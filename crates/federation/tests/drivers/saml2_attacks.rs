@@ -797,18 +797,19 @@ async fn a_canonical_form_may_name_few_prefixes() {
         assert_eq!(name_of(&accepted.expect("accepted")), story.name, "{few}");
     }
     let many = signed(&assertion, &prefixes(17));
-    let reason = refusal(&story.around(&many)).await;
-    assert!(reason.contains("canonical form"), "{reason}");
+    let refused = async |signed: &str| {
+        let reason = refusal(&story.around(signed)).await;
+        assert!(reason.contains("more than 16 namespaces"), "{reason}");
+    };
+    refused(&many).await;
     let (method, rest) = many.split_once("</ds:CanonicalizationMethod>").unwrap();
     let (method, _) = method.rsplit_once("<ec:InclusiveNamespaces").unwrap();
     let one = format!("{method}</ds:CanonicalizationMethod>{rest}");
-    let reason = refusal(&story.around(&one)).await;
-    assert!(reason.contains("transforms"), "{reason}");
+    refused(&one).await;
     let (method, rest) = one.split_once("<ec:InclusiveNamespaces").unwrap();
     let two = format!("{method}<ec:InclusiveNamespaces/><ec:InclusiveNamespaces{rest}");
     let two = two.replace("<ec:InclusiveNamespaces/>", "<ds:XPath>1</ds:XPath>");
-    let reason = refusal(&story.around(&two)).await;
-    assert!(reason.contains("transforms"), "{reason}");
+    refused(&two).await;
 }
 
 #[tokio::test]
