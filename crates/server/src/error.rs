@@ -135,12 +135,20 @@ impl ApiError {
         Self::NotFoundAs(format!("Marker {marker} could not be found."))
     }
 
-    /// 400: a text does not fit into its column of `limit` characters.
-    pub fn too_long(text: &str, column: &str, limit: usize) -> Self {
-        Self::BadRequest(format!(
+    /// Checks that a text fits into its column of `limit` characters, which not every database
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// 400 when it does not.
+    pub fn check_length(text: &str, column: &str, limit: usize) -> Result<(), Self> {
+        if text.chars().count() <= limit {
+            return Ok(());
+        }
+        Err(Self::BadRequest(format!(
             "String length exceeded. The length of string '{text}' exceeds the limit of column \
              {column}(CHAR({limit}))."
-        ))
+        )))
     }
 
     /// 401, for a reason that only the log tells.

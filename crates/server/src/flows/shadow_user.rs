@@ -96,8 +96,8 @@ async fn look_up(
     };
     let domain_id = domains.resolve(user.domain.as_ref()).await?;
     let unique_id = utf8_percent_encode(&unique, PYTHON_QUOTED).to_string();
-    fits(&unique_id, "unique_id", 255)?;
-    fits(&display_name, "display_name", 255)?;
+    ApiError::check_length(&unique_id, "unique_id", 255)?;
+    ApiError::check_length(&display_name, "display_name", 255)?;
     let projects = projects(app, source, &domain_id, &mapped.projects, &mut domains).await?;
     Ok(Wanted {
         identity: FederatedIdentity {
@@ -111,14 +111,6 @@ async fn look_up(
         group_ids,
         projects,
     })
-}
-
-/// Checks that a text fits into its column, whatever the database would say.
-fn fits(text: &str, column: &str, most: usize) -> Result<(), ApiError> {
-    match text.chars().count() > most {
-        true => Err(ApiError::too_long(text, column, most)),
-        false => Ok(()),
-    }
 }
 
 /// What Python's `quote` escapes: everything but letters, digits, `_.-~` and `/`.
@@ -465,7 +457,7 @@ async fn create(
     (domain_id, name): &(DomainId, String),
 ) -> Result<ProjectId, ApiError> {
     refuse_reserved_characters(app.config.resource.project_name_url_safe, "Project", name)?;
-    fits(name, "name", 64)?;
+    ApiError::check_length(name, "name", 64)?;
     let domain = tx.domains().find(domain_id).await?;
     let domain = domain.ok_or_else(|| ApiError::not_found("domain", domain_id))?;
     if !domain.enabled {

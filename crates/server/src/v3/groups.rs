@@ -293,11 +293,7 @@ fn no_member(id: &GroupId, user_id: &UserId) -> ApiError {
 
 /// The schema lets names pass that are longer than the column.
 fn check_name(name: &str) -> Result<(), ApiError> {
-    const MOST: usize = 64;
-    if name.chars().count() > MOST {
-        return Err(ApiError::too_long(name, "name", MOST));
-    }
-    Ok(())
+    ApiError::check_length(name, "name", 64)
 }
 
 fn name_taken(error: StoreError, name: &str) -> ApiError {

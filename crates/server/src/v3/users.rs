@@ -335,9 +335,7 @@ async fn check_default_project(call: &Call, id: Option<&ProjectId>) -> Result<()
     let Some(id) = id else {
         return Ok(());
     };
-    if id.as_str().chars().count() > 64 {
-        return Err(ApiError::too_long(id.as_str(), "default_project_id", 64));
-    }
+    ApiError::check_length(id.as_str(), "default_project_id", 64)?;
     match call.store.projects().find(id).await? {
         Some(project) if project.is_domain() => Err(ApiError::BadRequest(format!(
             "User's default project ID cannot be a domain ID: {id}"

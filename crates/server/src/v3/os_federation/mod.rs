@@ -58,9 +58,5 @@ pub(crate) fn no_such_protocol(provider: &IdentityProviderId, id: &ProtocolId) -
 
 /// Refuses an id that its column cannot hold: clients choose them here.
 fn check_id(id: &str) -> Result<(), ApiError> {
-    const LIMIT: usize = 64;
-    if id.chars().count() > LIMIT {
-        return Err(ApiError::too_long(id, "id", LIMIT));
-    }
-    Ok(())
+    ApiError::check_length(id, "id", 64)
 }

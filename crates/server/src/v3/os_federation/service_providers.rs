@@ -136,12 +136,7 @@ fn no_such_provider(id: &ServiceProviderId) -> ApiError {
 
 /// The schema sets no limit to the prefix, and its column does.
 fn check_prefix(provider: &ServiceProvider) -> Result<(), ApiError> {
-    const LIMIT: usize = 256;
-    let prefix = &provider.relay_state_prefix;
-    if prefix.chars().count() > LIMIT {
-        return Err(ApiError::too_long(prefix, "relay_state_prefix", LIMIT));
-    }
-    Ok(())
+    ApiError::check_length(&provider.relay_state_prefix, "relay_state_prefix", 256)
 }
 
 /// The schema lets a null through, and the column does not: the reference fails on it.
