@@ -242,6 +242,9 @@ impl ValidToken {
     /// Whether the token was made by delegation and not by its user's own proof: such a token
     /// must not make others, nor long-lived secrets.
     pub fn is_delegated(&self, additional_primary_methods: &[String]) -> bool {
+        if self.token.trust_id().is_some() {
+            return true;
+        }
         const PRIMARY: [&str; 9] = [
             "external", "kerberos", "mapped", "openid", "password", "saml2", "token", "totp",
             "x509",

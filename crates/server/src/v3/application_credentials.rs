@@ -191,8 +191,7 @@ pub(crate) fn refuse_delegated(call: &Call) -> Result<(), ApiError> {
         return Ok(());
     };
     let primary = &call.app.config.auth.additional_primary_auth_methods;
-    let delegated = token.token.trust_id().is_some() || token.is_delegated(primary);
-    if delegated && !token.token.methods.contains(&Method::ApplicationCredential) {
+    if token.is_delegated(primary) && !token.token.methods.contains(&Method::ApplicationCredential) {
         return Err(ApiError::refused(
             "Cannot manage application credentials with a token issued via delegation.",
         ));

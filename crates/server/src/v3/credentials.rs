@@ -197,7 +197,7 @@ fn is_delegated(call: &Call) -> bool {
     let primary = &call.app.config.auth.additional_primary_auth_methods;
     call.caller
         .token()
-        .is_some_and(|token| token.is_delegated(primary) || token.token.trust_id().is_some())
+        .is_some_and(|token| token.is_delegated(primary))
 }
 
 /// What inside a blob says by whose authority it acts can never change.

@@ -110,7 +110,7 @@ async fn attributes(
         ("openstack_user_domain", vec![subject.domain.name.clone()]),
     ];
     let primary = &call.app.config.auth.additional_primary_auth_methods;
-    if valid.is_delegated(primary) || valid.token.trust_id().is_some() {
+    if valid.is_delegated(primary) {
         return Ok(attributes);
     }
     let mut groups = Vec::new();
