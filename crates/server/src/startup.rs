@@ -190,10 +190,6 @@ const FOLLOW: Duration = Duration::from_millis(500);
 /// How often what nobody needs any more is removed.
 const SWEEP: Duration = Duration::from_secs(300);
 
-/// For how long what counts once is remembered after it has ceased to count: the clock of another
-/// node may be behind, and a provider may be given more time meanwhile.
-const REMEMBERED: TimeDelta = TimeDelta::hours(1);
-
 /// Follows what other nodes change, for as long as the server lives. When the database does not
 /// answer, requests ask for themselves, and fail as they must.
 pub async fn follow_changes(app: Arc<App>) {
@@ -208,8 +204,8 @@ pub async fn follow_changes(app: Arc<App>) {
             let horizon = app.clock.now() - crate::flows::revoke::lifetime(&app);
             outcome = app.store.forget_changes(horizon).await;
             if outcome.is_ok() {
-                let ended = app.clock.now() - REMEMBERED;
-                outcome = app.store.provider_sessions().forget(ended).await;
+                let now = app.clock.now();
+                outcome = app.store.provider_sessions().forget(now).await;
             }
             swept_at = tokio::time::Instant::now();
         }

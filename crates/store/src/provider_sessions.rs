@@ -1,5 +1,6 @@
 //! What was seen at logins that providers vouched for: one-time values, and sessions there.
 
+use chrono::TimeDelta;
 use model::Timestamp;
 use model::ids::{IdentityProviderId, ProtocolId, UserId};
 use model::token::AuditId;
@@ -7,6 +8,10 @@ use model::token::AuditId;
 use crate::db::Conn;
 use crate::error::StoreError;
 use crate::value::unreadable;
+
+/// For how long what counts once is remembered after it has ceased to count: the clock of another
+/// node may be behind, and a provider may be given more time meanwhile.
+const REMEMBERED: TimeDelta = TimeDelta::hours(1);
 
 /// One-time values and sessions of the database.
 pub struct ProviderSessions<'a> {
@@ -69,11 +74,17 @@ impl ProviderSessions<'_> {
 
     /// Forgets what has come to its end. Apart from the logins, which would wait for each other.
     pub async fn forget(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        for statement in [
-            "DELETE FROM archstone_one_time WHERE until < ?",
-            "DELETE FROM archstone_provider_session WHERE until < ?",
+        for (statement, ended) in [
+            (
+                "DELETE FROM archstone_one_time WHERE until < ?",
+                now - REMEMBERED,
+            ),
+            (
+                "DELETE FROM archstone_provider_session WHERE until < ?",
+                now,
+            ),
         ] {
-            let query = self.db.query(statement).bind(now.timestamp_micros());
+            let query = self.db.query(statement).bind(ended.timestamp_micros());
             query.execute().await?;
         }
         Ok(())
