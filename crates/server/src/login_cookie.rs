@@ -160,25 +160,15 @@ pub fn name(secret: &FlowSecret, callback_url: &str) -> String {
         true => "__Host-",
         false => "",
     };
-    format!("{prefix}{NAME}{}", short(&secret.derive("state")))
-}
-
-/// Whether a cookie may be that of the login to which a state belongs.
-pub fn is_called(name: &str, state: &str) -> bool {
-    let rest = name.strip_prefix("__Host-").unwrap_or(name);
-    rest.strip_prefix(NAME) == Some(short(state).as_str())
+    let state = secret.derive("state");
+    let letters = state.chars().filter(char::is_ascii_alphanumeric);
+    let short: String = letters.take(16).collect();
+    format!("{prefix}archstone-login-{short}")
 }
 
 /// Whether a cookie for this URL is for TLS alone.
 pub fn is_secure(callback_url: &str) -> bool {
     callback_url.starts_with("https://")
-}
-
-const NAME: &str = "archstone-login-";
-
-fn short(state: &str) -> String {
-    let letters = state.chars().filter(char::is_ascii_alphanumeric);
-    letters.take(16).collect()
 }
 
 /// A secret for a new login.

@@ -122,11 +122,12 @@ fn begun(
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='));
     pairs
-        .filter(|(name, _)| state.is_none_or(|state| login_cookie::is_called(name, state)))
         .filter_map(|(name, sealed)| {
             let login = call.app.login_cookies.open(sealed, call.now())?;
+            // A name without `__Host-` may be another host's doing.
             (login.cookie_name() == name).then_some(login)
         })
+        .filter(|login| state.is_none_or(|state| login.secret.derive("state") == *state))
         // One without a dashboard began without a browser.
         .find(|login| login.is_with(provider, protocol) && !login.origin.is_empty())
 }
