@@ -78,7 +78,7 @@ impl ShadowUsers<'_> {
             )
             .bind(&user.id)
             .bind(domain_id)
-            .bind(true)
+            .bind(user.enabled)
             .bind(now)
             .bind(now.date_naive())
             .bind(Value::Object(user.extra.clone()).to_string())

@@ -180,6 +180,10 @@ async fn let_in(
             let user = shadow(app, source, said, mapped, now).await?;
             let login = app.store.logins().find(&user.id).await?;
             let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
+            // Again, for a token is issued on what holds now.
+            if !login.subject.enabled || !login.subject.domain.enabled {
+                return Err(ApiError::unauthorized("the user or the domain is disabled"));
+            }
             let federated = FederatedLogin {
                 identity_provider_id: source.provider.id.clone(),
                 protocol_id: source.protocol.id.clone(),
