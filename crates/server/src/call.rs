@@ -362,7 +362,7 @@ impl Query {
     /// How a text attribute must compare: `name=x`, `name__contains=x` and their like, as all of
     /// them say.
     pub fn text(&self, name: &str) -> Option<TextMatch> {
-        let mut asked = self.pairs.iter().filter_map(|(key, value)| {
+        let asked = self.pairs.iter().filter_map(|(key, value)| {
             let text = value.clone();
             let (attribute, comparator) = key.split_once("__").unwrap_or((key, ""));
             if attribute != name {
@@ -378,12 +378,11 @@ impl Query {
                 _ => None,
             }
         });
-        let first = asked.next()?;
-        let others: Vec<_> = asked.collect();
-        if others.is_empty() {
-            return Some(first);
+        let mut asked: Vec<_> = asked.collect();
+        match asked.len() {
+            0 | 1 => asked.pop(),
+            _ => Some(TextMatch::All(asked)),
         }
-        Some(TextMatch::All([vec![first], others].concat()))
     }
 }
 
