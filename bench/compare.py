@@ -55,12 +55,15 @@ def main():
         keystone = start_keystone(stack, directory, database)
         facts = seed(keystone, progress)
         servers = [keystone]
+        if arguments.before:
+            progress.say("starting the earlier Archstone")
+            servers = [start_archstone(stack, directory, arguments.before, "Before")]
         if binary:
             progress.say("starting Archstone")
             servers.append(start_archstone(stack, directory, binary))
         results = measure(servers, cases(facts), arguments, progress, directory)
         memory = {server.name: server.memory() for server in servers}
-        if not keystone.cache_hits():
+        if keystone in servers and not keystone.cache_hits():
             sys.exit("Keystone did not use memcached, so this would be no fair comparison")
         # Before the servers are stopped, for one that does not stop takes nothing along.
         print(table(results, memory, arguments), flush=True)
@@ -83,7 +86,11 @@ def parse():
     parser.add_argument("--seconds", type=int, default=5, help="how long one run lasts at least (%(default)s)")
     parser.add_argument("--connections", type=int, default=4, help="how many requests wait together (%(default)s)")
     parser.add_argument("--case", action="append", help="only this one; may be repeated")
-    parser.add_argument("--only-keystone", action="store_true", help="measure the reference alone")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--only-keystone", action="store_true", help="measure the reference alone")
+    other.add_argument(
+        "--before", type=Path, metavar="BINARY", help="compare with an earlier build of Archstone instead of Keystone"
+    )
     parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there as well")
     return parser.parse_args()
@@ -218,14 +225,14 @@ def archstone_binary(progress):
     return next(message["executable"] for message in messages if message.get("executable"))
 
 
-def start_archstone(stack, directory, binary):
+def start_archstone(stack, directory, binary, name="Archstone"):
     """Archstone on the database that Keystone made, with Keystone's configuration."""
     port = free_port()
     configuration = ["--config-file", directory / "data" / "keystone.conf"]
     subprocess.run([binary, "db_sync", *configuration], check=True, capture_output=True)
-    log = directory / "archstone.log"
+    log = directory / f"{name.lower()}.log"
     process = start(stack, log, [binary, "serve", *configuration], OS_ARCHSTONE__HTTP_LISTEN=f"127.0.0.1:{port}")
-    return ready(Server("Archstone", f"http://127.0.0.1:{port}", process), process, log)
+    return ready(Server(name, f"http://127.0.0.1:{port}", process), process, log)
 
 
 def start(stack, log, command, **environment):
