@@ -307,7 +307,9 @@ impl Router {
         };
         match validate_token(&self.app, text, now, leniency).await {
             Ok(token) => Ok(Caller::user(token)),
-            Err(Refusal::Invalid(error)) => Ok(Caller::nobody(error.to_string())),
+            Err(Refusal::Invalid(error) | Refusal::Unsupported(error)) => {
+                Ok(Caller::nobody(error.to_string()))
+            }
             Err(refusal) => Err(refusal),
         }
     }

@@ -19,7 +19,7 @@ use crate::flows::issue_token::refuse_unsafe_domain;
 use crate::flows::login_request::{
     ApplicationCredentialProof, CredentialName, DomainName, LoginRequest, Named, PasswordProof,
 };
-use crate::flows::validate_token::{Leniency, ValidToken, validate_token};
+use crate::flows::validate_token::{Leniency, Refusal, ValidToken, validate_token};
 use crate::passwords::PasswordError;
 
 /// A user who has proved who they are.
@@ -83,7 +83,8 @@ pub async fn authenticate(
             Method::Token => {
                 let text = proof["id"].as_str().unwrap_or_default();
                 let leniency = Leniency::default();
-                let source = validate_token(app, text, now, leniency).await?;
+                let source = validate_token(app, text, now, leniency).await;
+                let source = source.map_err(Refusal::of_proof)?;
                 if let Some(login) = source.token.federated_login() {
                     check_source(app, login).await?;
                 }
@@ -104,7 +105,8 @@ pub async fn authenticate(
             // Older clients exchange the tokens of federated logins so.
             other if FEDERATED.contains(&other.as_str()) && proof["id"].is_string() => {
                 let text = proof["id"].as_str().unwrap_or_default();
-                let source = validate_token(app, text, now, Leniency::default()).await?;
+                let source = validate_token(app, text, now, Leniency::default()).await;
+                let source = source.map_err(Refusal::of_proof)?;
                 let Some(login) = source.token.federated_login() else {
                     let reason = format!("{other} wants a token of a federated login");
                     return Err(ApiError::unauthorized(reason));

@@ -37,6 +37,9 @@ pub struct ValidToken {
 pub enum Refusal {
     /// It is no token, or no longer one. Whom it should identify is nobody.
     Invalid(ApiError),
+    /// It acts by a delegation that is not built here, so that nobody can say what it is good for.
+    /// Whom it should identify is nobody, and it proves nothing in a login.
+    Unsupported(ApiError),
     /// What it refers to is gone or disabled: everybody is told.
     Vanished(ApiError),
     /// The server could not find out.
@@ -46,7 +49,20 @@ pub enum Refusal {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Invalid(error) | Refusal::Vanished(error) | Refusal::Failed(error) => error,
+            Refusal::Invalid(error)
+            | Refusal::Unsupported(error)
+            | Refusal::Vanished(error)
+            | Refusal::Failed(error) => error,
+        }
+    }
+}
+
+impl Refusal {
+    /// What it means for a login that the token should prove.
+    pub fn of_proof(self) -> ApiError {
+        match self {
+            Self::Unsupported(error) => ApiError::unauthorized(error.to_string()),
+            other => other.into(),
         }
     }
 }
@@ -81,6 +97,7 @@ pub async fn validate_token(
         .tokens
         .read(text)
         .map_err(|error| Refusal::Invalid(ApiError::NotFoundAs(error.to_string())))?;
+    require_supported(&token.kind, text)?;
     // What is kept in memory counts from here on as known.
     if app.config.archstone.strict_validation {
         app.store.catch_up().await?;
@@ -102,6 +119,21 @@ pub async fn validate_token(
         return Err(failed_to_validate());
     }
     Ok(Arc::new(valid))
+}
+
+/// Refuses the kinds of token that only a Keystone on the same database issues. What is looked up
+/// here are the rights of the token's user; those of a trust, or of a consumer of OAuth 1.0a, are
+/// others, and end with what delegated them.
+fn require_supported(kind: &TokenKind, text: &str) -> Result<(), Refusal> {
+    match kind {
+        TokenKind::Direct(_)
+        | TokenKind::Federated { .. }
+        | TokenKind::ApplicationCredential { .. }
+        | TokenKind::Certificate { .. } => Ok(()),
+        TokenKind::Trust { .. } | TokenKind::AccessToken { .. } => {
+            Err(Refusal::Unsupported(ApiError::not_found("token", text)))
+        }
+    }
 }
 
 fn failed_to_validate() -> Refusal {

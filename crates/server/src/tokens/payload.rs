@@ -54,10 +54,14 @@ impl MethodBits {
             .sum()
     }
 
-    /// The methods of the bits, highest bit first. Bits beyond the configured methods make the whole meaningless.
-    pub fn decode(&self, bits: u64) -> Vec<Method> {
+    /// The methods of the bits, highest bit first.
+    ///
+    /// # Errors
+    ///
+    /// When a bit lies beyond the configured methods: nobody here knows what it says of the login.
+    pub fn decode(&self, bits: u64) -> Result<Vec<Method>, Malformed> {
         if bits.checked_shr(self.0.len() as u32).unwrap_or(0) != 0 {
-            return Vec::new();
+            return Err(Malformed);
         }
         let set = self
             .0
@@ -65,7 +69,7 @@ impl MethodBits {
             .enumerate()
             .rev()
             .filter(|(bit, _)| bits >> bit & 1 == 1);
-        set.map(|(_, method)| method.clone()).collect()
+        Ok(set.map(|(_, method)| method.clone()).collect())
     }
 }
 
@@ -193,7 +197,7 @@ impl PayloadCodec {
             Some(_) => {}
         }
         let user_id = r.id()?.into();
-        let methods = self.methods.decode(r.uint()?);
+        let methods = self.methods.decode(r.uint()?)?;
         let (kind, (expires_at, audit_ids)) = match layout {
             0 => (TokenKind::Direct(Scope::Unscoped), r.life()?),
             1 => (

@@ -62,7 +62,7 @@ impl FernetReceipts {
         }
         let receipt = Receipt {
             user_id: r.id()?.into(),
-            methods: self.methods.decode(r.uint()?),
+            methods: self.methods.decode(r.uint()?)?,
             issued_at: message.created_at,
             expires_at: r.time()?,
         };

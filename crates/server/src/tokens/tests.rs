@@ -13,7 +13,7 @@ use model::{
 };
 use serde_json::Value;
 
-use super::{receipt::FernetReceipts, *};
+use super::{payload::Malformed, receipt::FernetReceipts, *};
 
 /// Texts that a Keystone made, and the keys it made them with.
 struct Vectors {
@@ -383,16 +383,35 @@ fn methods_are_bits_in_the_configured_order_and_come_back_highest_first() {
     assert_eq!(bits.encode(&[Token, External]), 5);
     assert_eq!(bits.encode(&[Password, Password]), 2 + 8);
     assert_eq!(bits.encode(&[OAuth2Credential]), 0);
-    assert_eq!(bits.decode(0), []);
-    assert_eq!(bits.decode(5), [Token, External]);
-    assert_eq!(bits.decode(15), [Password, Token, Password, External]);
-    assert_eq!(bits.decode(16), [], "a bit beyond the configured methods");
-    assert_eq!(bits.decode(17), []);
-    assert_eq!(bits.decode(u64::MAX), []);
+    assert_eq!(bits.decode(0), Ok(vec![]));
+    assert_eq!(bits.decode(5), Ok(vec![Token, External]));
+    let all = vec![Password, Token, Password, External];
+    assert_eq!(bits.decode(15), Ok(all));
+    for beyond in [16, 17, u64::MAX] {
+        assert_eq!(bits.decode(beyond), Err(Malformed), "{beyond}");
+    }
 
     let many = MethodBits::new((0..70).map(|i| Method::from(&*format!("m{i}"))).collect());
     assert_eq!(many.encode(&["m63".into(), "m64".into()]), 1 << 63);
-    assert_eq!(many.decode(u64::MAX).len(), 64);
+    assert_eq!(many.decode(u64::MAX).unwrap().len(), 64);
+}
+
+#[test]
+fn a_token_or_receipt_by_a_method_that_is_not_configured_here_is_refused() {
+    let vectors = Vectors::load();
+    let fewer = || MethodBits::new(vec![Method::External]);
+    let tokens = FernetTokens::new(vectors.keys.clone(), fewer(), "default".into(), 255);
+    for Golden { text, token, .. } in vectors.golden() {
+        let outcome = tokens.read(text);
+        match token.methods[..] {
+            [] => assert!(outcome.is_ok()),
+            _ => assert_eq!(outcome, Err(TokenError::Unrecognized)),
+        }
+    }
+    let receipts = FernetReceipts::new(vectors.keys.clone(), fewer());
+    for (text, _) in vectors.golden_receipts() {
+        assert!(receipts.read(text).is_err());
+    }
 }
 
 #[test]
