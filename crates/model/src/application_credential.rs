@@ -3,6 +3,7 @@
 use crate::Timestamp;
 use crate::ids::{AccessRuleId, ApplicationCredentialId, ProjectId, RoleId, UserId};
 use crate::listing::TextMatch;
+use crate::path_pattern;
 
 /// A part of a user's authority on one project, bought with a secret.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,15 @@ impl ApplicationCredential {
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| now >= end)
     }
+
+    /// Whether its access rules let it make a request to a service of this type.
+    pub fn permits(&self, service: &str, method: &str, path: &str) -> bool {
+        self.access_rules.is_empty()
+            || self
+                .access_rules
+                .iter()
+                .any(|rule| rule.permits(service, method, path))
+    }
 }
 
 /// One kind of request that an application credential may make.
@@ -45,6 +55,13 @@ pub struct AccessRule {
     pub path: String,
     /// The HTTP method.
     pub method: String,
+}
+
+impl AccessRule {
+    /// Whether it lets a request to a service of this type be made. HEAD is a method of its own.
+    pub fn permits(&self, service: &str, method: &str, path: &str) -> bool {
+        self.service == service && self.method == method && path_pattern::matches(&self.path, path)
+    }
 }
 
 /// Which access rules to list.

@@ -10,6 +10,7 @@ pub mod listing;
 pub mod login_rules;
 pub mod mapping;
 pub mod method;
+mod path_pattern;
 pub mod project;
 pub mod python;
 pub mod receipt;

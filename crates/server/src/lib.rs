@@ -28,6 +28,7 @@ pub mod providers;
 mod proxy_headers;
 mod proxy_variables;
 pub mod reply;
+mod request_path;
 pub mod router;
 pub mod saml_idp;
 pub mod schemas;

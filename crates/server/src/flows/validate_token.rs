@@ -78,7 +78,7 @@ impl From<store::StoreError> for Refusal {
 pub struct Leniency {
     /// Accept a token until this long after its expiry.
     pub expired_for: chrono::TimeDelta,
-    /// Accept a token that is bound to access rules: the asker promises to enforce them.
+    /// Accept a token that is bound to access rules: who asks enforces them.
     pub access_rules: bool,
 }
 
@@ -111,11 +111,7 @@ pub async fn validate_token(
     if is_revoked(&app.store, &valid) || !valid.subject.enabled {
         return Err(failed_to_validate());
     }
-    let bound = valid
-        .application_credential
-        .as_ref()
-        .is_some_and(|own| !own.access_rules.is_empty());
-    if bound && !leniency.access_rules {
+    if valid.has_access_rules() && !leniency.access_rules {
         return Err(failed_to_validate());
     }
     Ok(Arc::new(valid))
@@ -244,6 +240,12 @@ fn is_revoked(store: &Store, valid: &ValidToken) -> bool {
 }
 
 impl ValidToken {
+    /// Whether it is bound to access rules.
+    pub fn has_access_rules(&self) -> bool {
+        let credential = self.application_credential.as_ref();
+        credential.is_some_and(|credential| !credential.access_rules.is_empty())
+    }
+
     /// What policy rules see.
     pub fn credentials(&self) -> Value {
         let project = self.token.project_id().and(self.target.as_ref());

@@ -175,7 +175,6 @@ async fn slashes_at_the_end_and_escapes_do_not_matter() {
         "/v3/regions/RegionOne/",
         "/v3/regions/RegionOne//",
         "/v3/regions/%52egionOne",
-        "//v3/regions/RegionOne",
     ] {
         assert_eq!(page(&server, &stranger, path).await, region, "{path}");
     }
@@ -186,12 +185,15 @@ async fn slashes_at_the_end_and_escapes_do_not_matter() {
 }
 
 #[tokio::test]
-async fn doubled_slashes_inside_lead_to_the_merged_path() {
+async fn doubled_slashes_lead_to_the_merged_path() {
     let server = TestServer::start().await;
-    let answer = server.nobody().get("/v3//regions?a=1&b=2").await;
-    assert_eq!(answer.status, 308);
     let target = format!("{}/v3/regions?a=1&b=2", server.url);
-    assert_eq!(answer.header("Location"), target);
+    for path in ["//v3/regions", "/v3//regions", "///v3///regions//"] {
+        let answer = server.nobody().get(&format!("{path}?a=1&b=2")).await;
+        assert_eq!(answer.status, 308, "{path}");
+        assert_eq!(answer.header("Location"), target, "{path}");
+    }
+    let answer = server.nobody().get("/v3//regions?a=1&b=2").await;
     let shown = target.replace('&', "&amp;");
     assert!(
         answer

@@ -1,7 +1,9 @@
 //! Logins, tokens and scopes over HTTP.
 
+mod access_rules;
 mod catalog;
 mod external;
+mod kinds_of_token;
 mod os_federation;
 mod scopes;
 mod tokens;
