@@ -12,12 +12,15 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
 import requests
+from oauthlib import oauth1
 
 from databases import database
+from keystone_tokens import tokens
 from people import unique
 from servers import ADMIN_PASSWORD, REPOSITORY, Keystone, archstone_binary, under_test
 
@@ -433,6 +436,158 @@ def test_encrypted_credentials_are_read_by_the_other(between, kind_of_credential
     eventually(CHANGED, lambda: one.get(path)["credential"]["blob"] == changed)
     one.do("DELETE", path)
     eventually(CHANGED, lambda: other.call("GET", path).status_code == 404)
+
+
+# Tokens of the reference that speak for somebody else
+
+
+def refuses(archstone, token, user):
+    """Whether Archstone refuses a token in every place where it may stand."""
+    assert archstone.validate(token)[0] == 404
+    for method, path, body in [
+        ("GET", f"/users/{user}", None),
+        ("GET", "/auth/projects", None),
+        ("GET", "/auth/catalog", None),
+        ("POST", "/users", {"user": {"name": unique("mallory")}}),
+        ("DELETE", f"/users/{user}", None),
+    ]:
+        assert archstone.call(method, path, body, token=token).status_code == 401, path
+    itself = archstone.call("GET", "/auth/tokens", token=token, **{"X-Subject-Token": token})
+    assert itself.status_code == 401
+    proof = {"methods": ["token"], "token": {"id": token}}
+    for scope in (None, {"unscoped": {}}, ADMIN_PROJECT):
+        assert archstone.login(proof, scope).status == 401
+
+
+@pytest.fixture
+def administrator(servers):
+    """Somebody who may do everything on a project, who shares less than that."""
+    keystone = servers["keystone"]
+    somebody = Somebody.at(keystone)
+    [admin] = keystone.get("/roles?name=admin")["roles"]
+    keystone.do("PUT", f"/projects/{somebody.project}/users/{somebody.id}/roles/{admin['id']}")
+    return somebody
+
+
+@pytest.mark.skipif(under_test().is_reference, reason="Keystone has trusts")
+@pytest.mark.parametrize("impersonation", [False, True])
+def test_a_token_of_a_trust_is_refused(servers, administrator, impersonation):
+    archstone, keystone = servers["archstone"], servers["keystone"]
+    trustor = Somebody.at(keystone)
+    [member] = keystone.get("/roles?name=member")["roles"]
+    for role in keystone.get("/roles")["roles"]:
+        if role["name"] in ("admin", "member"):
+            path = f"/projects/{trustor.project}/users/{administrator.id}/roles/{role['id']}"
+            keystone.do("PUT", path)
+    trust = keystone.create(
+        "/OS-TRUST/trusts",
+        "trust",
+        trustor.login(keystone).token,
+        trustor_user_id=trustor.id,
+        trustee_user_id=administrator.id,
+        project_id=trustor.project,
+        impersonation=impersonation,
+        roles=[{"id": member["id"]}],
+    )
+    login = keystone.login(password(administrator.name, administrator.password), {"OS-TRUST:trust": {"id": trust["id"]}})
+    assert login.status == 201
+    status, body = keystone.validate(login.token)
+    assert (status, [role["name"] for role in body["roles"]]) == (200, ["member"])
+    refuses(archstone, login.token, administrator.id)
+    # What the trustee may do by themselves is another matter.
+    assert administrator.login(archstone).status == 201
+    scoped = {"OS-TRUST:trust": {"id": trust["id"]}}
+    assert archstone.login(password(administrator.name, administrator.password), scoped).status == 401
+
+
+@pytest.mark.skipif(under_test().is_reference, reason="Keystone has OAuth 1.0a")
+def test_a_token_of_an_oauth1_consumer_is_refused_before_and_after_its_access_token_is_deleted(servers, administrator):
+    archstone, keystone = servers["archstone"], servers["keystone"]
+    [member] = keystone.get("/roles?name=member")["roles"]
+    consumer = keystone.create("/OS-OAUTH1/consumers", "consumer", description="reports")
+    own = administrator.login(keystone).token
+    keys = {"client_key": consumer["id"], "client_secret": consumer["secret"]}
+
+    def signed(path, json=None, headers=None, **more):
+        client = oauth1.Client(**keys, **more)
+        url, headers, _ = client.sign(f"{keystone.url}/v3{path}", "POST", headers=headers or {})
+        answer = requests.post(url, json=json, headers=headers, timeout=60)
+        assert answer.ok, answer.text
+        return answer
+
+    def credentials(answer):
+        said = dict(urllib.parse.parse_qsl(answer.text))
+        return {"resource_owner_key": said["oauth_token"], "resource_owner_secret": said["oauth_token_secret"]}
+
+    project = {"Requested-Project-Id": administrator.project}
+    asked = credentials(signed("/OS-OAUTH1/request_token", headers=project, callback_uri="oob"))
+    path = f"/OS-OAUTH1/authorize/{asked['resource_owner_key']}"
+    allowed = keystone.call("PUT", path, {"roles": [{"id": member["id"]}]}, token=own)
+    verifier = allowed.json()["token"]["oauth_verifier"]
+    access = credentials(signed("/OS-OAUTH1/access_token", verifier=verifier, **asked))
+    login = {"auth": {"identity": {"methods": ["oauth1"], "oauth1": {}}}}
+    token = signed("/auth/tokens", json=login, **access).headers["X-Subject-Token"]
+    status, body = keystone.validate(token)
+    assert (status, [role["name"] for role in body["roles"]]) == (200, ["member"])
+    refuses(archstone, token, administrator.id)
+    keystone.do("DELETE", f"/users/{administrator.id}/OS-OAUTH1/access_tokens/{access['resource_owner_key']}", token=own)
+    assert keystone.validate(token)[0] == 404
+    refuses(archstone, token, administrator.id)
+
+
+@pytest.mark.skipif(under_test().is_reference, reason="Keystone knows all of its own")
+def test_a_token_that_archstone_does_not_wholly_understand_is_refused(servers, directory, administrator):
+    archstone, keystone = servers["archstone"], servers["keystone"]
+    own = {"user_id": administrator.id, "project_id": administrator.project, "class": "ProjectScopedPayload"}
+    wanted = {
+        "by EC2 keys": own | {"methods": ["ec2credential"]},
+        "good": own,
+    }
+    by_keys, good = tokens(directory / "keystone.conf", list(wanted.values()))
+    for server in (archstone, keystone):
+        assert server.validate(good)[0] == server.validate(by_keys)[0] == 200
+        assert server.call("GET", "/users", token=good).ok
+        assert server.call("GET", "/users", token=by_keys).status_code == 403
+        proof = {"methods": ["token"], "token": {"id": by_keys}}
+        assert server.login(proof, {"unscoped": {}}).status == 403
+
+
+# Access rules
+
+
+def test_access_rules_are_enforced_alike(between):
+    one, other = between
+    somebody = Somebody.at(one)
+    rules = [
+        {"service": "identity", "method": "GET", "path": "/v3/users/*"},
+        {"service": "identity", "method": "GET", "path": "/v3/auth/{what}"},
+        {"service": "compute", "method": "GET", "path": "/v3/auth/catalog"},
+    ]
+    ruled = somebody.application_credential(one, access_rules=rules[:2], roles=[{"name": "member"}])
+    elsewhere = somebody.application_credential(one, access_rules=rules[2:])
+    for credential, opened in ((ruled, True), (elsewhere, False)):
+        token = one.login(secret(credential)).token
+        for method, path, good in [
+            ("GET", f"/users/{somebody.id}", opened),
+            ("GET", f"/users/{somebody.id}/", opened),
+            ("HEAD", f"/users/{somebody.id}", False),
+            ("GET", f"/users/{somebody.id}/projects", False),
+            ("GET", "/auth/projects", opened),
+            ("GET", "/auth/catalog", opened),
+            ("GET", "/auth/OS-FEDERATION/websso/x", False),
+            ("GET", "/regions", False),
+            ("GET", "", False),
+        ]:
+            for header in ({}, {"OpenStack-Identity-Access-Rules": "1.0"}):
+                statuses = [server.call(method, path, token=token, **header).status_code for server in (one, other)]
+                assert statuses == [200 if good else 401] * 2, (path, header)
+        asked = {"X-Subject-Token": token}
+        promising = asked | {"OpenStack-Identity-Access-Rules": "1.0"}
+        for server in (one, other):
+            assert server.call("GET", "/auth/tokens", token=token, **asked).status_code == 404
+            assert server.call("GET", "/auth/tokens", token=token, **promising).status_code == 200
+            assert server.call("HEAD", "/auth/tokens", token=token, **promising).status_code == 401
+            assert server.call("DELETE", "/auth/tokens", token=token, **promising).status_code == 401
 
 
 # The schema

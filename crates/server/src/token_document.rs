@@ -61,6 +61,9 @@ pub(crate) fn token(
             false => json!({"id": role.id, "name": role.name}),
         });
         out.insert("roles".into(), roles.collect());
+        if let Some(is_admin_project) = valid.is_admin_project {
+            out.insert("is_admin_project".into(), is_admin_project.into());
+        }
         if let Some(catalog) = catalog {
             out.insert("catalog".into(), self::catalog(valid, catalog));
         }

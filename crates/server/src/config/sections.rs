@@ -452,9 +452,9 @@ sections! {
         /// How many entries a list of projects or domains returns when the client does not say.
         list_limit: Option<u32>, former "assignment.list_limit";
         /// The domain of the project whose tokens are marked as those of an administrator.
-        admin_project_domain_name: Option<String>, pending true;
+        admin_project_domain_name: Option<String>;
         /// The name of that project.
-        admin_project_name: Option<String>, pending true;
+        admin_project_name: Option<String>;
         /// What becomes of project names that a URL cannot hold.
         project_name_url_safe: UrlSafe = "off";
         /// What becomes of domain names that a URL cannot hold.

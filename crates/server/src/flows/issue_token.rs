@@ -16,7 +16,7 @@ use crate::error::ApiError;
 use crate::flows::authenticate::{Authenticated, authenticate};
 use crate::flows::login_request::{DomainName, LoginRequest, Named, ScopeRequest};
 use crate::flows::multi_factor;
-use crate::flows::validate_token::{ValidToken, effective_roles};
+use crate::flows::validate_token::{ValidToken, effective_roles, is_admin_project};
 
 /// A new token.
 pub struct IssuedToken {
@@ -171,6 +171,7 @@ async fn finish(
     let valid = ValidToken {
         token,
         subject: user.login.subject,
+        is_admin_project: is_admin_project(&app.config.resource, target.as_ref()),
         target,
         roles,
         application_credential: user.application_credential,

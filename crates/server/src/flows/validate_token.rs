@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use store::Store;
 
 use crate::app::App;
+use crate::config::Resource;
 use crate::error::ApiError;
 use crate::token_document;
 
@@ -30,6 +31,9 @@ pub struct ValidToken {
     pub roles: Vec<Role>,
     /// The application credential that it acts by.
     pub application_credential: Option<ApplicationCredential>,
+    /// Whether the project that it is valid on is that of the cloud's administrators; `None` where
+    /// no project is named as such, or it is valid on something else.
+    pub is_admin_project: Option<bool>,
 }
 
 /// Why a token is not valid.
@@ -104,7 +108,7 @@ pub async fn validate_token(
     } else {
         app.store.ensure_fresh().await?;
     }
-    let valid = look_up(&app.store, token, text, now).await?;
+    let valid = look_up(app, token, text, now).await?;
     if valid.token.is_expired(now, leniency.expired_for) {
         return Err(failed_to_validate());
     }
@@ -138,11 +142,12 @@ fn failed_to_validate() -> Refusal {
 
 /// Looks at the world as it is now: whom the token names, and what they may do still.
 async fn look_up(
-    store: &Store,
+    app: &App,
     token: Token,
     text: &str,
     now: Timestamp,
 ) -> Result<ValidToken, Refusal> {
+    let store = &app.store;
     let scope = token.scope();
     let place: Option<(ProjectId, &'static str)> = match &scope {
         Scope::Unscoped | Scope::System => None,
@@ -178,10 +183,22 @@ async fn look_up(
     Ok(ValidToken {
         token,
         subject: Subject::clone(&subject),
-        target: target.map(|target| ScopeTarget::clone(&target)),
         roles,
         application_credential,
+        is_admin_project: is_admin_project(&app.config.resource, target.as_deref()),
+        target: target.map(|target| ScopeTarget::clone(&target)),
     })
+}
+
+/// Whether a token on this target is one on the project of the cloud's administrators; `None` where
+/// no project is named as such, or the target is a domain.
+pub fn is_admin_project(settings: &Resource, target: Option<&ScopeTarget>) -> Option<bool> {
+    let given = |name: &'_ Option<String>| name.clone().filter(|name| !name.is_empty());
+    let name = given(&settings.admin_project_name)?;
+    let domain_name = given(&settings.admin_project_domain_name)?;
+    let target = target?;
+    let domain = target.domain.as_ref()?;
+    Some(target.name == name && domain.name == domain_name)
 }
 
 /// The roles that a token's user holds now on what the token is valid on.
@@ -250,18 +267,36 @@ impl ValidToken {
     pub fn credentials(&self) -> Value {
         let project = self.token.project_id().and(self.target.as_ref());
         let roles: Vec<_> = self.roles.iter().map(|role| role.name.as_str()).collect();
-        json!({
+        let mut credentials = json!({
             "user_id": self.subject.id,
             "user_domain_id": self.subject.domain.id,
-            "system_scope": self.token.has_system_scope().then_some("all"),
+            "system_scope": null,
             "domain_id": self.token.domain_id(),
             "project_id": project.map(|project| &project.id),
             "project_domain_id":
                 project.and_then(|project| project.domain.as_ref()).map(|domain| &domain.id),
             "roles": roles,
-            "is_admin_project": true,
+            "is_admin_project": self.counts_as_admin_project(),
+            // No service vouches for a request here.
+            "service_user_id": null,
+            "service_user_domain_id": null,
+            "service_project_id": null,
+            "service_project_domain_id": null,
+            "service_roles": [],
             "token": self.document(None, &[]),
-        })
+        });
+        if self.token.has_system_scope() {
+            // Under both names, as oslo.policy has it.
+            credentials["system_scope"] = "all".into();
+            credentials["system"] = "all".into();
+        }
+        credentials
+    }
+
+    /// What rules see as `is_admin_project`: every project counts while none is named, and so does
+    /// what is no project, but for domains. Their administrators are not the cloud's.
+    fn counts_as_admin_project(&self) -> bool {
+        self.token.domain_id().is_none() && self.is_admin_project.unwrap_or(true)
     }
 
     /// The body that clients see under `token`.
