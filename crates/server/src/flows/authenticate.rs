@@ -368,7 +368,7 @@ pub(crate) fn login_rules(app: &App) -> LoginRules {
 }
 
 /// What a hash that could not be computed means for a login.
-fn refuse_hash(error: PasswordError) -> ApiError {
+pub(crate) fn refuse_hash(error: PasswordError) -> ApiError {
     match error {
         PasswordError::Busy => ApiError::Unavailable("too many logins wait to be hashed".into()),
         PasswordError::BrokenOff => ApiError::internal(error),

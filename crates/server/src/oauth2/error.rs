@@ -13,6 +13,9 @@ pub enum OAuthError {
     /// `invalid_request`: a parameter is missing.
     #[error("The parameter {0} is required.")]
     MissingParameter(&'static str),
+    /// `invalid_request`: a parameter is there more than once (RFC 6749 §3.2).
+    #[error("The parameter {0} is given more than once.")]
+    RepeatedParameter(String),
     /// `unsupported_grant_type`: we do not know this kind of grant.
     #[error("The parameter grant_type {0} is not supported.")]
     UnsupportedGrantType(String),
@@ -62,7 +65,9 @@ impl OAuthError {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::MissingParameter(_) | Self::UnsupportedGrantType(_) => StatusCode::BAD_REQUEST,
+            Self::MissingParameter(_)
+            | Self::RepeatedParameter(_)
+            | Self::UnsupportedGrantType(_) => StatusCode::BAD_REQUEST,
             Self::NotAuthenticated(_) => StatusCode::UNAUTHORIZED,
             Self::Login(error) => error.status(),
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

@@ -1,5 +1,6 @@
 //! Us as OAuth 2.0 authorization server: what we issue. (Us as a client of others is federation.)
 
+mod client_secret;
 pub mod error;
 pub mod token;
 

@@ -1,11 +1,11 @@
 //! The token endpoint (RFC 6749 §3.2): application credentials, and users by their certificates, buy
 //! access tokens.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::collections::HashSet;
+
 use http::{HeaderValue, header};
+use model::Method;
 use model::ids::UserId;
-use model::{Method, Secret};
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use serde_json::json;
@@ -15,6 +15,7 @@ use crate::config::OAuth2ClientAuthentication;
 use crate::flows::certificate_login::certificate_login;
 use crate::flows::issue_token::issue_token;
 use crate::flows::login_request::LoginRequest;
+use crate::oauth2::client_secret::{ClientSecret, basic_credentials};
 use crate::oauth2::error::OAuthError;
 use crate::operation::{Operation, Routes};
 use crate::reply::Reply;
@@ -42,6 +43,7 @@ static DELETE: Operation = Operation::delete(PATH, "Refused").public(WHY_PUBLIC)
 async fn issue(call: Call) -> Result<Reply<AccessToken>, OAuthError> {
     let issued = match Client::of(&call)? {
         Client::Secret { id, secret } => {
+            let secret = secret.as_meant(&call.app, &id, call.now()).await?;
             let login = LoginRequest {
                 methods: vec![Method::ApplicationCredential],
                 identity: json!({
@@ -57,10 +59,13 @@ async fn issue(call: Call) -> Result<Reply<AccessToken>, OAuthError> {
             issued.map_err(OAuthError::of_certificate)?
         }
     };
+    let token = &issued.valid.token;
+    let lifetime = token.expires_at - token.issued_at;
     let document = AccessToken {
         access_token: issued.text,
-        // The configured lifetime, even where the credential ends sooner: as the reference does.
-        expires_in: call.app.config.token.expiration.as_secs(),
+        // Of this token (RFC 6749 §5.1): less than the configured lifetime where what it was
+        // obtained by ends sooner. The reference tells the configured one then too.
+        expires_in: u64::try_from(lifetime.num_seconds()).unwrap_or(0),
         token_type: "Bearer",
     };
     Ok(call
@@ -78,7 +83,7 @@ async fn refuse(_: Call) -> Result<Reply<()>, OAuthError> {
 /// Who wants a token, and the proof.
 enum Client {
     /// `client_secret_basic`: an application credential.
-    Secret { id: String, secret: Secret<String> },
+    Secret { id: String, secret: ClientSecret },
     /// `tls_client_auth` (RFC 8705 §2.1): a user.
     Certificate {
         id: UserId,
@@ -91,6 +96,7 @@ impl Client {
     /// the reference looks. HTTP Basic counts more than the form (RFC 6749 §2.3.1), and a client
     /// certificate (RFC 8705 §2) more than both.
     fn of(call: &Call) -> Result<Self, OAuthError> {
+        refuse_repetition(call)?;
         let field = |name| call.request.form_field(name);
         let grant_type = field("grant_type").ok_or(OAuthError::MissingParameter("grant_type"))?;
         if grant_type != "client_credentials" {
@@ -104,10 +110,13 @@ impl Client {
             .and_then(basic_credentials);
         let (id, secret) = match basic {
             Some((id, secret)) if certificate.is_none() => (Some(id), Some(secret)),
-            _ => (field("client_id"), field("client_secret")),
+            _ => (
+                field("client_id"),
+                field("client_secret").map(ClientSecret::in_form),
+            ),
         };
-        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let id = given(id).ok_or(OAuthError::NotAuthenticated("no client_id"))?;
+        let id = id.filter(|id| !id.is_empty());
+        let id = id.ok_or(OAuthError::NotAuthenticated("no client_id"))?;
         let allowed = &call.app.config.oauth2.oauth2_authn_methods;
         if let Some(certificate) = certificate {
             if !allowed.contains(&OAuth2ClientAuthentication::TlsClientAuth) {
@@ -118,28 +127,27 @@ impl Client {
             let id = id.into();
             return Ok(Self::Certificate { id, certificate });
         }
-        let secret = given(secret).ok_or(OAuthError::NotAuthenticated("no client_secret"))?;
+        let secret = secret.filter(|secret| !secret.is_empty());
+        let secret = secret.ok_or(OAuthError::NotAuthenticated("no client_secret"))?;
         if !allowed.contains(&OAuth2ClientAuthentication::ClientSecretBasic) {
             return Err(OAuthError::NotAuthenticated(
                 "client_secret_basic is not allowed",
             ));
         }
-        Ok(Self::Secret {
-            id,
-            secret: Secret::new(secret),
-        })
+        Ok(Self::Secret { id, secret })
     }
 }
 
-/// The user and password of HTTP Basic (RFC 7617); without a colon there is only a user.
-fn basic_credentials(header: &str) -> Option<(String, String)> {
-    let (scheme, encoded) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
+/// No parameter may be there twice (RFC 6749 §3.2): two readers could take different ones for it.
+fn refuse_repetition(call: &Call) -> Result<(), OAuthError> {
+    let mut names = HashSet::new();
+    for (name, _) in call.request.form() {
+        if names.contains(&name) {
+            return Err(OAuthError::RepeatedParameter(name));
+        }
+        names.insert(name);
     }
-    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (user, password) = text.split_once(':').unwrap_or((&text, ""));
-    Some((user.to_owned(), password.to_owned()))
+    Ok(())
 }
 
 /// A successful answer (RFC 6749 §5.1).

@@ -204,6 +204,14 @@ impl Hasher {
         .map_err(|formats::UnknownFormat| PasswordError::UnknownFormat)
     }
 
+    /// Whether [`Hasher::verify`] would answer at once, and say yes.
+    pub fn remembers(&self, secret: &Secret<String>, stored: &str, now: Timestamp) -> bool {
+        self.within_limit(secret).is_ok_and(|bytes| {
+            let digest = self.remembered.digest(bytes.expose(), stored);
+            self.remembered.contains(&digest, now)
+        })
+    }
+
     /// Like [`Hasher::verify`], but neither remembers nor uses what is remembered.
     ///
     /// For accounts that will be refused even with the right secret, such as disabled ones: the

@@ -155,7 +155,7 @@ async fn what_else_stands_in_the_request_does_not_matter() {
         "grant_type=client_credentials&client_id={}&client_secret={}",
         client.id, client.secret
     );
-    let with_scope = format!("{form}&scope=anything&grant_type=password");
+    let with_scope = format!("{form}&scope=anything&Grant_Type=password");
     let stranger = server
         .nobody()
         .with_token("nonsense")
@@ -216,6 +216,63 @@ async fn the_grant_type_is_required() {
         let description = "The parameter grant_type is required.".to_owned();
         assert_eq!(error(&answer, 400), ("invalid_request".into(), description));
     }
+}
+
+#[tokio::test]
+async fn a_parameter_is_given_once() {
+    let server = TestServer::start().await;
+    let client = OAuthClient::new(&server, json!({})).await;
+    let form = format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}",
+        client.id, client.secret
+    );
+    for (more, name) in [
+        ("&grant_type=client_credentials", "grant_type"),
+        ("&grant%5Ftype=password", "grant_type"),
+        ("&client_id=someone", "client_id"),
+        ("&client_secret=", "client_secret"),
+        ("&scope=a&scope=b", "scope"),
+        ("&scope&scope", "scope"),
+        ("&x%2B=1&y=2&x%2b=1", "x+"),
+    ] {
+        let answer = server
+            .nobody()
+            .send_raw(
+                Method::POST,
+                PATH,
+                "application/x-www-form-urlencoded",
+                format!("{form}{more}"),
+            )
+            .await;
+        let description = format!("The parameter {name} is given more than once.");
+        assert_eq!(error(&answer, 400), ("invalid_request".into(), description));
+    }
+}
+
+#[tokio::test]
+async fn the_lifetime_is_that_of_the_token() {
+    let server = TestServer::start().await;
+    let ends = [
+        ("2026-05-04T03:02:06.900000", 5),
+        ("2026-05-04T04:02:00", 3599),
+        ("2026-05-04T04:02:01", 3600),
+        ("2030-01-01T00:00:00", 3600),
+    ];
+    for (end, seconds) in ends {
+        let server = TestServer::start().await;
+        let client = OAuthClient::new(&server, json!({"expires_at": end})).await;
+        let body = client.buy(&server).await.expect(200);
+        assert_eq!(body["expires_in"], seconds, "{end}");
+        let token = body["access_token"].as_str().unwrap();
+        let bearer = server.nobody().with_token(token);
+        server
+            .clock
+            .advance(chrono::TimeDelta::seconds(seconds - 1));
+        assert_eq!(bearer.get("/v3/auth/projects").await.status, 200, "{end}");
+        server.clock.advance(chrono::TimeDelta::seconds(1));
+        assert_eq!(bearer.get("/v3/auth/projects").await.status, 401, "{end}");
+    }
+    drop(server);
 }
 
 #[tokio::test]
@@ -323,8 +380,8 @@ async fn a_client_that_is_gone_is_refused() {
 async fn a_client_that_has_ended_is_refused() {
     let server = TestServer::start().await;
     let client = OAuthClient::new(&server, json!({"expires_at": "2026-05-04T03:02:11"})).await;
-    // The lifetime is the configured one, even where the client ends sooner.
-    assert_eq!(client.buy(&server).await.expect(200)["expires_in"], 3600);
+    // The token ends with its client.
+    assert_eq!(client.buy(&server).await.expect(200)["expires_in"], 10);
     server.clock.advance(chrono::TimeDelta::seconds(10));
     refused(&client.buy(&server).await);
 }
