@@ -9,7 +9,7 @@ use model::ids::DomainId;
 use model::listing::{Page, TextMatch};
 use policy::{Decision, Rule};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use store::{Store, Tx};
 
 use crate::accept::preferred;
@@ -19,6 +19,8 @@ use crate::error::ApiError;
 use crate::listen::Peer;
 use crate::operation::Operation;
 use crate::reply::Permit;
+use crate::target::Facts;
+pub use crate::target::Target;
 
 /// One request with its caller.
 pub struct Call {
@@ -98,8 +100,8 @@ impl Call {
         Ok(self.store.begin().await?)
     }
 
-    /// Asks the policy. The target says what the request is about; the variables of the path are
-    /// part of it already.
+    /// Asks the policy. The target says what the request is about; the variables of the path, the
+    /// filters of a list and the body are part of it already.
     ///
     /// # Errors
     ///
@@ -121,10 +123,10 @@ impl Call {
         if self.caller.is_operator() {
             return Ok(Permit(()));
         }
-        let mut facts = target.into().0;
-        for (name, value) in &self.request.variables {
-            facts.entry(*name).or_insert_with(|| value.as_str().into());
-        }
+        let facts = Facts {
+            request: &self.request,
+            target: &target.into(),
+        };
         match self
             .app
             .policy
@@ -142,8 +144,12 @@ impl Call {
         let Some(credentials) = self.caller.credentials() else {
             return false;
         };
+        let facts = Facts {
+            request: &self.request,
+            target: &Target::none(),
+        };
         let policy = self.app.policy.current();
-        let decision = policy.check("admin_required", credentials, &Target::none().0);
+        let decision = policy.check("admin_required", credentials, &facts);
         decision == Decision::Allowed
     }
 
@@ -535,49 +541,6 @@ impl<T: Serialize> Serialize for Collection<T> {
             map.serialize_entry("truncated", &true)?;
         }
         map.end()
-    }
-}
-
-/// What a policy decision is about: flat facts such as `target.project.id`.
-#[derive(Clone, Debug, Default)]
-pub struct Target(pub(crate) Map<String, Value>);
-
-impl Target {
-    /// Nothing beyond the variables of the path.
-    pub fn none() -> Self {
-        Self::default()
-    }
-
-    /// Adds a fact.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.0.insert(name.to_owned(), value.into());
-        self
-    }
-
-    /// Adds a fact when there is a value.
-    #[must_use]
-    pub fn with_some(self, name: &str, value: Option<impl Into<Value>>) -> Self {
-        match value {
-            Some(value) => self.with(name, value),
-            None => self,
-        }
-    }
-
-    /// Adds all facts of another target.
-    #[must_use]
-    pub fn and(mut self, other: impl Into<Self>) -> Self {
-        self.0.extend(other.into().0);
-        self
-    }
-}
-
-impl<T> From<Option<&T>> for Target
-where
-    for<'a> &'a T: Into<Target>,
-{
-    fn from(target: Option<&T>) -> Self {
-        target.map(Into::into).unwrap_or_default()
     }
 }
 

@@ -95,11 +95,14 @@ impl<T: Named + DeserializeOwned> Extract for Body<T> {
             .ok_or_else(|| ApiError::BadRequest(format!("'{}' is a required property", T::NAME)))?;
         let parsed = match value {
             Value::Object(attributes) if T::UNDERSCORES => {
-                let name = |name: &String| name.replace([':', '-'], "_");
-                let attributes = attributes
-                    .iter()
-                    .map(|(key, value)| (name(key), value.clone()));
-                T::deserialize(Value::Object(attributes.collect()))
+                let mut named = attributes.clone();
+                for (key, value) in attributes.iter().filter(|(key, _)| key.contains([':', '-'])) {
+                    let name = key.replace([':', '-'], "_");
+                    named.remove(key);
+                    // The policy has seen the one with the right name, and so that one counts.
+                    named.entry(name).or_insert_with(|| value.clone());
+                }
+                T::deserialize(Value::Object(named))
             }
             value => T::deserialize(value),
         };

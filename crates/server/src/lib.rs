@@ -33,6 +33,7 @@ pub mod router;
 pub mod saml_idp;
 pub mod schemas;
 pub mod startup;
+mod target;
 mod times;
 mod token_document;
 pub mod tokens;

@@ -37,6 +37,8 @@ pub struct Operation {
     pub part_schema: Option<(&'static str, &'static str)>,
     /// The name of the JSON schema of its query.
     pub query_schema: Option<&'static str>,
+    /// The filters of its list that rules may name, as `%(filter_attr.NAME)s`.
+    pub filters: &'static [&'static str],
     /// Why nobody has to be logged in for it; `None` for all that somebody must be.
     pub public: Option<&'static str>,
 }
@@ -63,6 +65,7 @@ impl Operation {
             body_schema: None,
             part_schema: None,
             query_schema: None,
+            filters: &[],
             public: None,
         }
     }
@@ -118,6 +121,12 @@ impl Operation {
     /// The JSON schema that its query must meet before the handler runs.
     pub const fn query(mut self, schema: &'static str) -> Self {
         self.query_schema = Some(schema);
+        self
+    }
+
+    /// The filters of its list that rules may name.
+    pub const fn filters(mut self, filters: &'static [&'static str]) -> Self {
+        self.filters = filters;
         self
     }
 

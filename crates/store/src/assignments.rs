@@ -112,29 +112,6 @@ impl Assignments<'_> {
             .await
     }
 
-    /// The domain that owns a user or group; `None` when there is no such actor.
-    pub async fn find_actor_domain(
-        &mut self,
-        actor: &Actor,
-    ) -> Result<Option<DomainId>, StoreError> {
-        let query = match actor {
-            Actor::User(id) => self
-                .db
-                .query(r#"SELECT domain_id FROM "user" WHERE id = ?"#)
-                .bind(id),
-            Actor::Group(id) => self
-                .db
-                .query(r#"SELECT domain_id FROM "group" WHERE id = ?"#)
-                .bind(id),
-        };
-        query
-            .rows()
-            .await?
-            .first()
-            .map(|row| row.id("domain_id"))
-            .transpose()
-    }
-
     /// Whether there is such an assignment.
     pub async fn exists(&mut self, assignment: &Assignment) -> Result<bool, StoreError> {
         let (table, kind) = place(assignment);

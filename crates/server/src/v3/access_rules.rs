@@ -27,7 +27,8 @@ static LIST: Operation = Operation::get(
     "List the access rules of a user",
 )
 .rules(&[LIST_ACCESS_RULES])
-.query("application_credential.access_rule_index_request_query");
+.query("application_credential.access_rule_index_request_query")
+.filters(&["service", "path", "method"]);
 static SHOW: Operation = Operation::get(
     "/v3/users/{user_id}/access_rules/{access_rule_id}",
     "Show an access rule",
@@ -111,13 +112,7 @@ async fn delete(
 
 /// Whose rules they are. A user who does not exist owns none.
 async fn owner(call: &Call, id: &UserId) -> Result<Target, ApiError> {
-    let Some(login) = call.store.logins().find(id).await? else {
-        return Ok(Target::none());
-    };
-    Ok(Target::none()
-        .with("target.user.id", login.subject.id.as_str())
-        .with("target.user.name", login.subject.name.as_str())
-        .with("target.user.domain_id", login.subject.domain.id.as_str()))
+    Ok(call.store.users().find(id).await?.as_ref().into())
 }
 
 /// An access rule, as it stands in an application credential.

@@ -39,7 +39,8 @@ const ONE: &str = "/v3/users/{user_id}/application_credentials/{application_cred
 
 static LIST: Operation = Operation::get(ALL, "List the application credentials of a user")
     .rules(&[LIST_APPLICATION_CREDENTIALS])
-    .query("application_credential.application_credential_index_request_query");
+    .query("application_credential.application_credential_index_request_query")
+    .filters(&["name"]);
 static SHOW: Operation = Operation::get(ONE, "Show an application credential")
     .rules(&[GET_APPLICATION_CREDENTIAL])
     .body("application_credential.application_credential_request_body");

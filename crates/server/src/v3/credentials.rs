@@ -29,7 +29,8 @@ pub fn routes() -> Routes {
 
 static LIST: Operation = Operation::get("/v3/credentials", "List credentials")
     .rules(&[LIST_CREDENTIALS, GET_CREDENTIAL])
-    .query("credential.index_request_query");
+    .query("credential.index_request_query")
+    .filters(&["user_id", "type"]);
 static SHOW: Operation =
     Operation::get("/v3/credentials/{credential_id}", "Show a credential").rules(&[GET_CREDENTIAL]);
 static CREATE: Operation = Operation::post("/v3/credentials", "Create a credential")
@@ -69,10 +70,10 @@ const DELETE_CREDENTIAL: Rule = Rule::new("identity:delete_credential", WRITE)
 const EC2: &str = "ec2";
 
 async fn list(call: Call) -> Result<Reply<Collection<CredentialDocument>>, ApiError> {
-    let own = call
-        .caller
-        .token()
-        .map(|token| token.subject.id.to_string());
+    // To a token of the system the list is nobody's own.
+    let token = call.caller.token();
+    let own = token.filter(|token| !token.token.has_system_scope());
+    let own = own.map(|token| token.subject.id.as_str());
     let target = Target::none().with_some("target.credential.user_id", own);
     let permit = call.authorize(LIST_CREDENTIALS, target)?;
     let query = &call.request.query;
@@ -83,7 +84,7 @@ async fn list(call: Call) -> Result<Reply<Collection<CredentialDocument>>, ApiEr
     let mut found = call.store.credentials().list(&filter).await?;
     // Everybody may ask, and sees what they could see one by one.
     found.retain(|credential| {
-        call.authorize(GET_CREDENTIAL, credential).is_ok()
+        call.authorize(GET_CREDENTIAL, Target::from(credential).item()).is_ok()
             && refuse_delegated(&call, &credential.kind).is_ok()
     });
     let documents = found
@@ -111,8 +112,7 @@ async fn create(
     call: Call,
     Body(request): Body<CreateCredential>,
 ) -> Result<Reply<One<CredentialDocument>>, ApiError> {
-    let target = Target::none().with("target.credential.user_id", request.user_id.to_string());
-    let permit = call.authorize(CREATE_CREDENTIAL, target)?;
+    let permit = call.authorize(CREATE_CREDENTIAL, Target::wanted("credential"))?;
     refuse_delegated(&call, &request.kind)?;
     let credential = request.into_credential(&call)?;
     let mut tx = call.begin().await?;
@@ -348,8 +348,10 @@ fn document(call: &Call, credential: Credential) -> Result<CredentialDocument, A
 
 impl From<&Credential> for Target {
     fn from(credential: &Credential) -> Self {
-        Self::none()
+        let project_id = credential.project_id.as_ref().map(|id| id.as_str());
+        Self::existing("credential", &credential.extra)
             .with("target.credential.id", credential.id.as_str())
+            .with("target.credential.project_id", project_id)
             .with("target.credential.user_id", credential.user_id.as_str())
             .with("target.credential.type", credential.kind.as_str())
     }

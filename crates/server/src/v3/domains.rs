@@ -12,7 +12,7 @@ use crate::error::ApiError;
 use crate::extract::{Body, Named, Path, nullable};
 use crate::flows::delete_domain::delete_domain;
 use crate::operation::{Operation, Routes};
-use crate::reply::{One, Reply};
+use crate::reply::{One, Permit, Reply};
 use crate::v3::projects;
 use crate::v3::resource_options::{OptionsDocument, refuse_immutable};
 
@@ -28,7 +28,8 @@ pub fn routes() -> Routes {
 
 static LIST: Operation = Operation::get("/v3/domains", "List domains")
     .rules(&[LIST_DOMAINS])
-    .query("resource.domain_index_request_query");
+    .query("resource.domain_index_request_query")
+    .filters(&["name", "enabled"]);
 static SHOW: Operation =
     Operation::get("/v3/domains/{domain_id}", "Show a domain").rules(&[GET_DOMAIN]);
 static CREATE: Operation = Operation::post("/v3/domains", "Create a domain")
@@ -124,9 +125,7 @@ async fn update(
     Path(id): Path<DomainId>,
     Body(change): Body<ChangeDomain>,
 ) -> Result<Reply<One<DomainDocument>>, ApiError> {
-    let permit = call.authorize(UPDATE_DOMAIN, Target::none())?;
-    let domain = call.store.domains().find(&id).await?;
-    let domain = domain.ok_or_else(|| ApiError::not_found("domain", &id))?;
+    let (permit, domain) = find(&call, &id, UPDATE_DOMAIN).await?;
     if !change.only_lifts_the_mark() {
         refuse_immutable("update", "domain", domain.id.as_str(), domain.options)?;
     }
@@ -148,10 +147,17 @@ async fn update(
 }
 
 async fn delete(call: Call, Path(id): Path<DomainId>) -> Result<Reply<()>, ApiError> {
-    let permit = call.authorize(DELETE_DOMAIN, Target::none())?;
-    let domain = call.store.domains().find(&id).await?;
-    let domain = domain.ok_or_else(|| ApiError::not_found("domain", &id))?;
+    let (permit, domain) = find(&call, &id, DELETE_DOMAIN).await?;
     Ok(permit.done(delete_domain(&call, &domain).await?))
+}
+
+/// A domain, and the right to do with it what a rule is about. That there is no such domain is
+/// told to everybody who is logged in, as by the reference.
+async fn find(call: &Call, id: &DomainId, rule: Rule) -> Result<(Permit, Domain), ApiError> {
+    let _known = call.authenticated()?;
+    let domain = call.store.domains().find(id).await?;
+    let domain = domain.ok_or_else(|| ApiError::not_found("domain", id))?;
+    Ok((call.authorize(rule, &domain)?, domain))
 }
 
 pub(crate) fn name_taken(error: StoreError, name: &str) -> ApiError {
@@ -325,8 +331,12 @@ impl DomainDocument {
 
 impl From<&Domain> for Target {
     fn from(domain: &Domain) -> Self {
-        Self::none()
+        Self::existing("domain", &domain.extra)
             .with("target.domain.id", domain.id.as_str())
             .with("target.domain.name", domain.name.as_str())
+            .with("target.domain.enabled", domain.enabled)
+            .with("target.domain.description", domain.description.as_deref())
+            .with("target.domain.tags", domain.tags.clone())
+            .and_options("target.domain.options", &OptionsDocument::from(domain.options))
     }
 }

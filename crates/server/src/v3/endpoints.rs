@@ -26,7 +26,8 @@ pub fn routes() -> Routes {
 
 static LIST: Operation = Operation::get("/v3/endpoints", "List endpoints")
     .rules(&[LIST_ENDPOINTS])
-    .query("catalog.endpoint_index_request_query");
+    .query("catalog.endpoint_index_request_query")
+    .filters(&["interface", "service_id", "region_id"]);
 static SHOW: Operation =
     Operation::get("/v3/endpoints/{endpoint_id}", "Show an endpoint").rules(&[GET_ENDPOINT]);
 static CREATE: Operation = Operation::post("/v3/endpoints", "Create an endpoint")

@@ -3,7 +3,7 @@
 //! All these routes are one, with another actor, target or kind of inheritance in the path.
 
 use model::assignment::{Actor, Assignment, AssignmentTarget};
-use model::ids::{DomainId, RoleId};
+use model::ids::RoleId;
 use model::project::{Domain, Project};
 use model::role::Role;
 use policy::{Rule, ScopeType};
@@ -349,11 +349,11 @@ impl Named {
         }
     }
 
-    fn require_actor(&self, domain_id: Option<&DomainId>) -> Result<(), ApiError> {
-        match (&self.place.actor, domain_id) {
-            (_, Some(_)) => Ok(()),
-            (Actor::User(id), None) => Err(ApiError::not_found("user", id)),
-            (Actor::Group(id), None) => Err(ApiError::not_found("group", id)),
+    fn require_actor(&self, is_there: bool) -> Result<(), ApiError> {
+        match &self.place.actor {
+            _ if is_there => Ok(()),
+            Actor::User(id) => Err(ApiError::not_found("user", id)),
+            Actor::Group(id) => Err(ApiError::not_found("group", id)),
         }
     }
 
@@ -410,11 +410,10 @@ async fn authorized(call: &Call, existence: Existence) -> Result<(Named, Permit)
         AssignmentTarget::Domain(id) => (call.store.domains().find(id).await?, None),
         AssignmentTarget::Project(id) => (None, call.store.projects().find(id).await?),
     };
-    let domain_id = call
-        .store
-        .assignments()
-        .find_actor_domain(&place.actor)
-        .await?;
+    let actor = match &place.actor {
+        Actor::User(id) => call.store.users().find(id).await?.as_ref().map(Target::from),
+        Actor::Group(id) => call.store.groups().find(id).await?.as_ref().map(Target::from),
+    };
     let named = Named {
         place,
         role,
@@ -426,20 +425,15 @@ async fn authorized(call: &Call, existence: Existence) -> Result<(Named, Permit)
             named.require_role()?;
         }
         if existence == Existence::Required {
-            named.require_actor(domain_id.as_ref())?;
+            named.require_actor(actor.is_some())?;
         }
         named.require_target()?;
     }
-    let owner = match named.place.actor {
-        Actor::User(_) => "target.user.domain_id",
-        Actor::Group(_) => "target.group.domain_id",
-    };
-    let domain = named.domain.as_ref().map(|domain| domain.id.as_str());
-    let target = Target::none()
+    let target = actor
+        .unwrap_or_default()
         .and(named.role.as_ref())
         .and(named.project.as_ref())
-        .with_some("target.domain.id", domain)
-        .with_some(owner, domain_id.map(String::from));
+        .and(named.domain.as_ref());
     let rules = call.request.operation.rules;
     let rule = rules
         .first()

@@ -31,7 +31,8 @@ pub fn routes() -> Routes {
 
 static LIST: Operation = Operation::get("/v3/groups", "List groups")
     .rules(&[LIST_GROUPS])
-    .query("identity.group_index_request_query");
+    .query("identity.group_index_request_query")
+    .filters(&["domain_id", "name"]);
 static SHOW: Operation =
     Operation::get("/v3/groups/{group_id}", "Show a group").rules(&[GET_GROUP]);
 static CREATE: Operation = Operation::post("/v3/groups", "Create a group")
@@ -44,7 +45,8 @@ static DELETE: Operation =
     Operation::delete("/v3/groups/{group_id}", "Delete a group").rules(&[DELETE_GROUP]);
 static LIST_OF_MEMBERS: Operation =
     Operation::get("/v3/groups/{group_id}/users", "List the members of a group")
-        .rules(&[LIST_USERS_IN_GROUP]);
+        .rules(&[LIST_USERS_IN_GROUP])
+        .filters(&["domain_id", "enabled", "name", "password_expires_at"]);
 static CHECK_MEMBER: Operation = Operation::get(
     "/v3/groups/{group_id}/users/{user_id}",
     "Tell whether a user is a member of a group",
@@ -144,9 +146,7 @@ async fn create(
     Body(request): Body<CreateGroup>,
 ) -> Result<Reply<One<GroupDocument>>, ApiError> {
     // Only a domain that the client names counts here: a manager has to name it.
-    let named = request.domain_id.as_ref().map(|id| id.as_str());
-    let target = Target::none().with_some("target.group.domain_id", named);
-    let permit = call.authorize(CREATE_GROUP, target)?;
+    let permit = call.authorize(CREATE_GROUP, Target::wanted("group"))?;
     let group = request.into_group(&call)?;
     if call.store.domains().find(&group.domain_id).await?.is_none() {
         return Err(ApiError::not_found("domain", &group.domain_id));
@@ -187,9 +187,11 @@ async fn update(
 }
 
 async fn delete(call: Call, Path(id): Path<GroupId>) -> Result<Reply<()>, ApiError> {
+    let _known = call.authenticated()?;
+    // The reference tells everybody who is logged in that there is no such group.
     let group = call.store.groups().find(&id).await?;
-    let permit = call.authorize(DELETE_GROUP, group.as_ref())?;
-    group.ok_or_else(|| ApiError::not_found("group", &id))?;
+    let group = group.ok_or_else(|| ApiError::not_found("group", &id))?;
+    let permit = call.authorize(DELETE_GROUP, &group)?;
     let mut tx = call.begin().await?;
     // Without roles the group gave its members nothing that their tokens could keep.
     if tx.groups().holds_roles(&id).await? {
@@ -429,10 +431,11 @@ impl MembershipDocument {
 
 impl From<&Group> for Target {
     fn from(group: &Group) -> Self {
-        Self::none()
+        Self::existing("group", &group.extra)
             .with("target.group.id", group.id.as_str())
             .with("target.group.name", group.name.as_str())
             .with("target.group.domain_id", group.domain_id.as_str())
+            .with("target.group.description", group.description.as_deref())
     }
 }
 

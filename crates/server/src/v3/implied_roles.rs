@@ -10,7 +10,7 @@ use crate::error::ApiError;
 use crate::extract::Path;
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
-use crate::v3::roles::find;
+use crate::v3::roles::{self, find};
 
 /// The operations on implied roles.
 pub fn routes() -> Routes {
@@ -174,22 +174,11 @@ async fn require_implication(call: &Call, prior: &Role, implied: &Role) -> Resul
 }
 
 fn prior_target(prior: &Role) -> Target {
-    with_role(Target::none(), "prior_role", prior)
+    roles::target("prior_role", prior)
 }
 
 fn target(prior: &Role, implied: &Role) -> Target {
-    with_role(prior_target(prior), "implied_role", implied)
-}
-
-fn with_role(target: Target, name: &str, role: &Role) -> Target {
-    let domain_id = role.domain_id.as_ref();
-    target
-        .with(&format!("target.{name}.id"), role.id.as_str())
-        .with(&format!("target.{name}.name"), role.name.as_str())
-        .with(
-            &format!("target.{name}.domain_id"),
-            domain_id.map_or(Value::Null, |id| id.as_str().into()),
-        )
+    prior_target(prior).and(roles::target("implied_role", implied))
 }
 
 fn no_implication(prior: &RoleId, implied: &RoleId) -> ApiError {

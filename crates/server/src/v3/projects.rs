@@ -33,7 +33,8 @@ pub fn routes() -> Routes {
 
 static LIST: Operation = Operation::get("/v3/projects", "List projects")
     .rules(&[LIST_PROJECTS])
-    .query("resource.project_index_request_query");
+    .query("resource.project_index_request_query")
+    .filters(&["domain_id", "enabled", "name", "parent_id", "is_domain"]);
 static SHOW: Operation =
     Operation::get("/v3/projects/{project_id}", "Show a project").rules(&[GET_PROJECT]);
 static CREATE: Operation = Operation::post("/v3/projects", "Create a project")
@@ -115,7 +116,7 @@ async fn create(
     Body(wanted): Body<ProjectAttributes>,
 ) -> Result<Reply<One<ProjectDocument>>, ApiError> {
     // Only a domain that the client names counts here: a manager has to name it.
-    let permit = call.authorize(CREATE_PROJECT, &wanted)?;
+    let permit = call.authorize(CREATE_PROJECT, Target::wanted("project"))?;
     let project = wanted.into_project(&call)?;
     check_place(&call, &project).await?;
     let mut tx = call.begin().await?;
@@ -453,18 +454,19 @@ impl ProjectDocument {
 impl From<&Project> for Target {
     fn from(project: &Project) -> Self {
         let domain_id = project.domain_id.as_ref().map(|id| id.as_str());
-        Self::none()
+        let parent_id = project.parent_id.as_ref().map(|id| id.as_str());
+        Self::existing("project", &project.extra)
             .with("target.project.id", project.id.as_str())
             .with("target.project.name", project.name.as_str())
             .with("target.project.enabled", project.enabled)
             .with("target.project.is_domain", project.is_domain())
             .with("target.project.domain_id", domain_id)
-    }
-}
-
-impl From<&ProjectAttributes> for Target {
-    fn from(wanted: &ProjectAttributes) -> Self {
-        let domain_id = wanted.domain_id.iter().flatten().next();
-        Self::none().with_some("target.project.domain_id", domain_id.map(|id| id.as_str()))
+            .with("target.project.parent_id", parent_id)
+            .with("target.project.description", project.description.as_deref())
+            .with("target.project.tags", project.tags.clone())
+            .and_options(
+                "target.project.options",
+                &OptionsDocument::from(project.options),
+            )
     }
 }

@@ -25,7 +25,8 @@ pub fn routes() -> Routes {
 
 static LIST: Operation = Operation::get("/v3/regions", "List regions")
     .rules(&[LIST_REGIONS])
-    .query("catalog.regions_index_request_query");
+    .query("catalog.regions_index_request_query")
+    .filters(&["parent_region_id"]);
 static SHOW: Operation =
     Operation::get("/v3/regions/{region_id}", "Show a region").rules(&[GET_REGION]);
 static CREATE: Operation = Operation::post("/v3/regions", "Create a region")

@@ -21,7 +21,16 @@ pub fn routes() -> Routes {
 
 static LIST: Operation = Operation::get("/v3/role_assignments", "List role assignments")
     .rules(&[LIST_ASSIGNMENTS, LIST_FOR_TREE])
-    .query("assignment.role_assignments_index_request_query");
+    .query("assignment.role_assignments_index_request_query")
+    .filters(&[
+        "group.id",
+        "role.id",
+        "scope.domain.id",
+        "scope.project.id",
+        "scope.OS-INHERIT:inherited_to",
+        "user.id",
+        "scope.system",
+    ]);
 
 const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
 const READ: &str = "(rule:admin_required) or (role:reader and system_scope:all) or \
@@ -37,7 +46,7 @@ async fn list(call: Call) -> Result<Reply<Collection<AssignmentDocument>>, ApiEr
     let _known = call.authenticated()?;
     let asked = Asked::read(&call.request.query);
     let mentioned = asked.look_up(&call).await?;
-    let permit = asked.authorize(&call, &mentioned)?;
+    let permit = asked.authorize(&call).await?;
     asked.refuse_nonsense()?;
     asked.require(&mentioned)?;
     let mut filter = asked.filter;
@@ -143,16 +152,22 @@ impl Asked {
         Ok(assignments.mentioned(user_id, project_id).await?)
     }
 
-    /// Of a tree, the policy is told its domain; else the caller's domain, which the answer is
+    /// Of a tree, the policy is told its root; else the caller's domain, which the answer is
     /// confined to.
-    fn authorize(&self, call: &Call, mentioned: &Mentioned) -> Result<Permit, ApiError> {
+    async fn authorize(&self, call: &Call) -> Result<Permit, ApiError> {
         if !self.filter.subtree {
             let scope = call.caller.domain_scope().map(String::from);
             let target = Target::none().with_some("target.domain_id", scope);
             return call.authorize(LIST_ASSIGNMENTS, target);
         }
-        let domain_id = mentioned.project.clone().flatten().map(String::from);
-        let target = Target::none().with_some("target.domain_id", domain_id);
+        let root = match &self.filter.target {
+            Some(AssignmentTarget::Project(id)) => call.store.projects().find(id).await?,
+            _ => None,
+        };
+        let target = root.map_or_else(Target::none, |root| {
+            let domain_id = root.domain_id.as_ref().map(|id| id.as_str());
+            Target::from(&root).with("target.domain_id", domain_id)
+        });
         call.authorize(LIST_FOR_TREE, target)
     }
 

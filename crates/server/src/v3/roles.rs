@@ -6,7 +6,6 @@ use model::project::ResourceOptions;
 use model::role::{Role, RoleFilter};
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use store::StoreError;
 
 use crate::call::{Call, Collection, Links, SelfLink, Target};
@@ -28,7 +27,8 @@ pub fn routes() -> Routes {
 
 static LIST: Operation = Operation::get("/v3/roles", "List roles")
     .rules(&[LIST_ROLES, LIST_DOMAIN_ROLES])
-    .query("assignment.roles_index_request_query");
+    .query("assignment.roles_index_request_query")
+    .filters(&["name", "domain_id"]);
 static SHOW: Operation =
     Operation::get("/v3/roles/{role_id}", "Show a role").rules(&[GET_ROLE, GET_DOMAIN_ROLE]);
 static CREATE: Operation = Operation::post("/v3/roles", "Create a role")
@@ -124,12 +124,11 @@ async fn create(
     Body(request): Body<CreateRole>,
 ) -> Result<Reply<One<RoleDocument>>, ApiError> {
     let role = request.into_role(call.new_id());
-    let rule = if role.domain_id.is_some() {
-        CREATE_DOMAIN_ROLE
+    let permit = if role.domain_id.is_some() {
+        call.authorize(CREATE_DOMAIN_ROLE, Target::wanted("role"))?
     } else {
-        CREATE_ROLE
+        call.authorize(CREATE_ROLE, Target::none())?
     };
-    let permit = call.authorize(rule, &role)?;
     let mut tx = call.begin().await?;
     tx.roles()
         .insert(&role)
@@ -336,14 +335,18 @@ impl RoleDocument {
 
 impl From<&Role> for Target {
     fn from(role: &Role) -> Self {
-        Self::none()
-            .with("target.role.id", role.id.as_str())
-            .with("target.role.name", role.name.as_str())
-            .with(
-                "target.role.domain_id",
-                role.domain_id
-                    .as_ref()
-                    .map_or(Value::Null, |id| id.as_str().into()),
-            )
+        target("role", role)
     }
+}
+
+/// What rules see of a role that is there for this purpose.
+pub(crate) fn target(name: &str, role: &Role) -> Target {
+    let fact = |attribute: &str| format!("target.{name}.{attribute}");
+    let domain_id = role.domain_id.as_ref().map(|id| id.as_str());
+    Target::existing(name, &role.extra)
+        .with(&fact("id"), role.id.as_str())
+        .with(&fact("name"), role.name.as_str())
+        .with(&fact("domain_id"), domain_id)
+        .with(&fact("description"), role.description.as_deref())
+        .and_options(&fact("options"), &OptionsDocument::from(role.options))
 }

@@ -25,7 +25,8 @@ pub fn routes() -> Routes {
 
 static LIST: Operation = Operation::get("/v3/services", "List services")
     .rules(&[LIST_SERVICES])
-    .query("catalog.service_index_request_query");
+    .query("catalog.service_index_request_query")
+    .filters(&["type", "name"]);
 static SHOW: Operation =
     Operation::get("/v3/services/{service_id}", "Show a service").rules(&[GET_SERVICE]);
 static CREATE: Operation = Operation::post("/v3/services", "Create a service")

@@ -18,7 +18,8 @@ pub fn routes() -> Routes {
 }
 
 static LIST: Operation = Operation::get("/v3/users/{user_id}/groups", "List the groups of a user")
-    .rules(&[LIST_GROUPS_FOR_USER]);
+    .rules(&[LIST_GROUPS_FOR_USER])
+    .filters(&["name"]);
 
 const LIST_GROUPS_FOR_USER: Rule = Rule::new(
     "identity:list_groups_for_user",

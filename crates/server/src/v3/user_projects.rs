@@ -20,7 +20,8 @@ static LIST: Operation = Operation::get(
     "/v3/users/{user_id}/projects",
     "List the projects of a user",
 )
-.rules(&[LIST_USER_PROJECTS]);
+.rules(&[LIST_USER_PROJECTS])
+.filters(&["domain_id", "enabled", "name"]);
 
 const LIST_USER_PROJECTS: Rule = Rule::new(
     "identity:list_user_projects",

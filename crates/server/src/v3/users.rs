@@ -32,7 +32,16 @@ pub fn routes() -> Routes {
 
 static LIST: Operation = Operation::get("/v3/users", "List users")
     .rules(&[LIST_USERS])
-    .query("identity.user_index_request_query");
+    .query("identity.user_index_request_query")
+    .filters(&[
+        "domain_id",
+        "enabled",
+        "idp_id",
+        "name",
+        "protocol_id",
+        "unique_id",
+        "password_expires_at",
+    ]);
 static SHOW: Operation = Operation::get("/v3/users/{user_id}", "Show a user").rules(&[GET_USER]);
 static CREATE: Operation = Operation::post("/v3/users", "Create a user")
     .rules(&[CREATE_USER])
@@ -109,9 +118,7 @@ async fn create(
     Body(request): Body<CreateUser>,
 ) -> Result<Reply<One<UserDocument>>, ApiError> {
     // Only a domain that the client names counts here: a manager has to name it.
-    let named = request.domain_id.as_ref().map(|id| id.as_str());
-    let target = Target::none().with_some("target.user.domain_id", named);
-    let permit = call.authorize(CREATE_USER, target)?;
+    let permit = call.authorize(CREATE_USER, Target::wanted("user"))?;
     let NewUser {
         mut user,
         password,
@@ -577,10 +584,19 @@ options! {
 
 impl From<&User> for Target {
     fn from(user: &User) -> Self {
-        Self::none()
+        let default_project_id = user.default_project_id.as_ref().map(|id| id.as_str());
+        // As Python prints it.
+        let form = |time: Timestamp| time.format("%Y-%m-%d %H:%M:%S%.f").to_string();
+        Self::existing("user", &user.extra)
             .with("target.user.id", user.id.as_str())
             .with("target.user.name", user.name.as_str())
             .with("target.user.enabled", user.enabled)
             .with("target.user.domain_id", user.domain_id.as_str())
+            .with_some("target.user.default_project_id", default_project_id)
+            .with(
+                "target.user.password_expires_at",
+                user.password_expires_at.map(form),
+            )
+            .and_options("target.user.options", &OptionsDocument::from(user.options.clone()))
     }
 }

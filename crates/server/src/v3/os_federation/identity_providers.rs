@@ -31,7 +31,8 @@ static LIST: Operation = Operation::get(
     "List identity providers",
 )
 .rules(&[LIST_PROVIDERS])
-.query("federation.identity_provider_index_request_query");
+.query("federation.identity_provider_index_request_query")
+.filters(&["id", "enabled"]);
 static SHOW: Operation = Operation::get(
     "/v3/OS-FEDERATION/identity_providers/{idp_id}",
     "Show an identity provider",

@@ -27,7 +27,8 @@ static LIST: Operation = Operation::get(
     "List service providers",
 )
 .rules(&[LIST_PROVIDERS])
-.query("federation.service_provider_index_request_query");
+.query("federation.service_provider_index_request_query")
+.filters(&["id", "enabled"]);
 static SHOW: Operation = Operation::get(
     "/v3/OS-FEDERATION/service_providers/{service_provider_id}",
     "Show a service provider",

@@ -1,0 +1,189 @@
+"""Archstone and the reference allow the same people the same, by default and under operators' own policy files."""
+
+import concurrent.futures
+import contextlib
+import itertools
+import re
+import subprocess
+import time
+
+import pytest
+import yaml
+from policies import requests
+from policies.world import OPERATOR, PERSONAS, World
+
+from servers import ADMIN_PASSWORD, REPOSITORY, under_test
+
+PROVIDER = REPOSITORY / "clients" / "policies" / "provider.yaml"
+EVERYBODY = ["cloud-admin", *PERSONAS, "application-credential", "nobody"]
+
+# Rules in all the forms that oslo.policy reads; each operation gets one of them, in turn.
+ODD = [
+    "",
+    "@",
+    "!",
+    None,
+    [],
+    [["role:admin"], ["role:reader", "system_scope:all"]],
+    ["role:admin", "role:manager"],
+    [["role:member"], []],
+    "rule:missing or role:reader",
+    "rule:missing",
+    "not rule:missing",
+    "not role:admin",
+    "NOT role:admin AND NOT role:reader",
+    "(role:admin or (role:reader and (not domain_id:None)))",
+    "( role:ADMIN )",
+    "role:admin and",
+    "or role:admin",
+    "role:admin role:reader",
+    "(role:admin",
+    "role:admin)",
+    "not (not role:member)",
+    "is_admin_project:True and not domain_id:None",
+    "is_admin_project:False or is_admin:1 or is_admin:True",
+    "None:%(target.nothing)s or role:reader",
+    "project_id:None",
+    "domain_id:None and project_id:None",
+    "user_domain_id:%(domain_id)s or project_domain_id:default",
+    "project_id:%(project_id)s or user_id:%(user_id)s",
+    "token.user.domain.name:acme",
+    "token.project.name:apollo or token.domain.name:acme",
+    "token.roles.name:manager",
+    "token.methods:application_credential",
+    "token.is_domain:False",
+    "system_scope:all",
+    "system:all",
+    "roles:admin",
+    "user_id:%(target.user.id)s or role:%(target.role.name)s",
+    "'acme':%(target.domain.name)s or \"apollo\":%(target.project.name)s",
+    "True:%(target.user.enabled)s or True:%(target.project.enabled)s",
+    "None:%(target.user.default_project_id)s or None:%(target.role.domain_id)s",
+    "None:%(target.user.password_expires_at)s and role:reader",
+    "['kept']:%(target.project.tags)s",
+    "'victim':%(target.user.description)s",
+    "%(target.user.name)s:%(target.user.name)s",
+    "project_id:%(target.project.parent_id)s",
+    "role:admin%",
+    "role:%(missing",
+    "user_id:%(user_id)d",
+    "nothing",
+    "nothing:at:all",
+    "service_roles:service or service_user_id:None",
+    "user:None or tenant:None",
+    "password:x",
+    "http_x:y",
+    "rule:",
+    "role:",
+    ":",
+    "'quoted text'",
+    "rule:admin_required and rule:owner",
+    "rule:admin_required or rule:loop",
+    "1:1 and 2.0:2.0 and -3:-3",
+    "'a b':c",
+]
+
+
+@contextlib.contextmanager
+def reference(directory, policy):
+    """The URL of a fresh Keystone with this policy file."""
+    script = REPOSITORY / "scripts" / "oracle"
+    start = [script, "start", directory, "--admin-password", ADMIN_PASSWORD, "--processes", "1"]
+    for name, value in settings(policy).items():
+        start += ["--set", f"{name}={value}"]
+    yield subprocess.run(start, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    subprocess.run([script, "stop", directory], check=True)
+
+
+@contextlib.contextmanager
+def archstone(directory, policy):
+    """The URL of a fresh Archstone with this policy file."""
+    server = under_test()(directory).start()
+    server.stop()
+    with open(directory / "keystone.conf", "a", encoding="utf-8") as configuration:
+        configuration.write("\n[identity]\npassword_hash_rounds = 4\n")
+        for name, value in settings(policy).items():
+            section, option = name.split(".")
+            configuration.write(f"[{section}]\n{option} = {value}\n")
+    server.start()
+    yield server.plain_url
+    server.stop()
+
+
+def settings(policy):
+    return {"oslo_policy.policy_file": policy, "DEFAULT.admin_token": OPERATOR}
+
+
+class Pair:
+    """Both servers, with the same people and the same policy file."""
+
+    def __init__(self, policy, oracle, subject):
+        self._policy = policy
+        self._worlds = [World(url, ADMIN_PASSWORD) for url in (oracle, subject)]
+        self._on_both(lambda world: world.build(spares=45))
+
+    def differences(self, rules, wanted=()):
+        """What the two allow otherwise under these rules, but for what is wanted: a line for each."""
+        self._enforce(rules)
+        asked = [(persona, request) for request in requests.ALL for persona in EVERYBODY]
+        answers = self._on_both(lambda world: [world.ask(persona, request) for persona, request in asked])
+        found = []
+        for (persona, request), oracle, subject in zip(asked, *answers, strict=True):
+            if oracle != subject and not any(is_wanted(request, oracle[0], subject[0]) for is_wanted in wanted):
+                found.append(f"{persona}: {request}: {oracle}, here {subject}")
+        return found
+
+    def _enforce(self, rules):
+        """Puts a file with these rules in place, once both have noticed that there is another one."""
+        probe = requests.Request("GET", "/regions")
+        for text, status in (('"identity:list_regions": "!"', 403), (rules, 200)):
+            new = self._policy.with_suffix(".new")
+            new.write_text(text)
+            new.replace(self._policy)
+            deadline = time.monotonic() + 60
+            while any(world.ask("cloud-admin", probe)[0] != status for world in self._worlds):
+                assert time.monotonic() < deadline, "the policy file is not read again"
+                time.sleep(0.1)
+
+    def _on_both(self, act):
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            return list(pool.map(act, self._worlds))
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("policy")
+    policy = directory / "policy.yaml"
+    policy.write_text("{}")
+    other = reference if under_test().is_reference else archstone
+    with reference(directory / "oracle", policy) as oracle, other(directory / "subject", policy) as subject:
+        yield Pair(policy, oracle, subject)
+
+
+def a_failure_is_a_refusal(request, oracle, subject):
+    """The reference fails itself at some rules that make no sense (status 0: it closes the connection)."""
+    return oracle in (0, 500) and subject == 403
+
+
+def who_may_not_look_is_told_so(request, oracle, subject):
+    """The reference fails when the root of a tree is not there, whoever asks."""
+    return oracle == 0 and "include_subtree" in request.path and subject in (401, 403, 404)
+
+
+WANTED = (a_failure_is_a_refusal, who_may_not_look_is_told_so)
+
+
+def odd_rules():
+    """An odd rule for each operation."""
+    sample = (REPOSITORY / "deploy" / "policy.yaml.sample").read_text()
+    names = re.findall(r'^#"(identity:[^"]+)"', sample, re.MULTILINE)
+    rules = dict(zip(names, itertools.cycle(ODD), strict=False))
+    # By this one it shows that the file is in force.
+    del rules["identity:list_regions"]
+    return yaml.safe_dump(rules | {"loop": "rule:loop"})
+
+
+@pytest.mark.parametrize("rules", ["{}", PROVIDER.read_text(), odd_rules()], ids=["none", "provider", "odd"])
+def test_both_allow_the_same(pair, rules):
+    differences = pair.differences(rules, WANTED)
+    assert not differences, "\n".join(differences)
