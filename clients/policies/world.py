@@ -30,7 +30,7 @@ _REFERENCE = re.compile(r"\{([a-z0-9_. -]+)\}")
 
 _MAPPING = {
     "schema_version": "1.0",
-    "rules": [{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "REMOTE_USER"}]}],
+    "rules": [{"local": [{"user": {"name": "somebody"}}], "remote": [{"type": "REMOTE_USER"}]}],
 }
 
 # What a request may delete, and how it is made: `{new user}` is the id of one. A body's member names its kind.

@@ -92,7 +92,7 @@ pub struct UserFilter {
     /// Only those whom an identity provider calls so.
     pub unique_id: Option<String>,
     /// Only those whose password ends then.
-    pub password_expires: Option<(Comparison, Timestamp)>,
+    pub password_expires: Vec<(Comparison, Timestamp)>,
     /// Only the members of this group.
     pub group_id: Option<GroupId>,
     /// Only those of this domain as well: beyond it, the asker sees nothing.

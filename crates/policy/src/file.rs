@@ -160,7 +160,9 @@ mod tests {
         );
         assert_eq!(
             error("\na: role:x or http://127.0.0.1/%(x)s\n"),
-            "line 2: the rule \"a\" asks a remote server (http://127.0.0.1/%(x)s), which is not supported"
+            "line 2: the rule \"a\" asks a remote server (http://127.0.0.1/%(x)s), which is not supported: \
+             write what that server decides by as roles, scopes and attributes of the target, or leave \
+             the rule out to have its default"
         );
         assert!(error("a: 'x:1\n").starts_with("the policy file is not well-formed: "));
         assert!(error("a: x:1\nb: @\n").contains("line 2"));

@@ -28,7 +28,9 @@ pub enum PolicyError {
     },
     /// A rule asks a remote server (`http:`, `https:`).
     #[error(
-        "line {line}: the rule {rule:?} asks a remote server ({check}), which is not supported"
+        "line {line}: the rule {rule:?} asks a remote server ({check}), which is not supported: \
+         write what that server decides by as roles, scopes and attributes of the target, or leave \
+         the rule out to have its default"
     )]
     RemoteCheck {
         /// The rule's name.
@@ -83,10 +85,14 @@ pub enum Flaw {
     #[error("asks a remote server ({0}), which is not supported; it denies whoever comes to it")]
     RemoteCheck(String),
     /// Null in place of a rule.
-    #[error("is empty and so allows everybody; to deny everybody write \"!\" in quotes")]
+    #[error(
+        "is empty and so allows everybody who is logged in; to deny everybody write \"!\" in quotes"
+    )]
     Null,
     /// A reference to nothing.
-    #[error("refers to the rule {0:?}, which is not defined")]
+    #[error(
+        "refers to the rule {0:?}, which is not defined and so does not hold; what else it says counts"
+    )]
     Undefined(String),
     /// A reference that leads back.
     #[error("refers to itself by way of the rule {0:?}; it denies whoever comes to it")]

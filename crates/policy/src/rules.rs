@@ -232,9 +232,8 @@ impl Rules {
             rule.check.resolve(&|name| self.place(name));
             let mut undefined = Vec::new();
             rule.check.for_each_reference(&mut |reference| {
-                if !self.places.contains_key(&reference.name)
-                    && !undefined.contains(&reference.name)
-                {
+                // Where a default rule is defined, it stands in, as was meant.
+                if self.place(&reference.name).is_none() && !undefined.contains(&reference.name) {
                     undefined.push(reference.name.clone());
                 }
             });
@@ -326,8 +325,10 @@ mod tests {
             ),
             [
                 "the rule \"a\" is declared twice and differently; the first declaration counts",
-                "the rule \"a\" refers to the rule \"b\", which is not defined",
-                "line 1: the rule \"e\" refers to the rule \"nowhere\", which is not defined",
+                "the rule \"a\" refers to the rule \"b\", which is not defined and so does not hold; \
+                 what else it says counts",
+                "line 1: the rule \"e\" refers to the rule \"nowhere\", which is not defined and so \
+                 does not hold; what else it says counts",
             ]
         );
     }

@@ -307,6 +307,27 @@ impl Query {
         }
     }
 
+    /// Refuses what no database can take as conditions: too many of them, or one that is too long.
+    ///
+    /// # Errors
+    ///
+    /// 400, saying what is too much.
+    pub fn check_size(&self) -> Result<(), ApiError> {
+        const MOST: usize = 500;
+        const LONGEST: usize = 8 * 1024;
+        // A list of tags is one value, with commas between them.
+        let parts = |(_, value): &(String, String)| 1 + value.matches(',').count();
+        if self.pairs.iter().map(parts).sum::<usize>() > MOST {
+            let complaint = format!("The query has more than {MOST} values.");
+            return Err(ApiError::malformed(&complaint));
+        }
+        if self.pairs.iter().any(|(_, value)| value.len() > LONGEST) {
+            let complaint = format!("A value of the query has more than {LONGEST} bytes.");
+            return Err(ApiError::malformed(&complaint));
+        }
+        Ok(())
+    }
+
     /// The first value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.pairs

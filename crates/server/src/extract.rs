@@ -96,7 +96,10 @@ impl<T: Named + DeserializeOwned> Extract for Body<T> {
         let parsed = match value {
             Value::Object(attributes) if T::UNDERSCORES => {
                 let mut named = attributes.clone();
-                for (key, value) in attributes.iter().filter(|(key, _)| key.contains([':', '-'])) {
+                for (key, value) in attributes
+                    .iter()
+                    .filter(|(key, _)| key.contains([':', '-']))
+                {
                     let name = key.replace([':', '-'], "_");
                     named.remove(key);
                     // The policy has seen the one with the right name, and so that one counts.

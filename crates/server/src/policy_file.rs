@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use policy::{Options, Rule, Rules, Usage};
+use policy::{Options, Problem, Rule, Rules, Usage};
 
 use crate::base_rules::BASE_RULES;
 use crate::operation::Routes;
@@ -113,17 +113,42 @@ fn look(files: &[PathBuf]) -> Seen {
 }
 
 fn read(defaults: &Rules, files: &[PathBuf]) -> Result<Rules, String> {
+    let (rules, warnings) = overridden(defaults, files)?;
+    for (path, problem) in warnings {
+        tracing::warn!(
+            file = %path.display(),
+            %problem,
+            "a policy rule may not mean what was meant"
+        );
+    }
+    Ok(rules)
+}
+
+/// A problem of a rule, and the file that the rule stands in.
+type Warning<'a> = (&'a Path, Problem);
+
+/// The defaults with the files laid over them, and what their author should be told.
+fn overridden<'a>(
+    defaults: &Rules,
+    files: &'a [PathBuf],
+) -> Result<(Rules, Vec<Warning<'a>>), String> {
     let mut rules = defaults.clone();
+    let mut warnings: Vec<Warning<'a>> = Vec::new();
     for path in files {
         let Some(text) = text(path)? else { continue };
         rules = rules
             .with_overrides(&text)
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        for problem in rules.problems() {
-            tracing::warn!(file = %path.display(), %problem, "a policy rule denies everything");
+        // A later file may mend what an earlier one says.
+        let problems = rules.problems();
+        warnings.retain(|(_, known)| problems.contains(known));
+        for problem in problems {
+            if !warnings.iter().any(|(_, known)| known == problem) {
+                warnings.push((path, problem.clone()));
+            }
         }
     }
-    Ok(rules)
+    Ok((rules, warnings))
 }
 
 fn text(path: &Path) -> Result<Option<String>, String> {
@@ -164,6 +189,51 @@ mod tests {
         for text in [&sample, &switched_on] {
             let problems = rules.with_overrides(text).unwrap().problems().len();
             assert_eq!(problems, 0);
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_a_rule_is_true() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["main.yaml", "later.yaml"].map(|name| folder.path().join(name));
+        let main = "a:\nb: ''\nc: []\nd: rule:missing or role:reader\ne: role:x or\n\
+                    f: rule:elsewhere\n";
+        std::fs::write(&files[0], main).unwrap();
+        std::fs::write(&files[1], "elsewhere: role:reader\ng: rule:nowhere\n").unwrap();
+
+        let defaults = Rules::new([], Options::default());
+        let (rules, warnings) = overridden(&defaults, &files).unwrap();
+        let warnings: Vec<String> = warnings
+            .iter()
+            .map(|(path, problem)| {
+                format!("{}: {problem}", path.file_name().unwrap().to_str().unwrap())
+            })
+            .collect();
+        assert_eq!(
+            warnings,
+            [
+                "main.yaml: line 1: the rule \"a\" is empty and so allows everybody who is logged \
+                 in; to deny everybody write \"!\" in quotes",
+                "main.yaml: line 5: the rule \"e\" cannot be read and so denies everybody: a check \
+                 is missing at the end",
+                "main.yaml: line 4: the rule \"d\" refers to the rule \"missing\", which is not \
+                 defined and so does not hold; what else it says counts",
+                "later.yaml: line 2: the rule \"g\" refers to the rule \"nowhere\", which is not \
+                 defined and so does not hold; what else it says counts",
+            ]
+        );
+        let reader = serde_json::json!({"roles": ["reader"]});
+        for (rule, allowed) in [
+            ("a", true),
+            ("b", true),
+            ("c", true),
+            ("d", true),
+            ("e", false),
+            ("f", true),
+            ("g", false),
+        ] {
+            let decision = rules.check(rule, &reader, &());
+            assert_eq!(decision == policy::Decision::Allowed, allowed, "{rule}");
         }
     }
 

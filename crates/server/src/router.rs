@@ -340,6 +340,9 @@ impl Router {
         json: Option<&Value>,
         query: &Query,
     ) -> Result<(), ApiError> {
+        if !operation.rules.is_empty() {
+            query.check_size()?;
+        }
         if operation.body_schema.is_none() && operation.query_schema.is_none() {
             return Ok(());
         }

@@ -74,9 +74,9 @@ impl Users<'_> {
                 [group_id],
             );
         }
-        if let Some((comparison, time)) = filter.password_expires {
-            let operator = operator(comparison);
-            conditions.and(format!("password.expires_at {operator} ?"), [time]);
+        for (comparison, time) in &filter.password_expires {
+            let operator = operator(*comparison);
+            conditions.and(format!("password.expires_at {operator} ?"), [*time]);
         }
         let provider = filter.identity_provider_id.as_ref();
         federated_condition(&mut conditions, "idp_id", provider.map(|id| id.as_str()));

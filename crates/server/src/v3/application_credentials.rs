@@ -192,7 +192,8 @@ pub(crate) fn refuse_delegated(call: &Call) -> Result<(), ApiError> {
         return Ok(());
     };
     let primary = &call.app.config.auth.additional_primary_auth_methods;
-    if token.is_delegated(primary) && !token.token.methods.contains(&Method::ApplicationCredential) {
+    if token.is_delegated(primary) && !token.token.methods.contains(&Method::ApplicationCredential)
+    {
         return Err(ApiError::refused(
             "Cannot manage application credentials with a token issued via delegation.",
         ));

@@ -84,7 +84,8 @@ async fn list(call: Call) -> Result<Reply<Collection<CredentialDocument>>, ApiEr
     let mut found = call.store.credentials().list(&filter).await?;
     // Everybody may ask, and sees what they could see one by one.
     found.retain(|credential| {
-        call.authorize(GET_CREDENTIAL, Target::from(credential).item()).is_ok()
+        call.authorize(GET_CREDENTIAL, Target::from(credential).item())
+            .is_ok()
             && refuse_delegated(&call, &credential.kind).is_ok()
     });
     let documents = found

@@ -337,6 +337,9 @@ impl From<&Domain> for Target {
             .with("target.domain.enabled", domain.enabled)
             .with("target.domain.description", domain.description.as_deref())
             .with("target.domain.tags", domain.tags.clone())
-            .and_options("target.domain.options", &OptionsDocument::from(domain.options))
+            .and_options(
+                "target.domain.options",
+                &OptionsDocument::from(domain.options),
+            )
     }
 }

@@ -411,8 +411,20 @@ async fn authorized(call: &Call, existence: Existence) -> Result<(Named, Permit)
         AssignmentTarget::Project(id) => (None, call.store.projects().find(id).await?),
     };
     let actor = match &place.actor {
-        Actor::User(id) => call.store.users().find(id).await?.as_ref().map(Target::from),
-        Actor::Group(id) => call.store.groups().find(id).await?.as_ref().map(Target::from),
+        Actor::User(id) => call
+            .store
+            .users()
+            .find(id)
+            .await?
+            .as_ref()
+            .map(Target::from),
+        Actor::Group(id) => call
+            .store
+            .groups()
+            .find(id)
+            .await?
+            .as_ref()
+            .map(Target::from),
     };
     let named = Named {
         place,

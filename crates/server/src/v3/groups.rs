@@ -13,6 +13,7 @@ use crate::extract::{Body, Named, Path, nullable};
 use crate::flows::revoke::{revoke_members, revoke_user};
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
+use crate::v3::user_filters;
 use crate::v3::users::{self, UserDocument};
 
 /// The operations on groups.
@@ -210,7 +211,7 @@ async fn list_members(
     group.ok_or_else(|| ApiError::not_found("group", &id))?;
     let filter = UserFilter {
         group_id: Some(id),
-        ..users::filter(&call)?
+        ..user_filters::filter(&call)?
     };
     let range = users::range(&call, false)?;
     Ok(permit.ok(users::part_of_users(&call, &filter, &range).await?))

@@ -21,6 +21,7 @@ pub(crate) mod resource_options;
 pub mod role_assignments;
 pub mod roles;
 pub mod services;
+mod user_filters;
 pub mod user_groups;
 pub(crate) mod user_identities;
 pub mod user_passwords;

@@ -1,15 +1,14 @@
 //! Users: people and programs that can log in.
 
-use chrono::NaiveDateTime;
 use model::ids::{DomainId, ProjectId, UserId};
 use model::subject::UserOptions;
-use model::user::{Comparison, FederatedIdentity, User, UserFilter};
+use model::user::{FederatedIdentity, User, UserFilter};
 use model::{Extra, Secret, Timestamp};
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
 use store::{StoreError, Tx};
 
-use crate::call::{Call, Collection, Links, Query, Range, SelfLink, Target};
+use crate::call::{Call, Collection, Links, Range, SelfLink, Target};
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path, nullable};
 use crate::flows::authenticate::login_rules;
@@ -17,6 +16,7 @@ use crate::flows::new_password::{ChosenBy, new_password};
 use crate::flows::revoke::revoke_user;
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
+use crate::v3::user_filters::filter;
 use crate::v3::user_identities::{FederatedDocument, check_federation, identities};
 
 /// The operations on users.
@@ -300,43 +300,6 @@ async fn note_active(call: &Call, tx: &mut Tx, user: &User) -> Result<(), ApiErr
     Ok(())
 }
 
-/// The filters that the query of any list of users asks for. A token of a domain sees nothing
-/// beyond it, whatever was asked for.
-pub(crate) fn filter(call: &Call) -> Result<UserFilter, ApiError> {
-    let query = &call.request.query;
-    Ok(UserFilter {
-        domain_id: query.id("domain_id"),
-        enabled: query.flag("enabled"),
-        name: query.text("name"),
-        password_expires: password_expires(query)?,
-        within: call.caller.domain_scope(),
-        ..UserFilter::default()
-    })
-}
-
-/// Reads `password_expires_at`: a time, after an operator such as `lt:` or without (`eq`).
-fn password_expires(query: &Query) -> Result<Option<(Comparison, Timestamp)>, ApiError> {
-    let Some(text) = query.get("password_expires_at") else {
-        return Ok(None);
-    };
-    let (comparison, time) = match text.split_once(':') {
-        // An operator is two or three letters long; a year is longer.
-        Some((operator, time)) if (2..=3).contains(&operator.len()) => {
-            let comparison = Comparison::parse(operator).ok_or_else(|| {
-                ApiError::BadRequest(format!(
-                    "The given operator {operator} is not valid. It must be one of the \
-                     following: 'eq', 'neq', 'lt', 'lte', 'gt', or 'gte'."
-                ))
-            })?;
-            (comparison, time)
-        }
-        _ => (Comparison::Equal, text),
-    };
-    let time = NaiveDateTime::parse_from_str(time, "%Y-%m-%dT%H:%M:%SZ")
-        .map_err(|_| ApiError::malformed("Timestamp not in expected format."))?;
-    Ok(Some((comparison, time.and_utc())))
-}
-
 /// A domain cannot be a default project; something that does not exist can.
 async fn check_default_project(call: &Call, id: Option<&ProjectId>) -> Result<(), ApiError> {
     let Some(id) = id else {
@@ -597,6 +560,9 @@ impl From<&User> for Target {
                 "target.user.password_expires_at",
                 user.password_expires_at.map(form),
             )
-            .and_options("target.user.options", &OptionsDocument::from(user.options.clone()))
+            .and_options(
+                "target.user.options",
+                &OptionsDocument::from(user.options.clone()),
+            )
     }
 }

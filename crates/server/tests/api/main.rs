@@ -12,6 +12,7 @@ mod health;
 mod lists;
 mod nodes;
 mod oauth2;
+mod policy;
 mod schemas;
 mod statements;
 mod v3;
