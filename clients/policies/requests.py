@@ -378,6 +378,7 @@ _CATALOG = [
 ]
 
 _MAPPING = {"rules": [{"local": [{"user": {"name": "x"}}], "remote": [{"type": "REMOTE_USER"}]}]}
+_SP = {"auth_url": "https://sp.example/", "sp_url": "https://sp.example/"}
 _IDPS = "/OS-FEDERATION/identity_providers"
 _SPS = "/OS-FEDERATION/service_providers"
 _FEDERATION = [
@@ -410,8 +411,8 @@ _FEDERATION = [
     Request("PATCH", "/OS-FEDERATION/mappings/corp", {"mapping": _MAPPING}),
     Request("PATCH", "/OS-FEDERATION/mappings/corp", {"mapping": _MAPPING | {"schema_version": "2.0"}}),
     Request("PATCH", "/OS-FEDERATION/mappings/{missing}", {"mapping": _MAPPING}),
-    Request("PUT", f"{_SPS}/{{unique}}", {"service_provider": {"auth_url": "https://a.example/", "sp_url": "https://b.example/"}}),
-    Request("PUT", f"{_SPS}/{{unique}}", {"service_provider": {"auth_url": "https://a.example/", "sp_url": "https://sp.example/"}}),
+    Request("PUT", f"{_SPS}/{{unique}}", {"service_provider": _SP}),
+    Request("PUT", f"{_SPS}/{{unique}}", {"service_provider": _SP | {"description": "open"}}),
     Request("PATCH", f"{_SPS}/corp", {"service_provider": {"description": "again"}}),
     Request("PATCH", f"{_SPS}/{{missing}}", {"service_provider": {"description": "again"}}),
     *_delete(
@@ -437,3 +438,75 @@ _TOKENS = [
 
 ALL = _USERS + _GROUPS + _PROJECTS + _DOMAINS + _CREDENTIALS + _ROLES + _ASSIGNMENTS + _GRANTS + _CATALOG
 ALL += _FEDERATION + _TOKENS
+
+_FILTERS = {
+    "/users": ("domain_id", "enabled", "name", "idp_id", "protocol_id", "unique_id", "password_expires_at"),
+    "/groups": ("domain_id", "name"),
+    "/groups/{victims}/users": ("domain_id", "enabled", "name", "password_expires_at"),
+    "/users/{victim}/groups": ("name",),
+    "/users/{victim}/projects": ("domain_id", "enabled", "name"),
+    "/users/{member.user}/application_credentials": ("name",),
+    "/projects": ("domain_id", "enabled", "name", "parent_id", "is_domain", "tags", "tags-any", "not-tags"),
+    "/domains": ("name", "enabled"),
+    "/credentials": ("user_id", "type"),
+    "/roles": ("name", "domain_id"),
+    "/role_assignments": (
+        "user.id",
+        "group.id",
+        "role.id",
+        "scope.project.id",
+        "scope.domain.id",
+        "scope.system",
+        "scope.OS-INHERIT:inherited_to",
+    ),
+    "/regions": ("parent_region_id",),
+    "/services": ("type", "name"),
+    "/endpoints": ("interface", "service_id", "region_id"),
+    "/OS-FEDERATION/identity_providers": ("id", "enabled"),
+    "/OS-FEDERATION/service_providers": ("id", "enabled"),
+}
+_VALUES = ("", "%20", "true", "0", "null", "none", "a/b", "{acme}", "é", "x" * 300, "[]")
+_ENDS = (
+    "lt:2000-01-01T00:00:00Z",
+    "neq:2000-01-01T00:00:00Z",
+    "2000-01-01T00:00:00Z",
+    "gt:2000-01-01",
+    "gt:2000-01-01T00:00:00.5%2B01:00",
+    "xx:2000-01-01T00:00:00Z",
+    "x:2000-01-01T00:00:00Z",
+    "less:2000-01-01T00:00:00Z",
+    "LT:2000-01-01T00:00:00Z",
+    "lt:",
+    "lt:tomorrow",
+    "xx:tomorrow",
+    ":2000-01-01T00:00:00Z",
+    "lt:2000-13-01T00:00:00Z",
+)
+
+FILTERS = [
+    *(
+        request
+        for path, names in _FILTERS.items()
+        for name in names
+        for request in _get(
+            *(f"{path}?{name}={value}" for value in _VALUES),
+            f"{path}?{name}",
+            f"{path}?{name}__contains=a",
+            f"{path}?{name}__nonsense=a",
+            f"{path}?{name}=corp&{name}=victims",
+        )
+    ),
+    *(
+        request
+        for path in ("/users", "/groups/{victims}/users")
+        for end in _ENDS
+        for request in _get(f"{path}?password_expires_at={end}", f"{path}?password_expires_at__lt={end}")
+    ),
+    *_get(
+        "/users?password_expires_at=lt:2000-01-01T00:00:00Z&password_expires_at=nonsense",
+        "/users?limit=0",
+        "/users?limit=-1",
+        "/users?marker=nowhere",
+        "/projects?limit=1&marker=nowhere",
+    ),
+]

@@ -202,6 +202,22 @@ async fn users_are_found_by_the_end_of_their_passwords() {
     let message = listed("lt:tomorrow").await.message(400);
     assert!(message.starts_with("Timestamp not in expected format. The server"));
     listed("").await.expect(400);
+    // The time is told before the operator, and a time may have any form of ISO 8601.
+    let message = listed("xx:tomorrow").await.message(400);
+    assert!(message.starts_with("Timestamp not in expected format. The server"));
+    assert_eq!(names(&listed("lt:2026-05-07").await), ["ada"]);
+    // All of them count, and so do those with a comparator behind the name.
+    let two = "lt:2026-05-07&password_expires_at=gt:2026-05-07";
+    assert_eq!(names(&listed(two).await), [""; 0]);
+    listed("lt:2026-05-07&password_expires_at=nonsense")
+        .await
+        .expect(400);
+    let path = "/v3/users?password_expires_at__lt=2026-05-06T03:02:01Z";
+    assert_eq!(names(&admin.get(path).await), ["ada"]);
+    for value in ["tomorrow", "xx:2026-05-07T00:00:00Z"] {
+        let path = format!("/v3/users?password_expires_at__lt={value}");
+        admin.get(&path).await.expect(400);
+    }
 }
 
 #[tokio::test]
