@@ -9,7 +9,7 @@ use model::Method;
 use store::{FactSettings, Options, Store, StoreError};
 
 use crate::app::{App, Clock, Random};
-use crate::config::{Config, Limit, PasswordHash};
+use crate::config::{Config, Database, Limit, PasswordHash};
 use crate::credential_encryption::CredentialCipher;
 use crate::key_repository::{KeyRepositoryError, KeyRing};
 use crate::login_cookie::LoginCookies;
@@ -77,6 +77,7 @@ impl App {
         let options = policy::Options {
             enforce_new_defaults: config.oslo_policy.enforce_new_defaults,
             ..policy::Options::default()
+            ..policy::Options::default()
         };
         let policy = PolicyFile::open(
             policy_file::defaults(&crate::routes()),
@@ -122,7 +123,8 @@ pub fn database(config: &Config) -> Options {
     };
     let timeout = config.archstone.database_timeout;
     Options {
-        connection: config.database.connection.expose().clone(),
+        connection: connection(&config.database),
+        wsrep_sync_wait: config.database.mysql_wsrep_sync_wait,
         max_connections,
         timeout,
         patience: config.database.pool_timeout.unwrap_or(timeout),
@@ -137,6 +139,17 @@ pub fn database(config: &Config) -> Options {
             Limit::AtMost(lifetime) => Some(lifetime),
             Limit::Unlimited => None,
         },
+    }
+}
+
+/// The URL with the parameters that are set apart from it.
+fn connection(settings: &Database) -> String {
+    let url = settings.connection.expose();
+    let parameters = settings.connection_parameters.expose().trim_matches('&');
+    let join = if url.contains('?') { '&' } else { '?' };
+    match parameters.is_empty() {
+        true => url.clone(),
+        false => format!("{url}{join}{parameters}"),
     }
 }
 

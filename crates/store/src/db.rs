@@ -39,6 +39,8 @@ pub struct Options {
     pub whole_catalog: bool,
     /// The age at which a connection is replaced; `None` means never.
     pub lifetime: Option<Duration>,
+    /// What statements on a Galera cluster wait for (`wsrep_sync_wait`); `None` leaves it to the server.
+    pub wsrep_sync_wait: Option<u32>,
 }
 
 /// The connection pools of one database.
@@ -111,23 +113,35 @@ impl Db {
             }};
         }
         let max = options.max_connections.max(1);
-        let pools = match Address::parse(&options.connection)? {
+        let wsrep_sync_wait = options.wsrep_sync_wait;
+        let (address, remarks) = Address::parse(&options.connection)?;
+        for remark in remarks {
+            tracing::warn!("[database] connection: {remark}");
+        }
+        let pools = match address {
             Address::MariaDb(address) => Pools::MariaDb(
                 pool!(max)
-                    .after_connect(|connection: &mut sqlx::MySqlConnection, _| {
+                    .after_connect(move |connection: &mut sqlx::MySqlConnection, _| {
                         Box::pin(async move {
                             let mode = "SET sql_mode = CONCAT(@@sql_mode, \
                                         ',ANSI_QUOTES,STRICT_TRANS_TABLES'), time_zone = '+00:00'";
-                            connection.execute(mode).await.map(drop)
+                            connection.execute(mode).await?;
+                            if let Some(events) = wsrep_sync_wait {
+                                let wait = format!("SET SESSION wsrep_sync_wait = {events}");
+                                connection.execute(AssertSqlSafe(wait)).await?;
+                            }
+                            Ok(())
                         })
                     })
                     .connect_lazy_with(address),
             ),
             Address::Postgres(address) => Pools::Postgres(pool!(max).connect_lazy_with(address)),
-            Address::Sqlite(address) => Pools::Sqlite {
-                readers: pool!(max).connect_lazy_with(address.clone()),
-                writer: pool!(1).connect_lazy_with(address),
-            },
+            Address::Sqlite(address) => {
+                Pools::Sqlite {
+                    readers: pool!(max).connect_lazy_with(address.clone()),
+                    writer: pool!(1).connect_lazy_with(address),
+                }
+            }
         };
         let permits = Arc::new(Semaphore::new(max as usize));
         let write_permits = match pools {

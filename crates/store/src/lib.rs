@@ -22,6 +22,7 @@ mod logins;
 mod mappings;
 mod memberships;
 mod migrations;
+mod option_file;
 mod projects;
 mod protocols;
 mod provider_sessions;

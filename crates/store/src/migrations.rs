@@ -364,6 +364,7 @@ mod tests {
                 facts: crate::FactSettings::NONE,
                 authorization_ttl: 0,
                 whole_catalog: true,
+                wsrep_sync_wait: None,
                 lifetime: None,
             };
             if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {

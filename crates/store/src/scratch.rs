@@ -57,6 +57,7 @@ pub(crate) async fn store_with(
         facts,
         authorization_ttl: 0,
         whole_catalog: true,
+        wsrep_sync_wait: None,
         lifetime: None,
     };
     if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {

@@ -188,6 +188,7 @@ async fn fresh_database(folder: &tempfile::TempDir) -> String {
                 facts: store::FactSettings::NONE,
                 authorization_ttl: 0,
                 whole_catalog: true,
+                wsrep_sync_wait: None,
                 lifetime: None,
             };
             let name = format!("archstone_{}", uuid::Uuid::new_v4().simple());

@@ -289,6 +289,11 @@ sections! {
         /// mysql+pymysql://user:password@host/keystone?charset=utf8,
         /// postgresql+psycopg2://user:password@host/keystone. Write a $ as $$.
         connection: Secret<String> = "sqlite:///keystone.db";
+        /// Parameters that are added to the URL: param1=value1&param2=value2.
+        connection_parameters: Secret<String> = "";
+        /// What a statement on a Galera cluster waits for, as wsrep_sync_wait of its session; when
+        /// unset, what the server says.
+        mysql_wsrep_sync_wait: Option<u32>;
         /// How many connections are kept open; 0 means any.
         max_pool_size: u32 = "5";
         /// How many connections may be opened beyond those under load; a negative number means any.
