@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from servers import Archstone, archstone_binary, under_test
+from servers import Archstone, archstone_binary, free_port, under_test
 
 pytestmark = pytest.mark.skipif(under_test() is not Archstone, reason="tests what Archstone promises")
 
@@ -20,8 +20,10 @@ def archstone(tmp_path):
     def run(command, *lines):
         file = tmp_path / "keystone.conf"
         file.write_text("\n".join(lines))
-        whole = [archstone_binary(), command, "--config-file", file]
-        return subprocess.run(whole, capture_output=True, text=True, timeout=60)
+        words = [command] if isinstance(command, str) else command
+        whole = [archstone_binary(), *words, "--config-file", file]
+        # The widest umask there is: who may read a file is not left to it.
+        return subprocess.run(whole, capture_output=True, text=True, timeout=60, umask=0)
 
     return run
 
@@ -150,6 +152,54 @@ def test_files_and_folders_count_in_the_order_of_the_command_line(tmp_path):
     # As keystone-manage takes them, before the command.
     assert version(*file, *folder, "db_version") == "None"
     assert version(*folder, *file, "db_version") == "742c857f1dfb"
+
+
+# The files that it makes
+
+
+def test_files_that_are_made_are_for_their_owner_alone(archstone, tmp_path, keys, connection):
+    def modes(folder):
+        return {file.name: oct(file.stat().st_mode & 0o777) for file in folder.iterdir() if file.is_file()}
+
+    log = tmp_path / "logs"
+    log.mkdir()
+    for command in ("db_sync", "fernet_setup"):
+        ran = archstone(command, *connection, *keys, "[DEFAULT]", f"log_dir = {log}")
+        assert ran.returncode == 0, ran.stderr
+    database = modes(tmp_path)
+    del database["keystone.conf"]
+    assert database.pop("keystone.db") == "0o600"
+    assert set(database.values()) <= {"0o600"}
+    assert modes(log) == {"archstone.log": "0o600"}
+    assert set(modes(tmp_path / "keys").values()) == {"0o600"}
+
+
+def test_the_journals_of_a_database_are_for_its_owner_alone(archstone, tmp_path, keys, connection):
+    for command in ("db_sync", "fernet_setup"):
+        assert archstone(command, *connection, *keys).returncode == 0
+    file = tmp_path / "listen.conf"
+    file.write_text(f"[archstone]\nhttp_listen = 127.0.0.1:{free_port()}\n")
+    command = [archstone_binary(), "serve", "--config-file", tmp_path / "keystone.conf", "--config-file", file]
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL, umask=0)
+    try:
+        journal = tmp_path / "keystone.db-wal"
+        deadline = time.monotonic() + 60
+        while not journal.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for name in ("keystone.db", "keystone.db-wal", "keystone.db-shm"):
+            assert (tmp_path / name).stat().st_mode & 0o777 == 0o600, name
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_a_file_that_is_there_keeps_its_mode(archstone, tmp_path, connection):
+    (tmp_path / "keystone.db").touch(0o640)
+    (tmp_path / "archstone.log").touch(0o640)
+    ran = archstone("db_sync", *connection, "[DEFAULT]", f"log_dir = {tmp_path}")
+    assert ran.returncode == 0, ran.stderr
+    for name in ("keystone.db", "archstone.log"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o640, name
 
 
 # The log

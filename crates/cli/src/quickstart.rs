@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::future::pending;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -66,8 +66,6 @@ impl Quickstart {
         // The addresses are this start's; all else in the file is the operator's to change.
         let configuration = folder.join("keystone.conf");
         if !configuration.exists() {
-            // SQLite would make it for all to read, and gives its journals the same mode.
-            create_private(&files.database())?;
             write(&configuration, &self.configuration(&files)?, 0o600)?;
         }
         let mut config = Config::load(&Sources::of_process(vec![Source::File(configuration)]))?;
@@ -250,20 +248,18 @@ fn new_password() -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Makes an empty file that only its owner reads, unless it is there.
-fn create_private(path: &Path) -> Result<()> {
-    let mut options = fs::File::options();
-    let opened = options.create(true).append(true).mode(0o600).open(path);
-    opened.with_context(|| path.display().to_string())?;
-    Ok(())
-}
-
 /// Writes a file whole or not at all.
 fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     let temporary = path.with_extension("new");
+    // What a start that was cut short left there may have another mode.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| temporary.display().to_string());
+        }
+        _ => {}
+    }
     let mut file = fs::File::options()
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .write(true)
         .mode(mode)
         .open(&temporary)

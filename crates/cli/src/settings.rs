@@ -1,6 +1,7 @@
 //! Finding the settings, and starting the log that they ask for.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -132,7 +133,9 @@ pub(crate) fn start_log(config: &Config) -> Result<()> {
 }
 
 fn open_log(path: &Path) -> Result<Arc<File>> {
-    let file = File::options().create(true).append(true).open(path);
+    let mut options = File::options();
+    // Requests and names of users are nobody else's business; logrotate may give it another mode.
+    let file = options.create(true).append(true).mode(0o600).open(path);
     let file = file.with_context(|| format!("[DEFAULT] log_file = {}", path.display()))?;
     Ok(Arc::new(file))
 }

@@ -4,6 +4,8 @@
 //! through [`Conn`], which is either the pool or the open transaction.
 
 use std::borrow::Cow;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -137,6 +139,7 @@ impl Db {
             ),
             Address::Postgres(address) => Pools::Postgres(pool!(max).connect_lazy_with(address)),
             Address::Sqlite(address) => {
+                create_private(address.get_filename());
                 Pools::Sqlite {
                     readers: pool!(max).connect_lazy_with(address.clone()),
                     writer: pool!(1).connect_lazy_with(address),
@@ -221,6 +224,14 @@ impl Db {
             .await
             .unwrap_or_else(timed_out)
     }
+}
+
+/// Makes an SQLite file that only its owner reads, unless it is there. SQLite would make it for all
+/// to read, with the hashes of passwords in it; its journals get the mode of the file.
+fn create_private(path: &Path) {
+    let mut options = std::fs::File::options();
+    // Where it cannot be made, SQLite says so to the first who asks.
+    let _ = options.write(true).create_new(true).mode(0o600).open(path);
 }
 
 enum Connection {
