@@ -4,7 +4,9 @@ import contextlib
 import json
 import socket
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +72,43 @@ def test_a_bad_value_stops_the_start_and_says_what_is_accepted(archstone, keys, 
     assert accepted in ran.stderr
 
 
+@pytest.mark.parametrize(
+    "section, option, value, advice",
+    [
+        ("identity", "driver", "ldap", "stay with Keystone"),
+        ("identity", "domain_specific_drivers_enabled", "true", "set it to false"),
+        ("catalog", "driver", "templated", "stay with Keystone"),
+        ("assignment", "driver", "ours", "stay with Keystone"),
+        ("auth", "password", "address_limited", "remove the plug-in"),
+        ("auth", "totp", "ours", "remove the plug-in"),
+        ("tokenless_auth", "trusted_issuer", "CN=Authority", "stay with Keystone"),
+        ("token", "provider", "jws", "one of fernet"),
+    ],
+)
+def test_what_decides_who_gets_in_stops_the_start(archstone, connection, section, option, value, advice):
+    for command in ("serve", "db_sync", "bootstrap"):
+        more = ["--bootstrap-password", "x"] if command == "bootstrap" else []
+        ran = archstone([command, *more], *connection, f"[{section}]", f"{option} = {value}")
+        assert ran.returncode == 1, command
+        assert f'keystone.conf:4: [{section}] {option} = "{value}" is refused' in ran.stderr
+        assert advice in ran.stderr
+
+
+def test_the_sample_of_keystone_with_its_defaults_stops_nothing(archstone, connection):
+    """What Keystone's own generator writes, each option with its default."""
+    generator = Path(sys.executable).with_name("oslo-config-generator")
+    command = [generator, "--namespace", "keystone", "--namespace", "oslo.middleware", "--namespace", "oslo.log"]
+    sample = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    values = [line.removeprefix("#") for line in sample.splitlines()]
+    # Comments have a space; `<None>` and the like stand for no value.
+    values = [line for line in values if line.startswith("[") or (line[:1].isalpha() and "= <" not in line)]
+    assert "methods = external,password,token,oauth1,mapped,application_credential,ec2credential" in values
+    ran = archstone("db_version", *values, *connection)
+    assert ran.returncode == 0, ran.stderr
+    told = [line for line in ran.stderr.splitlines() if "is deprecated" not in line]
+    assert not told
+
+
 def test_all_bad_values_are_told_at_once_with_their_lines(archstone):
     ran = archstone("serve", "[token]", "expiration = x", "", "[identity]", "max_password_length = y")
     assert ran.returncode == 1
@@ -106,6 +145,12 @@ def test_an_option_without_effect_is_reported_by_name(archstone, connection):
     assert ran.returncode == 0
     for option in ("[ldap] url", "[wsgi] debug_middleware"):
         assert f"{option} has no effect in this release" in ran.stderr
+
+
+def test_a_method_that_is_not_built_is_reported_by_name(archstone, connection):
+    ran = archstone("db_version", *connection, "[auth]", "methods = password,token,totp,oauth1")
+    assert ran.returncode == 0
+    assert "[auth] methods: nobody logs in by totp, oauth1" in ran.stderr
 
 
 def test_an_option_that_nobody_knows_is_reported_by_name(archstone, connection):

@@ -35,6 +35,7 @@ NAMESPACES = [
     "oslo.middleware.healthcheck",
     "oslo.middleware.http_proxy_to_wsgi",
     "oslo.middleware.sizelimit",
+    "oslo.middleware.tracing",
     "oslo.policy",
     "osprofiler",
 ]
@@ -61,6 +62,10 @@ def configured():
     oslo_messaging.set_transport_defaults(control_exchange="keystone")
     conf = keystone.conf.CONF
     conf([], project="keystone", default_config_files=[], default_config_dirs=[])
+    # Keystone registers the option of a method once [auth] methods names it.
+    groups = importlib.metadata.entry_points().groups
+    methods = {group.removeprefix("keystone.auth.") for group in groups if group.startswith("keystone.auth.")}
+    conf.register_opts([cfg.StrOpt(method) for method in methods - set(conf.auth.methods)], group="auth")
     defaults = {}
     for info, group in conf._all_opt_infos():
         if "default" in info:

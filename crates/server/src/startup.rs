@@ -76,7 +76,7 @@ impl App {
         let receipts = FernetReceipts::new(Arc::clone(&receipt_keys), MethodBits::new(methods));
         let options = policy::Options {
             enforce_new_defaults: config.oslo_policy.enforce_new_defaults,
-            ..policy::Options::default()
+            default_rule: config.oslo_policy.policy_default_rule.clone(),
             ..policy::Options::default()
         };
         let policy = PolicyFile::open(

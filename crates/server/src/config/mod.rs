@@ -11,6 +11,7 @@ use std::{
     sync::LazyLock,
 };
 
+mod advice;
 pub mod ini;
 mod reader;
 mod report;
@@ -23,6 +24,7 @@ mod section;
 mod sections;
 mod source;
 mod table;
+mod unsupported;
 mod value;
 
 use reader::Reader;
@@ -121,11 +123,17 @@ impl Config {
         if let Some(config) = &config {
             reader.errors.extend(config.archstone.missing());
         }
+        let (unhonoured, refused) = reader.unhonoured();
+        reader.errors.extend(refused);
+        let mut warnings = reader.warnings(files);
+        if let Some(config) = &config {
+            warnings.extend(advice::advice(config, &reader));
+        }
         let origin = Origin {
             files: files.iter().map(|file| file.path.clone()).collect(),
             folders,
-            warnings: reader.warnings(files),
-            unhonoured: reader.unhonoured(),
+            warnings,
+            unhonoured,
             remote_id_attributes: reader::remote_id_attributes(files),
         };
         match config {
@@ -340,8 +348,10 @@ mod tests {
         assert_eq!(
             unhonoured(text),
             [
-                "keystone.conf:4: [role] caching has no effect in this release",
-                "keystone.conf:2: [wsgi] debug_middleware has no effect in this release",
+                "keystone.conf:4: [role] caching has no effect in this release: the facts in \
+                 memory are kept in step with the database; [cache] enabled turns them off",
+                "keystone.conf:2: [wsgi] debug_middleware has no effect in this release: requests \
+                 are not logged whole",
             ]
         );
         assert!(refusal("[role]\ncaching = perhaps").contains("expected true or false"));
@@ -355,14 +365,54 @@ mod tests {
         assert_eq!(
             unhonoured(text),
             [
-                "keystone.conf:2: [ldap] url has no effect in this release",
-                "keystone.conf:8: [trust] max_redelegation_count has no effect in this release",
+                "keystone.conf:2: [ldap] url has no effect in this release: it counts only with \
+                 [identity] driver = ldap or domain_specific_drivers_enabled, which are refused",
+                "keystone.conf:8: [trust] max_redelegation_count has no effect in this release: \
+                 this release makes no trusts",
             ]
         );
         assert!(warnings(text).is_empty());
         let attribute = parse(text).remote_id_attribute("OpenID");
         assert_eq!(attribute.as_deref(), Some("HTTP_OIDC_ISS"));
         assert_eq!(parse(text).remote_id_attribute("saml2"), None);
+    }
+
+    #[test]
+    fn what_decides_where_users_are_and_who_gets_in_stops_the_start() {
+        for line in [
+            "[identity]\ndriver = ldap",
+            "[identity]\ndriver = keystone.identity.backends.sql.Identity",
+            "[identity]\ndomain_specific_drivers_enabled = yes",
+            "[identity]\ndomain_specific_drivers_enabled = perhaps",
+            "[identity_mapping]\ngenerator = uuid",
+            "[catalog]\ndriver = templated",
+            "[assignment]\ndriver = ours",
+            "[credential]\ndriver = ours",
+            "[policy]\ndriver = rules",
+            "[role]\ndriver = ours",
+            "[auth]\npassword = address_limited",
+            "[auth]\nmethods = password,totp\ntotp = ours",
+            "[auth]\nopenid = ours",
+            "[tokenless_auth]\ntrusted_issuer = CN=a",
+            "[token]\nprovider = jws",
+            "[DEFAULT]\nconfig_source = remote",
+        ] {
+            assert!(refusal(line).contains(" is refused; expected "), "{line}");
+        }
+        assert_eq!(
+            refusal("[identity]\ndriver = ldap"),
+            "keystone.conf:2: [identity] driver = \"ldap\" is refused; expected sql: this release \
+             keeps users and groups in the database alone: stay with Keystone if yours are elsewhere"
+        );
+        for line in [
+            "[identity]\ndriver = sql\ndomain_specific_drivers_enabled = no",
+            "[role]\ndriver = sql",
+            "[role]\ndriver =",
+            "[auth]\npassword = default\ntoken =\nsaml2 = default",
+            "[tokenless_auth]\nissuer_attribute = SSL_CLIENT_I_DN",
+        ] {
+            assert!(unhonoured(line).is_empty(), "{line}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::{
     report::{BadValue, Place, Unhonoured, Warning},
     source::File,
     table::{Spec, Table},
+    unsupported::Unsupported,
     value::{Kind, Plain, Refused, Value},
 };
 
@@ -124,30 +125,47 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Keystone's options that are set to something other than their default, to no effect here.
-    pub(super) fn unhonoured(&self) -> Vec<Unhonoured> {
-        let mut unhonoured: Vec<Unhonoured> = self
-            .table
-            .specs()
-            .iter()
-            .filter(|spec| !spec.honoured || spec.pending)
-            .filter_map(|spec| {
-                let found = self.found(spec)?;
-                let value = self.plain(spec, Some(&found), &mut Vec::new());
-                let same = value
-                    .is_ok_and(|value| plain_default(spec).is_ok_and(|default| default == value));
-                (!same).then(|| Unhonoured {
+    /// Keystone's options that are set to something other than their default and that nothing acts
+    /// on: those that do no harm, by section and name, and those that must not be dropped.
+    pub(super) fn unhonoured(&self) -> (Vec<Unhonoured>, Vec<BadValue>) {
+        let (mut harmless, mut refused) = (Vec::new(), Vec::new());
+        for spec in self.table.specs() {
+            let Some(unsupported) = Unsupported::find(spec.section, spec.name) else {
+                continue;
+            };
+            let Some(found) = self.found(spec) else {
+                continue;
+            };
+            let value = self.plain(spec, Some(&found), &mut Vec::new());
+            let default = plain_default(spec);
+            let same = match &value {
+                Ok(Plain::Text(text)) if text.is_empty() => default == Ok(Plain::Unset),
+                value => *value == default,
+            };
+            let accepted = unsupported.accepted.as_deref();
+            let said = |text: &String| accepted.is_some_and(|it| it.contains(&text.as_str()));
+            if same || matches!(&value, Ok(Plain::Text(text)) if said(text)) {
+                continue;
+            }
+            match accepted {
+                Some(_) => refused.push(bad_value(spec, Some(&found), unsupported.expected())),
+                None => harmless.push(Unhonoured {
                     section: spec.section.to_owned(),
                     name: spec.name.to_owned(),
                     place: found.place,
-                })
-            })
-            .collect();
-        unhonoured.sort_by(|a, b| (&a.section, &a.name).cmp(&(&b.section, &b.name)));
-        unhonoured
+                    reason: unsupported.reason,
+                }),
+            }
+        }
+        harmless.sort_by(|a, b| (&a.section, &a.name).cmp(&(&b.section, &b.name)));
+        (harmless, refused)
     }
 
-    /// Keystone reads the one option of a section that is named after a federation protocol.
+    /// Where an option is set, if it is.
+    pub(super) fn place(&self, section: &str, name: &str) -> Option<Place> {
+        Some(self.found(self.table.find(section, name)?)?.place)
+    }
+
     /// What sets an option. A stronger file wins under any name, within one file the present name;
     /// of several values the last, unless the option is repeated.
     fn found(&self, spec: &'a Spec) -> Option<Found<'a>> {
@@ -312,6 +330,7 @@ pub(super) fn remote_id_attributes(files: &[File]) -> HashMap<String, String> {
     .collect()
 }
 
+/// Keystone reads the one option of a section that is named after a federation protocol.
 fn is_federation_option(name: &str) -> bool {
     name == "remote_id_attribute"
 }

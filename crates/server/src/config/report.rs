@@ -121,6 +121,13 @@ pub enum Warning {
         /// Where it stands.
         place: Place,
     },
+    /// What an accepted value leads to that its author may not expect.
+    Advice {
+        /// Where it stands.
+        place: Place,
+        /// The option and what it leads to.
+        text: String,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -156,6 +163,7 @@ impl fmt::Display for Warning {
             } => {
                 write!(f, "{place}: [{section}] {name} is deprecated and will go")
             }
+            Self::Advice { place, text } => write!(f, "{place}: {text}"),
         }
     }
 }
@@ -169,6 +177,8 @@ pub struct Unhonoured {
     pub name: String,
     /// Where it is set.
     pub place: Place,
+    /// Why it has no effect.
+    pub reason: &'static str,
 }
 
 impl fmt::Display for Unhonoured {
@@ -177,10 +187,11 @@ impl fmt::Display for Unhonoured {
             section,
             name,
             place,
+            reason,
         } = self;
         write!(
             f,
-            "{place}: [{section}] {name} has no effect in this release"
+            "{place}: [{section}] {name} has no effect in this release: {reason}"
         )
     }
 }

@@ -118,7 +118,7 @@ sections! {
         /// How many levels of projects may lie below a domain.
         max_project_tree_depth: u32 = "5";
         /// Without effect here as in Keystone, which still accepts it.
-        max_param_size: u32 = "64", deprecated true;
+        max_param_size: u32 = "64", deprecated true, pending true;
         /// The length from which a token is noted in the log as long; it is valid all the same.
         max_token_size: u32 = "255";
         /// How many entries a list returns when neither the client nor its own section says. Unset
@@ -422,8 +422,8 @@ sections! {
         /// The file of rules that replace defaults, in YAML or JSON, looked for beside the
         /// configuration. None is needed.
         policy_file: PathBuf = "policy.yaml";
-        /// The rule for what no rule covers.
-        policy_default_rule: String = "default", pending true;
+        /// The rule that stands in for one that is named and not defined.
+        policy_default_rule: String = "default";
         /// Folders of further files of rules. May be given many times.
         policy_dirs: Repeated<PathBuf> = "policy.d";
     }
