@@ -51,10 +51,11 @@ pub(crate) fn literal(source: &str) -> Option<String> {
 }
 
 /// Whether a text could name a credential: identifiers joined by dots, which may also hold dashes (Python reads those
-/// as a subtraction, finds that it is no literal, and falls back to the name).
+/// as a subtraction, finds that it is no literal, and falls back to the name). What follows a `#` is a comment to
+/// Python, and part of the name all the same: tokens have an attribute `x5t#S256`.
 pub(crate) fn is_credential_name(source: &str) -> bool {
-    source
-        .split('-')
+    let code = source.split('#').next().unwrap_or_default();
+    code.split('-')
         .all(|part| is_whole_number(part) || part.split('.').enumerate().all(is_attribute))
 }
 
@@ -280,12 +281,14 @@ mod tests {
             "None.a",
             "a-1",
             "True",
+            "token.oauth2_credential.x5t#S256",
+            "a#",
         ] {
             assert!(is_credential_name(name), "{name}");
         }
         for name in [
             "", ".a", "a.", "a..b", "a.class", "class", "a.True", "1a", "a-01", "a b", "a$b", "(a",
-            "-a", "a-",
+            "-a", "a-", "#a", "a.#b",
         ] {
             assert!(!is_credential_name(name), "{name}");
         }

@@ -267,10 +267,10 @@ impl ValidToken {
     pub fn credentials(&self) -> Value {
         let project = self.token.project_id().and(self.target.as_ref());
         let roles: Vec<_> = self.roles.iter().map(|role| role.name.as_str()).collect();
-        let mut credentials = json!({
+        json!({
             "user_id": self.subject.id,
             "user_domain_id": self.subject.domain.id,
-            "system_scope": null,
+            "system_scope": self.token.has_system_scope().then_some("all"),
             "domain_id": self.token.domain_id(),
             "project_id": project.map(|project| &project.id),
             "project_domain_id":
@@ -284,13 +284,7 @@ impl ValidToken {
             "service_project_domain_id": null,
             "service_roles": [],
             "token": self.document(None, &[]),
-        });
-        if self.token.has_system_scope() {
-            // Under both names, as oslo.policy has it.
-            credentials["system_scope"] = "all".into();
-            credentials["system"] = "all".into();
-        }
-        credentials
+        })
     }
 
     /// What rules see as `is_admin_project`: every project counts while none is named, and so does

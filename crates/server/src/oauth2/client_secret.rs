@@ -28,7 +28,11 @@ pub(super) fn basic_credentials(header: &str) -> Option<(String, ClientSecret)> 
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    // Older clients send ISO 8859-1, which RFC 7617 §2.1 leaves open.
+    let text = match String::from_utf8(STANDARD.decode(encoded.trim()).ok()?) {
+        Ok(text) => text,
+        Err(error) => error.as_bytes().iter().copied().map(char::from).collect(),
+    };
     let (id, secret) = text.split_once(':').unwrap_or((&text, ""));
     let id = decoded(id).unwrap_or_else(|| id.to_owned());
     let secret = ClientSecret {
@@ -144,6 +148,8 @@ mod tests {
         assert!(parse("id").1.is_empty());
         assert!(parse("id:").1.is_empty());
         assert_eq!(parse(":secret").0, "");
+        let (_, secret) = basic_credentials("Basic aWQ66Q==").unwrap();
+        assert_eq!(secret.sent.expose(), "é");
         assert!(basic_credentials("Basic !").is_none());
         assert!(basic_credentials("Bearer aWQ6c2VjcmV0").is_none());
     }

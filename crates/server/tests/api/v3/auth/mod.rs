@@ -1,6 +1,7 @@
 //! Logins, tokens and scopes over HTTP.
 
 mod access_rules;
+mod admin_project;
 mod catalog;
 mod external;
 mod kinds_of_token;
