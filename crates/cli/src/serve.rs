@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use server::app::App;
 use server::config::{Config, Database, TlsVersion as ConfiguredVersion};
 use server::listen::{CertificateStore, Listener, TlsSettings, TlsVersion};
+use server::watch::Watch;
 use store::{Store, StoreError};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
@@ -152,7 +153,15 @@ pub(crate) async fn serve(
 ) -> Result<()> {
     let app = Arc::new(app);
     let asked_to_stop = watch_for_the_end(app.config.archstone.shutdown_grace + server::CLOSING)?;
-    let follower = tokio::spawn(follow_files(Arc::clone(&app), sockets.certificates.clone()));
+    let follower = tokio::spawn(read_at_once(Arc::clone(&app), sockets.certificates.clone()));
+    // Until the end of this function.
+    let certificates = sockets.certificates.clone().map(|certificates| {
+        let clock = Arc::clone(&app.clock);
+        Watch::start("certificates", move || {
+            certificates.refresh(clock.now());
+        })
+    });
+    let _certificates = certificates.transpose()?;
     let shutdown = async move {
         // Whoever watches lives as long as the process.
         let _ = asked_to_stop.await;
@@ -208,17 +217,18 @@ fn watch_for_the_end(limit: Duration) -> Result<oneshot::Receiver<()>> {
     Ok(asked_to_stop)
 }
 
-async fn follow_files(app: Arc<App>, certificates: Option<Arc<CertificateStore>>) {
+/// Reads all files again at each SIGHUP: on a thread of its own, for files may hang.
+async fn read_at_once(app: Arc<App>, certificates: Option<Arc<CertificateStore>>) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         return;
     };
-    loop {
-        tokio::select! {
-            _ = hangup.recv() => app.refresh(),
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
-        if let Some(certificates) = &certificates {
-            certificates.refresh(app.clock.now());
-        }
+    while hangup.recv().await.is_some() {
+        let (app, certificates) = (Arc::clone(&app), certificates.clone());
+        thread::spawn(move || {
+            if let Some(certificates) = certificates {
+                certificates.refresh(app.clock.now());
+            }
+            app.refresh();
+        });
     }
 }

@@ -6,6 +6,7 @@ use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use model::Timestamp;
 use store::Store;
 
+use crate::aside::Aside;
 use crate::config::Config;
 use crate::credential_encryption::CredentialCipher;
 use crate::key_repository::KeyRing;
@@ -43,8 +44,12 @@ pub struct App {
     pub login_cookies: LoginCookies,
     /// How we speak to identity providers.
     pub drivers: Drivers,
+    /// Reads the files that requests need.
+    pub files: Aside,
+    /// Applies mappings to what identity providers say.
+    pub mappings: Aside,
     /// The other keys, to be followed when they change.
-    pub(crate) key_rings: Vec<Arc<KeyRing>>,
+    pub(crate) key_rings: [Arc<KeyRing>; 2],
 }
 
 impl App {

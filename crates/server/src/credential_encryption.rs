@@ -1,10 +1,13 @@
 //! Encryption of the `credential` table: EC2 keys, TOTP seeds and the like rest as Fernet messages, with padding.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf, sync::Arc};
 
 use model::Timestamp;
 
-use crate::{key_repository::KeyRing, tokens::fernet};
+use crate::{
+    key_repository::{Follower, KeyRing},
+    tokens::fernet,
+};
 
 /// How many keys a rotation leaves in the credential repository; no option changes it.
 pub const MAX_ACTIVE_KEYS: usize = 3;
@@ -14,7 +17,7 @@ const EC2: &str = "ec2";
 
 /// Encrypts and decrypts the secrets of credentials.
 pub struct CredentialCipher {
-    keys: KeyRing,
+    keys: Arc<KeyRing>,
 }
 
 /// A secret as the `credential` table holds it.
@@ -40,13 +43,31 @@ impl CredentialCipher {
     /// Secrets under the keys of `[credential] key_repository`, or under the null key while that cannot be used.
     pub fn open(key_repository: impl Into<PathBuf>) -> Self {
         Self {
-            keys: KeyRing::open_with_null_key(key_repository),
+            keys: Arc::new(KeyRing::open_with_null_key(key_repository)),
         }
     }
 
-    /// Reads the keys again if they have changed. To be called often.
+    /// Reads the keys again if they have changed. It waits for the disk.
     pub fn refresh(&self) -> bool {
         self.keys.refresh()
+    }
+
+    /// Follows the keys, as [`KeyRing::follow`].
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread left.
+    pub fn follow(&self) -> io::Result<Follower> {
+        self.keys.follow()
+    }
+
+    /// Where one of these keys (`key_hash`) is not known, waits for a bounded time until the keys have been looked for
+    /// once more: another node may have just rotated it in.
+    pub async fn expect_keys<'a>(&self, key_hashes: impl IntoIterator<Item = &'a str>) {
+        let keys = self.keys.current();
+        if key_hashes.into_iter().any(|hash| !keys.has(hash)) {
+            self.keys.next_look().await;
+        }
     }
 
     /// Encrypts the secret of a credential of type `kind`.

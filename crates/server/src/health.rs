@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::accept::preferred;
+use crate::aside::Aside;
 use crate::config::Healthcheck;
 use crate::operation::Body;
 use crate::proxy_headers::Origin;
@@ -42,6 +43,7 @@ pub(crate) async fn answer(
     headers: &HeaderMap,
     origin: &Origin,
     port: u16,
+    files: &Aside,
 ) -> Option<Response<Body>> {
     let allowed = &settings.allowed_source_ranges;
     if !allowed.is_empty() && !allowed.iter().any(|range| range.contains(origin.client)) {
@@ -54,9 +56,9 @@ pub(crate) async fn answer(
     let mut findings = Vec::new();
     for backend in &settings.backends {
         match backend.as_str() {
-            "disable_by_file" => findings.push(disable_by_file(settings).await),
-            "disable_by_files_ports" => findings.push(disable_by_port(settings, port).await),
-            "enable_by_files" => findings.push(enable_by_files(settings).await),
+            "disable_by_file" => findings.push(disable_by_file(settings, files).await),
+            "disable_by_files_ports" => findings.push(disable_by_port(settings, port, files).await),
+            "enable_by_files" => findings.push(enable_by_files(settings, files).await),
             other => tracing::warn!(backend = other, "there is no such health check"),
         }
     }
@@ -76,11 +78,11 @@ pub(crate) async fn answer(
     Some(response)
 }
 
-async fn disable_by_file(settings: &Healthcheck) -> Finding {
+async fn disable_by_file(settings: &Healthcheck, files: &Aside) -> Finding {
     let Some(path) = &settings.disable_by_file_path else {
         return Finding::good("No 'disable_by_file_path' configuration value specified".into());
     };
-    if exists(path).await {
+    if exists(files, path).await {
         let details = format!("Path '{}' was found", path.display());
         return Finding::bad("DISABLED BY FILE", details);
     }
@@ -88,21 +90,21 @@ async fn disable_by_file(settings: &Healthcheck) -> Finding {
 }
 
 /// A file is given for each port, as `port:path`; ports without one are well.
-async fn disable_by_port(settings: &Healthcheck, port: u16) -> Finding {
+async fn disable_by_port(settings: &Healthcheck, port: u16, files: &Aside) -> Finding {
     for entry in &settings.disable_by_file_paths {
         let Some((of_port, path)) = entry.trim().split_once(':') else {
             continue;
         };
-        if of_port.parse() == Ok(port) && exists(Path::new(path)).await {
+        if of_port.parse() == Ok(port) && exists(files, Path::new(path)).await {
             return Finding::bad("DISABLED BY FILE", String::new());
         }
     }
     Finding::good(String::new())
 }
 
-async fn enable_by_files(settings: &Healthcheck) -> Finding {
+async fn enable_by_files(settings: &Healthcheck, files: &Aside) -> Finding {
     for path in &settings.enable_by_file_paths {
-        if !exists(path).await {
+        if !exists(files, path).await {
             let details = format!("File path {} is missing", path.display());
             return Finding::bad("FILE PATH MISSING", details);
         }
@@ -110,8 +112,9 @@ async fn enable_by_files(settings: &Healthcheck) -> Finding {
     Finding::good("Specified file paths are available".into())
 }
 
-async fn exists(path: &Path) -> bool {
-    tokio::fs::try_exists(path).await.unwrap_or(false)
+async fn exists(files: &Aside, path: &Path) -> bool {
+    let path = path.to_owned();
+    files.run(move || path.exists()).await
 }
 
 impl Finding {

@@ -9,20 +9,26 @@ use std::{
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::tokens::fernet::{DecryptError, Key, Keys, Message};
+use crate::watch::Watch;
 
 /// The key that credentials are encrypted with where no repository has been set up: 32 zero bytes.
 pub const NULL_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-/// How often messages that no key fits may send us to the disk. Short, for in the meantime a message under a key that
-/// has just been rotated in is refused.
+/// How often messages that no key fits may send the follower to the disk. Short, for in the meantime a message under a
+/// key that has just been rotated in waits.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long a message that no key fits waits for the follower's next look. A folder on a network may hang for ever.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A folder of keys.
 #[derive(Clone, Debug)]
@@ -66,8 +72,24 @@ pub struct KeyRing {
     repository: KeyRepository,
     with_null_key: bool,
     keys: ArcSwap<Keys>,
+    /// Held by whoever reads the folder, however long that takes: never by who answers a request.
     polled: Mutex<Polled>,
-    retry_interval: Duration,
+    looks: watch::Sender<Looks>,
+    watch: Mutex<Option<Watch>>,
+}
+
+/// The looks of the follower at the folder.
+#[derive(Clone, Copy, Default)]
+struct Looks {
+    begun: u64,
+    finished: u64,
+    /// When the one that is not finished began.
+    since: Option<Instant>,
+}
+
+/// Looks at a repository again and again, on a thread of its own, until this is dropped.
+pub struct Follower {
+    ring: Arc<KeyRing>,
 }
 
 /// What the last looks at the folder have shown.
@@ -77,8 +99,6 @@ struct Polled {
     in_use: Option<Vec<FileState>>,
     /// The files, if they can be listed at all, of which no keys could be read: one fault is logged once.
     failed: Option<Option<Vec<FileState>>>,
-    /// When a message that no key fits last sent us to the disk.
-    retried_at: Option<Instant>,
 }
 
 /// What shows that a file is another or has other content. A rename moves nothing but the name, a copy by `rsync`
@@ -343,7 +363,8 @@ impl KeyRing {
             with_null_key,
             keys: ArcSwap::from_pointee(keys),
             polled: Mutex::new(polled),
-            retry_interval: RETRY_INTERVAL,
+            looks: watch::Sender::default(),
+            watch: Mutex::new(None),
         }
     }
 
@@ -352,33 +373,71 @@ impl KeyRing {
         self.keys.load_full()
     }
 
-    /// Looks at the repository and reads its keys if they have changed; says whether they have. To be called often.
+    /// Looks at the repository and reads its keys if they have changed; says whether they have. It waits for the disk.
     ///
     /// A repository that cannot be used leaves the keys as they are. That is logged, and tried again at the next call.
     pub fn refresh(&self) -> bool {
         self.poll(&mut self.polled.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Decrypts, and if no key fits looks whether another process has just rotated one in.
+    /// Decrypts by the keys as of the last look. If none fits, the follower is asked to look soon whether another
+    /// process has just rotated one in: [`KeyRing::next_look`] waits for it.
     pub fn decrypt(&self, text: &str) -> Result<Message, DecryptError> {
-        let keys = self.current();
-        match keys.decrypt(text) {
-            Err(DecryptError::NoKeyFits) if self.supersedes(&keys) => self.current().decrypt(text),
-            outcome => outcome,
+        let outcome = self.current().decrypt(text);
+        if outcome == Err(DecryptError::NoKeyFits) {
+            self.ask();
         }
+        outcome
     }
 
-    /// Whether there are newer keys than `keys`, for which the disk is asked only now and then.
-    fn supersedes(&self, keys: &Arc<Keys>) -> bool {
-        let mut polled = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
-        if polled
-            .retried_at
-            .is_none_or(|at| at.elapsed() >= self.retry_interval)
-        {
-            polled.retried_at = Some(Instant::now());
-            self.poll(&mut polled);
+    /// Follows the repository. There is one follower at a time.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread left.
+    pub fn follow(self: &Arc<Self>) -> io::Result<Follower> {
+        let ring = Arc::clone(self);
+        let watch = Watch::start("keys", move || {
+            ring.look();
+            thread::sleep(RETRY_INTERVAL);
+        })?;
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
+        Ok(Follower {
+            ring: Arc::clone(self),
+        })
+    }
+
+    /// Waits until the follower has looked at the folder once more, for a bounded time: not at all where it hangs.
+    pub async fn next_look(&self) {
+        let mut looks = self.looks.subscribe();
+        let known = *looks.borrow();
+        // A look that has begun may have missed what is looked for.
+        let wanted = known.begun + 1;
+        let hangs = known.since.is_some_and(|at| at.elapsed() > PATIENCE);
+        if hangs || !self.ask() {
+            return;
         }
-        !Arc::ptr_eq(keys, &self.keys.load())
+        let finished = looks.wait_for(|looks| looks.finished >= wanted);
+        // Who waited in vain has the keys as they are.
+        let _ = tokio::time::timeout(PATIENCE, finished).await;
+    }
+
+    /// Asks the follower to look at the folder; says whether there is one.
+    fn ask(&self) -> bool {
+        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.as_ref().map(Watch::ask).is_some()
+    }
+
+    fn look(&self) {
+        self.looks.send_modify(|looks| {
+            looks.begun += 1;
+            looks.since = Some(Instant::now());
+        });
+        self.refresh();
+        self.looks.send_modify(|looks| {
+            looks.finished = looks.begun;
+            looks.since = None;
+        });
     }
 
     fn poll(&self, polled: &mut Polled) -> bool {
@@ -415,6 +474,17 @@ impl KeyRing {
     }
 }
 
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let mut watch = self
+            .ring
+            .watch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *watch = None;
+    }
+}
+
 fn load(repository: &KeyRepository, with_null_key: bool) -> Result<Keys, KeyRepositoryError> {
     let mut keys = repository.load()?;
     if with_null_key {
@@ -437,7 +507,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> KeyRepositoryError {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, os::unix::fs::symlink};
+    use std::{collections::BTreeMap, os::unix::fs::symlink, sync::mpsc};
 
     use model::Timestamp;
     use tempfile::TempDir;
@@ -482,14 +552,6 @@ mod tests {
 
     fn encrypted_by(key: &str) -> String {
         encrypted(&Key::parse(key).unwrap().into())
-    }
-
-    /// A ring that asks the disk at every message that no key fits.
-    fn eager(folder: &Path) -> KeyRing {
-        KeyRing {
-            retry_interval: Duration::ZERO,
-            ..KeyRing::open(folder).unwrap()
-        }
     }
 
     #[test]
@@ -690,37 +752,74 @@ mod tests {
         assert_eq!(encrypted_by_which(&encrypted(&ring.current())), C);
     }
 
-    #[test]
-    fn a_key_that_another_process_has_just_rotated_in_is_found_at_once() {
+    #[tokio::test]
+    async fn a_key_that_another_process_has_just_rotated_in_is_found_at_once() {
         let folder = folder(&[("0", A), ("1", B)]);
-        let ring = eager(folder.path());
+        let ring = Arc::new(KeyRing::open(folder.path()).unwrap());
+        let _follower = ring.follow().unwrap();
         assert_eq!(ring.decrypt(&encrypted_by(C)), Err(DecryptError::NoKeyFits));
         fs::write(folder.path().join("2"), C).unwrap();
+        ring.next_look().await;
         assert_eq!(ring.decrypt(&encrypted_by(C)).unwrap().content, b"hello");
     }
 
-    #[test]
-    fn a_flood_of_bad_messages_asks_the_disk_only_now_and_then() {
+    #[tokio::test]
+    async fn a_flood_of_bad_messages_asks_the_disk_only_now_and_then() {
         let folder = folder(&[("0", A), ("1", B)]);
-        let ring = KeyRing {
-            retry_interval: Duration::MAX,
-            ..eager(folder.path())
-        };
-        // The one question of this interval.
-        assert_eq!(ring.decrypt(&encrypted_by(C)), Err(DecryptError::NoKeyFits));
+        let ring = Arc::new(KeyRing::open(folder.path()).unwrap());
+        let _follower = ring.follow().unwrap();
+        let bad = encrypted_by(C);
+        let began = Instant::now();
+        for _ in 0..2000 {
+            assert_eq!(ring.decrypt(&bad), Err(DecryptError::NoKeyFits));
+        }
+        ring.next_look().await;
+        let most = began.elapsed().as_millis() / RETRY_INTERVAL.as_millis() + 3;
+        assert!(u128::from(ring.looks.borrow().begun) <= most);
+    }
+
+    #[test]
+    fn whoever_decrypts_never_reads_the_folder() {
+        let folder = folder(&[("0", A), ("1", B)]);
+        let ring = KeyRing::open(folder.path()).unwrap();
         fs::write(folder.path().join("2"), C).unwrap();
         assert_eq!(ring.decrypt(&encrypted_by(C)), Err(DecryptError::NoKeyFits));
+        assert_eq!(ring.decrypt("nonsense"), Err(DecryptError::Malformed));
         assert!(ring.refresh());
         assert!(ring.decrypt(&encrypted_by(C)).is_ok());
     }
 
-    #[test]
-    fn what_is_no_message_never_asks_the_disk() {
+    #[tokio::test]
+    async fn a_folder_that_hangs_holds_up_nobody_for_long_who_shows_a_token() {
         let folder = folder(&[("0", A), ("1", B)]);
-        let ring = eager(folder.path());
+        let ring = Arc::new(KeyRing::open(folder.path()).unwrap());
+        let _follower = ring.follow().unwrap();
+        let known = encrypted_by(A);
+        // As long as a read of the folder does not end, this is held.
+        let (hold, held) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let hanging = Arc::clone(&ring);
+        let reader = thread::spawn(move || {
+            let _polled = hanging.polled.lock().unwrap();
+            hold.send(()).unwrap();
+            let _ = released.recv();
+        });
+        held.recv().unwrap();
+        let ask = async || {
+            assert_eq!(ring.decrypt(&encrypted_by(C)), Err(DecryptError::NoKeyFits));
+            ring.next_look().await;
+            assert!(ring.decrypt(&known).is_ok());
+        };
+        for _ in 0..20 {
+            tokio::time::timeout(20 * PATIENCE, ask()).await.unwrap();
+        }
+        // Once it is known to hang, nobody waits at all: many wait no longer than one.
+        assert!(ring.looks.borrow().since.is_some());
+        drop(release);
+        reader.join().unwrap();
         fs::write(folder.path().join("2"), C).unwrap();
-        assert_eq!(ring.decrypt("nonsense"), Err(DecryptError::Malformed));
-        assert!(ring.refresh());
+        ring.next_look().await;
+        assert!(ring.decrypt(&encrypted_by(C)).is_ok());
     }
 
     #[test]

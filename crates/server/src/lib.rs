@@ -2,6 +2,7 @@
 
 mod accept;
 pub mod app;
+pub mod aside;
 mod base_rules;
 pub mod call;
 pub mod caller;
@@ -38,6 +39,7 @@ mod times;
 mod token_document;
 pub mod tokens;
 pub mod v3;
+pub mod watch;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -84,10 +86,10 @@ pub async fn serve(
         let router = Arc::clone(&router);
         async move { Ok::<_, Infallible>(router.answer(request).await) }
     });
-    let refresher = tokio::spawn(startup::keep_fresh(Arc::clone(&app)));
+    // Until the end of this function.
+    let _files = startup::follow_files(&app)?;
     let follower = tokio::spawn(startup::follow_changes(Arc::clone(&app)));
     let served = listen::serve(listeners, service, limits, shutdown).await;
-    refresher.abort();
     follower.abort();
     // A connection that the database does not let go must not hold up the end.
     let closing = tokio::time::timeout(CLOSING_DATABASE, app.store.close());

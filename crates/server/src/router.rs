@@ -163,7 +163,9 @@ impl Router {
         if health::is_at(decoded) {
             let settings = &self.app.config.healthcheck;
             let port = peer.local_address.port();
-            let answer = health::answer(settings, &parts.method, &parts.headers, &origin, port);
+            let files = &self.app.files;
+            let answer =
+                health::answer(settings, &parts.method, &parts.headers, &origin, port, files);
             if let Some(response) = answer.await {
                 return (response, Depth::Health);
             }

@@ -9,9 +9,10 @@ use model::Method;
 use store::{FactSettings, Options, Store, StoreError};
 
 use crate::app::{App, Clock, Random};
+use crate::aside::Aside;
 use crate::config::{Config, Database, Limit, PasswordHash};
 use crate::credential_encryption::CredentialCipher;
-use crate::key_repository::{KeyRepositoryError, KeyRing};
+use crate::key_repository::{Follower, KeyRepositoryError, KeyRing};
 use crate::login_cookie::LoginCookies;
 use crate::passwords::{Algorithm, Hasher, Settings, SetupError};
 use crate::policy_file::{self, PolicyFile};
@@ -19,6 +20,7 @@ use crate::schemas::Schemas;
 use crate::tokens::FernetTokens;
 use crate::tokens::payload::MethodBits;
 use crate::tokens::receipt::FernetReceipts;
+use crate::watch::Watch;
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -96,14 +98,16 @@ impl App {
             schemas: Schemas::load(),
             login_cookies: LoginCookies::new(Arc::clone(&token_keys)),
             drivers: Default::default(),
+            files: Aside::new(16),
+            mappings: Aside::new(cores()),
             credential_cipher: CredentialCipher::open(&config.credential.key_repository),
-            key_rings: vec![token_keys, receipt_keys],
+            key_rings: [token_keys, receipt_keys],
             config,
         })
     }
 
-    /// Follows what changes outside of the process: key repositories and policy files. Call it
-    /// about once a second.
+    /// Looks at what changes outside of the process: key repositories and policy files. It waits for
+    /// the disk.
     pub fn refresh(&self) {
         for keys in &self.key_rings {
             keys.refresh();
@@ -153,10 +157,14 @@ fn connection(settings: &Database) -> String {
     }
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn hashing(config: &Config) -> Settings {
     let identity = &config.identity;
     let threads = match config.archstone.hash_threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        0 => cores(),
         threads => threads as usize,
     };
     Settings {
@@ -240,14 +248,33 @@ pub async fn follow_changes(app: Arc<App>) {
     }
 }
 
-/// Runs [`App::refresh`] for as long as the server lives.
-pub async fn keep_fresh(app: Arc<App>) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let app = Arc::clone(&app);
-        // Files are read on a thread that may wait.
-        let _ = tokio::task::spawn_blocking(move || app.refresh()).await;
+/// Follows the key repositories and policy files of a server until the result is dropped, each on a
+/// thread of its own, so that one that hangs holds up no other.
+///
+/// # Errors
+///
+/// When the system has no thread left.
+pub fn follow_files(app: &Arc<App>) -> std::io::Result<impl Drop + use<>> {
+    let followed = Arc::clone(app);
+    let mut followers = Followers {
+        _policy: Watch::start("policy", move || followed.policy.refresh())?,
+        keys: vec![app.credential_cipher.follow()?],
+    };
+    let [tokens, receipts] = &app.key_rings;
+    followers.keys.push(tokens.follow()?);
+    if !Arc::ptr_eq(tokens, receipts) {
+        followers.keys.push(receipts.follow()?);
+    }
+    Ok(followers)
+}
+
+struct Followers {
+    _policy: Watch,
+    keys: Vec<Follower>,
+}
+
+impl Drop for Followers {
+    fn drop(&mut self) {
+        self.keys.clear();
     }
 }

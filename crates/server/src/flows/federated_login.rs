@@ -88,6 +88,11 @@ async fn look_for(
     let found = app.store.identity_providers().find(provider).await?;
     let found = found.ok_or_else(|| ApiError::not_found("Identity Provider", provider))?;
     let protocol = app.store.protocols().find(provider, protocol).await?;
+    let secrets = protocol
+        .as_ref()
+        .and_then(|found| found.driver.as_ref()?.secrets.as_ref());
+    let key_hashes = secrets.map(|(_, key_hash)| key_hash.as_str());
+    app.credential_cipher.expect_keys(key_hashes).await;
     Ok((found, protocol))
 }
 
@@ -330,7 +335,10 @@ async fn evaluate(
     })?;
     let rules = Rules::parse(version, &mapping.rules)
         .map_err(|error| ApiError::internal(format!("mapping {id} does not read: {error}")))?;
-    Ok(rules.evaluate(assertion))
+    let assertion = assertion.clone();
+    // As long as the rules and what a stranger says are, and then there are regular expressions.
+    let evaluation = app.mappings.run(move || rules.evaluate(&assertion));
+    Ok(evaluation.await)
 }
 
 /// How each condition of each rule fared, without the values, which are about people. Who reports a

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::config::Resource;
 use crate::error::ApiError;
 use crate::token_document;
+use crate::tokens::TokenError;
 
 /// A token that has passed every check, with what was looked up for it.
 #[derive(Clone, Debug)]
@@ -97,9 +98,8 @@ pub async fn validate_token(
     now: Timestamp,
     leniency: Leniency,
 ) -> Result<Arc<ValidToken>, Refusal> {
-    let token = app
-        .tokens
-        .read(text)
+    let token = read(app, text)
+        .await
         .map_err(|error| Refusal::Invalid(ApiError::NotFoundAs(error.to_string())))?;
     require_supported(&token.kind, text)?;
     // What is kept in memory counts from here on as known.
@@ -133,6 +133,17 @@ fn require_supported(kind: &TokenKind, text: &str) -> Result<(), Refusal> {
         TokenKind::Trust { .. } | TokenKind::AccessToken { .. } => {
             Err(Refusal::Unsupported(ApiError::not_found("token", text)))
         }
+    }
+}
+
+/// Reads a token. One under a key that another node has just rotated in waits for the key.
+async fn read(app: &App, text: &str) -> Result<Token, TokenError> {
+    match app.tokens.read(text) {
+        Err(TokenError::UnknownKey) => {
+            app.tokens.next_keys().await;
+            app.tokens.read(text)
+        }
+        read => read,
     }
 }
 

@@ -133,6 +133,12 @@ impl Key {
 }
 
 impl Keys {
+    /// Whether one of the keys is called so by the `credential` table: by [`Key::text_sha1`].
+    pub fn has(&self, text_sha1: &str) -> bool {
+        let mut keys = [&self.primary].into_iter().chain(&self.others);
+        keys.any(|key| key.text_sha1() == text_sha1)
+    }
+
     /// Keys of which the first encrypts; the others are tried in order. There must be one.
     pub fn new(keys: impl IntoIterator<Item = Key>) -> Option<Self> {
         let mut keys = keys.into_iter();

@@ -6,12 +6,14 @@ pub mod receipt;
 #[cfg(test)]
 mod tests;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use model::{Token, ids::DomainId};
 
 use self::payload::{MethodBits, PayloadCodec};
 use crate::key_repository::KeyRing;
+use fernet::DecryptError;
 
 /// A format that carries tokens as text.
 pub trait TokenFormat: Send + Sync {
@@ -20,6 +22,10 @@ pub trait TokenFormat: Send + Sync {
 
     /// Reads a genuine text. It may have expired or been revoked, and what it speaks of may be gone.
     fn read(&self, text: &str) -> Result<Token, TokenError>;
+
+    /// Waits, for a bounded time, for keys that may have come since they were last looked for: what is
+    /// [`TokenError::UnknownKey`] may then be read.
+    fn next_keys(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// Why a text is no token, in Keystone's words. To the client both are a 404.
@@ -28,9 +34,12 @@ pub enum TokenError {
     /// There is no text.
     #[error("No token in the request")]
     Absent,
-    /// The text is damaged, or no key of ours made it.
+    /// The text is damaged.
     #[error("Could not recognize Fernet token")]
     Unrecognized,
+    /// No key of ours made the text.
+    #[error("Could not recognize Fernet token")]
+    UnknownKey,
     /// The text is genuine, and of a release that knows more than we do.
     #[error("This is not a recognized Fernet payload version: {0}")]
     UnknownVersion(i64),
@@ -92,11 +101,15 @@ impl TokenFormat for FernetTokens {
         if text.is_empty() {
             return Err(TokenError::Absent);
         }
-        let message = self
-            .keys
-            .decrypt(text)
-            .map_err(|_| TokenError::Unrecognized)?;
+        let message = self.keys.decrypt(text).map_err(|error| match error {
+            DecryptError::Malformed => TokenError::Unrecognized,
+            DecryptError::NoKeyFits => TokenError::UnknownKey,
+        })?;
         self.payloads.read(&message.content, message.created_at)
+    }
+
+    fn next_keys(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.keys.next_look())
     }
 }
 

@@ -88,6 +88,8 @@ async fn list(call: Call) -> Result<Reply<Collection<CredentialDocument>>, ApiEr
             .is_ok()
             && refuse_delegated(&call, &credential.kind).is_ok()
     });
+    let key_hashes = found.iter().map(|credential| credential.key_hash.as_str());
+    call.app.credential_cipher.expect_keys(key_hashes).await;
     let documents = found
         .into_iter()
         .map(|credential| document(&call, credential));
@@ -106,6 +108,8 @@ async fn show(
     let permit = call.authorize(GET_CREDENTIAL, credential.as_ref())?;
     let credential = credential.ok_or_else(|| ApiError::not_found("credential", &id))?;
     refuse_delegated(&call, &credential.kind)?;
+    let cipher = &call.app.credential_cipher;
+    cipher.expect_keys([credential.key_hash.as_str()]).await;
     Ok(permit.ok(One::new("credential", document(&call, credential)?)))
 }
 
@@ -138,6 +142,8 @@ async fn update(
     let permit = call.authorize(UPDATE_CREDENTIAL, credential.as_ref())?;
     let mut credential = credential.ok_or_else(|| ApiError::not_found("credential", &id))?;
     refuse_delegated(&call, &credential.kind)?;
+    let cipher = &call.app.credential_cipher;
+    cipher.expect_keys([credential.key_hash.as_str()]).await;
     let before = decrypt(&call, &credential)?;
     refuse_other_authority(&before, &change.blob)?;
     let sealed = call

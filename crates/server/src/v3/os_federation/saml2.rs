@@ -36,7 +36,11 @@ async fn metadata(call: Call) -> Result<Reply<()>, ApiError> {
             let protocol = find(&call, &provider, protocol).await?;
             of_service_provider(&call, &protocol)?
         }
-        None => of_identity_provider(&call.app.config.saml).await?,
+        None => {
+            let saml = call.app.config.saml.clone();
+            let text = call.app.files.run(move || of_identity_provider(&saml));
+            text.await?
+        }
     };
     Ok(call
         .public()
@@ -44,9 +48,9 @@ async fn metadata(call: Call) -> Result<Reply<()>, ApiError> {
 }
 
 /// What the operator wrote, else what the options say.
-async fn of_identity_provider(saml: &Saml) -> Result<String, ApiError> {
+fn of_identity_provider(saml: &Saml) -> Result<String, ApiError> {
     let path = &saml.idp_metadata_path;
-    match tokio::fs::read_to_string(path).await {
+    match std::fs::read_to_string(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == ErrorKind::NotFound && saml.idp_entity_id.is_some() => {
             Ok(saml_idp::metadata(saml)?)

@@ -83,7 +83,9 @@ async fn respond(call: &Call, body: &Value) -> Result<(ServiceProvider, Response
             .checked_add_signed(lifetime)
             .unwrap_or(model::Timestamp::MAX_UTC),
     };
-    let signer = saml_idp::signer(saml)?;
+    let settings = saml.clone();
+    let signer = call.app.files.run(move || saml_idp::signer(&settings));
+    let signer = signer.await?;
     let response = Response::write(&statement, &signer).map_err(ApiError::internal)?;
     Ok((provider, response))
 }

@@ -270,8 +270,9 @@ pub(super) async fn hand_over(
     origin: &str,
     token: &str,
 ) -> Result<Reply<()>, PageError> {
-    let template = &call.app.config.federation.sso_callback_template;
-    let page = match tokio::fs::read_to_string(template).await {
+    let template = call.app.config.federation.sso_callback_template.clone();
+    let read = move || std::fs::read_to_string(template);
+    let page = match call.app.files.run(read).await {
         Ok(text) => Page::written_by_operator(fill(&text, origin, token)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Page::hand_over(&call.app, origin, token)?
