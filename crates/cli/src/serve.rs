@@ -151,6 +151,7 @@ pub(crate) async fn serve(
     sockets: Sockets,
     reason: impl Future<Output = anyhow::Error>,
 ) -> Result<()> {
+    log_panics();
     let app = Arc::new(app);
     let asked_to_stop = watch_for_the_end(app.config.archstone.shutdown_grace + server::CLOSING)?;
     let follower = tokio::spawn(read_at_once(Arc::clone(&app), sockets.certificates.clone()));
@@ -173,6 +174,17 @@ pub(crate) async fn serve(
     };
     follower.abort();
     served
+}
+
+/// Logs where a panic happens, within the span of its request. Its message goes to standard error
+/// alone: it may hold what a client sent.
+fn log_panics() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "a panic, which is a defect of this server");
+        others(panic);
+    }));
 }
 
 /// Waits for the signal to stop and hands it on; when the process is still there after the `limit`,

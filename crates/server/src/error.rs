@@ -98,6 +98,9 @@ pub enum ApiError {
     /// 413.
     #[error("The request body is too large.")]
     TooLarge,
+    /// 408: nothing of the body came for too long.
+    #[error("The request body took too long to arrive.")]
+    TooSlow,
     /// 401: every failed login looks the same. The reason goes to the log only.
     #[error("The request you have made requires authentication.")]
     Unauthorized {
@@ -206,6 +209,7 @@ impl ApiError {
             | Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
             Self::NotFound { .. } | Self::NotFoundAs(_) => StatusCode::NOT_FOUND,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -4,6 +4,7 @@ mod accept;
 pub mod app;
 pub mod aside;
 mod base_rules;
+mod bodies;
 pub mod call;
 pub mod caller;
 pub mod config;

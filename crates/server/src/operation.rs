@@ -46,7 +46,7 @@ pub struct Operation {
 /// Whether bodies at this path are forms (RFC 6749), or else what identity providers send through a
 /// browser, which is known before there is an operation; elsewhere they are JSON objects.
 pub fn takes_forms(path: &str) -> bool {
-    const PLACES: [&str; 2] = ["/v3/OS-OAUTH2/", "/v3/auth/OS-FEDERATION/websso"];
+    const PLACES: [&str; 2] = [crate::oauth2::PREFIX, "/v3/auth/OS-FEDERATION/websso"];
     hears_providers(path) || PLACES.iter().any(|place| path.starts_with(place))
 }
 

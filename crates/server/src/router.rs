@@ -1,19 +1,21 @@
 //! From an HTTP request to a handler and back.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request,
 };
-use http_body_util::{BodyExt as _, Limited};
 use serde_json::Value;
 use tracing::Instrument as _;
 
 use crate::accept::preferred;
 use crate::app::App;
+use crate::bodies::{self, Bodies, BodyError, Place};
 use crate::call::{Call, Incoming, Links, Query};
 use crate::caller::Caller;
 use crate::cors::{Cors, Question};
@@ -22,12 +24,16 @@ use crate::flows::validate_token::{Leniency, Refusal, ValidToken, validate_token
 use crate::health;
 use crate::json;
 use crate::listen::Peer;
+use crate::oauth2;
 use crate::operation::{Body, Handle, Operation, Outcome, Routes, hears_providers, takes_forms};
 use crate::proxy_headers::Origin;
 use crate::request_path::RequestPath;
 
 /// How often a request is run anew when the database asks for that.
 const ATTEMPTS: u32 = 5;
+
+/// How many bytes of bodies are held at once, where they may not be larger.
+const BODIES: usize = 64 << 20;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
@@ -36,6 +42,7 @@ pub struct Router {
     app: Arc<App>,
     paths: matchit::Router<Resource>,
     cors: Cors,
+    bodies: Arc<Bodies>,
 }
 
 /// What can be done at one path.
@@ -87,7 +94,15 @@ impl Router {
                 .expect("paths of operations do not collide");
         }
         let cors = Cors::new(&app.config.cors);
-        Self { app, paths, cors }
+        let largest = usize_of(app.config.oslo_middleware.max_request_body_size)
+            .max(usize_of(app.config.archstone.provider_max_bytes));
+        let bodies = Bodies::new(BODIES.max(largest.saturating_mul(4)));
+        Self {
+            app,
+            paths,
+            cors,
+            bodies,
+        }
     }
 
     /// Answers one request. Nothing that can be in a request makes this fail.
@@ -99,22 +114,30 @@ impl Router {
         let request_id = format!("req-{}", uuid(&self.app.random.id()));
         let time_limit = self.app.config.archstone.request_timeout;
         let question = Question::of(&request);
+        let is_oauth = request.uri().path().starts_with(oauth2::PREFIX);
         // Whatever is logged on the way names the request.
         let span = tracing::info_span!("request", id = request_id);
-        let answer = self.route(request, &request_id).instrument(span);
+        let answer = caught(self.route(request, &request_id)).instrument(span.clone());
+        let failed = |error: ApiError| {
+            let context = ErrorContext {
+                base_url: "",
+                insecure_debug: false,
+                request_id: &request_id,
+                wants_html: false,
+            };
+            let response = match is_oauth {
+                true => oauth2::error::OAuthError::from(error).into_response(&context),
+                false => error.into_response(&context),
+            };
+            (response, Depth::Api)
+        };
         let (mut response, depth) = match tokio::time::timeout(time_limit, answer).await {
-            Ok(answered) => answered,
-            Err(_) => {
-                tracing::warn!(request.id = request_id, "no answer within {time_limit:?}");
-                let error = ApiError::Unavailable("the request took too long".into());
-                let response = error.into_response(&ErrorContext {
-                    base_url: "",
-                    insecure_debug: false,
-                    request_id: &request_id,
-                    wants_html: false,
-                });
-                (response, Depth::Api)
-            }
+            Ok(Ok(answered)) => answered,
+            Ok(Err(defect)) => span.in_scope(|| failed(ApiError::internal(defect))),
+            Err(_) => span.in_scope(|| {
+                tracing::warn!("no answer within {time_limit:?}");
+                failed(ApiError::Unavailable("the request took too long".into()))
+            }),
         };
         let headers = response.headers_mut();
         if depth >= Depth::Api {
@@ -156,16 +179,36 @@ impl Router {
             request_id,
             wants_html: false,
         };
-        let body = match Limited::new(body, self.body_limit(decoded)).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(_) => return (too_large(&parts.headers), Depth::Limits),
+        let length = body.size_hint().exact();
+        let limit = match self.body_limit(decoded, length).await {
+            Ok(limit) => limit,
+            Err(error) => return (error.into_response(&context), Depth::Api),
+        };
+        if length.is_some_and(|length| length > limit as u64) {
+            // Who asks before sending sends nothing now.
+            if !parts.headers.contains_key(header::EXPECT) {
+                bodies::discard(body, 2 * limit).await;
+            }
+            return (too_large(&parts.headers), Depth::Limits);
+        }
+        let patience = self.app.config.archstone.request_header_timeout;
+        let (body, place) = match self.bodies.read(body, limit, patience).await {
+            Ok(read) => read,
+            Err(BodyError::TooLarge) => return (too_large(&parts.headers), Depth::Limits),
+            Err(error) => return (ApiError::from(error).into_response(&context), Depth::Api),
         };
         if health::is_at(decoded) {
             let settings = &self.app.config.healthcheck;
             let port = peer.local_address.port();
             let files = &self.app.files;
-            let answer =
-                health::answer(settings, &parts.method, &parts.headers, &origin, port, files);
+            let answer = health::answer(
+                settings,
+                &parts.method,
+                &parts.headers,
+                &origin,
+                port,
+                files,
+            );
             if let Some(response) = answer.await {
                 return (response, Depth::Health);
             }
@@ -217,6 +260,7 @@ impl Router {
             peer: Some(peer),
         });
         let response = self.run(handle, caller, links, request, now).await;
+        drop::<Place>(place);
         (response, Depth::Api)
     }
 
@@ -281,14 +325,27 @@ impl Router {
     }
 
     /// How many bytes a body at this path may have. What providers say through a browser may be as
-    /// long as what they answer to us: somebody in a thousand groups has to get in.
-    fn body_limit(&self, path: &str) -> usize {
+    /// long as what they answer to us: somebody in a thousand groups has to get in. Only a provider
+    /// that there is says anything.
+    async fn body_limit(&self, path: &str, length: Option<u64>) -> Result<usize, ApiError> {
         let usual = self.app.config.oslo_middleware.max_request_body_size;
-        let limit = match hears_providers(path) {
-            true => usual.max(self.app.config.archstone.provider_max_bytes),
-            false => usual,
+        let longer = self.app.config.archstone.provider_max_bytes;
+        let may_be_longer = hears_providers(path)
+            && longer > usual
+            && length.is_none_or(|length| length > usual.into());
+        if !may_be_longer {
+            return Ok(usize_of(usual));
+        }
+        let Ok(found) = self.paths.at(path) else {
+            return Ok(usize_of(usual));
         };
-        limit.try_into().unwrap_or(usize::MAX)
+        let (provider, protocol) = (found.params.get("idp_id"), found.params.get("protocol_id"));
+        let (Some(provider), Some(protocol)) = (provider, protocol) else {
+            return Ok(usize_of(usual));
+        };
+        let mut protocols = self.app.store.protocols();
+        let found = protocols.find(&provider.into(), &protocol.into()).await?;
+        Ok(usize_of(if found.is_some() { longer } else { usual }))
     }
 
     /// Who asks, as far as their token lets them ask for this. A token that is bound to access rules
@@ -415,6 +472,47 @@ impl Resource {
     }
 }
 
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::TooSlow => Self::TooSlow,
+            BodyError::Crowded => Self::Unavailable("too many request bodies are held".into()),
+            BodyError::Broken => Self::malformed("The request body broke off."),
+        }
+    }
+}
+
+/// A request met a defect of this server.
+#[derive(Debug, thiserror::Error)]
+#[error("a panic: {0}")]
+struct Defect(&'static str);
+
+/// Runs a future, and ends it when it panics: the connection lives on.
+async fn caught<F: Future>(future: F) -> Result<F::Output, Defect> {
+    let mut future = Box::pin(future);
+    std::future::poll_fn(move |context| {
+        // What a panic leaves half done goes with the future; what is shared sits behind locks that
+        // tell.
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            // A message that was put together may hold what the client sent.
+            Err(cause) => Poll::Ready(Err(Defect(
+                cause
+                    .downcast_ref::<&'static str>()
+                    .copied()
+                    .unwrap_or("its message is on standard error"),
+            ))),
+        }
+    })
+    .await
+}
+
+fn usize_of(bytes: u32) -> usize {
+    bytes.try_into().unwrap_or(usize::MAX)
+}
+
 /// The methods that operations use are all standard ones, whose names are static.
 fn method_name(operation: &Operation) -> &'static str {
     match operation.method {
@@ -458,6 +556,8 @@ pub fn read_json(path: &str, headers: &HeaderMap, body: &[u8]) -> Result<Option<
             "Content-Type header",
         ));
     }
+    // As Python's `json.loads` does with bytes.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(_)) if has_wide_integer(body) => Err(ApiError::malformed(
             "An integer in the request body has more than 64 bits.",

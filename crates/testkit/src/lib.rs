@@ -11,10 +11,11 @@
 
 mod client;
 mod fixtures;
+pub mod growth;
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{TimeDelta, TimeZone as _};
@@ -201,26 +202,40 @@ async fn fresh_database(folder: &tempfile::TempDir) -> String {
 }
 
 /// A clock that moves by hand.
-pub struct TestClock(Mutex<Timestamp>);
+pub struct TestClock {
+    now: Mutex<Timestamp>,
+    panics: AtomicBool,
+}
 
 impl Default for TestClock {
     fn default() -> Self {
-        Self(Mutex::new(
-            chrono::Utc.with_ymd_and_hms(2026, 5, 4, 3, 2, 1).unwrap(),
-        ))
+        let now = chrono::Utc.with_ymd_and_hms(2026, 5, 4, 3, 2, 1).unwrap();
+        Self {
+            now: Mutex::new(now),
+            panics: AtomicBool::new(false),
+        }
     }
 }
 
 impl TestClock {
     /// Moves the clock.
     pub fn advance(&self, by: TimeDelta) {
-        *self.0.lock().unwrap() += by;
+        *self.now.lock().unwrap() += by;
+    }
+
+    /// Makes the next look at the clock a panic, as a defect of the server would be.
+    pub fn panic_once(&self) {
+        self.panics.store(true, Ordering::SeqCst);
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
+        assert!(
+            !self.panics.swap(false, Ordering::SeqCst),
+            "the clock panics, as a test wants"
+        );
+        *self.now.lock().unwrap()
     }
 }
 

@@ -6,6 +6,9 @@ pub mod token;
 
 use crate::operation::Routes;
 
+/// What the paths of the authorization server begin with: errors have a form of their own there.
+pub(crate) const PREFIX: &str = "/v3/OS-OAUTH2/";
+
 /// All operations of the authorization server.
 pub fn routes() -> Routes {
     token::routes()
