@@ -25,9 +25,10 @@ impl LoginRules {
         };
         login.options.ignore_lockout_failure_attempts != Some(true)
             && login.failed_attempts >= most
-            && login
-                .failed_at
-                .is_some_and(|failed_at| now < failed_at + self.lockout_duration)
+            && login.failed_at.is_some_and(|failed_at| {
+                let end = failed_at.checked_add_signed(self.lockout_duration);
+                end.is_none_or(|end| now < end)
+            })
     }
 
     /// Whether the failures so far belong to a lock that is over, so that counting starts anew.
@@ -103,7 +104,8 @@ impl Login {
         else {
             return Ok(());
         };
-        let left = set_at + TimeDelta::days(least.into()) - now;
+        let end = set_at.checked_add_signed(TimeDelta::days(least.into()));
+        let left = end.map_or(TimeDelta::MAX, |end| end - now);
         if left > TimeDelta::zero() {
             return Err(PasswordKept::TooNew {
                 least,

@@ -251,6 +251,11 @@ mod tests {
              expected at most 4096"
         );
         assert_eq!(
+            refusal("[token]\nexpiration = 99999999999999"),
+            "keystone.conf:2: [token] expiration = \"99999999999999\" is refused; \
+             expected at most 3155760000"
+        );
+        assert_eq!(
             refusal("[token]\nexpiration = 1h"),
             "keystone.conf:2: [token] expiration = \"1h\" is refused; \
              expected an integer, 0 or more"
@@ -270,6 +275,21 @@ mod tests {
             "keystone.conf:2: [archstone] http_listen = \"127.0.0.1:5000, here\" is refused; \
              expected addresses with ports separated by commas, such as 127.0.0.1:5000"
         );
+    }
+
+    #[test]
+    fn no_number_is_too_large_to_be_refused() {
+        let any = i64::MAX.to_string();
+        for spec in Config::specs() {
+            let integer = spec.rule.kind == value::Kind::Integer;
+            if !integer || (spec.section, spec.name) == ("cors", "max_age") {
+                continue;
+            }
+            let (section, name) = (spec.section, spec.name);
+            let told = refusal(&format!("[{section}]\n{name} = {any}"));
+            let named = format!("[{section}] {name} = \"{any}\" is refused; expected at most ");
+            assert!(told.contains(&named), "{told}");
+        }
     }
 
     #[test]
@@ -293,6 +313,34 @@ mod tests {
         assert!(
             refusal("[oauth2]\noauth2_cert_dn_mapping_id = $oauth2_cert_dn_mapping_id")
                 .contains("does not come back to itself")
+        );
+    }
+
+    #[test]
+    fn references_that_double_and_double_are_refused() {
+        let names = [
+            "idp_lang",
+            "idp_organization_name",
+            "idp_organization_display_name",
+            "idp_contact_company",
+            "idp_contact_name",
+            "idp_contact_surname",
+            "idp_contact_email",
+            "idp_contact_telephone",
+            "relay_state_prefix",
+        ];
+        let mut text = "[saml]\nrelay_state_prefix = x\n".to_owned();
+        for pair in names.windows(2) {
+            text += &format!("{} = {}\n", pair[0], format!("${}", pair[1]).repeat(8));
+        }
+        let told = refusal(&text);
+        assert!(told.contains("at most 1000 references to other options"));
+        assert!(
+            parse("[saml]\nidp_lang = $idp_contact_name$idp_contact_name")
+                .saml
+                .idp_lang
+                .len()
+                > 50
         );
     }
 

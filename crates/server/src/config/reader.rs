@@ -1,6 +1,7 @@
 //! Finds the value of an option among all sources and reads it by the option's rule.
 
 use std::{
+    cell::Cell,
     collections::{HashMap, HashSet},
     path::Path,
 };
@@ -28,9 +29,15 @@ pub(super) struct Reader<'a> {
     /// The strongest first.
     files: Vec<Index<'a>>,
     environment: &'a HashMap<String, String>,
+    /// How many references the value that is being read has led to.
+    references: Cell<u32>,
     /// The values that were refused.
     pub(super) errors: Vec<BadValue>,
 }
+
+/// How many references a value may lead to: one to two to four and so on is soon too much for any
+/// machine.
+const MOST_REFERENCES: u32 = 1000;
 
 /// The assignments of one file by section and name.
 struct Index<'a> {
@@ -63,6 +70,7 @@ impl<'a> Reader<'a> {
             table,
             files: files.iter().rev().map(Index::of).collect(),
             environment,
+            references: Cell::new(0),
             errors: Vec::new(),
         }
     }
@@ -225,6 +233,9 @@ impl<'a> Reader<'a> {
         let Some(found) = found else {
             return plain_default(spec);
         };
+        if pending.is_empty() {
+            self.references.set(0);
+        }
         pending.push((spec.section, spec.name));
         let texts: Result<Vec<String>, Refused> = found
             .texts
@@ -262,6 +273,12 @@ impl<'a> Reader<'a> {
                 "the name of an option after $, which {reference} is not; $$ is a dollar sign"
             )));
         };
+        self.references.set(self.references.get() + 1);
+        if self.references.get() > MOST_REFERENCES {
+            return Err(Refused(format!(
+                "at most {MOST_REFERENCES} references to other options"
+            )));
+        }
         if pending.contains(&(spec.section, spec.name)) {
             return Err(Refused(format!(
                 "a reference that does not come back to itself, as ${reference} does"

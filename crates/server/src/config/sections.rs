@@ -158,13 +158,14 @@ sections! {
         /// The lowest version of TLS.
         tls_minimum_version: TlsVersion = "1.2";
         /// Seconds until a request that is not answered is given up.
-        request_timeout: Duration = "30", min 1;
-        /// Seconds within which a client must send the headers of a request.
-        request_header_timeout: Duration = "10", min 1;
+        request_timeout: Duration = "30", min 1, max 86400;
+        /// Seconds within which a client must send the headers of a request, and between the parts
+        /// of its body.
+        request_header_timeout: Duration = "10", min 1, max 86400;
         /// How many connections are open at most; more wait to be accepted.
         max_connections: u32 = "10000", min 1;
         /// Seconds within which the database must answer a statement.
-        database_timeout: Duration = "10", min 1;
+        database_timeout: Duration = "10", min 1, max 86400;
         /// Whether this server alone writes to its database: then it never asks for the changes of
         /// others, and sees none.
         sole_writer: bool = "false";
@@ -172,12 +173,12 @@ sections! {
         /// knowing them after a second.
         strict_validation: bool = "false";
         /// How many threads hash passwords; 0 means one for each core.
-        hash_threads: u32 = "0";
+        hash_threads: u32 = "0", max 1024;
         /// How many passwords wait to be hashed at most; a login beyond is answered with 503.
-        hash_queue: u32 = "128", min 1;
+        hash_queue: u32 = "128", min 1, max 1000000;
         /// Seconds that running requests get when the server stops. Then their connections are cut,
         /// and 5 seconds later the process ends, whatever may hold it up.
-        shutdown_grace: Duration = "30";
+        shutdown_grace: Duration = "30", max 86400;
         /// The addresses of front proxies that log users in themselves and pass what they know in
         /// headers. Nobody else is believed.
         trusted_proxies: Vec<Network> = "";
@@ -193,10 +194,10 @@ sections! {
         /// Whether identity providers may have addresses of a private network.
         private_providers: bool = "false";
         /// Seconds within which an identity provider must answer.
-        provider_timeout: Duration = "10", min 1;
+        provider_timeout: Duration = "10", min 1, max 86400;
         /// How many bytes an answer of an identity provider may have, whether it comes to us or
         /// through a browser.
-        provider_max_bytes: u32 = "1048576", min 1024;
+        provider_max_bytes: u32 = "1048576", min 1024, max 104857600;
     }
 
     /// Rules of application credentials.
@@ -295,19 +296,19 @@ sections! {
         /// unset, what the server says.
         mysql_wsrep_sync_wait: Option<u32>;
         /// How many connections are kept open; 0 means any.
-        max_pool_size: u32 = "5";
+        max_pool_size: u32 = "5", max 10000;
         /// How many connections may be opened beyond those under load; a negative number means any.
-        max_overflow: Limit<u32> = "50";
+        max_overflow: Limit<u32> = "50", max 10000;
         /// Seconds that a request waits for a free connection before it is answered with 503; when
         /// unset, [archstone] database_timeout.
-        pool_timeout: Option<Duration>;
+        pool_timeout: Option<Duration>, max 86400;
         /// Seconds after which a connection is replaced; a negative number means never.
         connection_recycle_time: Limit<Duration> = "3600";
         /// How often a connection is tried again at the start; a negative number means without end,
         /// which is what this server always does.
         max_retries: Limit<u32> = "10", pending true;
         /// Seconds until a database that did not answer at the start is looked at again.
-        retry_interval: Duration = "10";
+        retry_interval: Duration = "10", max 86400;
     }
 
     /// Endpoints that were chosen for projects.
@@ -325,7 +326,7 @@ sections! {
         federated_domain_name: String = "Federated", deprecated true;
         /// Minutes that a membership in a group lives which a login brought, when the identity
         /// provider does not say. With 0 it counts for that login alone.
-        default_authorization_ttl: u32 = "0";
+        default_authorization_ttl: u32 = "0", max 52596000;
         /// The version of a mapping that does not say its own.
         attribute_mapping_default_schema_version: MappingVersion = "1.0";
         /// The attribute of an assertion that names the identity provider, where neither the
@@ -387,7 +388,7 @@ sections! {
         /// How new passwords are hashed.
         password_hash_algorithm: PasswordHash = "bcrypt";
         /// The cost of bcrypt (12 when unset) or the rounds of PBKDF2 (25000 when unset).
-        password_hash_rounds: Option<u32>;
+        password_hash_rounds: Option<u32>, max 10000000;
         /// The block size of scrypt; 8 when unset.
         scrypt_block_size: Option<u32>;
         /// The parallelism of scrypt; 1 when unset.
@@ -408,7 +409,7 @@ sections! {
     /// The treatment of requests before they reach a route.
     oslo_middleware: OsloMiddleware = "oslo_middleware" {
         /// How many bytes a request's body may have.
-        max_request_body_size: u32 = "114688";
+        max_request_body_size: u32 = "114688", max 1073741824;
         /// Whether the headers of a proxy (Forwarded, X-Forwarded-*) tell the client's address and
         /// scheme. Only behind a proxy that sets them.
         enable_proxy_headers_parsing: bool = "false";
@@ -532,17 +533,17 @@ sections! {
     /// The life of accounts and passwords.
     security_compliance: SecurityCompliance = "security_compliance" {
         /// Days without a login after which a user counts as disabled.
-        disable_user_account_days_inactive: Option<u32>, min 1;
+        disable_user_account_days_inactive: Option<u32>, min 1, max 36525;
         /// Wrong passwords after which an account is locked.
         lockout_failure_attempts: Option<u32>, min 1;
         /// Seconds that an account stays locked.
         lockout_duration: Duration = "1800", min 1;
         /// Days that a new password is valid.
-        password_expires_days: Option<u32>, min 1;
+        password_expires_days: Option<u32>, min 1, max 36525;
         /// How many former passwords a user may not take again.
         unique_last_password_count: u32 = "0";
         /// Days before a user may change a new password.
-        minimum_password_age: u32 = "0";
+        minimum_password_age: u32 = "0", max 36525;
         /// The regular expression that a new password must match.
         password_regex: Option<String>;
         /// What a password must look like, in words for the user.

@@ -116,8 +116,8 @@ impl Rule {
     }
 
     fn bounds(&self) -> String {
-        // A bound that only the size of a number sets is left out.
-        let max = self.max.filter(|max| *max < i64::from(u32::MAX));
+        // A bound that the type alone sets is left out: nobody means so much.
+        let max = self.max.filter(|max| *max < LONGEST);
         match (self.min, max) {
             (None, None) => String::new(),
             (Some(min), None) => format!(", {min} or more"),
@@ -336,10 +336,15 @@ impl Value for u32 {
     }
 }
 
+/// A hundred years in seconds. What is added to a time stays far within the years that calendars,
+/// databases and tokens can hold.
+const LONGEST: i64 = 36_525 * 86_400;
+
 /// Seconds.
 impl Value for Duration {
     const KIND: Kind = Kind::Integer;
     const MIN: Option<i64> = Some(0);
+    const MAX: Option<i64> = Some(LONGEST);
 
     fn from_plain(plain: Plain) -> Option<Self> {
         match plain {
@@ -639,6 +644,9 @@ mod tests {
         assert_eq!(read("7"), Some(Duration::from_secs(7)));
         assert_eq!(read::<Option<Duration>>(""), Some(None));
         assert_eq!(read::<u32>(""), None);
+        assert_eq!(read("3155760000"), Some(Duration::from_secs(3_155_760_000)));
+        assert_eq!(read::<Duration>("3155760001"), None);
+        assert_eq!(read::<Limit<Duration>>("3155760001"), None);
         assert_eq!(read("-3"), Some(Limit::<u32>::Unlimited));
         assert_eq!(read("3"), Some(Limit::AtMost(3_u32)));
         assert_eq!(read("red, green"), Some(vec![Colour::Red, Colour::Green]));
