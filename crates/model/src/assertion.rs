@@ -1,12 +1,16 @@
 //! Assertions: what an identity provider said of somebody, after it was verified.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// The verified whole of what an identity provider said: attributes, each with its values, in the
 /// order in which they were said. Nothing in it says which protocol it came by.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Assertion {
-    attributes: Vec<(String, Vec<String>)>,
+    attributes: Vec<(String, Arc<[String]>)>,
+    /// Where each attribute is, by its name as it is compared.
+    places: HashMap<String, usize>,
     any_case: bool,
 }
 
@@ -30,11 +34,15 @@ impl Assertion {
 
     /// The same, with names that are found in whatever case somebody asks for them: those of HTTP
     /// headers, which no proxy is bound to leave as they were (RFC 9110 §5.1).
-    pub fn in_any_case(self) -> Self {
-        Self {
-            any_case: true,
-            ..self
+    pub fn in_any_case(mut self) -> Self {
+        self.any_case = true;
+        self.places.clear();
+        for (place, (name, _)) in self.attributes.iter().enumerate() {
+            // Of names that differ by case alone, the first counts.
+            let name = name.to_ascii_lowercase();
+            self.places.entry(name).or_insert(place);
         }
+        self
     }
 
     /// Says something of an attribute, instead of what was said of it before. Without any value,
@@ -42,8 +50,15 @@ impl Assertion {
     pub fn set(&mut self, name: impl Into<String>, values: Vec<String>) {
         let name = name.into();
         match self.place(&name) {
-            Some(place) => self.attributes[place].1 = values,
-            None => self.attributes.push((name, values)),
+            Some(place) => self.attributes[place].1 = values.into(),
+            None => {
+                let key = match self.any_case {
+                    true => name.to_ascii_lowercase(),
+                    false => name.clone(),
+                };
+                self.places.insert(key, self.attributes.len());
+                self.attributes.push((name, values.into()));
+            }
         }
     }
 
@@ -53,16 +68,31 @@ impl Assertion {
             .map_or(&[], |place| &self.attributes[place].1)
     }
 
+    /// The values of an attribute, to keep.
+    pub(crate) fn shared(&self, name: &str) -> Arc<[String]> {
+        self.place(name).map_or_else(
+            || Arc::from([]),
+            |place| Arc::clone(&self.attributes[place].1),
+        )
+    }
+
+    /// How many values all attributes have together.
+    pub fn value_count(&self) -> usize {
+        self.attributes.iter().map(|(_, values)| values.len()).sum()
+    }
+
     fn place(&self, name: &str) -> Option<usize> {
-        self.attributes.iter().position(|(known, _)| {
-            known == name || (self.any_case && known.eq_ignore_ascii_case(name))
-        })
+        match self.any_case {
+            true => self.places.get(&name.to_ascii_lowercase()),
+            false => self.places.get(name),
+        }
+        .copied()
     }
 
     /// All attributes with their values, in order.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &[String])> {
         let attributes = self.attributes.iter();
-        attributes.map(|(name, values)| (name.as_str(), values.as_slice()))
+        attributes.map(|(name, values)| (name.as_str(), &values[..]))
     }
 }
 

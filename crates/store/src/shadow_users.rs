@@ -1,5 +1,7 @@
 //! Shadow users: those whom identity providers keep, as far as we must know them.
 
+use std::collections::HashSet;
+
 use model::Timestamp;
 use model::ids::{DomainId, GroupId, IdentityProviderId, UserId};
 use model::user::FederatedIdentity;
@@ -147,11 +149,13 @@ impl ShadowUsers<'_> {
         for row in &rows {
             known.push((row.id("group_id")?, row.id("idp_id")?));
         }
-        let is_member = |group: &&GroupId| known.iter().any(|(known, _)| known == *group);
+        let members: HashSet<_> = known.iter().map(|(group, _)| group).collect();
+        let is_member = |group: &&GroupId| members.contains(group);
         let (renewed, new): (Vec<_>, Vec<_>) = groups.iter().partition(is_member);
+        let brought: HashSet<_> = groups.iter().collect();
         let stale: Vec<_> = known
             .iter()
-            .filter(|(group, of)| of == provider && !groups.contains(group))
+            .filter(|(group, of)| of == provider && !brought.contains(group))
             .map(|(group, _)| group)
             .collect();
         if !renewed.is_empty() {

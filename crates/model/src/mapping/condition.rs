@@ -1,6 +1,9 @@
 //! Conditions: what a rule demands of an attribute, and which of its values it lets through.
 
-use serde::Serialize;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::MappingError;
@@ -48,34 +51,51 @@ impl Test {
 #[derive(Clone, Debug)]
 pub(super) enum Values {
     /// Texts that must be equal. What is no text equals nothing.
-    Exact(Vec<Value>),
+    Exact(Exact),
     /// Patterns that must be found somewhere.
     Patterns(Vec<Pattern>),
 }
 
+/// Texts to be compared with, however many.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Exact {
+    texts: HashSet<String>,
+    /// All values as they are shown, in order.
+    shown: Vec<String>,
+    /// The first that is a list or an object.
+    odd: Option<Value>,
+}
+
 impl Default for Values {
     fn default() -> Self {
-        Self::Exact(Vec::new())
+        Self::Exact(Exact::default())
     }
 }
 
 impl Values {
     pub(super) fn new(values: Vec<Value>, regex: bool) -> Self {
         if regex {
-            Self::Patterns(values.iter().map(Pattern::new).collect())
-        } else {
-            Self::Exact(values)
+            return Self::Patterns(values.iter().map(Pattern::new).collect());
         }
+        let is_odd = |value: &&Value| value.is_array() || value.is_object();
+        Self::Exact(Exact {
+            shown: values.iter().map(shown).collect(),
+            odd: values.iter().find(is_odd).cloned(),
+            texts: values
+                .iter()
+                .filter_map(|value| value.as_str().map(str::to_owned))
+                .collect(),
+        })
     }
 
     fn contain(&self, value: &str) -> Result<bool, MappingError> {
         match self {
             Self::Exact(values) => {
                 // Python cannot put these into a set, which is how it compares.
-                if let Some(odd) = values.iter().find(|v| v.is_array() || v.is_object()) {
+                if let Some(odd) = &values.odd {
                     return Err(MappingError::Unusable(format!("{odd} is not a text")));
                 }
-                Ok(values.iter().any(|listed| listed.as_str() == Some(value)))
+                Ok(values.texts.contains(value))
             }
             Self::Patterns(patterns) => {
                 for pattern in patterns {
@@ -90,7 +110,7 @@ impl Values {
 
     fn shown(&self) -> Vec<String> {
         match self {
-            Self::Exact(values) => values.iter().map(shown).collect(),
+            Self::Exact(values) => values.shown.clone(),
             Self::Patterns(patterns) => patterns.iter().map(ToString::to_string).collect(),
         }
     }
@@ -112,7 +132,8 @@ pub struct ConditionExplanation {
     /// Whether those are regular expressions.
     pub regex: bool,
     /// What the assertion says of the attribute.
-    pub values: Vec<String>,
+    #[serde(serialize_with = "as_slice")]
+    pub values: Arc<[String]>,
     /// Those values that are listed.
     pub matched: Vec<String>,
     /// Whether it held.
@@ -125,7 +146,12 @@ pub struct ConditionExplanation {
     /// The number of the place that it fills, `{0}` for 0; `None` when it fills none.
     pub place: Option<usize>,
     /// What it lets through to that place.
-    pub passed: Vec<String>,
+    #[serde(serialize_with = "as_slice")]
+    pub passed: Arc<[String]>,
+}
+
+fn as_slice<S: Serializer>(values: &Arc<[String]>, serializer: S) -> Result<S::Ok, S::Error> {
+    values[..].serialize(serializer)
 }
 
 impl Condition {
@@ -134,25 +160,25 @@ impl Condition {
         &self,
         assertion: &Assertion,
     ) -> (ConditionExplanation, Result<bool, MappingError>) {
-        let values = assertion.values(&self.attribute);
+        let values = assertion.shared(&self.attribute);
         let mut explanation = ConditionExplanation {
             attribute: self.attribute.clone(),
             test: self.test,
             listed: self.values.shown(),
             regex: matches!(self.values, Values::Patterns(_)),
-            values: values.to_vec(),
+            values: Arc::clone(&values),
             matched: Vec::new(),
             held: false,
             reason: None,
             counted: true,
             place: None,
-            passed: Vec::new(),
+            passed: Arc::from([]),
         };
         if values.is_empty() {
             explanation.reason = Some("the assertion does not have this attribute".into());
             return (explanation, Ok(false));
         }
-        for value in values {
+        for value in &values[..] {
             match self.values.contain(value) {
                 Ok(true) => explanation.matched.push(value.clone()),
                 Ok(false) => {}
@@ -165,7 +191,7 @@ impl Condition {
         let matched = &explanation.matched;
         let any = !matched.is_empty();
         match self.test {
-            Test::Present => explanation.passed = values.to_vec(),
+            Test::Present => explanation.passed = Arc::clone(&values),
             Test::AnyOneOf if !any => {
                 explanation.reason = Some(if explanation.regex {
                     "no pattern is found in any of its values".into()
@@ -180,10 +206,11 @@ impl Condition {
             // Keystone compares by sets, so that a value is let through once; only patterns of a
             // whitelist leave repeated values alone.
             Test::Blacklist => {
+                let matched: HashSet<_> = matched.iter().collect();
                 let rest = values.iter().filter(|value| !matched.contains(value));
                 explanation.passed = unique(rest);
             }
-            Test::Whitelist if explanation.regex => explanation.passed = matched.clone(),
+            Test::Whitelist if explanation.regex => explanation.passed = matched.clone().into(),
             Test::Whitelist => explanation.passed = unique(matched.iter()),
         }
         explanation.held = explanation.reason.is_none();
@@ -197,12 +224,10 @@ impl Condition {
     }
 }
 
-fn unique<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let mut kept: Vec<String> = Vec::new();
-    for value in values {
-        if !kept.contains(value) {
-            kept.push(value.clone());
-        }
-    }
-    kept
+fn unique<'a>(values: impl Iterator<Item = &'a String>) -> Arc<[String]> {
+    let mut seen = HashSet::new();
+    values
+        .filter(|value| seen.insert(*value))
+        .cloned()
+        .collect()
 }

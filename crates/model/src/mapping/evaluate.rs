@@ -1,5 +1,7 @@
 //! Applies rules to an assertion, and tells how it went.
 
+use std::cell::Cell;
+
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
@@ -7,9 +9,15 @@ use super::condition::{Condition, ConditionExplanation};
 use super::local::Given;
 use super::merge::merge;
 use super::parse::Rule;
-use super::template::Match;
+use super::template::{Match, Matches};
 use super::{Mapped, MappedProject, MappingError, Rules};
 use crate::Assertion;
+
+/// How many values an assertion may have. Somebody in thousands of groups gets in.
+const MAX_VALUES: usize = 20_000;
+
+/// How many bytes the templates of all rules that apply may come to.
+pub(super) const MAX_TEXT: usize = 16 << 20;
 
 /// What rules made of an assertion, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,11 +49,18 @@ pub struct RuleExplanation {
 impl Rules {
     /// Maps an assertion. The same assertion always comes to the same.
     pub fn evaluate(&self, assertion: &Assertion) -> Evaluation {
+        if assertion.value_count() > MAX_VALUES {
+            return self.refuse(MappingError::TooMany {
+                what: "the values of the assertion",
+                most: MAX_VALUES,
+            });
+        }
         let mut failure = None;
         let mut entries = Vec::new();
         let mut rules = Vec::with_capacity(self.rules.len());
+        let left = Cell::new(MAX_TEXT);
         for (index, rule) in self.rules.iter().enumerate() {
-            let (mut explanation, outcome) = rule.apply(assertion);
+            let (mut explanation, outcome) = rule.apply(assertion, &left);
             explanation.rule = index + 1;
             match outcome {
                 Ok(given) => entries.extend(given),
@@ -67,10 +82,31 @@ impl Rules {
             notes,
         }
     }
+
+    /// Tries no rule.
+    fn refuse(&self, error: MappingError) -> Evaluation {
+        let untried = (1..=self.rules.len()).map(|rule| RuleExplanation {
+            rule,
+            applied: false,
+            conditions: Vec::new(),
+            gave: Vec::new(),
+            error: Some(error.to_string()),
+        });
+        Evaluation {
+            rules: untried.collect(),
+            result: Err(error),
+            notes: Vec::new(),
+        }
+    }
 }
 
 impl Rule {
-    fn apply(&self, assertion: &Assertion) -> (RuleExplanation, Result<Vec<Given>, MappingError>) {
+    /// Applies the rule. Its templates may come to as many bytes as are `left`.
+    fn apply(
+        &self,
+        assertion: &Assertion,
+        left: &Cell<usize>,
+    ) -> (RuleExplanation, Result<Vec<Given>, MappingError>) {
         let mut explanation = RuleExplanation {
             rule: 0,
             applied: true,
@@ -101,6 +137,7 @@ impl Rule {
         if !explanation.applied {
             return (explanation, Ok(Vec::new()));
         }
+        let matches = Matches::new(matches, left);
         let given: Result<Vec<_>, _> = self
             .local
             .iter()
@@ -123,7 +160,7 @@ impl Rule {
         tested.counted = explanation.applied;
         if condition.fills_place() {
             tested.place = Some(matches.len());
-            matches.push(Match::new(tested.passed.clone()));
+            matches.push(Match::new(&tested.passed));
         }
         (tested, held)
     }

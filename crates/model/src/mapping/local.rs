@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::template::{Match, Template};
+use super::template::{Match, Matches, Template};
 use super::{DomainReference, MappedProject, MappingError, NamedGroup, SchemaVersion, UserKind};
 
 /// One entry of a rule, its templates still open.
@@ -166,7 +166,7 @@ impl LocalDocument {
 }
 
 impl Local {
-    pub(super) fn fill(&self, matches: &[Match]) -> Result<Given, MappingError> {
+    pub(super) fn fill(&self, matches: &Matches<'_>) -> Result<Given, MappingError> {
         let fill = |template: &Option<Template>| fill(template.as_ref(), matches);
         let domain = |template: &Option<DomainTemplate>| -> Result<_, MappingError> {
             template.as_ref().map(|t| t.fill(matches)).transpose()
@@ -210,12 +210,15 @@ impl Local {
     }
 }
 
-fn fill(template: Option<&Template>, matches: &[Match]) -> Result<Option<String>, MappingError> {
+fn fill(
+    template: Option<&Template>,
+    matches: &Matches<'_>,
+) -> Result<Option<String>, MappingError> {
     template.map(|template| template.fill(matches)).transpose()
 }
 
 impl DomainTemplate {
-    fn fill(&self, matches: &[Match]) -> Result<DomainReference, MappingError> {
+    fn fill(&self, matches: &Matches<'_>) -> Result<DomainReference, MappingError> {
         Ok(DomainReference {
             id: fill(self.id.as_ref(), matches)?,
             name: fill(self.name.as_ref(), matches)?,
@@ -224,7 +227,7 @@ impl DomainTemplate {
 }
 
 impl ProjectTemplate {
-    fn fill(&self, matches: &[Match]) -> Result<MappedProject, MappingError> {
+    fn fill(&self, matches: &Matches<'_>) -> Result<MappedProject, MappingError> {
         let domain = self.domain.as_ref();
         let roles = self.roles.iter().map(|role| role.name.fill(matches));
         Ok(MappedProject {
@@ -243,7 +246,7 @@ impl ProjectsPlace {
         Self { text, index }
     }
 
-    fn read(&self, matches: &[Match]) -> Result<Vec<MappedProject>, MappingError> {
+    fn read(&self, matches: &Matches<'_>) -> Result<Vec<MappedProject>, MappingError> {
         let index = self.index;
         let index = index.ok_or_else(|| MappingError::ProjectsReference(self.text.clone()))?;
         match matches.get(index) {

@@ -1,5 +1,7 @@
 //! Puts together what all rules that apply say.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
 use super::literal::{self, Literal};
@@ -7,6 +9,14 @@ use super::local::{self, Given, GivenGroup, GivenUser};
 use super::{
     DomainReference, Mapped, MappedProject, MappedUser, MappingError, NamedGroup, SchemaVersion,
 };
+
+/// How many groups, projects, and roles on projects a login may bring.
+const MAX_GROUPS: usize = 20_000;
+const MAX_PROJECTS: usize = 1000;
+const MAX_ROLES: usize = 10_000;
+
+/// How many groups there are before none is told twice.
+const REPEATED: usize = 1000;
 
 /// What the entries come to, in order. Also says what became of what did not count.
 pub(super) fn merge(
@@ -18,7 +28,7 @@ pub(super) fn merge(
         return Err(MappingError::NothingMapped);
     };
     let mut user: Option<&GivenUser> = None;
-    let mut group_ids: Vec<String> = Vec::new();
+    let mut group_ids = Unique::default();
     let mut group_names = Vec::new();
     let mut by_domain = GroupsByDomain::default();
     let mut projects: Option<Vec<MappedProject>> = None;
@@ -34,11 +44,14 @@ pub(super) fn merge(
         }
         match &entry.group {
             None => {}
-            Some(GivenGroup::Id { id }) => add(&mut group_ids, id.clone()),
+            Some(GivenGroup::Id { id }) => group_ids.add(id.clone()),
             Some(GivenGroup::Named(group)) => {
                 by_domain.add(group);
-                // Keystone tells all so far once more, which does no harm.
-                group_names.extend(by_domain.all());
+                // Keystone tells all so far once more, which does no harm while they are few.
+                match group_names.len() < REPEATED {
+                    true => group_names.extend(by_domain.all()),
+                    false => group_names.push(group.clone()),
+                }
             }
         }
         if let Some(groups) = &entry.groups {
@@ -46,14 +59,33 @@ pub(super) fn merge(
         }
         if let Some(ids) = &entry.group_ids {
             for id in literal::items(ids) {
-                add(&mut group_ids, text(id)?);
+                group_ids.add(text(id)?);
             }
+        }
+        if group_ids.0.len() + group_names.len() > MAX_GROUPS {
+            return Err(MappingError::TooMany {
+                what: "the groups",
+                most: MAX_GROUPS,
+            });
         }
         if let Some(given) = projects_of(version, entry) {
             if projects.is_some_and(|projects| !projects.is_empty()) {
                 notes.push("earlier projects do not count: the last ones do".into());
             }
             projects = Some(given);
+        }
+    }
+    let roles = projects.iter().flatten().map(|project| project.roles.len());
+    for (what, count, most) in [
+        (
+            "the projects",
+            projects.iter().flatten().count(),
+            MAX_PROJECTS,
+        ),
+        ("the roles on projects", roles.sum(), MAX_ROLES),
+    ] {
+        if count > most {
+            return Err(MappingError::TooMany { what, most });
         }
     }
     let user = user.cloned().unwrap_or_default();
@@ -66,7 +98,7 @@ pub(super) fn merge(
             domain: domain_or(version, user.domain, last.domain.as_ref()),
             kind: user.kind.unwrap_or_default(),
         },
-        group_ids,
+        group_ids: group_ids.0,
         group_names,
         projects: projects.unwrap_or_default(),
     })
@@ -77,9 +109,15 @@ fn shown(user: &GivenUser) -> String {
     name.map_or_else(|| "without a name".into(), |name| format!("{name:?}"))
 }
 
-fn add(ids: &mut Vec<String>, id: String) {
-    if !ids.contains(&id) {
-        ids.push(id);
+/// Texts in order, each once.
+#[derive(Default)]
+struct Unique(Vec<String>, HashSet<String>);
+
+impl Unique {
+    fn add(&mut self, text: String) {
+        if self.1.insert(text.clone()) {
+            self.0.push(text);
+        }
     }
 }
 
@@ -110,29 +148,34 @@ fn projects_of(version: SchemaVersion, entry: &Given) -> Option<Vec<MappedProjec
 
 /// The groups of single entries, unique by name within a domain: a later one replaces an earlier.
 #[derive(Default)]
-struct GroupsByDomain(Vec<(Option<String>, Vec<NamedGroup>)>);
+struct GroupsByDomain {
+    /// By domain, in the order in which the domains came.
+    groups: Vec<Vec<NamedGroup>>,
+    domains: HashMap<Option<String>, usize>,
+    /// Where the group of a name stands within its domain.
+    places: HashMap<(usize, String), usize>,
+}
 
 impl GroupsByDomain {
     fn add(&mut self, group: &NamedGroup) {
         // An empty name does not count as one.
         let name = group.domain.name.clone().filter(|name| !name.is_empty());
         let key = name.or_else(|| group.domain.id.clone());
-        let place = match self.0.iter().position(|(known, _)| *known == key) {
-            Some(place) => place,
-            None => {
-                self.0.push((key, Vec::new()));
-                self.0.len() - 1
-            }
-        };
-        let groups = &mut self.0[place].1;
-        match groups.iter_mut().find(|known| known.name == group.name) {
+        let domain = *self.domains.entry(key).or_insert(self.groups.len());
+        if domain == self.groups.len() {
+            self.groups.push(Vec::new());
+        }
+        let groups = &mut self.groups[domain];
+        let place = self.places.entry((domain, group.name.clone()));
+        let place = *place.or_insert(groups.len());
+        match groups.get_mut(place) {
             Some(known) => *known = group.clone(),
             None => groups.push(group.clone()),
         }
     }
 
     fn all(&self) -> impl Iterator<Item = NamedGroup> {
-        self.0.iter().flat_map(|(_, groups)| groups.iter().cloned())
+        self.groups.iter().flatten().cloned()
     }
 }
 

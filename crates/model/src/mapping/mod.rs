@@ -190,6 +190,14 @@ pub enum MappingError {
     /// `projects_json` that names no match.
     #[error("projects_json is {0:?}, which names no match as {{0}} does.")]
     ProjectsReference(String),
+    /// More comes of an assertion than a login can bring.
+    #[error("{what} are more than {most}.")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many may be.
+        most: usize,
+    },
     /// A value that means nothing where it stands.
     #[error("{0}.")]
     Unusable(String),
@@ -201,7 +209,10 @@ impl MappingError {
     pub fn blames_assertion(&self) -> bool {
         matches!(
             self,
-            Self::NothingMapped | Self::GroupsWithoutDomain { .. } | Self::Projects(_)
+            Self::NothingMapped
+                | Self::GroupsWithoutDomain { .. }
+                | Self::Projects(_)
+                | Self::TooMany { .. }
         )
     }
 }

@@ -4,6 +4,10 @@
 //! Python would print it, and `{0:>8.3}` cuts and pads it. A brace that stands for itself is
 //! doubled. What reaches into Python's own objects (`{0.upper}`) is refused.
 
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use super::MappingError;
@@ -18,26 +22,60 @@ pub(super) enum Match {
     /// Exactly one value.
     One(String),
     /// None, or several.
-    Many(Vec<String>),
+    Many(Arc<[String]>),
+}
+
+/// What all conditions of a rule let through, and how much may still be made of it.
+pub(super) struct Matches<'a> {
+    all: Vec<Match>,
+    left: &'a Cell<usize>,
+}
+
+impl<'a> Matches<'a> {
+    /// Templates may come to as many bytes as are `left`.
+    pub(super) fn new(all: Vec<Match>, left: &'a Cell<usize>) -> Self {
+        Self { all, left }
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<&Match> {
+        self.all.get(index)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    fn spend(&self, bytes: usize) -> Result<(), MappingError> {
+        let left = self.left.get().checked_sub(bytes);
+        self.left.set(left.unwrap_or(0));
+        left.map(drop).ok_or(MappingError::TooMany {
+            what: "the bytes of what the mapping makes of the assertion",
+            most: super::evaluate::MAX_TEXT,
+        })
+    }
 }
 
 impl Match {
-    pub(super) fn new(mut values: Vec<String>) -> Self {
-        match values.pop() {
-            Some(value) if values.is_empty() => Self::One(value),
-            Some(value) => {
-                values.push(value);
-                Self::Many(values)
-            }
-            None => Self::Many(values),
+    pub(super) fn new(values: &Arc<[String]>) -> Self {
+        match &values[..] {
+            [value] => Self::One(value.clone()),
+            _ => Self::Many(Arc::clone(values)),
         }
     }
 
     /// Python's `str`: several values print as a list.
-    fn text(&self) -> String {
+    fn text(&self) -> Cow<'_, str> {
         match self {
-            Self::One(value) => value.clone(),
-            Self::Many(_) => self.repr(),
+            Self::One(value) => Cow::Borrowed(value),
+            Self::Many(_) => Cow::Owned(self.repr()),
+        }
+    }
+
+    /// How many bytes its text has at least.
+    fn length(&self) -> usize {
+        match self {
+            Self::One(value) => value.len(),
+            Self::Many(values) => values.iter().map(String::len).sum(),
         }
     }
 
@@ -95,17 +133,20 @@ impl From<String> for Template {
 }
 
 impl Template {
-    pub(super) fn fill(&self, matches: &[Match]) -> Result<String, MappingError> {
+    pub(super) fn fill(&self, matches: &Matches<'_>) -> Result<String, MappingError> {
         let pieces = self.pieces.as_ref();
         let pieces = pieces.map_err(|reason| self.broken(reason.clone()))?;
         self.fill_pieces(pieces, matches)
     }
 
-    fn fill_pieces(&self, pieces: &[Piece], matches: &[Match]) -> Result<String, MappingError> {
+    fn fill_pieces(&self, pieces: &[Piece], matches: &Matches<'_>) -> Result<String, MappingError> {
         let mut out = String::new();
         for piece in pieces {
             match piece {
-                Piece::Text(text) => out.push_str(text),
+                Piece::Text(text) => {
+                    matches.spend(text.len())?;
+                    out.push_str(text);
+                }
                 Piece::Place(place) => {
                     let format = self.fill_pieces(&place.format, matches)?;
                     out.push_str(&self.fill_place(place, &format, matches)?);
@@ -119,28 +160,33 @@ impl Template {
         &self,
         place: &Place,
         format: &str,
-        matches: &[Match],
+        matches: &Matches<'_>,
     ) -> Result<String, MappingError> {
         let missing = || MappingError::NoSuchMatch {
             template: self.text.clone(),
             index: place.index,
             matches: matches.len(),
         };
-        let mut found = matches.get(place.index).cloned().ok_or_else(missing)?;
+        let found = matches.get(place.index).ok_or_else(missing)?;
+        let mut found = Cow::Borrowed(found);
         for index in &place.items {
             let item = found.item(*index);
-            found = item.ok_or_else(missing)?;
+            found = Cow::Owned(item.ok_or_else(missing)?);
         }
+        // Before anything is made of it, and at least something for each place.
+        matches.spend(found.length().max(1))?;
         let found = match place.conversion {
             None => found,
-            Some('r') => Match::One(found.repr()),
-            Some('a') => Match::One(ascii(&found.repr())),
-            Some(_) => Match::One(found.text()),
+            Some('r') => Cow::Owned(Match::One(found.repr())),
+            Some('a') => Cow::Owned(Match::One(ascii(&found.repr()))),
+            Some(_) => Cow::Owned(Match::One(found.text().into_owned())),
         };
-        match (&found, format) {
-            (_, "") => Ok(found.text()),
+        match (&*found, format) {
+            (_, "") => Ok(found.text().into_owned()),
             (Match::One(text), format) => {
-                pad(text, format).map_err(|reason| self.broken(reason.into()))
+                let padded = pad(text, format).map_err(|reason| self.broken(reason.into()))?;
+                matches.spend(padded.len().saturating_sub(text.len()))?;
+                Ok(padded)
             }
             (Match::Many(_), _) => Err(self.broken("a list of values cannot be padded".into())),
         }
@@ -394,8 +440,10 @@ mod tests {
     use super::*;
 
     fn fill(template: &str) -> Result<String, MappingError> {
-        let many = Match::new(vec!["a".into(), "it's".into()]);
-        let matches = [Match::new(vec!["Jané".into()]), many];
+        let many = Match::new(&Arc::from(["a".to_owned(), "it's".to_owned()]));
+        let one = Match::new(&Arc::from(["Jané".to_owned()]));
+        let left = Cell::new(1_000_000);
+        let matches = Matches::new(vec![one, many], &left);
         Template::from(template.to_owned()).fill(&matches)
     }
 

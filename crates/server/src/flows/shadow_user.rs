@@ -1,6 +1,6 @@
 //! Shadow users: whom a login makes of what a mapping says, with groups, projects and roles.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::assignment::{Actor, Assignment, AssignmentTarget};
 use model::federation::Protocol;
@@ -80,6 +80,7 @@ async fn look_up(
     let mut domains = Domains::new(app, &source.provider.domain_id);
     // As in Keystone what is wrong with groups is told first.
     let group_ids = groups(app, source, mapped, &mut domains).await?;
+    refuse_long_token(&group_ids)?;
     let user = &mapped.user;
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let name = given(&user.name).or_else(|| given(&said.remote_user));
@@ -174,14 +175,13 @@ async fn groups(
         .map(|id| id.as_str().into())
         .collect();
     let mut by_name: Vec<(DomainId, String)> = Vec::new();
+    let mut seen: HashSet<(DomainId, &str)> = HashSet::new();
     for group in &mapped.group_names {
         let domain_id = domains.resolve(Some(&group.domain)).await?;
-        let named = (domain_id, group.name.clone());
-        if !by_name.contains(&named) {
-            by_name.push(named);
+        if seen.insert((domain_id.clone(), &group.name)) {
+            by_name.push((domain_id, group.name.clone()));
         }
     }
-    let mut found: Vec<GroupId> = Vec::new();
     let known = find_groups(app, &by_id, &source.protocol).await?;
     let named = app.store.groups().find_each_named(&by_name).await?;
     for ((_, name), id) in by_name.iter().zip(&named) {
@@ -192,12 +192,31 @@ async fn groups(
             );
         }
     }
-    for id in known.into_iter().chain(named.into_iter().flatten()) {
-        if !found.contains(&id) {
-            found.push(id);
-        }
+    let mut seen = HashSet::new();
+    let all = known.into_iter().chain(named.into_iter().flatten());
+    Ok(all.filter(|id| seen.insert(id.clone())).collect())
+}
+
+/// Refuses more groups than a token has room for: it travels in a header, and with the rest of a
+/// request's head it has to fit into what servers accept. Some 1800 do.
+///
+/// # Errors
+///
+/// 403 in words that tell, for nobody else can help the user.
+fn refuse_long_token(groups: &[GroupId]) -> Result<(), ApiError> {
+    const MOST: usize = 32 * 1024;
+    // A UUID packs into 16 bytes, behind two of their own.
+    let packed = groups.iter().map(|group| match group.as_str().len() {
+        32 => 18,
+        length => length + 3,
+    });
+    if packed.sum::<usize>() <= MOST {
+        return Ok(());
     }
-    Ok(found)
+    Err(ApiError::Forbidden(format!(
+        "The identity provider and its mapping bring {} groups, more than a token can hold.",
+        groups.len()
+    )))
 }
 
 /// Checks that the groups can be, which a mapping names though it makes no member of anybody.
@@ -244,20 +263,23 @@ async fn projects(
     mapped: &[MappedProject],
     domains: &mut Domains<'_>,
 ) -> Result<Vec<WantedProject>, ApiError> {
-    let mut names: Vec<&str> = Vec::new();
-    for name in mapped.iter().flat_map(|project| &project.roles) {
-        if !names.contains(&name.as_str()) {
-            names.push(name);
-        }
-    }
+    let mut seen = HashSet::new();
+    let names = mapped.iter().flat_map(|project| &project.roles);
+    let names = names.map(String::as_str).filter(|name| seen.insert(*name));
+    let names: Vec<&str> = names.collect();
     let known = app.store.roles().list_by_names(&names).await?;
+    let mut picked: HashMap<&str, Option<&Role>> = HashMap::new();
+    for name in names {
+        picked.insert(name, pick_role(&known, name, user_domain));
+    }
     let mut wanted = Vec::with_capacity(mapped.len());
     for project in mapped {
         let mut role_ids = Vec::new();
+        let mut seen = HashSet::new();
         let mut foreign_role = None;
         let domain_id = domains.resolve(project.domain.as_ref()).await?;
         for name in &project.roles {
-            let role = pick_role(&known, name, user_domain);
+            let role = picked.get(name.as_str()).copied().flatten();
             let role = role.ok_or_else(|| ApiError::not_found("role", name))?;
             if role.domain_id.as_ref().is_some_and(|of| of != user_domain) {
                 return Err(ApiError::Forbidden(format!(
@@ -268,7 +290,7 @@ async fn projects(
             if role.domain_id.as_ref().is_some_and(|of| *of != domain_id) {
                 foreign_role.get_or_insert_with(|| role.id.clone());
             }
-            if !role_ids.contains(&role.id) {
+            if seen.insert(&role.id) {
                 role_ids.push(role.id.clone());
             }
         }
@@ -395,6 +417,7 @@ async fn assign(
     let held = tx.assignments().list_on_projects(user_id).await?;
     let ids = find_or_create(app, tx, wanted).await?;
     let mut named: Vec<(ProjectId, RoleId)> = Vec::new();
+    let mut seen: HashSet<(ProjectId, RoleId)> = HashSet::new();
     for (project, id) in wanted.iter().zip(ids) {
         if let Some(role_id) = &project.foreign_role {
             return Err(ApiError::Forbidden(format!(
@@ -403,16 +426,17 @@ async fn assign(
         }
         for role_id in &project.role_ids {
             let pair = (id.clone(), role_id.clone());
-            if !named.contains(&pair) {
+            if seen.insert(pair.clone()) {
                 named.push(pair);
             }
         }
     }
-    for pair in named.iter().filter(|pair| !held.contains(pair)) {
+    let known: HashSet<_> = held.iter().collect();
+    for pair in named.iter().filter(|pair| !known.contains(pair)) {
         tx.assignments().insert(&assignment(user_id, pair)).await?;
     }
     if version.synchronises_roles() {
-        for pair in held.iter().filter(|pair| !named.contains(pair)) {
+        for pair in held.iter().filter(|pair| !seen.contains(pair)) {
             tx.assignments().delete(&assignment(user_id, pair)).await?;
         }
     }
