@@ -1,5 +1,6 @@
 //! One request: who asks, what for, and what its handler may use.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -230,25 +231,28 @@ impl Call {
     }
 
     fn next_page(&self, last_id: &str, limit: i128) -> String {
-        let limit = limit.to_string();
-        let mut pairs: Vec<(&str, &str)> = Vec::new();
-        let asked = self.request.query.pairs.iter();
-        for (name, value) in asked.map(|(name, value)| (name.as_str(), value.as_str())) {
-            // The first of repeated parameters counts.
-            if !pairs.iter().any(|(known, _)| *known == name) {
-                pairs.push((name, value));
-            }
-        }
-        for (name, value) in [("marker", last_id), ("limit", &limit)] {
+        let query = self.request.query.behind(last_id, &limit.to_string());
+        format!("{}{}?{query}", self.links.base_url, self.request.path)
+    }
+}
+
+impl Query {
+    /// The query of the page that follows the item with this id.
+    fn behind(&self, last_id: &str, limit: &str) -> String {
+        let asked = self.pairs.iter();
+        let asked = asked.map(|(name, value)| (name.as_str(), value.as_str()));
+        // The first of repeated parameters counts.
+        let mut seen = HashSet::new();
+        let mut pairs: Vec<_> = asked.filter(|(name, _)| seen.insert(*name)).collect();
+        for (name, value) in [("marker", last_id), ("limit", limit)] {
             match pairs.iter_mut().find(|(known, _)| *known == name) {
                 Some(pair) => pair.1 = value,
                 None => pairs.push((name, value)),
             }
         }
-        let query = form_urlencoded::Serializer::new(String::new())
+        form_urlencoded::Serializer::new(String::new())
             .extend_pairs(pairs)
-            .finish();
-        format!("{}{}?{query}", self.links.base_url, self.request.path)
+            .finish()
     }
 }
 
@@ -567,7 +571,28 @@ impl<T: Serialize> Serialize for Collection<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::Range;
+    use testkit::growth::assert_linear;
+
+    use super::{Query, Range};
+
+    #[test]
+    fn a_query_costs_in_proportion_to_its_length() {
+        let raw = |size| {
+            let pairs = (0..size).map(|number| format!("{number:x}=1&name__contains=a"));
+            pairs.collect::<Vec<_>>().join("&")
+        };
+        assert_linear("a query", 500, raw, |raw| {
+            let query = Query::parse(raw);
+            assert!(query.get("limit").is_none() && query.text("name").is_some());
+            assert!(query.behind("last", "1").ends_with("&marker=last&limit=1"));
+        });
+    }
+
+    #[test]
+    fn the_next_page_is_asked_for_by_the_first_of_repeated_parameters() {
+        let query = Query::parse("a=1&limit=7&a=2&b=%26&limit=9");
+        assert_eq!(query.behind("last", "1"), "a=1&limit=1&b=%26&marker=last");
+    }
 
     fn range(limit: i128) -> Range {
         Range {

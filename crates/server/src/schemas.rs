@@ -191,9 +191,16 @@ impl Schemas {
 
     fn all(&self, schema: &Value, value: &Value) -> Result<(), SchemaError> {
         let mut told = Vec::new();
+        let mut length = 0;
         let _ = walk::check(schema, value, &self.patterns, &mut |violation| {
-            told.push((full(violation), format!("{}\n", violation.reason)));
-            ControlFlow::Continue(())
+            let full = full(violation);
+            length += full.len();
+            told.push((full, format!("{}\n", violation.reason)));
+            // What is much longer than anybody reads ends there.
+            match length < MOST_TOLD {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
         });
         // Keystone sorts by the full text but shows only the sentence.
         told.sort();
@@ -219,6 +226,9 @@ impl Sections {
             .chain(mapping.values())
     }
 }
+
+/// How many bytes of errors are gathered when all are told.
+const MOST_TOLD: usize = 1 << 20;
 
 /// A query as Werkzeug's `ImmutableMultiDict` shows it: repeated keys stand together.
 fn multi_dict(pairs: &[(Cow<'_, str>, Cow<'_, str>)]) -> String {

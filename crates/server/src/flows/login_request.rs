@@ -1,5 +1,7 @@
 //! The body of a login: `{"auth": {"identity": ..., "scope": ...}}`.
 
+use std::collections::HashSet;
+
 use model::ids::{ApplicationCredentialId, DomainId, ProjectId, TrustId, UserId};
 use model::{Method, Secret};
 use serde_json::Value;
@@ -70,13 +72,11 @@ impl LoginRequest {
     pub fn parse(auth: &Value) -> Result<Self, ApiError> {
         check_names(auth)?;
         let identity = auth.get("identity").cloned().unwrap_or_default();
-        let mut methods: Vec<Method> = Vec::new();
-        for name in identity["methods"].as_array().into_iter().flatten() {
-            let method = Method::from(name.as_str().unwrap_or_default());
-            if !methods.contains(&method) {
-                methods.push(method);
-            }
-        }
+        let names = identity["methods"].as_array().into_iter().flatten();
+        let names = names.map(|name| name.as_str().unwrap_or_default());
+        let mut seen = HashSet::new();
+        let names = names.filter(|name| seen.insert(*name));
+        let methods: Vec<Method> = names.map(Method::from).collect();
         for method in &methods {
             if identity.get(method.as_str()).is_none() {
                 return Err(ApiError::expecting(method.as_str(), "identity"));

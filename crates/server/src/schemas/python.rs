@@ -83,10 +83,13 @@ pub(crate) fn repr_float(float: f64) -> String {
 }
 
 /// Python's `pprint.pformat(value, width=72, sort_dicts=False)`, with every line but the first
-/// moved to the right.
+/// moved to the right. What is much longer than anybody reads is cut.
 pub(super) fn pretty(value: &Value, margin: usize) -> String {
     let mut printer = Printer { out: String::new() };
     printer.print(value, 0, 0, 0);
+    if printer.is_full() {
+        printer.out.push_str(" ...");
+    }
     printer
         .out
         .replace('\n', &format!("\n{}", " ".repeat(margin)))
@@ -98,12 +101,21 @@ struct Printer {
 
 const WIDTH: usize = 72;
 
+/// How many bytes are printed. Each line begins below what it belongs to, which is as far to the
+/// right as the names before it are long: a value can take the square of its own length.
+const MOST: usize = 1 << 20;
+
 impl Printer {
     /// Prints a value that begins in column `indent` and is followed on its last line by
     /// `allowance` characters.
     fn print(&mut self, value: &Value, indent: usize, allowance: usize, level: usize) {
-        let line = repr(value);
-        if fits(&line, indent + allowance) {
+        if self.is_full() {
+            return;
+        }
+        if is_short(value)
+            && let line = repr(value)
+            && fits(&line, indent + allowance)
+        {
             self.out.push_str(&line);
             return;
         }
@@ -111,6 +123,9 @@ impl Printer {
             Value::Object(fields) => {
                 self.out.push('{');
                 for (index, (name, value)) in fields.iter().enumerate() {
+                    if self.is_full() {
+                        return;
+                    }
                     let is_last = index + 1 == fields.len();
                     let name = repr_str(name);
                     self.out.push_str(&name);
@@ -127,6 +142,9 @@ impl Printer {
             Value::Array(items) => {
                 self.out.push('[');
                 for (index, item) in items.iter().enumerate() {
+                    if self.is_full() {
+                        return;
+                    }
                     let is_last = index + 1 == items.len();
                     let after = if is_last { allowance + 1 } else { 1 };
                     self.print(item, indent + 1, after, level + 1);
@@ -137,8 +155,12 @@ impl Printer {
                 self.out.push(']');
             }
             Value::String(text) => self.print_str(text, indent, allowance, level == 0),
-            _ => self.out.push_str(&line),
+            _ => self.out.push_str(&repr(value)),
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.out.len() > MOST
     }
 
     /// Prints a string in pieces that fit; they need brackets unless something encloses them.
@@ -160,10 +182,37 @@ impl Printer {
     }
 
     fn separate(&mut self, separator: &str, indent: usize) {
+        if self.is_full() {
+            return;
+        }
         self.out.push_str(separator);
         self.out.push('\n');
         self.out.push_str(&" ".repeat(indent));
     }
+}
+
+/// Whether a value may fit into a line: what has more parts or characters than a line has columns
+/// need not be written to know that it does not.
+fn is_short(value: &Value) -> bool {
+    fn within(value: &Value, left: &mut usize) -> bool {
+        let own = match value {
+            Value::String(text) => text.len() / 4,
+            _ => 1,
+        };
+        let Some(rest) = left.checked_sub(own) else {
+            return false;
+        };
+        *left = rest;
+        match value {
+            Value::Array(items) => items.iter().all(|item| within(item, left)),
+            Value::Object(fields) => fields
+                .iter()
+                .all(|(name, value)| name.len() / 4 <= WIDTH && within(value, left)),
+            _ => true,
+        }
+    }
+    let mut left = WIDTH;
+    within(value, &mut left)
 }
 
 fn fits(line: &str, taken: usize) -> bool {

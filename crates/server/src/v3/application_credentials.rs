@@ -1,6 +1,6 @@
 //! Application credentials: a part of a user's authority on one project, for a program.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,7 @@ use model::role::Role;
 use model::{Extra, Method, Secret, Timestamp};
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
-use store::{OwnedAccessRule, StoreError, StoredCredential, Tx};
+use store::{StoreError, StoredCredential, Tx};
 use zeroize::Zeroizing;
 
 use crate::call::{Call, Collection, Links, SelfLink, Target};
@@ -244,15 +244,27 @@ async fn choose_roles(
     });
     let names: Vec<&str> = names.collect();
     let named = call.store.roles().list_by_names(&names).await?;
-    let mut chosen = Vec::with_capacity(asked.len());
+    let mut by_name: HashMap<String, Vec<&Role>> = HashMap::new();
+    for role in &named {
+        by_name
+            .entry(role.name.to_lowercase())
+            .or_default()
+            .push(role);
+    }
+    let mut seen = HashSet::new();
+    let mut chosen = Vec::new();
     for role in asked {
-        chosen.push(match role {
+        let id = match role {
             RoleName::Id(id) => id.clone(),
-            RoleName::Name(name) => only_role(&named, name)?,
-        });
+            RoleName::Name(name) => only_role(&by_name, name)?,
+        };
+        if seen.insert(id.clone()) {
+            chosen.push(id);
+        }
     }
     let implied = call.store.assignments().with_implied(&chosen).await?;
     chosen.extend(implied.into_iter().map(|role| role.id));
+    let carried: HashSet<_> = carried.iter().collect();
     if !chosen.iter().all(|id| carried.contains(id)) {
         return Err(ApiError::BadRequest(
             "Invalid application credential: Cannot create an application credential with \
@@ -266,15 +278,11 @@ async fn choose_roles(
 }
 
 /// The one role of a name. The database has judged what counts as the same name.
-fn only_role(named: &[Role], name: &str) -> Result<RoleId, ApiError> {
-    let folded = name.to_lowercase();
-    let mut found = named
-        .iter()
-        .filter(|role| role.name.to_lowercase() == folded);
-    match (found.next(), found.next()) {
-        (None, _) => Err(ApiError::NotFoundAs(format!("Role {name} is not defined"))),
-        (Some(role), None) => Ok(role.id.clone()),
-        (Some(_), Some(_)) => Err(ApiError::BadRequest(format!(
+fn only_role(named: &HashMap<String, Vec<&Role>>, name: &str) -> Result<RoleId, ApiError> {
+    match named.get(&name.to_lowercase()).map(Vec::as_slice) {
+        None | Some([]) => Err(ApiError::NotFoundAs(format!("Role {name} is not defined"))),
+        Some([role]) => Ok(role.id.clone()),
+        Some(_) => Err(ApiError::BadRequest(format!(
             "There are multiple role entities named '{name}'. Please use ID instead of names to \
              resolve the ambiguity."
         ))),
@@ -297,10 +305,8 @@ async fn check_assigned(
         .assignments()
         .effective_on_project(user_id, None, project_id, call.now())
         .await?;
-    match role_ids
-        .iter()
-        .find(|id| !held.roles.iter().any(|role| role.id == **id))
-    {
+    let held: HashSet<_> = held.roles.iter().map(|role| &role.id).collect();
+    match role_ids.iter().find(|id| !held.contains(id)) {
         None => Ok(()),
         Some(role_id) => Err(ApiError::BadRequest(format!(
             "Invalid application credential: Could not find role assignment with role: {role_id}, \
@@ -350,28 +356,51 @@ async fn choose_rules(
         return Ok(Vec::new());
     }
     let ids: Vec<AccessRuleId> = asked.iter().filter_map(|rule| rule.id.clone()).collect();
-    let mut known = tx.access_rules().list_candidates(user_id, &ids).await?;
+    let mut known = KnownRules::default();
+    for rule in tx.access_rules().list_candidates(user_id, &ids).await? {
+        known.add(rule.rule, rule.user_id == *user_id);
+    }
     let mut chosen: Vec<AccessRule> = Vec::new();
     let mut added = Vec::new();
+    let mut seen = HashSet::new();
     for rule in asked {
-        let rule = match rule.find(&known, user_id)? {
+        let rule = match rule.find(&known)? {
             Some(rule) => rule.clone(),
             None => {
                 let rule = rule.into_rule(|| call.new_id())?;
-                known.push(OwnedAccessRule {
-                    rule: rule.clone(),
-                    user_id: user_id.clone(),
-                });
+                known.add(rule.clone(), true);
                 added.push(rule.clone());
                 rule
             }
         };
-        if !chosen.contains(&rule) {
+        if seen.insert(rule.id.clone()) {
             chosen.push(rule);
         }
     }
     tx.access_rules().insert(user_id, &added).await?;
     Ok(chosen)
+}
+
+/// Access rules that may be meant, by id and by what they allow; of equal ones the first counts.
+#[derive(Default)]
+struct KnownRules {
+    /// Each with whether it is the user's own.
+    rules: Vec<(AccessRule, bool)>,
+    by_id: HashMap<AccessRuleId, usize>,
+    /// The user's own, by service, path and method.
+    own: HashMap<[String; 3], usize>,
+}
+
+impl KnownRules {
+    fn add(&mut self, rule: AccessRule, is_own: bool) {
+        let place = self.rules.len();
+        self.by_id.entry(rule.id.clone()).or_insert(place);
+        if is_own {
+            let parts = [&rule.service, &rule.path, &rule.method].map(String::clone);
+            self.own.entry(parts).or_insert(place);
+        }
+        self.rules.push((rule, is_own));
+    }
 }
 
 fn name_taken(error: StoreError, name: &str) -> ApiError {
@@ -426,29 +455,21 @@ struct RuleName {
 
 impl RuleName {
     /// The known rule that is meant.
-    fn find<'a>(
-        &self,
-        known: &'a [OwnedAccessRule],
-        user_id: &UserId,
-    ) -> Result<Option<&'a AccessRule>, ApiError> {
+    fn find<'a>(&self, known: &'a KnownRules) -> Result<Option<&'a AccessRule>, ApiError> {
         if let Some(id) = &self.id
-            && let Some(found) = known.iter().find(|known| known.rule.id == *id)
+            && let Some(place) = known.by_id.get(id)
         {
-            return if found.user_id == *user_id {
-                Ok(Some(&found.rule))
-            } else {
-                Err(missing(id))
+            return match &known.rules[*place] {
+                (rule, true) => Ok(Some(rule)),
+                (_, false) => Err(missing(id)),
             };
         }
-        let same = |rule: &AccessRule| {
-            self.service.as_ref() == Some(&rule.service)
-                && self.path.as_ref() == Some(&rule.path)
-                && self.method.as_ref() == Some(&rule.method)
+        let (Some(service), Some(path), Some(method)) = (&self.service, &self.path, &self.method)
+        else {
+            return Ok(None);
         };
-        let found = known
-            .iter()
-            .find(|known| known.user_id == *user_id && same(&known.rule));
-        Ok(found.map(|found| &found.rule))
+        let place = known.own.get(&[service, path, method].map(String::clone));
+        Ok(place.map(|place| &known.rules[*place].0))
     }
 
     /// A rule that is new.
