@@ -8,7 +8,9 @@
 mod changes;
 mod cors;
 mod database;
+mod growth;
 mod health;
+mod limits;
 mod lists;
 mod nodes;
 mod oauth2;
