@@ -6,10 +6,13 @@
 
 use std::{convert::Infallible, path::Path};
 
+use archstone_fuzz::{MIB, linear};
 use libfuzzer_sys::fuzz_target;
 use server::config::{Config, ini};
 
-fuzz_target!(|text: &str| {
+fuzz_target!(|text: &str| linear(text.len(), 16 * MIB, 4096, || read(text)));
+
+fn read(text: &str) {
     let path = Path::new("keystone.conf");
     match Config::parse(path, text) {
         Ok(config) => {
@@ -38,4 +41,4 @@ fuzz_target!(|text: &str| {
         );
         assert_eq!(value, Ok(text.to_owned()));
     }
-});
+}

@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 
+use archstone_fuzz::{MIB, linear};
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use libfuzzer_sys::fuzz_target;
@@ -67,6 +68,11 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let place = &PLACES[usize::from(u16::from_le_bytes(*place)) % PLACES.len()];
+    // A sentence may show a whole document, and each operation tells its own.
+    linear(body.len(), 64 * MIB, 8192, || everywhere(place, body));
+});
+
+fn everywhere(place: &Place, body: &[u8]) {
     // The same bytes as a query, where they are text.
     let query = std::str::from_utf8(body).unwrap_or_default();
     if let Some(name) = place.schema {
@@ -80,7 +86,7 @@ fuzz_target!(|input: &[u8]| {
     for operation in &place.operations {
         ask(operation, body, query);
     }
-});
+}
 
 /// What no schema describes, such as the parts of OAuth requests, has the same form.
 fn judge(place: &Place, value: &Value) {
@@ -160,6 +166,8 @@ fn refused(error: ApiError) {
     let response = error.into_response(&ErrorContext {
         base_url: "http://localhost",
         insecure_debug: true,
+        request_id: "req-1",
+        wants_html: false,
     });
     assert_eq!(response.status(), status);
     let body = pin!(response.into_body());

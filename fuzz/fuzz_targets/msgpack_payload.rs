@@ -4,11 +4,14 @@
 
 #![no_main]
 
+use archstone_fuzz::{MIB, linear};
 use libfuzzer_sys::fuzz_target;
 use model::{Method, Timestamp, token::TokenKind};
 use server::tokens::payload::{MethodBits, PayloadCodec};
 
-fuzz_target!(|payload: &[u8]| {
+fuzz_target!(|payload: &[u8]| linear(payload.len(), MIB, 4096, || read(payload)));
+
+fn read(payload: &[u8]) {
     let methods = ["external", "password", "token", "mapped"].map(Method::from);
     let codec = PayloadCodec::new(MethodBits::new(methods.to_vec()), "default".into());
     let Ok(token) = codec.read(payload, Timestamp::UNIX_EPOCH) else {
@@ -35,4 +38,4 @@ fuzz_target!(|payload: &[u8]| {
         std::mem::discriminant(&token.kind),
         std::mem::discriminant(&again.kind)
     );
-});
+}

@@ -4,11 +4,14 @@
 
 #![no_main]
 
+use archstone_fuzz::{MIB, linear};
 use libfuzzer_sys::fuzz_target;
 use policy::{Decision, Options, Rule, Rules};
 use serde_json::{Value, json};
 
-fuzz_target!(|text: &str| {
+fuzz_target!(|text: &str| linear(text.len(), 16 * MIB, 16_384, || judge(text)));
+
+fn judge(text: &str) {
     let defaults = [
         Rule::new("a", "rule:b"),
         Rule::new("b", "role:admin").formerly("c", "role:member"),
@@ -39,7 +42,7 @@ fuzz_target!(|text: &str| {
     if widened.problems().is_empty() {
         assert_eq!(ask(&widened, &["fuzzed"]), decision);
     }
-});
+}
 
 /// Asks for some rules, with the explanation that must agree; returns the last decision.
 fn ask(rules: &Rules, names: &[&str]) -> Decision {
