@@ -512,6 +512,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_token_has_room_for_a_thousand_groups_and_not_for_ten_thousand() {
+        let groups = |count: usize| -> Vec<GroupId> {
+            let ids = (0..count).map(|number| format!("{number:032x}").into());
+            ids.collect()
+        };
+        assert!(refuse_long_token(&groups(1000)).is_ok());
+        let refused = refuse_long_token(&groups(10_000)).unwrap_err();
+        assert!(refused.to_string().contains("bring 10000 groups"));
+        // What is no UUID takes the room of its text.
+        let long: Vec<GroupId> = vec!["x".repeat(64).into(); 1000];
+        assert!(refuse_long_token(&long).is_err());
+    }
+
+    #[test]
     fn ids_of_shadow_users_are_those_of_keystone() {
         // Of `sha256(b"default" + b"user" + b"jane%40example.com")`.
         let unique = utf8_percent_encode("jane@example.com", PYTHON_QUOTED).to_string();

@@ -83,6 +83,13 @@ fn wrong(size: usize) -> Vec<Value> {
     ]
 }
 
+/// The schemas of which errors show all of a document.
+const SHOWN_WHOLE: [&str; 3] = [
+    "auth.token_issue",
+    "identity.password_change",
+    "policy.policy_create",
+];
+
 #[test]
 fn bodies_that_break_a_schema() {
     let schemas = Schemas::load();
@@ -109,7 +116,13 @@ fn bodies_that_break_a_schema() {
             }
             documents
         };
-        assert_linear(&name, 2000, documents, |documents| {
+        // Where a whole document is shown it is long; elsewhere only what is wrong is.
+        let size = if SHOWN_WHOLE.contains(&&*name) {
+            2000
+        } else {
+            200
+        };
+        assert_linear(&name, size, documents, |documents| {
             for document in documents {
                 let _ = schemas.validate(&name, document);
             }
@@ -211,7 +224,7 @@ fn mappings_of_all_kinds() {
     let kinds = rules_of_all_kinds(1).len();
     for kind in 0..kinds {
         let input = |size| rules_of_all_kinds(size).swap_remove(kind);
-        assert_linear(&format!("rule {kind}"), 1000, input, |(rules, said)| {
+        assert_linear(&format!("rule {kind}"), 400, input, |(rules, said)| {
             let _ = rules.evaluate(said);
         });
     }

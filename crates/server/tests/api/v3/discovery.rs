@@ -275,6 +275,21 @@ async fn a_body_has_a_limit() {
 #[tokio::test]
 async fn what_providers_say_may_be_longer() {
     let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let rules = json!([{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "u"}]}]);
+    let mapping = json!({"mapping": {"rules": rules}});
+    admin
+        .put("/v3/OS-FEDERATION/mappings/m", mapping)
+        .await
+        .expect(201);
+    let provider = "/v3/OS-FEDERATION/identity_providers/a";
+    admin
+        .put(provider, json!({"identity_provider": {}}))
+        .await
+        .expect(201);
+    let protocol = json!({"protocol": {"mapping_id": "m"}});
+    let path = format!("{provider}/protocols/b");
+    admin.put(&path, protocol).await.expect(201);
     let client = server.nobody();
     let status_of = async |path: &str, length: usize| {
         let post = "POST".parse().unwrap();
@@ -285,6 +300,10 @@ async fn what_providers_say_may_be_longer() {
     let here = "/v3/auth/OS-FEDERATION/identity_providers/a/protocols/b/callback";
     assert_ne!(status_of(here, 1_048_576).await, 413);
     assert_eq!(status_of(here, 1_048_577).await, 413);
+    // Nobody speaks there.
+    let elsewhere = here.replace("/b/", "/c/");
+    assert_ne!(status_of(&elsewhere, 114_688).await, 413);
+    assert_eq!(status_of(&elsewhere, 114_689).await, 413);
     assert_eq!(status_of("/v3/OS-OAUTH2/token", 114_689).await, 413);
 }
 
