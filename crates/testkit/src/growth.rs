@@ -82,7 +82,7 @@ mod tests {
             10_000,
             |size| (0..size).collect::<Vec<_>>(),
             |all| {
-                std::hint::black_box(all.iter().map(|it| std::hint::black_box(it)).sum::<usize>());
+                std::hint::black_box(all.iter().map(std::hint::black_box).sum::<usize>());
             },
         );
     }

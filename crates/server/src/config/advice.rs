@@ -18,10 +18,7 @@ const METHODS: [&str; 9] = [
 
 /// Looks at options together, and at the items of lists.
 pub(super) fn advice(config: &Config, reader: &Reader<'_>) -> Vec<Warning> {
-    [methods(config, reader)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [methods(config, reader)].into_iter().flatten().collect()
 }
 
 /// A method that is not built lets nobody in, so it need not stop the start: it has to stay in the
