@@ -79,7 +79,6 @@ impl App {
         let options = policy::Options {
             enforce_new_defaults: config.oslo_policy.enforce_new_defaults,
             default_rule: config.oslo_policy.policy_default_rule.clone(),
-            ..policy::Options::default()
         };
         let policy = PolicyFile::open(
             policy_file::defaults(&crate::routes()),

@@ -66,7 +66,7 @@ impl ClientSecret {
     /// # Errors
     ///
     /// When the database does not answer, or too many secrets wait to be hashed.
-    pub(super) async fn as_meant(
+    pub(super) async fn resolve(
         self,
         app: &App,
         client_id: &str,

@@ -43,7 +43,7 @@ static DELETE: Operation = Operation::delete(PATH, "Refused").public(WHY_PUBLIC)
 async fn issue(call: Call) -> Result<Reply<AccessToken>, OAuthError> {
     let issued = match Client::of(&call)? {
         Client::Secret { id, secret } => {
-            let secret = secret.as_meant(&call.app, &id, call.now()).await?;
+            let secret = secret.resolve(&call.app, &id, call.now()).await?;
             let login = LoginRequest {
                 methods: vec![Method::ApplicationCredential],
                 identity: json!({

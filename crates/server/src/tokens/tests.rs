@@ -521,7 +521,15 @@ fn a_text_that_is_no_token_is_not_recognized() {
     let tokens = Vectors::load().tokens();
     let absent = tokens.read("").unwrap_err();
     assert_eq!(absent.to_string(), "No token in the request");
-    for text in ["gAAAA", "nonsense", "gAAAAABrAnfv", "💥"] {
+    // The last two are tokens of `[token] provider = jws`, one of them without a signature.
+    for text in [
+        "gAAAA",
+        "nonsense",
+        "gAAAAABrAnfv",
+        "💥",
+        "eyJ0eXAiOiJKV1QiLCJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ1In0.c2lnbmF0dXJl",
+        "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1In0.",
+    ] {
         assert_eq!(
             tokens.read(text).unwrap_err().to_string(),
             "Could not recognize Fernet token"
