@@ -489,7 +489,8 @@ def test_a_token_of_a_trust_is_refused(servers, administrator, impersonation):
         impersonation=impersonation,
         roles=[{"id": member["id"]}],
     )
-    login = keystone.login(password(administrator.name, administrator.password), {"OS-TRUST:trust": {"id": trust["id"]}})
+    scope = {"OS-TRUST:trust": {"id": trust["id"]}}
+    login = keystone.login(password(administrator.name, administrator.password), scope)
     assert login.status == 201
     status, body = keystone.validate(login.token)
     # With what it implies, and no more.
@@ -497,8 +498,7 @@ def test_a_token_of_a_trust_is_refused(servers, administrator, impersonation):
     refuses(archstone, login.token, administrator.id)
     # What the trustee may do by themselves is another matter.
     assert administrator.login(archstone).status == 201
-    scoped = {"OS-TRUST:trust": {"id": trust["id"]}}
-    assert archstone.login(password(administrator.name, administrator.password), scoped).status == 401
+    assert archstone.login(password(administrator.name, administrator.password), scope).status == 401
 
 
 @pytest.mark.skipif(under_test().is_reference, reason="Keystone has OAuth 1.0a")
@@ -532,7 +532,8 @@ def test_a_token_of_an_oauth1_consumer_is_refused_before_and_after_its_access_to
     # With what it implies, and no more.
     assert (status, {role["name"] for role in body["roles"]}) == (200, {"member", "reader"})
     refuses(archstone, token, administrator.id)
-    keystone.do("DELETE", f"/users/{administrator.id}/OS-OAUTH1/access_tokens/{access['resource_owner_key']}", token=own)
+    own_tokens = f"/users/{administrator.id}/OS-OAUTH1/access_tokens"
+    keystone.do("DELETE", f"{own_tokens}/{access['resource_owner_key']}", token=own)
     assert keystone.validate(token)[0] == 404
     refuses(archstone, token, administrator.id)
 
