@@ -153,6 +153,11 @@ def test_a_method_that_is_not_built_is_reported_by_name(archstone, connection):
     assert "[auth] methods: nobody logs in by totp, oauth1" in ran.stderr
 
 
+def test_a_cache_of_keystones_that_is_out_of_reach_is_reported(archstone, connection):
+    lines = ["[cache]", "enabled = true", "backend = dogpile.cache.redis"]
+    assert "does not see the changes made here" in archstone("db_version", *connection, *lines).stderr
+
+
 def test_an_option_that_nobody_knows_is_reported_by_name(archstone, connection):
     ran = archstone("db_version", *connection, "[token]", "expiraton = 5")
     assert ran.returncode == 0

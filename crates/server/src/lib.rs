@@ -17,6 +17,7 @@ mod health;
 mod hex;
 pub mod json;
 pub mod key_repository;
+mod keystone_cache;
 pub mod listen;
 pub mod local_ca;
 pub mod login_cookie;
@@ -90,8 +91,11 @@ pub async fn serve(
     // Until the end of this function.
     let _files = startup::follow_files(&app)?;
     let follower = tokio::spawn(startup::follow_changes(Arc::clone(&app)));
+    let dropper = tokio::spawn(keystone_cache::follow_own_changes(Arc::clone(&app)));
     let served = listen::serve(listeners, service, limits, shutdown).await;
     follower.abort();
+    dropper.abort();
+    keystone_cache::drop_the_last(&app).await;
     // A connection that the database does not let go must not hold up the end.
     let closing = tokio::time::timeout(CLOSING_DATABASE, app.store.close());
     if closing.await.is_err() {

@@ -56,6 +56,7 @@ pub(crate) struct Db {
     timeout: Duration,
     patience: Duration,
     statements: AtomicU64,
+    commits: AtomicU64,
     pub(crate) facts: Facts,
     authorization_ttl: u32,
     whole_catalog: bool,
@@ -158,6 +159,7 @@ impl Db {
             timeout: options.timeout,
             patience: options.patience,
             statements: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
             facts: Facts::new(options.facts),
             authorization_ttl: options.authorization_ttl,
             whole_catalog: options.whole_catalog,
@@ -176,6 +178,11 @@ impl Db {
     /// How many statements have been sent, transaction brackets included.
     pub(crate) fn statements(&self) -> u64 {
         self.statements.load(Ordering::Relaxed)
+    }
+
+    /// How many transactions that write have been committed.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::SeqCst)
     }
 
     pub(crate) async fn close(&self) {
@@ -510,6 +517,7 @@ impl Tx {
                 let committed = session.batch("COMMIT").await;
                 // Whatever became of it: it may be there now.
                 session.db.facts.changed(changed);
+                session.db.commits.fetch_add(1, Ordering::SeqCst);
                 if committed.is_err() {
                     session.discard();
                 }

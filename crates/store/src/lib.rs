@@ -107,6 +107,12 @@ impl Store {
         self.db.statements()
     }
 
+    /// How many transactions that write this process has committed, to see whether anything
+    /// changed.
+    pub fn commits(&self) -> u64 {
+        self.db.commits()
+    }
+
     pub(crate) fn facts(&self) -> &facts::Facts {
         &self.db.facts
     }

@@ -143,6 +143,26 @@ impl Config {
     }
 }
 
+impl Cache {
+    /// The memcached servers in which Keystones keep what they read, where they do and we reach it.
+    pub fn memcached(&self) -> Option<Vec<String>> {
+        use CacheBackend::{Bmemcached, Memcached, OsloMemcachePool, Pylibmc, Pymemcache};
+        let backends = [Bmemcached, Memcached, OsloMemcachePool, Pylibmc, Pymemcache];
+        let plain = !self.tls_enabled && !self.memcache_sasl_enabled;
+        if !self.enabled || !plain || !backends.contains(&self.backend) {
+            return None;
+        }
+        let arguments = self.backend_argument.iter();
+        let url = arguments
+            .filter_map(|argument| argument.expose().strip_prefix("url:"))
+            .next_back();
+        Some(match url {
+            Some(server) => vec![server.to_owned()],
+            None => self.memcache_servers.clone(),
+        })
+    }
+}
+
 impl Archstone {
     /// The addresses without TLS: those that are set, or port 5000 of this machine alone when
     /// no address of either kind is set.
@@ -457,7 +477,7 @@ mod tests {
             "[role]\ndriver = sql",
             "[role]\ndriver =",
             "[auth]\npassword = default\ntoken =\nsaml2 = default",
-            "[tokenless_auth]\nissuer_attribute = SSL_CLIENT_I_DN",
+            "[tokenless_auth]\nissuer_attribute = SSL_CLIENT_I_DN\ntrusted_issuer =",
         ] {
             assert!(unhonoured(line).is_empty(), "{line}");
         }

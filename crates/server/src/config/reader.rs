@@ -148,7 +148,11 @@ impl<'a> Reader<'a> {
             let default = plain_default(spec);
             let same = match &value {
                 Ok(Plain::Text(text)) if text.is_empty() => default == Ok(Plain::Unset),
-                value => *value == default,
+                // As samples have it: given once, with nothing.
+                Ok(Plain::List(items)) if items.iter().all(String::is_empty) => {
+                    default == Ok(Plain::Unset) || value == default
+                }
+                _ => value == default,
             };
             let accepted = unsupported.accepted.as_deref();
             let said = |text: &String| accepted.is_some_and(|it| it.contains(&text.as_str()));

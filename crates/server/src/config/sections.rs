@@ -48,6 +48,38 @@ choices! {
 }
 
 choices! {
+    /// Where Keystones on the same database keep what they read.
+    pub enum CacheBackend {
+        /// memcached, by oslo.cache.
+        OsloMemcachePool = "oslo_cache.memcache_pool",
+        /// The memory of each process, by oslo.cache.
+        OsloDict = "oslo_cache.dict",
+        /// etcd.
+        Etcd = "oslo_cache.etcd3gw",
+        /// memcached, by pymemcache.
+        Pymemcache = "dogpile.cache.pymemcache",
+        /// memcached, by python-memcached.
+        Memcached = "dogpile.cache.memcached",
+        /// memcached, by pylibmc.
+        Pylibmc = "dogpile.cache.pylibmc",
+        /// memcached, by bmemcached.
+        Bmemcached = "dogpile.cache.bmemcached",
+        /// A file.
+        Dbm = "dogpile.cache.dbm",
+        /// Redis.
+        Redis = "dogpile.cache.redis",
+        /// Redis with sentinels.
+        RedisSentinel = "dogpile.cache.redis_sentinel",
+        /// The memory of each process.
+        Memory = "dogpile.cache.memory",
+        /// The same, pickled.
+        MemoryPickle = "dogpile.cache.memory_pickle",
+        /// Nowhere.
+        Null = "dogpile.cache.null",
+    }
+}
+
+choices! {
     /// What becomes of names that a URL cannot hold.
     pub enum UrlSafe {
         /// They are accepted.
@@ -230,10 +262,22 @@ sections! {
         external: Option<ExternalUsers>;
     }
 
-    /// The cache of this process.
+    /// What is kept in memory here, and by Keystones on the same database.
     cache: Cache = "cache" {
-        /// Whether anything is cached; sections may say no for themselves.
+        /// Whether anything is kept.
         enabled: bool = "true";
+        /// Where Keystones keep what they read. What they keep in memcached is dropped when
+        /// something changes here; this server itself needs none of them.
+        backend: CacheBackend = "dogpile.cache.null";
+        /// The memcached servers of Keystones.
+        memcache_servers: Vec<String> = "localhost:11211";
+        /// Arguments of the backend, as name:value. May be given many times; url:host:port replaces
+        /// memcache_servers.
+        backend_argument: Repeated<Secret<String>>;
+        /// Whether Keystones log in to memcached. Then it is out of reach from here.
+        memcache_sasl_enabled: bool = "false";
+        /// Whether Keystones speak TLS with memcached. Then it is out of reach from here.
+        tls_enabled: bool = "false";
         /// Seconds in the cache, where a section sets no cache_time.
         expiration_time: Duration = "600", min 1, pending true;
         /// Seconds until a change that a Keystone made in the same database is seen (ours; Keystone

@@ -451,6 +451,7 @@ impl<T: Value> Value for Repeated<T> {
     const KIND: Kind = Kind::Repeated;
     const CHOICES: &'static [&'static str] = T::CHOICES;
     const WORDS: Option<&'static str> = T::WORDS;
+    const SECRET: bool = T::SECRET;
 
     fn from_plain(plain: Plain) -> Option<Self> {
         Vec::from_plain(plain).map(Self)
