@@ -60,14 +60,25 @@ def test_the_commands_that_the_first_start_prints_work_as_they_stand(server):
     export, issue, create, curl = printed_commands(server)
     assert json.loads(shell(export, f"{issue} -f json"))["project_id"]
     credential = json.loads(shell(export, f"{create} -f json"))
-    bought = json.loads(shell(f"{curl} -s".replace("ID:SECRET", f"{credential['ID']}:{credential['Secret']}")))
-    assert bought["token_type"] == "Bearer"
+    obtained = json.loads(shell(f"{curl} -s".replace("ID:SECRET", f"{credential['ID']}:{credential['Secret']}")))
+    assert obtained["token_type"] == "Bearer"
     answer = requests.get(
         f"{server.url}/v3/auth/tokens",
-        headers={"X-Auth-Token": bought["access_token"], "X-Subject-Token": bought["access_token"]},
+        headers={"X-Auth-Token": obtained["access_token"], "X-Subject-Token": obtained["access_token"]},
         verify=str(server.cacert),
     )
     assert answer.json()["token"]["application_credential"]["name"] == credential["Name"]
+
+
+def test_one_address_is_printed_for_use_and_it_serves_every_command(server):
+    server.start(server.without_password())
+    [greeting] = [line for line in server.printed().splitlines() if line.startswith("Archstone ")]
+    assert greeting == f"Archstone is serving {server.url}"
+    [other] = [line for line in server.printed().splitlines() if server.plain_url in line]
+    assert "without TLS" in other
+    # From the catalog, which names the address again.
+    export, *_ = printed_commands(server)
+    assert "admin" in shell(export, "openstack user list")
 
 
 def test_a_generated_password_is_printed_once(server):

@@ -156,11 +156,7 @@ impl Quickstart {
 
     fn greet(&self, files: &Files<'_>, password: Option<&str>) {
         let folder = files.folder.display();
-        println!(
-            "Archstone is serving {} and http://{}",
-            self.url(),
-            self.http
-        );
+        println!("Archstone is serving {}", self.url());
         println!();
         if let Some(password) = password {
             println!("  user      admin");
@@ -171,11 +167,7 @@ impl Quickstart {
     }
 
     fn greet_again(&self, files: &Files<'_>) {
-        println!(
-            "Archstone is serving {} and http://{} again.",
-            self.url(),
-            self.http
-        );
+        println!("Archstone is serving {} again.", self.url());
         println!();
         self.show_usage(files);
     }
@@ -192,7 +184,7 @@ impl Quickstart {
         println!("  openstack token issue");
         println!("  openstack application credential create my-app");
         println!();
-        println!("Buy an OAuth 2.0 access token with the id and secret that this prints:");
+        println!("Obtain an OAuth 2.0 access token with the id and secret that this prints:");
         println!();
         println!(
             "  curl --cacert {} -u ID:SECRET -d grant_type=client_credentials \\\n    \
@@ -200,6 +192,12 @@ impl Quickstart {
             shell_word(&files.authority.authority),
             self.url()
         );
+        println!();
+        println!(
+            "http://{} serves the same without TLS, for a look or for a proxy on this machine;",
+            self.http
+        );
+        println!("clients that begin there are sent to the address above by the catalog.");
         println!();
         println!(
             "Stop with Ctrl-C. Everything is in {}.",
