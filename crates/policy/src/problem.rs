@@ -94,6 +94,9 @@ pub enum Flaw {
         "refers to the rule {0:?}, which is not defined and so does not hold; what else it says counts"
     )]
     Undefined(String),
+    /// A reference to nothing, where there is a default rule.
+    #[error("refers to the rule {0:?}, which is not defined; the rule {1:?} stands in")]
+    Replaced(String, String),
     /// A reference that leads back.
     #[error("refers to itself by way of the rule {0:?}; it denies whoever comes to it")]
     Cycle(String),

@@ -232,13 +232,18 @@ impl Rules {
             rule.check.resolve(&|name| self.place(name));
             let mut undefined = Vec::new();
             rule.check.for_each_reference(&mut |reference| {
-                // Where a default rule is defined, it stands in, as was meant.
-                if self.place(&reference.name).is_none() && !undefined.contains(&reference.name) {
+                if !self.places.contains_key(&reference.name)
+                    && !undefined.contains(&reference.name)
+                {
                     undefined.push(reference.name.clone());
                 }
             });
             for name in undefined {
-                self.problem(&rule.name, Flaw::Undefined(name));
+                let flaw = match self.place(&name) {
+                    None => Flaw::Undefined(name),
+                    Some(_) => Flaw::Replaced(name, self.options.default_rule.clone()),
+                };
+                self.problem(&rule.name, flaw);
             }
         }
         self.compiled = compiled;
@@ -346,7 +351,13 @@ mod tests {
             ]
         );
         // The default rule stands in for what is not defined, itself included.
-        assert_eq!(problems(&[], "default: rule:nowhere\n").len(), 2);
+        let told = problems(&[], "default: rule:nowhere\n");
+        assert_eq!(told.len(), 2);
+        assert_eq!(
+            told[0],
+            "line 1: the rule \"default\" refers to the rule \"nowhere\", which is not defined; the rule \
+             \"default\" stands in"
+        );
     }
 
     #[test]

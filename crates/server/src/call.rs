@@ -311,12 +311,13 @@ impl Query {
         }
     }
 
-    /// Refuses what no database can take as conditions: too many of them, or one that is too long.
+    /// Refuses what no database can take as conditions: too many of them, or one that is too long;
+    /// and those of these filters that compare a truth with text.
     ///
     /// # Errors
     ///
-    /// 400, saying what is too much.
-    pub fn check_size(&self) -> Result<(), ApiError> {
+    /// 400, saying what is wrong.
+    pub fn check(&self, filters: &[&str]) -> Result<(), ApiError> {
         const MOST: usize = 500;
         const LONGEST: usize = 8 * 1024;
         // A list of tags is one value, with commas between them.
@@ -328,6 +329,16 @@ impl Query {
         if self.pairs.iter().any(|(_, value)| value.len() > LONGEST) {
             let complaint = format!("A value of the query has more than {LONGEST} bytes.");
             return Err(ApiError::malformed(&complaint));
+        }
+        for (name, _) in &self.pairs {
+            if let Some((attribute, comparator)) = name.split_once("__")
+                && ["enabled", "is_domain"].contains(&attribute)
+                && filters.contains(&attribute)
+                && ["contains", "startswith", "endswith"].contains(&comparator)
+            {
+                let complaint = format!("Invalid filter {name}: {attribute} is no text.");
+                return Err(ApiError::malformed(&complaint));
+            }
         }
         Ok(())
     }

@@ -400,7 +400,7 @@ impl Router {
         query: &Query,
     ) -> Result<(), ApiError> {
         if !operation.rules.is_empty() {
-            query.check_size()?;
+            query.check(operation.filters)?;
         }
         if operation.body_schema.is_none() && operation.query_schema.is_none() {
             return Ok(());

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use model::assignment::{Actor, AssignmentFilter, AssignmentTarget, Held, RoleGraph, in_effect};
 use model::ids::{DomainId, RoleId};
+use model::project::Project;
 use policy::{Rule, ScopeType};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -45,8 +46,9 @@ const LIST_FOR_TREE: Rule = Rule::new("identity:list_role_assignments_for_tree",
 async fn list(call: Call) -> Result<Reply<Collection<AssignmentDocument>>, ApiError> {
     let _known = call.authenticated()?;
     let asked = Asked::read(&call.request.query);
-    let mentioned = asked.look_up(&call).await?;
-    let permit = asked.authorize(&call).await?;
+    let root = asked.root(&call).await?;
+    let mentioned = asked.look_up(&call, root.as_ref()).await?;
+    let permit = asked.authorize(&call, root.as_ref())?;
     asked.refuse_nonsense()?;
     asked.require(&mentioned)?;
     let mut filter = asked.filter;
@@ -136,37 +138,47 @@ impl Asked {
         }
     }
 
+    /// Looks up the project whose tree is asked for.
+    async fn root(&self, call: &Call) -> Result<Option<Project>, ApiError> {
+        match &self.filter.target {
+            Some(AssignmentTarget::Project(id)) if self.filter.subtree => {
+                Ok(call.store.projects().find(id).await?)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Looks up whom the query names, as far as it matters that they are there.
-    async fn look_up(&self, call: &Call) -> Result<Mentioned, ApiError> {
+    async fn look_up(&self, call: &Call, root: Option<&Project>) -> Result<Mentioned, ApiError> {
         let user_id = match &self.filter.actor {
             Some(Actor::User(id)) if self.effective => Some(id),
             _ => None,
         };
         let project_id = match &self.filter.target {
-            Some(AssignmentTarget::Project(id)) if self.effective || self.filter.subtree => {
+            Some(AssignmentTarget::Project(id)) if self.effective && !self.filter.subtree => {
                 Some(id)
             }
             _ => None,
         };
         let mut assignments = call.store.assignments();
-        Ok(assignments.mentioned(user_id, project_id).await?)
+        let mut mentioned = assignments.mentioned(user_id, project_id).await?;
+        if let Some(root) = root {
+            mentioned.project = Some(root.domain_id.clone());
+        }
+        Ok(mentioned)
     }
 
     /// Of a tree, the policy is told its root; else the caller's domain, which the answer is
     /// confined to.
-    async fn authorize(&self, call: &Call) -> Result<Permit, ApiError> {
+    fn authorize(&self, call: &Call, root: Option<&Project>) -> Result<Permit, ApiError> {
         if !self.filter.subtree {
             let scope = call.caller.domain_scope().map(String::from);
             let target = Target::none().with_some("target.domain_id", scope);
             return call.authorize(LIST_ASSIGNMENTS, target);
         }
-        let root = match &self.filter.target {
-            Some(AssignmentTarget::Project(id)) => call.store.projects().find(id).await?,
-            _ => None,
-        };
         let target = root.map_or_else(Target::none, |root| {
             let domain_id = root.domain_id.as_ref().map(|id| id.as_str());
-            Target::from(&root).with("target.domain_id", domain_id)
+            Target::from(root).with("target.domain_id", domain_id)
         });
         call.authorize(LIST_FOR_TREE, target)
     }

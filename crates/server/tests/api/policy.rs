@@ -185,10 +185,6 @@ async fn a_rule_sees_all_attributes_of_what_is_there() {
             format!("/v3/projects/{child}"),
         ),
         (
-            "identity:get_project: \"['a']:%(target.project.tags)s\"",
-            format!("/v3/projects/{child}"),
-        ),
-        (
             "identity:get_role: \"'blue':%(target.role.color)s\"",
             format!("/v3/roles/{role}"),
         ),
@@ -232,8 +228,8 @@ async fn credentials_are_judged_one_by_one_whatever_the_filters_say() {
     member.get("/v3/credentials").await.expect(403);
     // To a token of the system the list is nobody's own.
     server.set_policy("");
-    let member = server.with_role("member", Scope::System).await;
-    member.get("/v3/credentials").await.expect(403);
+    let service = server.with_role("service", Scope::System).await;
+    service.get("/v3/credentials").await.expect(403);
 }
 
 #[tokio::test]
@@ -294,6 +290,13 @@ async fn a_query_of_any_size_is_answered_by_the_client_s_own_mistake() {
         let long = format!("{list}?name__icontains={}", "a".repeat(51_000));
         let message = admin.get(&long).await.message(400);
         assert!(message.starts_with("A value of the query has more than 8192 bytes."));
+    }
+    // A truth cannot be compared as a text is.
+    for list in ["/v3/users", "/v3/projects", "/v3/domains"] {
+        admin
+            .get(&format!("{list}?enabled__contains=a"))
+            .await
+            .expect(400);
     }
     for filter in ["tags", "tags-any", "not-tags", "not-tags-any"] {
         let tags = format!("/v3/projects?{filter}={}", ",".repeat(8_000));
