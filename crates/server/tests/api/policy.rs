@@ -165,6 +165,7 @@ async fn a_rule_sees_all_attributes_of_what_is_there() {
     let project = home().to_string();
     let child = json!({"name": "child", "parent_id": project, "tags": ["a"]});
     let child = create(&admin, "/v3/projects", "project", child).await;
+    let acme = create(&admin, "/v3/domains", "domain", json!({"name": "acme"})).await;
     let role = json!({"name": "odd", "color": "blue"});
     let role = create(&admin, "/v3/roles", "role", role).await;
     for (rule, path) in [
@@ -189,9 +190,9 @@ async fn a_rule_sees_all_attributes_of_what_is_there() {
             format!("/v3/roles/{role}"),
         ),
         (
-            "identity:get_domain: \"'Default':%(target.domain.name)s and \
+            "identity:get_domain: \"'acme':%(target.domain.name)s and \
              True:%(target.domain.enabled)s\"",
-            "/v3/domains/default".to_owned(),
+            format!("/v3/domains/{acme}"),
         ),
         (
             "identity:list_grants: \"'ada':%(target.user.name)s and \
