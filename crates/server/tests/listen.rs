@@ -109,7 +109,7 @@ async fn answer(slow: Arc<Slow>, request: Request<Incoming>) -> Result<Answer, I
             let certificate = peer
                 .client_certificate
                 .as_ref()
-                .map(|certificate| certificate.len());
+                .map(|certificate| certificate.unverified().len());
             format!("{} {} {certificate:?}", peer.address, peer.secure)
         }
         "/slow" => {

@@ -1,4 +1,4 @@
-//! A user who shows a client certificate, and buys an access token that is bound to it (RFC 8705).
+//! A user who shows a client certificate, and obtains an access token that is bound to it (RFC 8705).
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -15,10 +15,11 @@ use x509_parser::x509::X509Name;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::flows::issue_token::{IssuedToken, issue_bound};
+use crate::listen::ClientCertificate;
 
 /// Logs a user in whom the names in a certificate describe, as the mapping `[oauth2]
-/// oauth2_cert_dn_mapping_id` reads them. That the certificate leads to a known authority, and holds
-/// now, was checked when the connection was made.
+/// oauth2_cert_dn_mapping_id` reads them. The certificate has to hold now and lead to an authority that
+/// is known now: a connection may be old, and a session that it resumes older.
 ///
 /// # Errors
 ///
@@ -26,9 +27,11 @@ use crate::flows::issue_token::{IssuedToken, issue_bound};
 pub async fn certificate_login(
     app: &App,
     user_id: &UserId,
-    certificate: &CertificateDer<'_>,
+    certificate: &ClientCertificate,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
+    let certificate = certificate.verify(now);
+    let certificate = certificate.map_err(|error| ApiError::unauthorized(error.to_string()))?;
     let assertion = assertion(certificate)
         .ok_or_else(|| ApiError::unauthorized("the names in the certificate cannot be read"))?;
     app.store.catch_up().await?;

@@ -19,7 +19,6 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use rustls::pki_types::CertificateDer;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -31,7 +30,9 @@ use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
 
 use activity::{Activity, Overdue, Watched};
-pub use tls::{CertificateStore, TlsError, TlsSettings, TlsVersion};
+pub use tls::{
+    CertificateStore, ClientCertificate, ClientCertificateError, TlsError, TlsSettings, TlsVersion,
+};
 
 /// How long accepting rests after an error of the system, such as being out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
@@ -101,9 +102,10 @@ pub struct Peer {
     pub local_socket: bool,
     /// Whether the connection is encrypted.
     pub secure: bool,
-    /// The certificate by which the client proved itself. It leads to one of
-    /// [`TlsSettings::client_authorities`]; what it entitles to is for the receiver to say.
-    pub client_certificate: Option<CertificateDer<'static>>,
+    /// The certificate by which the client proved itself. It led to one of
+    /// [`TlsSettings::client_authorities`] when the connection was made; whether it still does, and
+    /// what it entitles to, is for the receiver to say.
+    pub client_certificate: Option<ClientCertificate>,
 }
 
 /// What clients may cost. A request that runs is not limited here: how long it may take, also to
@@ -334,9 +336,7 @@ where
         };
         let chain = stream.get_ref().1.peer_certificates();
         peer.secure = true;
-        peer.client_certificate = chain
-            .and_then(|chain| chain.first())
-            .map(|certificate| certificate.clone().into_owned());
+        peer.client_certificate = certificates.client_certificate(chain);
         self.serve_http(stream, peer).await
     }
 

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -12,7 +13,7 @@ use chrono::{DateTime, Utc};
 use rustls::{
     InconsistentKeys, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem, pem::PemObject},
     server::{NoClientAuth, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
     version::{TLS12, TLS13},
@@ -87,8 +88,66 @@ pub enum TlsError {
 #[derive(Debug)]
 pub struct CertificateStore {
     settings: TlsSettings,
-    config: ArcSwap<ServerConfig>,
+    loaded: ArcSwap<Loaded>,
     state: Mutex<State>,
+}
+
+/// What the files came to.
+#[derive(Debug)]
+struct Loaded {
+    config: Arc<ServerConfig>,
+    /// Judges the certificates of clients; `None` when none are taken.
+    client_verifier: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+/// The certificate by which a client proved itself when the connection was made, or when the
+/// session began that the connection resumes. That may be long ago: who acts on it asks
+/// [`ClientCertificate::verify`] first.
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// The client's own, followed by those between it and its authority.
+    chain: Vec<CertificateDer<'static>>,
+    certificates: Arc<CertificateStore>,
+}
+
+/// A client's certificate that does not hold now.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientCertificateError {
+    /// It has expired, or leads to none of the authorities any more.
+    #[error("the client certificate does not hold now: {0}")]
+    Refused(#[source] rustls::Error),
+    /// Certificates of clients are taken no longer.
+    #[error("no certificates of clients are taken")]
+    NotTaken,
+}
+
+impl ClientCertificate {
+    /// The certificate itself, whether or not it holds now.
+    pub fn unverified(&self) -> &CertificateDer<'static> {
+        &self.chain[0]
+    }
+
+    /// The certificate, if it holds at this time, and leads to one of the authorities that are
+    /// configured now.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub fn verify(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Result<&CertificateDer<'static>, ClientCertificateError> {
+        let loaded = self.certificates.loaded.load();
+        let verifier = loaded.client_verifier.as_ref();
+        let verifier = verifier.ok_or(ClientCertificateError::NotTaken)?;
+        let since = u64::try_from(now.timestamp()).unwrap_or(0);
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(since));
+        let (certificate, between) = (&self.chain[0], &self.chain[1..]);
+        verifier
+            .verify_client_cert(certificate, between, now)
+            .map_err(ClientCertificateError::Refused)?;
+        Ok(certificate)
+    }
 }
 
 #[derive(Debug)]
@@ -103,13 +162,13 @@ impl CertificateStore {
     /// Reads the files; an error names the file and what is wrong with it. A certificate outside
     /// its time of validity is served all the same, with a warning.
     pub fn open(settings: TlsSettings, now: DateTime<Utc>) -> Result<Self, TlsError> {
-        let loaded = Stamps::take(&settings);
-        let config = settings.load(now)?;
+        let stamps = Stamps::take(&settings);
+        let loaded = settings.load(now)?;
         Ok(Self {
             settings,
-            config: ArcSwap::from_pointee(config),
+            loaded: ArcSwap::from_pointee(loaded),
             state: Mutex::new(State {
-                loaded,
+                loaded: stamps,
                 refusal: None,
             }),
         })
@@ -117,7 +176,23 @@ impl CertificateStore {
 
     /// The configuration for a new connection.
     pub fn current(&self) -> Arc<ServerConfig> {
-        self.config.load_full()
+        Arc::clone(&self.loaded.load().config)
+    }
+
+    /// What a client showed on a connection of ours; `None` when it showed nothing.
+    pub(super) fn client_certificate(
+        self: &Arc<Self>,
+        chain: Option<&[CertificateDer<'_>]>,
+    ) -> Option<ClientCertificate> {
+        let chain = chain.filter(|chain| !chain.is_empty())?;
+        Some(ClientCertificate {
+            chain: chain
+                .iter()
+                .cloned()
+                .map(CertificateDer::into_owned)
+                .collect(),
+            certificates: Arc::clone(self),
+        })
     }
 
     /// Reads the files again if they have changed, and returns whether new connections now get
@@ -134,8 +209,8 @@ impl CertificateStore {
             return false;
         }
         match self.settings.load(now) {
-            Ok(config) => {
-                self.config.store(Arc::new(config));
+            Ok(loaded) => {
+                self.loaded.store(Arc::new(loaded));
                 *state = State {
                     loaded: stamps,
                     refusal: None,
@@ -179,7 +254,7 @@ impl Stamps {
 }
 
 impl TlsSettings {
-    fn load(&self, now: DateTime<Utc>) -> Result<ServerConfig, TlsError> {
+    fn load(&self, now: DateTime<Utc>) -> Result<Loaded, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let certified_key = self.certified_key(&provider)?;
         let client_verifier = self.client_verifier(&provider)?;
@@ -192,10 +267,13 @@ impl TlsSettings {
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .expect("the provider has suites for both versions")
-            .with_client_cert_verifier(client_verifier)
+            .with_client_cert_verifier(client_verifier.clone().unwrap_or(Arc::new(NoClientAuth)))
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified_key)));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(config)
+        Ok(Loaded {
+            config: Arc::new(config),
+            client_verifier,
+        })
     }
 
     /// Certificate and key, if they are a pair.
@@ -231,9 +309,9 @@ impl TlsSettings {
     fn client_verifier(
         &self,
         provider: &Arc<CryptoProvider>,
-    ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    ) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
         let Some(path) = &self.client_authorities else {
-            return Ok(Arc::new(NoClientAuth));
+            return Ok(None);
         };
         let mut authorities = RootCertStore::empty();
         for certificate in read_certificates(path)? {
@@ -242,6 +320,7 @@ impl TlsSettings {
         WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(provider))
             .allow_unauthenticated()
             .build()
+            .map(Some)
             .map_err(unusable(path))
     }
 

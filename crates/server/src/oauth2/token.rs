@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use http::{HeaderValue, header};
 use model::Method;
 use model::ids::UserId;
-use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use serde_json::json;
 
@@ -15,6 +14,7 @@ use crate::config::OAuth2ClientAuthentication;
 use crate::flows::certificate_login::certificate_login;
 use crate::flows::issue_token::issue_token;
 use crate::flows::login_request::LoginRequest;
+use crate::listen::ClientCertificate;
 use crate::oauth2::client_secret::{ClientSecret, basic_credentials};
 use crate::oauth2::error::OAuthError;
 use crate::operation::{Operation, Routes};
@@ -87,7 +87,7 @@ enum Client {
     /// `tls_client_auth` (RFC 8705 §2.1): a user.
     Certificate {
         id: UserId,
-        certificate: CertificateDer<'static>,
+        certificate: ClientCertificate,
     },
 }
 
