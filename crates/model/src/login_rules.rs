@@ -3,7 +3,7 @@
 use chrono::{NaiveDate, TimeDelta};
 
 use crate::Timestamp;
-use crate::subject::{Login, UserOptions};
+use crate::subject::{Login, Subject};
 use crate::user::User;
 
 /// The operator's rules about accounts.
@@ -31,36 +31,42 @@ impl LoginRules {
             })
     }
 
-    /// Whether the failures so far belong to a lock that is over, so that counting starts anew.
+    /// Whether wrong passwords can lock the account.
+    pub fn may_lock(&self, login: &Login) -> bool {
+        self.lockout_failure_attempts.is_some()
+            && login.options.ignore_lockout_failure_attempts != Some(true)
+    }
+
+    /// Whether the failures so far belong to a lock that is over, so that counting starts again.
     pub fn lock_is_over(&self, login: &Login, now: Timestamp) -> bool {
         self.lockout_failure_attempts
             .is_some_and(|most| login.failed_attempts >= most)
             && !self.is_locked(login, now)
     }
 
-    /// Whether the account is enabled and has been used lately enough.
-    pub fn is_enabled(&self, login: &Login, today: NaiveDate) -> bool {
-        let created_on = login.created_at.map(|time| time.date_naive());
-        let last_seen = login.last_active_at.or(created_on);
-        login.subject.enabled && self.is_fresh(&login.options, last_seen, today)
+    /// Whether user and domain are enabled, and the user has been seen lately enough: the one
+    /// condition of every way to log in, and of every token.
+    pub fn admits(&self, subject: &Subject, today: NaiveDate) -> bool {
+        subject.domain.enabled && self.is_enabled(subject, today)
+    }
+
+    /// Whether the user, wherever they belong, is enabled and has been seen lately enough.
+    pub fn is_enabled(&self, subject: &Subject, today: NaiveDate) -> bool {
+        subject.enabled && !self.is_inactive(subject.last_seen, today)
     }
 
     /// The same for a user who need not log in now.
     pub fn keeps_enabled(&self, user: &User, today: NaiveDate) -> bool {
-        user.enabled && self.is_fresh(&user.options, user.last_seen, today)
+        let exempt = user.options.ignore_user_inactivity == Some(true);
+        user.enabled && (exempt || !self.is_inactive(user.last_seen, today))
     }
 
-    fn is_fresh(
-        &self,
-        options: &UserOptions,
-        last_seen: Option<NaiveDate>,
-        today: NaiveDate,
-    ) -> bool {
+    /// Whether somebody who was seen last on that day has been away for too long.
+    fn is_inactive(&self, last_seen: Option<NaiveDate>, today: NaiveDate) -> bool {
         let Some(days) = self.inactive_days else {
-            return true;
+            return false;
         };
-        options.ignore_user_inactivity == Some(true)
-            || last_seen.is_none_or(|day| (today - day).num_days() < i64::from(days))
+        last_seen.is_some_and(|day| (today - day).num_days() >= i64::from(days))
     }
 }
 
@@ -98,9 +104,10 @@ impl Login {
         if self.options.lock_password == Some(true) {
             return Err(PasswordKept::Locked);
         }
+        // Without a least age nothing is too new, also where a clock that is ahead set it.
         let Some(set_at) = self
             .password_created_at
-            .filter(|_| self.password_self_service)
+            .filter(|_| self.password_self_service && least > 0)
         else {
             return Ok(());
         };
@@ -130,7 +137,7 @@ mod tests {
     use chrono::TimeZone as _;
 
     use super::*;
-    use crate::subject::{DomainRef, Subject, UserOptions};
+    use crate::subject::{DomainRef, UserOptions};
 
     fn login() -> Login {
         Login {
@@ -145,6 +152,7 @@ mod tests {
                 enabled: true,
                 password_expires_at: None,
                 default_project_id: None,
+                last_seen: Some(at(0).date_naive()),
             },
             password_hash: None,
             password_created_at: None,
@@ -188,13 +196,16 @@ mod tests {
     #[test]
     fn an_account_unused_for_too_long_is_disabled_unless_exempt() {
         let day = |n: i64| at(n * 86_400).date_naive();
-        assert!(rules().is_enabled(&login(), day(1)));
-        assert!(!rules().is_enabled(&login(), day(2)));
-        let mut exempt = login();
-        exempt.options.ignore_user_inactivity = Some(true);
-        assert!(rules().is_enabled(&exempt, day(9)));
-        exempt.subject.enabled = false;
-        assert!(!rules().is_enabled(&exempt, day(0)));
+        let mut subject = login().subject;
+        assert!(rules().admits(&subject, day(1)));
+        assert!(!rules().admits(&subject, day(2)));
+        subject.last_seen = None;
+        assert!(rules().admits(&subject, day(9)));
+        subject.enabled = false;
+        assert!(!rules().admits(&subject, day(0)));
+        subject.enabled = true;
+        subject.domain.enabled = false;
+        assert!(!rules().admits(&subject, day(0)));
     }
 
     #[test]
@@ -207,6 +218,7 @@ mod tests {
         assert_eq!(login.may_change_password(2, at(0)), kept(2));
         assert_eq!(login.may_change_password(2, at(2 * 86_400 - 1)), kept(0));
         assert_eq!(login.may_change_password(2, at(2 * 86_400)), Ok(()));
+        assert_eq!(login.may_change_password(0, at(-1)), Ok(()));
         login.options.lock_password = Some(true);
         let locked = Err(PasswordKept::Locked);
         assert_eq!(login.may_change_password(0, at(9)), locked);

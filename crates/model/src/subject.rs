@@ -31,6 +31,9 @@ pub struct Subject {
     pub password_expires_at: Option<Timestamp>,
     /// The project of tokens for which no scope was asked.
     pub default_project_id: Option<ProjectId>,
+    /// The last day on which the user was seen, the day of creation included; `None` when nobody
+    /// knows, or when inactivity never disables the user.
+    pub last_seen: Option<chrono::NaiveDate>,
 }
 
 /// A project or domain, as tokens name it.

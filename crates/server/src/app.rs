@@ -9,6 +9,7 @@ use store::Store;
 use crate::aside::Aside;
 use crate::config::Config;
 use crate::credential_encryption::CredentialCipher;
+use crate::flows::guesses::Guesses;
 use crate::key_repository::KeyRing;
 use crate::login_cookie::LoginCookies;
 use crate::passwords::Hasher;
@@ -36,6 +37,8 @@ pub struct App {
     pub receipts: FernetReceipts,
     /// Slow hashes, on threads of their own.
     pub hasher: Hasher,
+    /// Whose turn it is to have a password tried.
+    pub guesses: Guesses,
     /// What request bodies and queries may hold.
     pub schemas: Schemas,
     /// Encrypts stored credentials.

@@ -17,6 +17,7 @@ use crate::accept::preferred;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::ApiError;
+use crate::flows::validate_token::{Refusal, validate_again};
 use crate::listen::Peer;
 use crate::operation::Operation;
 use crate::reply::Permit;
@@ -90,6 +91,27 @@ impl Call {
             ));
         }
         Ok(self.app.config.identity.default_domain_id.clone())
+    }
+
+    /// Looks again at who asks, after a step that took its time. Whatever the caller may do is to be
+    /// asked again afterwards.
+    ///
+    /// # Errors
+    ///
+    /// 401 when the token was revoked meanwhile, or its user disabled.
+    pub async fn look_again(&mut self) -> Result<(), ApiError> {
+        let Some(token) = self.caller.token() else {
+            return Ok(());
+        };
+        let again = validate_again(&self.app, token, self.app.clock.now()).await;
+        let again = again.map_err(|refusal| match refusal {
+            Refusal::Failed(error) => error,
+            Refusal::Invalid(_) | Refusal::Vanished(_) | Refusal::Unsupported(_) => {
+                ApiError::unauthorized("the token was revoked meanwhile")
+            }
+        })?;
+        self.caller = Caller::user(again);
+        Ok(())
     }
 
     /// Opens the transaction of this request. Call it when the handler first writes.

@@ -94,6 +94,7 @@ impl App {
             tokens: Box::new(tokens),
             receipts,
             hasher: Hasher::new(&hashing(&config))?,
+            guesses: Default::default(),
             schemas: Schemas::load(),
             login_cookies: LoginCookies::new(Arc::clone(&token_keys)),
             drivers: Default::default(),

@@ -57,6 +57,13 @@ impl Logins<'_> {
         login(&rows)
     }
 
+    /// The same for a login or a change that acts on it: nobody else changes the user, or gives
+    /// them another password, until the transaction ends.
+    pub async fn find_for_update(&mut self, id: &UserId) -> Result<Option<Login>, StoreError> {
+        self.db.lock(r#""user""#, id.as_str()).await?;
+        self.find(id).await
+    }
+
     /// Finds who logs in by id, and a project or domain. Without the user it finds neither.
     pub(crate) async fn find_with_target(
         &mut self,
@@ -220,22 +227,22 @@ impl Logins<'_> {
         Ok(())
     }
 
-    /// Counts a wrong password. The database adds, so that guesses made at once all count;
-    /// `anew` forgets those before a lock that is over.
+    /// Counts a wrong password. The database adds, so that guesses made at once all count. When
+    /// the latest failure is still the one at `over`, it and those before belong to a lock that is
+    /// over, and count no more.
     pub async fn note_failure(
         &mut self,
         id: &UserId,
-        anew: bool,
+        over: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let statement = if anew {
-            "UPDATE local_user SET failed_auth_count = 1, failed_auth_at = ? WHERE user_id = ?"
-        } else {
-            "UPDATE local_user SET failed_auth_count = COALESCE(failed_auth_count, 0) + 1, \
-             failed_auth_at = ? WHERE user_id = ?"
-        };
         self.db
-            .query(statement)
+            .query(
+                "UPDATE local_user SET failed_auth_count = \
+                 CASE WHEN failed_auth_at = ? THEN 1 ELSE COALESCE(failed_auth_count, 0) + 1 END, \
+                 failed_auth_at = ? WHERE user_id = ?",
+            )
+            .bind(over)
             .bind(now)
             .bind(id)
             .quietly()
@@ -256,6 +263,9 @@ fn login(rows: &[Row]) -> Result<Option<Login>, StoreError> {
             options.set_stored(&id, &row.json("option_value")?);
         }
     }
+    let last_active_at = row.optional_date("last_active_at")?;
+    let created_at = row.optional_time("created_at")?;
+    let exempt = options.ignore_user_inactivity == Some(true);
     Ok(Some(Login {
         subject: Subject {
             id: row.id("id")?,
@@ -264,6 +274,9 @@ fn login(rows: &[Row]) -> Result<Option<Login>, StoreError> {
             enabled: row.bool("enabled")?,
             password_expires_at: row.precise_time("expires_at_int", "expires_at")?,
             default_project_id: row.optional_id("default_project_id")?,
+            last_seen: last_active_at
+                .or(created_at.map(|time| time.date_naive()))
+                .filter(|_| !exempt),
         },
         password_hash: row.optional_text("password_hash")?,
         password_created_at: row.precise_time("created_at_int", "password_created_at")?,
@@ -272,8 +285,8 @@ fn login(rows: &[Row]) -> Result<Option<Login>, StoreError> {
             .optional_int("failed_auth_count")?
             .map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX)),
         failed_at: row.optional_time("failed_auth_at")?,
-        last_active_at: row.optional_date("last_active_at")?,
-        created_at: row.optional_time("created_at")?,
+        last_active_at,
+        created_at,
         options,
     }))
 }

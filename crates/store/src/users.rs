@@ -1,5 +1,6 @@
 //! Users and their passwords.
 
+use chrono::{DateTime, TimeDelta};
 use model::Timestamp;
 use model::ids::{DomainId, IdentityProviderId, ProtocolId, UserId};
 use model::listing::Page;
@@ -336,7 +337,8 @@ impl Users<'_> {
     }
 
     /// Ends all former passwords of a user, forgets all but the latest `keep` of them, and adds a
-    /// new one. `false` when the user is none of this database and so has no password.
+    /// new one, which is newer than all others whatever the clocks say. `false` when the user is
+    /// none of this database and so has no password.
     pub async fn replace_password(
         &mut self,
         id: &UserId,
@@ -344,6 +346,17 @@ impl Users<'_> {
         keep: usize,
     ) -> Result<bool, StoreError> {
         let rows = self.db.query(PASSWORDS).bind(id).rows().await?;
+        // The newest counts, so a node whose clock is behind must not write an older one.
+        let newest = rows.first().map(|row| row.int("created_at_int"));
+        let newest = newest
+            .transpose()?
+            .and_then(DateTime::from_timestamp_micros);
+        let password = StoredPassword {
+            created_at: newest.map_or(password.created_at, |newest| {
+                password.created_at.max(newest + TimeDelta::microseconds(1))
+            }),
+            ..password.clone()
+        };
         let former = rows
             .iter()
             .map(|row| row.int("id"))
@@ -374,7 +387,7 @@ impl Users<'_> {
                 .execute()
                 .await?;
         }
-        self.insert_password(id, password).await
+        self.insert_password(id, &password).await
     }
 
     /// Under which names identity providers know a user.
@@ -468,7 +481,7 @@ const UNKNOWN: &str = "SELECT DISTINCT u.id FROM \"user\" u \
      AND NOT EXISTS (SELECT 1 FROM federated_user WHERE federated_user.user_id = u.id)";
 
 /// The passwords of a user, newest first.
-const PASSWORDS: &str = "SELECT password.id, password_hash FROM password \
+const PASSWORDS: &str = "SELECT password.id, password_hash, created_at_int FROM password \
      JOIN local_user ON local_user.id = password.local_user_id \
      WHERE local_user.user_id = ? ORDER BY created_at_int DESC, password.id DESC";
 

@@ -9,7 +9,7 @@ use model::subject::Login;
 use model::token::FederatedLogin;
 use model::{Method, Secret, Timestamp};
 use serde_json::json;
-use store::Store;
+use store::{Store, StoredCredential, Tx};
 
 use crate::app::App;
 use crate::config::ExternalUsers;
@@ -19,7 +19,7 @@ use crate::flows::issue_token::refuse_unsafe_domain;
 use crate::flows::login_request::{
     ApplicationCredentialProof, CredentialName, DomainName, LoginRequest, Named, PasswordProof,
 };
-use crate::flows::validate_token::{Leniency, Refusal, ValidToken, validate_token};
+use crate::flows::validate_token::{Leniency, Refusal, ValidToken, validate_again, validate_token};
 use crate::passwords::PasswordError;
 
 /// A user who has proved who they are.
@@ -34,6 +34,8 @@ pub struct Authenticated {
     pub application_credential: Option<ApplicationCredential>,
     /// Who vouched for the user, and for which groups, when that was an identity provider.
     pub federated: Option<FederatedLogin>,
+    /// Whether the proofs took their time: what was looked up before them may have changed.
+    pub waited: bool,
 }
 
 /// The methods that are for federated logins in Keystone.
@@ -78,26 +80,29 @@ pub async fn authenticate(
                 let proof = PasswordProof::parse(proof)?;
                 let login = find_login(&app.store, &proof.user).await?;
                 let checked = check_password(app, login, &proof.password, now).await;
-                proved.user(checked.map_err(hide_disabled)?)?;
+                let checked = checked.map_err(hide_disabled)?;
+                proved.waited |= checked.slow;
+                proved.password_hash = checked.login.password_hash.clone();
+                proved.settled = checked.slow;
+                proved.user(checked.login)?;
             }
             Method::Token => {
                 let text = proof["id"].as_str().unwrap_or_default();
-                let leniency = Leniency::default();
-                let source = validate_token(app, text, now, leniency).await;
-                let source = source.map_err(Refusal::of_proof)?;
-                if let Some(login) = source.token.federated_login() {
-                    check_source(app, login).await?;
-                }
+                let source = find_token(app, text, now).await?;
                 let login = app.store.logins().find(&source.subject.id).await?;
-                proved.user(login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?)?;
+                let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
+                require_enabled(app, &login, now)?;
+                proved.user(login)?;
                 proved.methods.extend(source.token.methods.iter().cloned());
                 proved.source = Some(source);
             }
             Method::ApplicationCredential => {
                 let proof = ApplicationCredentialProof::parse(proof)?;
-                let (credential, login) = check_secret(app, &proof, now).await?;
-                proved.user(login)?;
-                proved.application_credential = Some(credential);
+                let checked = check_secret(app, &proof, now).await?;
+                proved.waited |= checked.slow;
+                proved.settled &= !checked.slow;
+                proved.user(checked.login)?;
+                proved.application_credential = Some(checked.credential);
             }
             Method::External | Method::Kerberos => {
                 proved.user(find_external(app, request, method, now).await?)?;
@@ -105,15 +110,15 @@ pub async fn authenticate(
             // Older clients exchange the tokens of federated logins so.
             other if FEDERATED.contains(&other.as_str()) && proof["id"].is_string() => {
                 let text = proof["id"].as_str().unwrap_or_default();
-                let source = validate_token(app, text, now, Leniency::default()).await;
-                let source = source.map_err(Refusal::of_proof)?;
-                let Some(login) = source.token.federated_login() else {
+                let source = find_token(app, text, now).await?;
+                if source.token.federated_login().is_none() {
                     let reason = format!("{other} wants a token of a federated login");
                     return Err(ApiError::unauthorized(reason));
-                };
-                check_source(app, login).await?;
+                }
                 let login = app.store.logins().find(&source.subject.id).await?;
-                proved.user(login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?)?;
+                let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
+                require_enabled(app, &login, now)?;
+                proved.user(login)?;
                 proved.source = Some(source);
             }
             other => {
@@ -123,6 +128,9 @@ pub async fn authenticate(
             }
         }
         proved.methods.push(method.clone());
+    }
+    if proved.waited {
+        look_again(app, &mut proved).await?;
     }
     let login = proved
         .login
@@ -137,12 +145,14 @@ pub async fn authenticate(
         .source
         .as_ref()
         .and_then(|source| source.token.federated_login().cloned());
+    let application_credential = proved.application_credential;
     Ok(Authenticated {
         login,
         methods,
         federated,
         source: proved.source,
-        application_credential: proved.application_credential,
+        application_credential: application_credential.map(|stored| stored.credential),
+        waited: proved.waited,
     })
 }
 
@@ -152,7 +162,13 @@ struct Proved {
     login: Option<Login>,
     methods: Vec<Method>,
     source: Option<Arc<ValidToken>>,
-    application_credential: Option<ApplicationCredential>,
+    application_credential: Option<StoredCredential>,
+    /// The hash that a password was held against.
+    password_hash: Option<String>,
+    /// Whether a proof took its time.
+    waited: bool,
+    /// Whether the user was looked up after all that took its time.
+    settled: bool,
 }
 
 impl Proved {
@@ -166,6 +182,66 @@ impl Proved {
                 Ok(())
             }
         }
+    }
+}
+
+/// Looks again at all that was proved, after a proof that took its time: somebody may have disabled
+/// the user, changed the password, or revoked the token or the credential meanwhile.
+async fn look_again(app: &App, proved: &mut Proved) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    // A token is not issued on facts from before the slow step either.
+    app.store.catch_up().await?;
+    if let Some(source) = &mut proved.source {
+        *source = validate_again(app, source, now)
+            .await
+            .map_err(Refusal::of_proof)?;
+        check_origin(app, source).await?;
+    }
+    if let Some(stored) = &mut proved.application_credential {
+        let id = &stored.credential.id;
+        let found = app.store.application_credentials().find(id).await?;
+        let found = found.filter(|found| found.secret_hash == stored.secret_hash);
+        *stored = found.ok_or_else(|| {
+            ApiError::unauthorized("the application credential was deleted meanwhile")
+        })?;
+        refuse_expired(&stored.credential, now)?;
+    }
+    if let Some(login) = proved.login.as_mut().filter(|_| !proved.settled) {
+        let found = app.store.logins().find(&login.subject.id).await?;
+        *login = found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
+        require_enabled(app, login, now)?;
+        if proved.password_hash.is_some() && proved.password_hash != login.password_hash {
+            return Err(ApiError::unauthorized("the password was changed meanwhile"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether somebody may log in at all, whatever the proof: the one judge of every way in.
+///
+/// # Errors
+///
+/// 401 when the user or the domain is disabled, or the user has been away for too long.
+pub(crate) fn require_enabled(app: &App, login: &Login, now: Timestamp) -> Result<(), ApiError> {
+    match login_rules(app).admits(&login.subject, now.date_naive()) {
+        true => Ok(()),
+        false => Err(ApiError::unauthorized("the user or the domain is disabled")),
+    }
+}
+
+/// A token that is shown as a proof.
+async fn find_token(app: &App, text: &str, now: Timestamp) -> Result<Arc<ValidToken>, ApiError> {
+    let source = validate_token(app, text, now, Leniency::default()).await;
+    let source = source.map_err(Refusal::of_proof)?;
+    check_origin(app, &source).await?;
+    Ok(source)
+}
+
+/// Checks that what a federated token came from still stands.
+async fn check_origin(app: &App, source: &ValidToken) -> Result<(), ApiError> {
+    match source.token.federated_login() {
+        Some(login) => check_source(app, login).await,
+        None => Ok(()),
     }
 }
 
@@ -206,11 +282,16 @@ async fn find_external(
     let login = find_login(&app.store, &name).await?;
     let login =
         login.ok_or_else(|| ApiError::unauthorized("nobody is called as the proxy says"))?;
-    let enabled = login_rules(app).is_enabled(&login, now.date_naive());
-    if !enabled || !login.subject.domain.enabled {
-        return Err(ApiError::unauthorized("the user or the domain is disabled"));
-    }
+    require_enabled(app, &login, now)?;
     Ok(login)
+}
+
+/// A password that was right when it was tried.
+pub struct CheckedPassword {
+    /// Whose it is.
+    pub login: Login,
+    /// Whether a slow hash was computed for it: what is known of the user may have changed.
+    pub slow: bool,
 }
 
 /// Checks a password, in the order locked, wrong, disabled, expired: so expiry is told only to
@@ -224,54 +305,121 @@ pub async fn check_password(
     login: Option<Login>,
     password: &Secret<String>,
     now: Timestamp,
-) -> Result<Login, ApiError> {
-    let Some(login) = login else {
-        app.hasher
-            .verify_absent(password)
-            .await
-            .map_err(refuse_hash)?;
-        return Err(ApiError::unauthorized("no such user"));
-    };
-    let Some(hash) = &login.password_hash else {
-        app.hasher
-            .verify_absent(password)
-            .await
-            .map_err(refuse_hash)?;
-        return Err(ApiError::unauthorized("the user has no password"));
+) -> Result<CheckedPassword, ApiError> {
+    let checked = try_password(app, login, password, now).await?;
+    require_usable(app, &checked.login, now)?;
+    settle_password(app, checked).await
+}
+
+/// Notes that a right password was used, once it is sure that it still is right.
+///
+/// # Errors
+///
+/// 401 when it is not.
+pub async fn settle_password(
+    app: &App,
+    checked: CheckedPassword,
+) -> Result<CheckedPassword, ApiError> {
+    let now = app.clock.now();
+    let CheckedPassword { login, slow } = checked;
+    let is_noted = login.last_active_at == Some(now.date_naive()) && login.failed_attempts == 0;
+    if !slow && is_noted {
+        return Ok(CheckedPassword { login, slow });
+    }
+    let mut tx = app.store.begin().await?;
+    let login = confirm_password(app, &mut tx, &login).await?;
+    require_usable(app, &login, now)?;
+    tx.logins().note_success(&login, now.date_naive()).await?;
+    let _ = tx.commit().await?;
+    Ok(CheckedPassword { login, slow })
+}
+
+/// Tries a password, without a word about whether its user may use it.
+///
+/// # Errors
+///
+/// 401 when it is wrong, or the account is locked.
+pub async fn try_password(
+    app: &App,
+    login: Option<Login>,
+    password: &Secret<String>,
+    now: Timestamp,
+) -> Result<CheckedPassword, ApiError> {
+    let Some(mut login) = login else {
+        return refuse_slowly(app, password, "no such user").await;
     };
     let rules = login_rules(app);
-    let usable = rules.is_enabled(&login, now.date_naive()) && login.subject.domain.enabled;
-    if rules.is_locked(&login, now) {
-        app.hasher
-            .verify_absent(password)
-            .await
-            .map_err(refuse_hash)?;
-        return Err(ApiError::unauthorized("the account is locked"));
+    let usable = |login: &Login| rules.admits(&login.subject, now.date_naive());
+    if let Some(hash) = &login.password_hash
+        && usable(&login)
+        && !rules.is_locked(&login, now)
+        && app.hasher.remembers(password, hash, now)
+    {
+        return Ok(CheckedPassword { login, slow: false });
     }
-    let right = if usable {
+    let mut turn = None;
+    if rules.may_lock(&login) && !rules.is_locked(&login, now) {
+        turn = Some(app.guesses.turn(&login.subject.id).await);
+        // Others may have had their turn since the account was looked up.
+        let found = app.store.logins().find(&login.subject.id).await?;
+        login = found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
+    }
+    let now = app.clock.now();
+    let Some(hash) = &login.password_hash else {
+        drop(turn);
+        return refuse_slowly(app, password, "the user has no password").await;
+    };
+    if rules.is_locked(&login, now) {
+        drop(turn);
+        return refuse_slowly(app, password, "the account is locked").await;
+    }
+    let right = if usable(&login) {
         app.hasher.verify(password, hash, now).await
     } else {
         app.hasher.verify_slowly(password, hash).await
     };
-    if !right.map_err(refuse_hash)? {
-        if app
-            .config
-            .security_compliance
-            .lockout_failure_attempts
-            .is_some()
-        {
-            let anew = rules.lock_is_over(&login, now);
-            app.store
-                .logins()
-                .note_failure(&login.subject.id, anew, now)
-                .await?;
-        }
-        return Err(ApiError::unauthorized("wrong password"));
+    if right.map_err(refuse_hash)? {
+        return Ok(CheckedPassword { login, slow: true });
     }
+    if rules.lockout_failure_attempts.is_some() {
+        let is_over = rules.lock_is_over(&login, now);
+        let over = login.failed_at.filter(|_| is_over);
+        app.store
+            .logins()
+            .note_failure(&login.subject.id, over, now)
+            .await?;
+    }
+    Err(ApiError::unauthorized("wrong password"))
+}
+
+/// Finds the user of a password that was right, as they are now, and locks them: what was verified
+/// outside of the transaction that acts on it may not hold any more.
+///
+/// # Errors
+///
+/// 401 when the password is another one now, or the account is locked.
+pub async fn confirm_password(app: &App, tx: &mut Tx, proved: &Login) -> Result<Login, ApiError> {
+    let login = tx.logins().find_for_update(&proved.subject.id).await?;
+    let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
+    if login.password_hash != proved.password_hash {
+        return Err(ApiError::unauthorized("the password was changed meanwhile"));
+    }
+    if login_rules(app).is_locked(&login, app.clock.now()) {
+        return Err(ApiError::unauthorized("the account was locked meanwhile"));
+    }
+    Ok(login)
+}
+
+/// Whether the user of a right password may use it.
+///
+/// # Errors
+///
+/// 401, which tells whether the user is disabled or the password expired.
+pub fn require_usable(app: &App, login: &Login, now: Timestamp) -> Result<(), ApiError> {
     if !login.subject.domain.enabled {
         return Err(ApiError::unauthorized("the domain is disabled"));
     }
-    if !usable {
+    if require_enabled(app, login, now).is_err() {
         return Err(ApiError::AccountDisabled {
             user_id: login.subject.id.clone(),
         });
@@ -281,11 +429,18 @@ pub async fn check_password(
             user_id: login.subject.id.clone(),
         });
     }
-    app.store
-        .logins()
-        .note_success(&login, now.date_naive())
-        .await?;
-    Ok(login)
+    Ok(())
+}
+
+/// Refuses after as much time as a hash takes, so that the time does not tell why.
+async fn refuse_slowly<T>(
+    app: &App,
+    secret: &Secret<String>,
+    reason: &'static str,
+) -> Result<T, ApiError> {
+    let absent = app.hasher.verify_absent(secret).await;
+    absent.map_err(refuse_hash)?;
+    Err(ApiError::unauthorized(reason))
 }
 
 /// A login does not tell that the password of a disabled user was right.
@@ -296,13 +451,21 @@ fn hide_disabled(error: ApiError) -> ApiError {
     }
 }
 
+/// An application credential whose secret was right when it was tried.
+struct CheckedSecret {
+    credential: StoredCredential,
+    login: Login,
+    /// Whether a slow hash was computed for it.
+    slow: bool,
+}
+
 /// Checks the secret of an application credential. An unknown credential takes the same time as a
 /// wrong secret, and gets the same answer.
 async fn check_secret(
     app: &App,
     proof: &ApplicationCredentialProof,
     now: Timestamp,
-) -> Result<(ApplicationCredential, Login), ApiError> {
+) -> Result<CheckedSecret, ApiError> {
     let found = match &proof.credential {
         CredentialName::Id(id) => app.store.application_credentials().find(id).await?,
         CredentialName::Name(name, user) => {
@@ -322,38 +485,38 @@ async fn check_secret(
         }
     };
     let Some(found) = found else {
-        app.hasher
-            .verify_absent(&proof.secret)
-            .await
-            .map_err(refuse_hash)?;
-        return Err(ApiError::unauthorized("no such application credential"));
+        return refuse_slowly(app, &proof.secret, "no such application credential").await;
     };
+    let hash = &found.secret_hash;
+    let slow = !app.hasher.remembers(&proof.secret, hash, now);
     let right = if found.credential.is_expired(now) {
-        app.hasher
-            .verify_slowly(&proof.secret, &found.secret_hash)
-            .await
+        app.hasher.verify_slowly(&proof.secret, hash).await
     } else {
-        app.hasher
-            .verify(&proof.secret, &found.secret_hash, now)
-            .await
+        app.hasher.verify(&proof.secret, hash, now).await
     };
     if !right.map_err(refuse_hash)? {
         return Err(ApiError::unauthorized(
             "wrong secret of an application credential",
         ));
     }
-    if found.credential.is_expired(now) {
-        return Err(ApiError::unauthorized(
-            "the application credential has expired",
-        ));
-    }
+    refuse_expired(&found.credential, now)?;
     let login = app.store.logins().find(&found.credential.user_id).await?;
     let login = login.ok_or_else(|| ApiError::unauthorized("its user is gone"))?;
-    let enabled = login_rules(app).is_enabled(&login, now.date_naive());
-    if !enabled || !login.subject.domain.enabled {
-        return Err(ApiError::unauthorized("the user or the domain is disabled"));
+    require_enabled(app, &login, now)?;
+    Ok(CheckedSecret {
+        credential: found,
+        login,
+        slow,
+    })
+}
+
+fn refuse_expired(credential: &ApplicationCredential, now: Timestamp) -> Result<(), ApiError> {
+    match credential.is_expired(now) {
+        true => Err(ApiError::unauthorized(
+            "the application credential has expired",
+        )),
+        false => Ok(()),
     }
-    Ok((found.credential, login))
 }
 
 /// The operator's rules about accounts.

@@ -194,8 +194,13 @@ async fn user(
         tx.users().set_enabled(&id, true).await?;
         if let Some(password) = password {
             let keep = app.config.security_compliance.unique_last_password_count;
+            tx.users().find_for_update(&id).await?;
+            let password = StoredPassword {
+                created_at: app.clock.now(),
+                ..password.clone()
+            };
             tx.users()
-                .replace_password(&id, password, keep.max(1) as usize)
+                .replace_password(&id, &password, keep.max(1) as usize)
                 .await?;
             // Tokens that the former password bought are worth as little as it is.
             revoke_user(app, tx, &id, now).await?;

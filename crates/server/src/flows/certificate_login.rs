@@ -179,6 +179,7 @@ mod tests {
             enabled: true,
             password_expires_at: None,
             default_project_id: None,
+            last_seen: None,
         }
     }
 

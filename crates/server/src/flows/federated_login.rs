@@ -15,7 +15,7 @@ use store::{SessionTokens, StoreError, Tx};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::flows::authenticate::{Authenticated, login_rules};
+use crate::flows::authenticate::{Authenticated, require_enabled};
 use crate::flows::issue_token::{IssuedToken, issue_for};
 use crate::flows::shadow_user::{check_groups, find_groups, shadow};
 use crate::hex::sha256;
@@ -186,9 +186,7 @@ async fn let_in(
             let login = app.store.logins().find(&user.id).await?;
             let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
             // Again, for a token is issued on what holds now.
-            if !login.subject.enabled || !login.subject.domain.enabled {
-                return Err(ApiError::unauthorized("the user or the domain is disabled"));
-            }
+            require_enabled(app, &login, now)?;
             let federated = FederatedLogin {
                 identity_provider_id: source.provider.id.clone(),
                 protocol_id: source.protocol.id.clone(),
@@ -278,6 +276,7 @@ fn authenticated(
         source: None,
         application_credential: None,
         federated,
+        waited: false,
     }
 }
 
@@ -402,10 +401,7 @@ async fn find_local(app: &App, user: &MappedUser, now: Timestamp) -> Result<Logi
         (None, None) => return Err(ApiError::expecting("id or name", "user")),
     };
     let login = found.ok_or_else(|| ApiError::unauthorized("the mapping names no user"))?;
-    let enabled = login_rules(app).is_enabled(&login, now.date_naive());
-    if !enabled || !login.subject.domain.enabled {
-        return Err(ApiError::unauthorized("the user or the domain is disabled"));
-    }
+    require_enabled(app, &login, now)?;
     Ok(login)
 }
 

@@ -13,7 +13,7 @@ use chrono::SubsecRound as _;
 use crate::app::App;
 use crate::config::UrlSafe;
 use crate::error::ApiError;
-use crate::flows::authenticate::{Authenticated, authenticate};
+use crate::flows::authenticate::{Authenticated, authenticate, require_enabled};
 use crate::flows::login_request::{DomainName, LoginRequest, Named, ScopeRequest};
 use crate::flows::multi_factor;
 use crate::flows::validate_token::{ValidToken, effective_roles, is_admin_project};
@@ -52,11 +52,17 @@ pub async fn issue_token(
     }
     // A token is never issued on facts that are older than the request.
     app.store.catch_up().await?;
-    let asked = match &request.scope {
+    let mut asked = match &request.scope {
         None => None,
         Some(scope) => Some(find_scope(app, scope).await?),
     };
     let mut user = authenticate(app, request, now).await?;
+    if user.waited
+        && let Some(target) = asked.as_mut().and_then(|found| found.target.as_mut())
+    {
+        // It may have been disabled or deleted meanwhile.
+        *target = find_usable(app, &target.id).await?;
+    }
     multi_factor::check(app, &mut user, receipt, now)?;
     if let (Some(source), None) = (&user.source, &user.federated) {
         check_rescoping(app, source, asked.as_ref())?;
@@ -112,9 +118,7 @@ pub async fn issue_bound(
     thumbprint: String,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
-    if !login.subject.enabled || !login.subject.domain.enabled {
-        return Err(ApiError::unauthorized("the user or the domain is disabled"));
-    }
+    require_enabled(app, &login, now)?;
     let project_id = login.subject.default_project_id.clone();
     let project_id =
         project_id.ok_or_else(|| ApiError::unauthorized("the user has no default project"))?;
@@ -125,6 +129,7 @@ pub async fn issue_bound(
         source: None,
         application_credential: None,
         federated: None,
+        waited: false,
     };
     let kind = TokenKind::Certificate {
         thumbprint,

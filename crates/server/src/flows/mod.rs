@@ -5,6 +5,7 @@ pub mod bootstrap;
 pub mod certificate_login;
 pub mod delete_domain;
 pub mod federated_login;
+pub mod guesses;
 pub mod issue_token;
 pub mod login_request;
 pub mod migrate_credentials;

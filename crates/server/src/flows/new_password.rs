@@ -19,6 +19,12 @@ pub enum ChosenBy {
     User,
 }
 
+/// A password that is hashed, and not stored yet.
+pub struct NewPassword {
+    hash: Option<String>,
+    chosen_by: ChosenBy,
+}
+
 /// Judges a password by `[security_compliance]`, and hashes it. `None` is no password at all: the
 /// user cannot log in by one.
 ///
@@ -31,20 +37,26 @@ pub async fn new_password(
     app: &App,
     password: Option<&Secret<String>>,
     chosen_by: ChosenBy,
-    options: &UserOptions,
-    now: Timestamp,
-) -> Result<StoredPassword, ApiError> {
+) -> Result<NewPassword, ApiError> {
     check_form(app, password)?;
     let hash = match password {
         None => None,
         Some(password) => Some(app.hasher.hash(password).await.map_err(refuse)?),
     };
-    Ok(StoredPassword {
-        hash,
-        created_at: now,
-        expires_at: end(app, chosen_by, options, now),
-        self_service: chosen_by == ChosenBy::User,
-    })
+    Ok(NewPassword { hash, chosen_by })
+}
+
+impl NewPassword {
+    /// The password as it is written in the transaction that is open at this time, and not as it
+    /// was when its slow hash began: what was set later counts.
+    pub fn set_at(self, app: &App, options: &UserOptions, now: Timestamp) -> StoredPassword {
+        StoredPassword {
+            hash: self.hash,
+            created_at: now,
+            expires_at: end(app, self.chosen_by, options, now),
+            self_service: self.chosen_by == ChosenBy::User,
+        }
+    }
 }
 
 /// Refuses a password that is one of these.

@@ -33,6 +33,7 @@ pub async fn revoke_chain(
     root: AuditId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let now = written_at(app, now);
     let itself = RevocationEvent {
         audit_id: Some(root),
         ..RevocationEvent::at(now)
@@ -58,7 +59,7 @@ pub async fn revoke_user(
 ) -> Result<(), StoreError> {
     let event = RevocationEvent {
         user_id: Some(id.clone()),
-        ..RevocationEvent::at(now)
+        ..RevocationEvent::at(written_at(app, now))
     };
     revoke(app, tx, &event).await
 }
@@ -74,7 +75,7 @@ pub async fn revoke_members(
     id: &GroupId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let second = now.trunc_subsecs(0);
+    let second = written_at(app, now).trunc_subsecs(0);
     tx.revocations()
         .insert_for_members(id, second, second - lifetime(app))
         .await
@@ -91,10 +92,16 @@ pub async fn revoke_domain(
     id: &DomainId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let second = now.trunc_subsecs(0);
+    let second = written_at(app, now).trunc_subsecs(0);
     tx.revocations()
         .insert_for_domain(id, second, second - lifetime(app))
         .await
+}
+
+/// When an event counts that a request writes which came at `now`. It may have waited since then,
+/// for a hash, a lock or a connection, and tokens that were issued meanwhile are meant too.
+fn written_at(app: &App, now: Timestamp) -> Timestamp {
+    now.max(app.clock.now())
 }
 
 /// No token is valid for longer.

@@ -16,6 +16,7 @@ use store::Store;
 use crate::app::App;
 use crate::config::Resource;
 use crate::error::ApiError;
+use crate::flows::authenticate::login_rules;
 use crate::token_document;
 use crate::tokens::TokenError;
 
@@ -112,7 +113,7 @@ pub async fn validate_token(
     if valid.token.is_expired(now, leniency.expired_for) {
         return Err(failed_to_validate());
     }
-    if is_revoked(&app.store, &valid) || !valid.subject.enabled {
+    if is_revoked(&app.store, &valid) || !is_enabled(app, &valid.subject, now).await? {
         return Err(failed_to_validate());
     }
     if valid.has_access_rules() && !leniency.access_rules {
@@ -145,6 +146,38 @@ async fn read(app: &App, text: &str) -> Result<Token, TokenError> {
         }
         read => read,
     }
+}
+
+/// Looks again at a token that was valid before a slow step, as strictly as nobody who issues or
+/// stores something may be less: it may have been revoked, and its user disabled, meanwhile.
+///
+/// # Errors
+///
+/// Why it is not valid any more.
+pub async fn validate_again(
+    app: &App,
+    valid: &ValidToken,
+    now: Timestamp,
+) -> Result<Arc<ValidToken>, Refusal> {
+    app.store.catch_up().await?;
+    let valid = look_up(app, valid.token.clone(), "", now).await?;
+    let is_expired = valid.token.is_expired(now, chrono::TimeDelta::zero());
+    if is_expired || is_revoked(&app.store, &valid) || !is_enabled(app, &valid.subject, now).await?
+    {
+        return Err(failed_to_validate());
+    }
+    Ok(Arc::new(valid))
+}
+
+/// Whether the user is enabled and has been seen lately enough. What is kept in memory may know of a
+/// day before the last, never of a later one, so it is believed when it lets the user in.
+async fn is_enabled(app: &App, subject: &Subject, now: Timestamp) -> Result<bool, Refusal> {
+    let (rules, today) = (login_rules(app), now.date_naive());
+    if !subject.enabled || rules.is_enabled(subject, today) {
+        return Ok(subject.enabled);
+    }
+    let login = app.store.logins().find(&subject.id).await?;
+    Ok(login.is_some_and(|login| rules.is_enabled(&login.subject, today)))
 }
 
 fn failed_to_validate() -> Refusal {

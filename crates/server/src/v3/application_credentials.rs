@@ -113,11 +113,11 @@ async fn show(
 }
 
 async fn create(
-    call: Call,
+    mut call: Call,
     Path(user_id): Path<UserId>,
     Body(request): Body<CreateCredential>,
 ) -> Result<Reply<One<CredentialDocument>>, ApiError> {
-    let permit = call.authorize(CREATE_APPLICATION_CREDENTIAL, Target::none())?;
+    let _allowed = call.authorize(CREATE_APPLICATION_CREDENTIAL, Target::none())?;
     refuse_delegated(&call)?;
     refuse_restricted(&call)?;
     let token = own_token(&call, &user_id)?;
@@ -128,6 +128,16 @@ async fn create(
     let secret = request.secret.filter(|secret| !secret.expose().is_empty());
     let secret = secret.unwrap_or_else(|| new_secret(&call));
     let secret_hash = call.app.hasher.hash(&secret).await.map_err(refuse_secret)?;
+    // A credential outlives tokens, so who makes one must not have lost theirs meanwhile.
+    call.look_again().await?;
+    let permit = call.authorize(CREATE_APPLICATION_CREDENTIAL, Target::none())?;
+    let carried = &own_token(&call, &user_id)?.roles;
+    if !role_ids
+        .iter()
+        .all(|id| carried.iter().any(|role| role.id == *id))
+    {
+        return Err(unassigned());
+    }
     let roles = call.store.roles().find_all(&role_ids).await?;
 
     let mut tx = call.begin().await?;
@@ -266,15 +276,19 @@ async fn choose_roles(
     chosen.extend(implied.into_iter().map(|role| role.id));
     let carried: HashSet<_> = carried.iter().collect();
     if !chosen.iter().all(|id| carried.contains(id)) {
-        return Err(ApiError::BadRequest(
-            "Invalid application credential: Cannot create an application credential with \
-             unassigned role"
-                .into(),
-        ));
+        return Err(unassigned());
     }
     chosen.sort_unstable();
     chosen.dedup();
     Ok(chosen)
+}
+
+fn unassigned() -> ApiError {
+    ApiError::BadRequest(
+        "Invalid application credential: Cannot create an application credential with unassigned \
+         role"
+            .into(),
+    )
 }
 
 /// The one role of a name. The database has judged what counts as the same name.

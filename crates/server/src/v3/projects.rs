@@ -170,7 +170,7 @@ async fn delete(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiE
     tx.projects().delete(&id, call.now()).await?;
     let event = RevocationEvent {
         project_id: Some(id),
-        ..RevocationEvent::at(call.now())
+        ..RevocationEvent::at(call.app.clock.now())
     };
     revoke(&call.app, &mut tx, &event).await?;
     Ok(permit.done(tx.commit().await?))

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::extract::{Json, Path};
-use crate::flows::authenticate::check_password;
+use crate::flows::authenticate::{confirm_password, require_usable, settle_password, try_password};
 use crate::flows::new_password::{ChosenBy, check_form, check_history, new_password};
 use crate::flows::revoke::revoke_user;
 use crate::operation::{Operation, Routes};
@@ -37,12 +37,13 @@ async fn change(
     let request: PasswordChange = serde_json::from_value(user).map_err(ApiError::internal)?;
     let now = call.now();
     let login = call.store.logins().find(&id).await?;
-    match check_password(&call.app, login.clone(), &request.original_password, now).await {
+    let checked = try_password(&call.app, login, &request.original_password, now).await?;
+    let login = match require_usable(&call.app, &checked.login, now) {
+        Ok(()) => settle_password(&call.app, checked).await?.login,
         // Who knows an expired password may change it: that is the only way on.
-        Ok(_) | Err(ApiError::PasswordExpired { .. }) => {}
+        Err(ApiError::PasswordExpired { .. }) => checked.login,
         Err(error) => return Err(error),
-    }
-    let login = login.ok_or_else(|| ApiError::unauthorized("no such user"))?;
+    };
     // Told first, as in the reference.
     check_form(&call.app, Some(&request.password))?;
     let compliance = &call.app.config.security_compliance;
@@ -54,15 +55,20 @@ async fn change(
         let former = call.store.users().list_password_hashes(&id, count).await?;
         check_history(&call.app, &request.password, &former).await?;
     }
-    let password = new_password(
-        &call.app,
-        Some(&request.password),
-        ChosenBy::User,
-        &login.options,
-        now,
-    )
-    .await?;
+    let password = new_password(&call.app, Some(&request.password), ChosenBy::User).await?;
     let mut tx = call.begin().await?;
+    // The old password was verified long ago: an administrator may have reset it, or locked or
+    // disabled the user, or the same password was used for another change.
+    let login = confirm_password(&call.app, &mut tx, &login).await?;
+    let now = call.app.clock.now();
+    match require_usable(&call.app, &login, now) {
+        Ok(()) | Err(ApiError::PasswordExpired { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    login
+        .may_change_password(compliance.minimum_password_age, now)
+        .map_err(|refusal| ApiError::BadRequest(refusal.to_string()))?;
+    let password = password.set_at(&call.app, &login.options, now);
     let keep = passwords_kept(&call);
     tx.users().replace_password(&id, &password, keep).await?;
     revoke_user(&call.app, &mut tx, &id, now).await?;

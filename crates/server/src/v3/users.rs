@@ -114,11 +114,11 @@ async fn show(call: Call, Path(id): Path<UserId>) -> Result<Reply<One<UserDocume
 }
 
 async fn create(
-    call: Call,
+    mut call: Call,
     Body(request): Body<CreateUser>,
 ) -> Result<Reply<One<UserDocument>>, ApiError> {
     // Only a domain that the client names counts here: a manager has to name it.
-    let permit = call.authorize(CREATE_USER, Target::wanted("user"))?;
+    let mut permit = call.authorize(CREATE_USER, Target::wanted("user"))?;
     let NewUser {
         mut user,
         password,
@@ -133,15 +133,19 @@ async fn create(
         None => None,
         Some(password) => {
             let chosen_by = ChosenBy::Administrator;
-            let options = &user.options;
-            Some(new_password(&call.app, password.as_ref(), chosen_by, options, call.now()).await?)
+            let hashed = new_password(&call.app, password.as_ref(), chosen_by).await?;
+            call.look_again().await?;
+            permit = call.authorize(CREATE_USER, Target::wanted("user"))?;
+            Some(hashed)
         }
     };
-    user.password_expires_at = password.as_ref().and_then(|password| password.expires_at);
     let mut tx = call.begin().await?;
+    let now = call.app.clock.now();
+    let password = password.map(|password| password.set_at(&call.app, &user.options, now));
+    user.password_expires_at = password.as_ref().and_then(|password| password.expires_at);
     let mut users = tx.users();
     users
-        .insert(&user, password.as_ref(), call.now())
+        .insert(&user, password.as_ref(), now)
         .await
         .map_err(|error| {
             let domain_id = &user.domain_id;
@@ -164,12 +168,12 @@ async fn create(
 }
 
 async fn update(
-    call: Call,
+    mut call: Call,
     Path(id): Path<UserId>,
     Body(mut change): Body<ChangeUser>,
 ) -> Result<Reply<One<UserDocument>>, ApiError> {
     let user = find(&call, &id).await?;
-    let permit = call.authorize(UPDATE_USER, user.as_ref())?;
+    let mut permit = call.authorize(UPDATE_USER, user.as_ref())?;
     let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
     change.check(&user)?;
     let wanted = change.apply(&user);
@@ -182,8 +186,10 @@ async fn update(
         None => None,
         Some(password) => {
             let chosen_by = ChosenBy::Administrator;
-            let options = &wanted.options;
-            Some(new_password(&call.app, password.as_ref(), chosen_by, options, call.now()).await?)
+            let hashed = new_password(&call.app, password.as_ref(), chosen_by).await?;
+            call.look_again().await?;
+            permit = call.authorize(UPDATE_USER, &user)?;
+            Some(hashed)
         }
     };
     let mut tx = call.begin().await?;
@@ -195,6 +201,7 @@ async fn update(
         .await
         .map_err(|error| name_taken(error, &changed.name))?;
     if let Some(password) = password {
+        let password = password.set_at(&call.app, &changed.options, call.app.clock.now());
         changed.password_expires_at = password.expires_at;
         let keep = passwords_kept(&call);
         if !tx.users().replace_password(&id, &password, keep).await? {

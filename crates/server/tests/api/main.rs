@@ -15,6 +15,7 @@ mod lists;
 mod nodes;
 mod oauth2;
 mod policy;
+mod races;
 mod schemas;
 mod statements;
 mod v3;

@@ -148,7 +148,7 @@ async fn revoke_token(call: Call) -> Result<Reply<()>, ApiError> {
     } else {
         let event = RevocationEvent {
             audit_id: Some(own),
-            ..RevocationEvent::at(call.now())
+            ..RevocationEvent::at(call.app.clock.now())
         };
         revoke(&call.app, &mut tx, &event).await?;
     }

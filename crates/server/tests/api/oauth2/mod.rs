@@ -1,2 +1,3 @@
+mod certificates;
 mod secrets;
 mod token;

@@ -4,6 +4,7 @@ mod access_rules;
 mod admin_project;
 mod catalog;
 mod external;
+mod inactivity;
 mod kinds_of_token;
 mod os_federation;
 mod scopes;
