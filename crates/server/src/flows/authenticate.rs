@@ -19,6 +19,7 @@ use crate::flows::issue_token::refuse_unsafe_domain;
 use crate::flows::login_request::{
     ApplicationCredentialProof, CredentialName, DomainName, LoginRequest, Named, PasswordProof,
 };
+use crate::flows::multi_factor::ShownReceipt;
 use crate::flows::validate_token::{Leniency, Refusal, ValidToken, validate_again, validate_token};
 use crate::passwords::PasswordError;
 
@@ -34,6 +35,8 @@ pub struct Authenticated {
     pub application_credential: Option<ApplicationCredential>,
     /// Who vouched for the user, and for which groups, when that was an identity provider.
     pub federated: Option<FederatedLogin>,
+    /// The receipt that proves some of the methods.
+    pub receipt: Option<ShownReceipt>,
     /// Whether the proofs took their time: what was looked up before them may have changed.
     pub waited: bool,
 }
@@ -152,6 +155,7 @@ pub async fn authenticate(
         federated,
         source: proved.source,
         application_credential: application_credential.map(|stored| stored.credential),
+        receipt: None,
         waited: proved.waited,
     })
 }

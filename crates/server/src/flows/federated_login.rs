@@ -276,6 +276,7 @@ fn authenticated(
         source: None,
         application_credential: None,
         federated,
+        receipt: None,
         waited: false,
     }
 }

@@ -63,7 +63,7 @@ pub async fn issue_token(
         // It may have been disabled or deleted meanwhile.
         *target = find_usable(app, &target.id).await?;
     }
-    multi_factor::check(app, &mut user, receipt, now)?;
+    multi_factor::check(app, &mut user, receipt, now).await?;
     if let (Some(source), None) = (&user.source, &user.federated) {
         check_rescoping(app, source, asked.as_ref())?;
     }
@@ -98,7 +98,7 @@ pub async fn issue_for(
     mut user: Authenticated,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
-    multi_factor::check(app, &mut user, None, now)?;
+    multi_factor::check(app, &mut user, None, now).await?;
     let (kind, target) = match user.federated {
         Some(_) => (kind_of(&user, Scope::Unscoped)?, None),
         None => default_scope(app, &user, now).await?,
@@ -129,6 +129,7 @@ pub async fn issue_bound(
         source: None,
         application_credential: None,
         federated: None,
+        receipt: None,
         waited: false,
     };
     let kind = TokenKind::Certificate {
@@ -153,7 +154,7 @@ fn kind_of(user: &Authenticated, scope: Scope) -> Result<TokenKind, ApiError> {
 
 async fn finish(
     app: &App,
-    user: Authenticated,
+    mut user: Authenticated,
     kind: TokenKind,
     target: Option<ScopeTarget>,
     with_catalog: bool,
@@ -173,6 +174,10 @@ async fn finish(
         _ => Some(app.store.services_for(token.project_id()).await?),
     };
     let text = app.tokens.issue(&token).map_err(ApiError::internal)?;
+    // Last, so that a receipt is not lost to a login that fails.
+    if let Some(receipt) = user.receipt.take() {
+        receipt.consume(app).await?;
+    }
     let valid = ValidToken {
         token,
         subject: user.login.subject,

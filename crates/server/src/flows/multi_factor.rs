@@ -1,12 +1,24 @@
 //! Multi-factor rules: which combinations of methods a user must pass.
 
-use model::{Method, Receipt, Timestamp};
+use chrono::{SubsecRound as _, TimeDelta};
+use model::revocation::TokenFacts;
+use model::subject::Login;
+use model::token::{AuditId, AuditIds, TokenKind};
+use model::{Method, Receipt, Scope, Timestamp, Token};
 use serde_json::{Value, json};
+use store::StoreError;
 
 use crate::app::App;
 use crate::error::ApiError;
 use crate::flows::authenticate::Authenticated;
+use crate::hex::sha256;
 use crate::token_document;
+
+/// A receipt that proves some of the methods of a login.
+pub struct ShownReceipt {
+    text: String,
+    expires_at: Timestamp,
+}
 
 /// Lets the user in when one of their rules is met, with the methods of an earlier request that a
 /// receipt proves.
@@ -14,27 +26,25 @@ use crate::token_document;
 /// # Errors
 ///
 /// 401 with a receipt for what was passed so far, and what is still asked.
-pub fn check(
+pub async fn check(
     app: &App,
     user: &mut Authenticated,
     receipt: Option<&str>,
     now: Timestamp,
 ) -> Result<(), ApiError> {
     if let Some(text) = receipt {
-        let earlier = app
-            .receipts
-            .read(text)
-            .ok()
-            .filter(|receipt| !receipt.is_expired(now) && receipt.user_id == user.login.subject.id)
-            .ok_or_else(|| ApiError::LoginIncomplete {
-                message: format!("Could not find auth receipt: {text}."),
-                identity: Value::Null,
-            })?;
+        let earlier = app.receipts.read(text).ok();
+        let earlier = earlier.filter(|receipt| proves(app, receipt, &user.login, now));
+        let earlier = earlier.ok_or_else(|| not_found(text))?;
         for method in earlier.methods {
             if !user.methods.contains(&method) {
                 user.methods.push(method);
             }
         }
+        user.receipt = Some(ShownReceipt {
+            text: text.to_owned(),
+            expires_at: earlier.expires_at,
+        });
     }
     let options = &user.login.options;
     let rules = options
@@ -48,10 +58,13 @@ pub fn check(
     let Some(missing) = missing else {
         return Ok(());
     };
+    if let Some(receipt) = user.receipt.take() {
+        receipt.consume(app).await?;
+    }
     let receipt = Receipt {
         user_id: user.login.subject.id.clone(),
         methods: user.methods.clone(),
-        issued_at: now,
+        issued_at: issue_time(&user.login, now),
         expires_at: now + app.config.receipt.expiration,
     };
     let text = app.receipts.issue(&receipt);
@@ -73,6 +86,76 @@ pub fn check(
             "required_auth_methods": missing,
         }),
     })
+}
+
+impl ShownReceipt {
+    /// Takes the receipt as used, so that it completes one login only.
+    ///
+    /// # Errors
+    ///
+    /// 401 when it was used before.
+    pub async fn consume(self, app: &App) -> Result<(), ApiError> {
+        // Padding at the end is no part of it.
+        let id = sha256(&format!("receipt\n{}", self.text.trim_end_matches('=')));
+        let mut tx = app.store.begin().await?;
+        let used = tx.provider_sessions().use_up(&id, self.expires_at).await;
+        used.map_err(|error| match error {
+            StoreError::Conflict { .. } => not_found(&self.text),
+            other => other.into(),
+        })?;
+        let _ = tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Whether a receipt still proves its methods: a password that was set since then is another one,
+/// and what revokes the user's tokens revokes what is half a token too.
+fn proves(app: &App, receipt: &Receipt, login: &Login, now: Timestamp) -> bool {
+    let by_password = receipt.methods.contains(&Method::Password);
+    let is_outdated = by_password
+        && login
+            .password_created_at
+            .is_none_or(|set_at| set_at > receipt.issued_at);
+    let as_token = Token {
+        user_id: receipt.user_id.clone(),
+        methods: receipt.methods.clone(),
+        kind: TokenKind::Direct(Scope::Unscoped),
+        audit_ids: AuditIds::root(AuditId::from_bytes([0; 16])),
+        issued_at: receipt.issued_at,
+        expires_at: receipt.expires_at,
+    };
+    let is_revoked = app.store.is_revoked(&TokenFacts {
+        token: &as_token,
+        user_domain_id: &login.subject.domain.id,
+        role_ids: &[],
+        trust: None,
+        consumer_id: None,
+    });
+    receipt.user_id == login.subject.id && !receipt.is_expired(now) && !is_outdated && !is_revoked
+}
+
+/// When a receipt counts as issued. It tells whole seconds only, so one of the very second in which
+/// the password was set would look older than the password: it is dated to the end of that second.
+fn issue_time(login: &Login, now: Timestamp) -> Timestamp {
+    let second = now.trunc_subsecs(0);
+    match login.password_created_at {
+        Some(set_at) if set_at > second => {
+            let whole = set_at.trunc_subsecs(0);
+            if whole == set_at {
+                whole
+            } else {
+                whole + TimeDelta::seconds(1)
+            }
+        }
+        _ => second,
+    }
+}
+
+fn not_found(text: &str) -> ApiError {
+    ApiError::LoginIncomplete {
+        message: format!("Could not find auth receipt: {text}."),
+        identity: Value::Null,
+    }
 }
 
 /// The rules that are not met yet, when none is met: of those, the ones that share a method with

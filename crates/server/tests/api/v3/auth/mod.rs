@@ -7,5 +7,6 @@ mod external;
 mod inactivity;
 mod kinds_of_token;
 mod os_federation;
+mod receipts;
 mod scopes;
 mod tokens;
