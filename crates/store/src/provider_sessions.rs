@@ -7,6 +7,7 @@ use model::token::AuditId;
 
 use crate::db::Conn;
 use crate::error::StoreError;
+use crate::filter::placeholders;
 use crate::value::unreadable;
 
 /// For how long what counts once is remembered after it has ceased to count: the clock of another
@@ -42,6 +43,29 @@ impl ProviderSessions<'_> {
             .await
             .map_err(|error| error.on_unique("one_time"))?;
         Ok(())
+    }
+
+    /// Notes when something ended, for those that began before and have not come to their end.
+    pub async fn note_end(&mut self, id: &str, at: Timestamp) -> Result<(), StoreError> {
+        let delete = self
+            .db
+            .query("DELETE FROM archstone_one_time WHERE id = ?")
+            .bind(id);
+        delete.execute().await?;
+        self.use_up(id, at).await
+    }
+
+    /// When the latest of these ended; `None` when none did of late.
+    pub async fn ended_at(&mut self, ids: &[String]) -> Result<Option<Timestamp>, StoreError> {
+        let marks = placeholders(ids.len());
+        let sql = format!("SELECT until FROM archstone_one_time WHERE id IN ({marks})");
+        let ids = ids.iter().map(String::as_str);
+        let rows = self.db.built_query(sql).bind_all(ids).rows().await?;
+        let mut latest = None;
+        for row in &rows {
+            latest = latest.max(Timestamp::from_timestamp_micros(row.int("until")?));
+        }
+        Ok(latest)
     }
 
     /// Notes which tokens came of a session, until they expire.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use federation::{OneTime, ProviderSession};
 use http::StatusCode;
-use model::federation::{IdentityProvider, Protocol};
+use model::federation::{IdentityProvider, Mapping, Protocol};
 use model::ids::{IdentityProviderId, ProtocolId};
 use model::mapping::{DomainReference, Evaluation, MappedUser, Rules, SchemaVersion, UserKind};
 use model::subject::{Login, Subject};
@@ -130,6 +130,38 @@ pub async fn check_source(app: &App, login: &FederatedLogin) -> Result<(), ApiEr
     Ok(())
 }
 
+/// Checks in the transaction of a login that what it was judged by is still so: speaking to the
+/// provider takes its time, and somebody may have disabled or deleted it meanwhile, or changed
+/// whom it may speak of.
+///
+/// # Errors
+///
+/// 404 or 403 when the provider, the protocol or the mapping is gone or disabled, 401 when one of
+/// them is another than before.
+pub(super) async fn confirm_source(
+    tx: &mut Tx,
+    source: &Source,
+    mapping: &Mapping,
+) -> Result<(), ApiError> {
+    let (id, protocol_id) = (&source.provider.id, &source.protocol.id);
+    let provider = tx.identity_providers().find(id).await?;
+    let provider = provider.ok_or_else(|| ApiError::not_found("Identity Provider", id))?;
+    let protocol = tx.protocols().find(id, protocol_id).await?;
+    let found = standing(provider, protocol, protocol_id)?;
+    let found_mapping = tx.mappings().find(&mapping.id).await?;
+    let found_mapping = found_mapping.ok_or_else(|| ApiError::not_found("mapping", &mapping.id))?;
+    let is_same = found.provider.remote_ids == source.provider.remote_ids
+        && found.provider.domain_id == source.provider.domain_id
+        && found.protocol == source.protocol
+        && found_mapping == *mapping;
+    if !is_same {
+        return Err(ApiError::unauthorized(
+            "the provider, its protocol or its mapping was changed during the login",
+        ));
+    }
+    Ok(())
+}
+
 /// Logs somebody in on the word of an identity provider.
 ///
 /// # Errors
@@ -144,8 +176,8 @@ pub async fn federated_login(
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
     check_remote_id(app, source, &said.assertion)?;
-    let evaluation = evaluate(app, source, &said.assertion).await?;
-    let outcome = let_in(app, source, said, &evaluation, now).await;
+    let (mapping, evaluation) = evaluate(app, source, &said.assertion).await?;
+    let outcome = let_in(app, source, said, &mapping, &evaluation, now).await;
     if let Err(error) = &outcome
         && error.status() != StatusCode::SERVICE_UNAVAILABLE
         && !matches!(error, ApiError::Repeat(_))
@@ -160,6 +192,7 @@ async fn let_in(
     app: &App,
     source: &Source,
     said: &Said,
+    mapping: &Mapping,
     evaluation: &Evaluation,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
@@ -176,13 +209,13 @@ async fn let_in(
         UserKind::Local => {
             check_groups(app, source, mapped).await?;
             let user = find_local(app, &mapped.user, now).await?;
-            use_up_alone(app, source, said).await?;
+            use_up_alone(app, source, said, mapping).await?;
             let issued = issue_for(app, authenticated(user, method, None), now).await?;
-            note_session(app, source, said, &issued).await?;
+            note_session(app, source, said, &issued, now).await?;
             Ok(issued)
         }
         UserKind::Ephemeral => {
-            let user = shadow(app, source, said, mapped, now).await?;
+            let user = shadow(app, source, said, mapping, mapped, now).await?;
             let login = app.store.logins().find(&user.id).await?;
             let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
             // Again, for a token is issued on what holds now.
@@ -193,7 +226,7 @@ async fn let_in(
                 group_ids: user.group_ids,
             };
             let issued = issue_for(app, authenticated(login, method, Some(federated)), now).await?;
-            note_session(app, source, said, &issued).await?;
+            note_session(app, source, said, &issued, now).await?;
             Ok(issued)
         }
     }
@@ -323,7 +356,7 @@ async fn evaluate(
     app: &App,
     source: &Source,
     assertion: &Assertion,
-) -> Result<Evaluation, ApiError> {
+) -> Result<(Mapping, Evaluation), ApiError> {
     let id = &source.protocol.mapping_id;
     let mapping = app.store.mappings().find(id).await?;
     let mapping = mapping.ok_or_else(|| ApiError::not_found("mapping", id))?;
@@ -338,7 +371,7 @@ async fn evaluate(
     let assertion = assertion.clone();
     // As long as the rules and what a stranger says are, and then there are regular expressions.
     let evaluation = app.mappings.run(move || rules.evaluate(&assertion));
-    Ok(evaluation.await)
+    Ok((mapping, evaluation.await))
 }
 
 /// How each condition of each rule fared, without the values, which are about people. Who reports a
@@ -417,6 +450,12 @@ fn is_in(subject: &Subject, domain: &DomainReference) -> bool {
     }
 }
 
+/// Under which name it is kept that something was used.
+pub(crate) fn one_time_id(source: &Source, once: &OneTime) -> String {
+    let (provider, protocol) = (&source.provider.id, &source.protocol.id);
+    sha256(&format!("{provider}\n{protocol}\n{}", once.id))
+}
+
 /// Uses up what counts once, in the transaction of the login.
 pub(crate) async fn use_up(
     tx: &mut Tx,
@@ -426,11 +465,7 @@ pub(crate) async fn use_up(
     let Some(once) = one_time else {
         return Ok(());
     };
-    let name = format!(
-        "{}\n{}\n{}",
-        source.provider.id, source.protocol.id, once.id
-    );
-    let id = sha256(&name);
+    let id = one_time_id(source, once);
     let used = tx.provider_sessions().use_up(&id, once.until).await;
     used.map_err(|error| match error {
         StoreError::Conflict { .. } => ApiError::unauthorized("the login was used before"),
@@ -438,13 +473,63 @@ pub(crate) async fn use_up(
     })
 }
 
-async fn use_up_alone(app: &App, source: &Source, said: &Said) -> Result<(), ApiError> {
-    if said.one_time.is_none() {
-        return Ok(());
-    }
+async fn use_up_alone(
+    app: &App,
+    source: &Source,
+    said: &Said,
+    mapping: &Mapping,
+) -> Result<(), ApiError> {
     let mut tx = app.store.begin().await?;
+    confirm_source(&mut tx, source, mapping).await?;
     use_up(&mut tx, source, said.one_time.as_ref()).await?;
     let _ = tx.commit().await?;
+    Ok(())
+}
+
+/// Under which names the end of a session is noted for logins that are under way: what a logout
+/// names, in the hashed form in which sessions are kept. A login whose session nobody knows ends with
+/// any session of its subject.
+pub(crate) fn ends_of_logout(
+    source: &Source,
+    subject: Option<&str>,
+    session_id: Option<&str>,
+) -> Vec<String> {
+    match (subject, session_id) {
+        (None, None) => Vec::new(),
+        (Some(subject), None) => vec![end(source, "subject", subject)],
+        (None, Some(id)) => vec![end(source, "session", id)],
+        (Some(subject), Some(id)) => vec![
+            end(source, "session", id),
+            end(source, "sessions of subject", subject),
+        ],
+    }
+}
+
+fn end(source: &Source, kind: &str, name: &str) -> String {
+    let (provider, protocol) = (&source.provider.id, &source.protocol.id);
+    sha256(&format!("end\n{provider}\n{protocol}\n{kind}\n{name}"))
+}
+
+/// Refuses a login whose session at the provider ended while it was under way. To be asked when the
+/// session has been noted: who ends it later finds its tokens.
+async fn refuse_ended(
+    app: &App,
+    source: &Source,
+    subject: &str,
+    session_id: Option<&str>,
+    began: Timestamp,
+) -> Result<(), ApiError> {
+    let of_subject = end(source, "subject", subject);
+    let ends = match session_id {
+        Some(id) => vec![of_subject, end(source, "session", id)],
+        None => vec![of_subject, end(source, "sessions of subject", subject)],
+    };
+    let ended_at = app.store.provider_sessions().ended_at(&ends).await?;
+    if ended_at.is_some_and(|at| at >= began) {
+        return Err(ApiError::unauthorized(
+            "the session at the provider ended during the login",
+        ));
+    }
     Ok(())
 }
 
@@ -454,6 +539,7 @@ async fn note_session(
     source: &Source,
     said: &Said,
     issued: &IssuedToken,
+    began: Timestamp,
 ) -> Result<(), ApiError> {
     let Some(session) = &said.session else {
         return Ok(());
@@ -485,9 +571,13 @@ async fn note_session(
     for _ in 0..4 {
         match insert().await {
             Err(StoreError::Repeat(_)) => pause(app).await,
-            other => return other.map_err(ApiError::from),
+            other => {
+                other?;
+                return refuse_ended(app, source, &subject, id.as_deref(), began).await;
+            }
         }
     }
     let last = insert().await;
-    last.map_err(|error| ApiError::Unavailable(error.to_string()))
+    last.map_err(|error| ApiError::Unavailable(error.to_string()))?;
+    refuse_ended(app, source, &subject, id.as_deref(), began).await
 }

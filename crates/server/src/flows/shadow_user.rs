@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use model::assignment::{Actor, Assignment, AssignmentTarget};
-use model::federation::Protocol;
+use model::federation::{Mapping, Protocol};
 use model::ids::{DomainId, GroupId, ProjectId, RoleId, UserId};
 use model::mapping::{DomainReference, Mapped, MappedProject, SchemaVersion};
 use model::revocation::RevocationEvent;
@@ -14,7 +14,7 @@ use store::{ShadowUser, Tx};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::flows::federated_login::{Said, Source, use_up};
+use crate::flows::federated_login::{Said, Source, confirm_source, use_up};
 use crate::flows::revoke::revoke;
 use crate::hex::sha256;
 use crate::v3::project_hierarchy::in_disabled_branch;
@@ -56,6 +56,7 @@ pub(super) async fn shadow(
     app: &App,
     source: &Source,
     said: &Said,
+    mapping: &Mapping,
     mapped: &Mapped,
     now: Timestamp,
 ) -> Result<Shadowed, ApiError> {
@@ -63,12 +64,12 @@ pub(super) async fn shadow(
     // What somebody else added at this moment (the user at another first login, a project, a role,
     // a membership) is found the next time.
     for _ in 0..2 {
-        match write(app, source, said, mapped.version, &wanted, now).await {
+        match write(app, source, said, mapping, mapped.version, &wanted, now).await {
             Err(ApiError::Conflict { .. }) => {}
             other => return other,
         }
     }
-    write(app, source, said, mapped.version, &wanted, now).await
+    write(app, source, said, mapping, mapped.version, &wanted, now).await
 }
 
 async fn look_up(
@@ -322,11 +323,13 @@ async fn write(
     app: &App,
     source: &Source,
     said: &Said,
+    mapping: &Mapping,
     version: SchemaVersion,
     wanted: &Wanted,
     now: Timestamp,
 ) -> Result<Shadowed, ApiError> {
     let mut tx = app.store.begin().await?;
+    confirm_source(&mut tx, source, mapping).await?;
     use_up(&mut tx, source, said.one_time.as_ref()).await?;
     let known = tx.shadow_users().find(&wanted.identity).await?;
     let is_new = known.is_none();

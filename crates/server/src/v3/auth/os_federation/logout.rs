@@ -9,7 +9,7 @@ use model::ids::{IdentityProviderId, ProtocolId};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::extract::Path;
-use crate::flows::federated_login::{find_source_of_session, use_up};
+use crate::flows::federated_login::{ends_of_logout, find_source_of_session, one_time_id, use_up};
 use crate::flows::revoke::revoke_chain;
 use crate::hex::sha256;
 use crate::operation::{Operation, Routes};
@@ -44,11 +44,23 @@ async fn log_out(
         id,
         one_time,
     } = end;
+    let (subject, id) = (subject.as_deref().map(sha256), id.as_deref().map(sha256));
+    // In a transaction before the one that looks for sessions: a login that is under way notes its
+    // session first and then looks for this, so that one of the two sees the other.
+    let mut tx = call.begin().await?;
+    let used = [one_time_id(&source, &one_time)];
+    if tx.provider_sessions().ended_at(&used).await?.is_some() {
+        return Err(refuse(ApiError::unauthorized("the logout was used before")));
+    }
+    for end in ends_of_logout(&source, subject.as_deref(), id.as_deref()) {
+        let ended_at = call.app.clock.now();
+        tx.provider_sessions().note_end(&end, ended_at).await?;
+    }
+    let _noted = tx.commit().await?;
     let mut tx = call.begin().await?;
     use_up(&mut tx, &source, Some(&one_time))
         .await
         .map_err(refuse)?;
-    let (subject, id) = (subject.as_deref().map(sha256), id.as_deref().map(sha256));
     let tokens = tx
         .provider_sessions()
         .take(&provider, &protocol, subject.as_deref(), id.as_deref())

@@ -1,6 +1,7 @@
 //! Logins with a browser over HTTP: the list and the choice of providers, and what a front proxy
 //! says. Logins with providers that we speak to are tried with real ones, in clients/.
 
+mod meanwhile;
 mod saml2;
 
 use archstone_server::config::Config;

@@ -1,0 +1,276 @@
+//! What happens to a login while we wait for the identity provider's answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use testkit::{Answer, Client, TestServer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+const PROVIDER: &str = "/v3/OS-FEDERATION/identity_providers/corp";
+const MAPPING: &str = "/v3/OS-FEDERATION/mappings/m";
+
+/// A provider that takes its time to say whose a token is.
+struct SlowProvider {
+    url: String,
+    key: EcdsaKeyPair,
+    asked: Notify,
+    may_answer: Notify,
+}
+
+impl SlowProvider {
+    async fn start() -> Arc<Self> {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let provider = Arc::new(Self {
+            url: format!("http://{}", socket.local_addr().unwrap()),
+            key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
+            asked: Notify::new(),
+            may_answer: Notify::new(),
+        });
+        let itself = Arc::clone(&provider);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = socket.accept().await.unwrap();
+                tokio::spawn(Arc::clone(&itself).answer(stream));
+            }
+        });
+        provider
+    }
+
+    /// Answers one request.
+    async fn answer(self: Arc<Self>, mut stream: TcpStream) {
+        let mut request = Vec::new();
+        while !request.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            request.push(stream.read_u8().await.unwrap());
+        }
+        let reply = if request.starts_with(b"GET /keys") {
+            let (x, y) = self.key.public_key().as_ref()[1..].split_at(32);
+            let encode = |bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+            json!({"keys": [{
+                "kty": "EC", "crv": "P-256", "kid": "1", "alg": "ES256",
+                "x": encode(x), "y": encode(y),
+            }]})
+        } else {
+            self.asked.notify_one();
+            self.may_answer.notified().await;
+            json!({"active": true, "sub": "jane", "sid": "s1", "client_id": "us"})
+        };
+        let reply = reply.to_string();
+        let reply = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{reply}",
+            reply.len()
+        );
+        stream.write_all(reply.as_bytes()).await.unwrap();
+    }
+
+    /// A message that it signs (RFC 7519).
+    fn sign(&self, claims: &Value) -> String {
+        let encode = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let header = encode(&json!({"alg": "ES256", "kid": "1"}));
+        let signed = format!("{header}.{}", encode(claims));
+        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes());
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(signature.unwrap());
+        format!("{signed}.{signature}")
+    }
+}
+
+struct Corp {
+    server: TestServer,
+    admin: Client,
+    provider: Arc<SlowProvider>,
+}
+
+fn mapping(user: Value) -> Value {
+    let rule = json!({"local": [{"user": user}], "remote": [{"type": "OIDC-sub"}]});
+    json!({"mapping": {"rules": [rule]}})
+}
+
+impl Corp {
+    async fn new() -> Self {
+        let server = TestServer::start_with(|config| config.archstone.private_providers = true);
+        let server = server.await;
+        let admin = server.admin().await;
+        let provider = SlowProvider::start().await;
+        let by_name = mapping(json!({"name": "{0}"}));
+        admin.put(MAPPING, by_name).await.expect(201);
+        let body = json!({"identity_provider": {"enabled": true, "domain_id": "default"}});
+        admin.put(PROVIDER, body).await.expect(201);
+        let at = |path: &str| format!("{}/{path}", provider.url);
+        let protocol = json!({"protocol": {
+            "mapping_id": "m", "driver": "oidc",
+            "settings": {
+                "issuer": provider.url, "client_id": "us", "client_secret": "hush",
+                "authorization_endpoint": at("authorize"), "token_endpoint": at("token"),
+                "introspection_endpoint": at("introspect"), "jwks_uri": at("keys"),
+                "bearer": "introspection",
+            },
+        }});
+        let path = format!("{PROVIDER}/protocols/mapped");
+        admin.put(&path, protocol).await.expect(201);
+        Self {
+            server,
+            admin,
+            provider,
+        }
+    }
+
+    /// Begins a login, which waits for the provider.
+    async fn begin(&self) -> JoinHandle<Answer> {
+        let path = format!("{PROVIDER}/protocols/mapped/auth");
+        let bearer = self.server.nobody();
+        let bearer = bearer.with_header("authorization", "Bearer opaque");
+        let login = tokio::spawn(async move { bearer.get(&path).await });
+        self.provider.asked.notified().await;
+        login
+    }
+
+    /// Lets the provider answer a login.
+    async fn finish(&self, login: JoinHandle<Answer>) -> Answer {
+        self.provider.may_answer.notify_one();
+        login.await.unwrap()
+    }
+
+    async fn log_in(&self) -> Answer {
+        let login = self.begin().await;
+        self.finish(login).await
+    }
+
+    /// The provider says that a session has ended.
+    async fn log_out(&self, id: &str, who: Value) {
+        let mut claims = json!({
+            "iss": self.provider.url, "aud": "us", "jti": id,
+            "iat": self.server.app.clock.now().timestamp(),
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        });
+        for (name, value) in who.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let token = self.provider.sign(&claims);
+        let path = "/v3/auth/OS-FEDERATION/identity_providers/corp/protocols/mapped/logout";
+        let anybody = self.server.nobody();
+        let answer = anybody.post_form(path, &[("logout_token", &token)]).await;
+        answer.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_disabled_or_deleted_during_a_login_lets_nobody_in() {
+    let corp = Corp::new().await;
+    corp.log_in().await.expect(201);
+    let login = corp.begin().await;
+    let body = json!({"identity_provider": {"enabled": false}});
+    corp.admin.patch(PROVIDER, body).await.expect(200);
+    corp.finish(login).await.expect(403);
+
+    let body = json!({"identity_provider": {"enabled": true}});
+    corp.admin.patch(PROVIDER, body).await.expect(200);
+    let login = corp.begin().await;
+    corp.admin.delete(PROVIDER).await.expect(204);
+    corp.finish(login).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_changed_during_a_login_lets_nobody_in() {
+    let corp = Corp::new().await;
+    let path = format!("{PROVIDER}/protocols/mapped");
+    for change in [
+        json!({"protocol": {"mapping_id": "m", "settings": {"client_id": "others"}}}),
+        json!({"protocol": {"mapping_id": "other"}}),
+    ] {
+        let other = "/v3/OS-FEDERATION/mappings/other";
+        let by_name = mapping(json!({"name": "{0}"}));
+        let _ = corp.admin.put(other, by_name).await;
+        let login = corp.begin().await;
+        corp.admin.patch(&path, change).await.expect(200);
+        corp.finish(login).await.expect(401);
+    }
+    let login = corp.begin().await;
+    let body = json!({"identity_provider": {"remote_ids": ["https://other.example"]}});
+    corp.admin.patch(PROVIDER, body).await.expect(200);
+    corp.finish(login).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_mapping_that_is_changed_before_the_provider_answers_is_the_one_that_counts() {
+    let corp = Corp::new().await;
+    corp.server.add_person("boss", &[]).await;
+    let boss = json!({"type": "local", "name": "boss", "domain": {"id": "default"}});
+    for (user, name) in [(boss, "boss"), (json!({"name": "new-{0}"}), "new-jane")] {
+        let login = corp.begin().await;
+        corp.admin.patch(MAPPING, mapping(user)).await.expect(200);
+        let token = corp.finish(login).await.expect(201);
+        assert_eq!(token["token"]["user"]["name"], name);
+    }
+}
+
+#[tokio::test]
+async fn a_mapping_that_is_changed_after_it_was_applied_lets_nobody_in() {
+    let corp = Corp::new().await;
+    let store = &corp.server.app.store;
+    if store.dialect() != store::Dialect::Sqlite {
+        // Only there a login waits, when it has applied the mapping, for whoever writes.
+        return;
+    }
+    corp.server.add_person("boss", &[]).await;
+    let boss = json!({"type": "local", "name": "boss", "domain": {"id": "default"}});
+    for former in [json!({"name": "{0}"}), boss] {
+        corp.admin.patch(MAPPING, mapping(former)).await.expect(200);
+        let login = corp.begin().await;
+        let mut tx = store.begin().await.unwrap();
+        corp.provider.may_answer.notify_one();
+        // When nothing is asked of the database any more, the login waits.
+        let mut asked = 0;
+        while asked != store.statements() {
+            asked = store.statements();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        let changed = model::federation::Mapping {
+            id: "m".into(),
+            rules: mapping(json!({"name": "new-{0}"}))["mapping"]["rules"].clone(),
+            schema_version: "1.0".into(),
+        };
+        tx.mappings().update(&changed).await.unwrap();
+        let _saved = tx.commit().await.unwrap();
+        // Or it was slow to get there, and has applied the new one.
+        let answer = login.await.unwrap();
+        if answer.status == 201 {
+            assert!(answer.text.contains("new-jane"), "{}", answer.text);
+        } else {
+            answer.expect(401);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_during_its_login_gives_no_token() {
+    let corp = Corp::new().await;
+    for (number, who) in [
+        json!({"sub": "jane"}),
+        json!({"sid": "s1"}),
+        json!({"sub": "jane", "sid": "s1"}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let login = corp.begin().await;
+        corp.log_out(&number.to_string(), who.clone()).await;
+        corp.finish(login).await.expect(401);
+        // The next session is another one.
+        corp.server.clock.advance(chrono::TimeDelta::seconds(1));
+        let login = corp.begin().await;
+        corp.log_out(
+            &format!("other-{number}"),
+            json!({"sub": "joe", "sid": "s2"}),
+        )
+        .await;
+        corp.finish(login).await.expect(201);
+    }
+}
