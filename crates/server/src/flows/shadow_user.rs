@@ -10,7 +10,7 @@ use model::revocation::RevocationEvent;
 use model::user::FederatedIdentity;
 use model::{Project, Role, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use store::{ShadowUser, Tx};
+use store::{ShadowUser, StoreError, Tx};
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -62,14 +62,28 @@ pub(super) async fn shadow(
 ) -> Result<Shadowed, ApiError> {
     let wanted = look_up(app, source, said, mapped).await?;
     // What somebody else added at this moment (the user at another first login, a project, a role,
-    // a membership) is found the next time.
+    // a membership) is found the next time, and what somebody deleted is missed.
     for _ in 0..2 {
         match write(app, source, said, mapping, mapped.version, &wanted, now).await {
             Err(ApiError::Conflict { .. }) => {}
+            Err(error) if lacks_reference(&error) => {}
             other => return other,
         }
     }
-    write(app, source, said, mapping, mapped.version, &wanted, now).await
+    let written = write(app, source, said, mapping, mapped.version, &wanted, now).await;
+    written.map_err(|error| match lacks_reference(&error) {
+        true => ApiError::unauthorized("what the mapping names was deleted during the login"),
+        false => error,
+    })
+}
+
+/// Whether something that a row refers to was deleted after it had been found.
+fn lacks_reference(error: &ApiError) -> bool {
+    let ApiError::Internal(cause) = error else {
+        return false;
+    };
+    let cause = cause.downcast_ref::<StoreError>();
+    cause.is_some_and(|cause| matches!(cause, StoreError::Reference(_)))
 }
 
 async fn look_up(

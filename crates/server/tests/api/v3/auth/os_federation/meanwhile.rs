@@ -211,6 +211,50 @@ async fn a_mapping_that_is_changed_before_the_provider_answers_is_the_one_that_c
     }
 }
 
+/// Waits until a login waits for somebody else's transaction: nothing more is asked of the database.
+async fn until_it_waits(store: &store::Store) {
+    let mut asked = 0;
+    while asked != store.statements() {
+        asked = store.statements();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_provider_or_group_that_is_deleted_while_the_login_is_written_lets_nobody_in() {
+    let corp = Corp::new().await;
+    let body = json!({"group": {"name": "staff", "domain_id": "default"}});
+    let group = corp.admin.post("/v3/groups", body).await.expect(201);
+    let group = group["group"]["id"].as_str().unwrap().to_owned();
+    let mut by_group = mapping(json!({"name": "{0}"}));
+    by_group["mapping"]["rules"][0]["local"][0]["group"] = json!({"id": group});
+    corp.admin.patch(MAPPING, by_group).await.expect(200);
+    let store = &corp.server.app.store;
+    for deletes_provider in [false, true] {
+        let login = corp.begin().await;
+        let mut tx = store.begin().await.unwrap();
+        if deletes_provider {
+            let now = corp.server.app.clock.now();
+            let mut providers = tx.identity_providers();
+            providers.delete(&"corp".into(), now).await.unwrap();
+        } else {
+            let mut groups = tx.groups();
+            groups.delete(&group.as_str().into()).await.unwrap();
+        }
+        corp.provider.may_answer.notify_one();
+        until_it_waits(store).await;
+        let _saved = tx.commit().await.unwrap();
+        let answer = login.await.unwrap();
+        if deletes_provider {
+            answer.expect(404);
+        } else {
+            answer.expect(401);
+            let by_name = mapping(json!({"name": "{0}"}));
+            corp.admin.patch(MAPPING, by_name).await.expect(200);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_mapping_that_is_changed_after_it_was_applied_lets_nobody_in() {
     let corp = Corp::new().await;
@@ -226,12 +270,7 @@ async fn a_mapping_that_is_changed_after_it_was_applied_lets_nobody_in() {
         let login = corp.begin().await;
         let mut tx = store.begin().await.unwrap();
         corp.provider.may_answer.notify_one();
-        // When nothing is asked of the database any more, the login waits.
-        let mut asked = 0;
-        while asked != store.statements() {
-            asked = store.statements();
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        until_it_waits(store).await;
         let changed = model::federation::Mapping {
             id: "m".into(),
             rules: mapping(json!({"name": "new-{0}"}))["mapping"]["rules"].clone(),
