@@ -26,6 +26,8 @@ pub(super) struct Expected<'a> {
     pub(super) request_id: Option<&'a str>,
     /// The URL that it came to.
     pub(super) callback_url: &'a str,
+    /// When it was asked for; now, when nobody asked.
+    pub(super) began: Timestamp,
     pub(super) now: Timestamp,
 }
 
@@ -132,6 +134,7 @@ fn wanted<'a>(expected: &'a Expected<'a>) -> Wanted<'a> {
         recipient: expected.callback_url,
         request_id: expected.request_id,
         authn_context: &expected.settings.authn_context,
+        authenticated_since: expected.settings.force_authn.then_some(expected.began),
         attribute_prefix: &expected.settings.attribute_prefix,
         now: expected.now,
         skew: expected.skew(),
