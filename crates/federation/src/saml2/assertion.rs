@@ -1,5 +1,7 @@
 //! Judging a verified assertion, and reading what it says.
 
+use std::collections::HashMap;
+
 use chrono::TimeDelta;
 use model::{Assertion, Timestamp};
 
@@ -19,10 +21,10 @@ pub(super) struct Wanted<'a> {
     pub(super) recipient: &'a str,
     pub(super) request_id: Option<&'a str>,
     pub(super) authn_context: &'a [String],
-    pub(super) attribute_prefix: &'a str,
-    pub(super) now: Timestamp,
     /// Since when the user has to have logged in there; `None` when that does not matter.
     pub(super) authenticated_since: Option<Timestamp>,
+    pub(super) attribute_prefix: &'a str,
+    pub(super) now: Timestamp,
     pub(super) skew: TimeDelta,
 }
 
@@ -78,11 +80,11 @@ pub(super) fn read(assertion: Signed<'_>, wanted: &Wanted<'_>) -> Result<Verifie
     let mut names = Vec::new();
     let mut format = Vec::new();
     if let Some(name) = name {
-        names.push(name.plain_text()?);
-        format.extend(name.attribute("Format").map(str::to_owned));
-        if names.contains(&String::new()) {
+        if name.text().is_empty() {
             return Err(refused("the NameID is empty"));
         }
+        names.push(name.exact_plain_text()?);
+        format.extend(name.attribute("Format").map(str::to_owned));
     }
     for variable in ["NameID", "MELLON_NAME_ID", "REMOTE_USER"] {
         said.set(variable, names.clone());
@@ -204,8 +206,6 @@ fn check_statements(
         if instant(statement, "SessionNotOnOrAfter")?.is_some_and(|end| wanted.is_over(end)) {
             return Err(refused("the user's session at the provider is over"));
         }
-        session = session.or(statement.attribute("SessionIndex").map(str::to_owned));
-        let context = statement.only(xml::ASSERTION, "AuthnContext")?;
         let authenticated = instant(statement, "AuthnInstant")?;
         if authenticated.is_some_and(|instant| wanted.is_to_come(instant)) {
             return Err(refused(
@@ -220,6 +220,8 @@ fn check_statements(
                 "the user logged in too long ago, or the provider does not say when (AuthnInstant)",
             ));
         }
+        session = session.or(statement.attribute("SessionIndex").map(str::to_owned));
+        let context = statement.only(xml::ASSERTION, "AuthnContext")?;
         let named = context
             .map(|context| context.only(xml::ASSERTION, "AuthnContextClassRef"))
             .transpose()?
@@ -237,8 +239,8 @@ fn check_statements(
 
 /// All attributes, by name and by friendly name. What stands in several statements adds up.
 fn attributes(assertion: Element<'_>, prefix: &str) -> Result<Assertion, Failure> {
-    let mut by_name: Vec<(String, Vec<String>)> = Vec::new();
-    let mut by_friendly_name: Vec<(String, Vec<String>)> = Vec::new();
+    let mut by_name = Named::default();
+    let mut by_friendly_name = Named::default();
     for statement in assertion.all(xml::ASSERTION, "AttributeStatement") {
         for attribute in statement.children() {
             if !attribute.is(xml::ASSERTION, "Attribute") {
@@ -252,28 +254,50 @@ fn attributes(assertion: Element<'_>, prefix: &str) -> Result<Assertion, Failure
                 .ok_or_else(|| refused("an attribute has no Name"))?;
             let values: Vec<String> = attribute
                 .all(xml::ASSERTION, "AttributeValue")
-                .map(Element::text)
+                .map(value)
                 .collect();
-            add(&mut by_name, name, &values);
             if let Some(friendly) = attribute.attribute("FriendlyName")
                 && !friendly.is_empty()
                 && friendly != name
             {
-                add(&mut by_friendly_name, friendly, &values);
+                by_friendly_name.add(friendly, values.clone());
             }
+            by_name.add(name, values);
         }
     }
     let mut said = Assertion::new();
     // A Name is unique, a FriendlyName only meant for people: where both meet, the Name counts.
-    for (name, values) in by_friendly_name.into_iter().chain(by_name) {
+    for (name, values) in by_friendly_name.all.into_iter().chain(by_name.all) {
         said.set(format!("{prefix}{name}"), values);
     }
     Ok(said)
 }
 
-fn add(known: &mut Vec<(String, Vec<String>)>, name: &str, values: &[String]) {
-    match known.iter_mut().find(|(other, _)| other == name) {
-        Some((_, all)) => all.extend_from_slice(values),
-        None => known.push((name.to_owned(), values.to_vec())),
+/// A value, letter by letter. One that holds an element alone, such as a `NameID`, is what that
+/// holds: the space around the element is the document's, and no part of the value.
+fn value(element: Element<'_>) -> String {
+    let mut children = element.children();
+    if let (Some(only), None) = (children.next(), children.next())
+        && element.text() == only.text()
+    {
+        return value(only);
+    }
+    element.exact_text()
+}
+
+/// Attributes in the order in which they were said first.
+#[derive(Default)]
+struct Named<'d> {
+    all: Vec<(&'d str, Vec<String>)>,
+    places: HashMap<&'d str, usize>,
+}
+
+impl<'d> Named<'d> {
+    fn add(&mut self, name: &'d str, values: Vec<String>) {
+        let place = *self.places.entry(name).or_insert(self.all.len());
+        match self.all.get_mut(place) {
+            Some((_, known)) => known.extend(values),
+            None => self.all.push((name, values)),
+        }
     }
 }

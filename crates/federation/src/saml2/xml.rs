@@ -168,19 +168,33 @@ impl<'d> Element<'d> {
     /// A comment parts a text into two pieces; who reads only the first one takes
     /// `admin@example.org<!---->.evil.org` for an administrator.
     pub(super) fn text(self) -> String {
-        let whole = self.document.text_content_deep(self.node);
-        // Space as XML knows it; a name that ends in any other is another name.
+        let whole = self.exact_text();
         whole.trim_matches([' ', '\t', '\r', '\n']).to_owned()
     }
 
     /// The same, of an element that must hold text alone.
     pub(super) fn plain_text(self) -> Result<String, Failure> {
-        if self.children().next().is_some() {
-            return Err(refused(format!("{} holds more than text", self.name())));
+        self.without_elements().map(Self::text)
+    }
+
+    /// [`Element::exact_text`] of an element that must hold text alone.
+    pub(super) fn exact_plain_text(self) -> Result<String, Failure> {
+        self.without_elements().map(Self::exact_text)
+    }
+
+    fn without_elements(self) -> Result<Self, Failure> {
+        match self.children().next() {
+            Some(_) => Err(refused(format!("{} holds more than text", self.name()))),
+            None => Ok(self),
         }
         Ok(self.text())
     }
 }
+    pub(super) fn exact_text(self) -> String {
+        self.document.text_content_deep(self.node)
+    }
+
+    /// The same without space around it (as XML knows space): of what is no name of anybody.
 
 /// Writes one element with text in it.
 pub(super) fn leaf(out: &mut XmlWriter, name: &str, attributes: &[(&str, &str)], text: &str) {

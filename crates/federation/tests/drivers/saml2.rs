@@ -120,7 +120,10 @@ async fn attributes_come_by_both_names_with_all_values_behind_the_prefix() {
 }
 
 #[tokio::test]
-async fn space_around_a_value_is_left_out_and_within_it_stays() {
+async fn names_and_values_are_kept_letter_by_letter() {
+    // To leave the space out would make two users of the provider one user here.
+    let within = "<saml:NameID>odd </saml:NameID>";
+    let pretty = format!("\n  {within}\n");
     let story = Story {
         name: "\n  jane doe \t".into(),
         attributes: attribute("groups", "g", &[" staff\n", "a  b", "\u{a0}odd\u{a0}"]),
