@@ -68,9 +68,10 @@ pub(super) fn read(text: &str, reading: &Reading) -> Result<IdentityProvider, Fa
             return Err(refused("the metadata is not signed"));
         }
     }
-    let mut found = outermost
-        .with_descendants()
-        .filter(|element| element.is(xml::METADATA, "EntityDescriptor"))
+    let mut entities = Vec::new();
+    add_entities(outermost, &mut entities);
+    let mut found = entities
+        .into_iter()
         .filter(|entity| match &reading.entity_id {
             Some(wanted) => entity.attribute("entityID") == Some(wanted),
             None => entity
@@ -98,6 +99,19 @@ pub(super) fn read(text: &str, reading: &Reading) -> Result<IdentityProvider, Fa
 fn read_entity(entity: Element<'_>) -> Result<IdentityProvider, Failure> {
     let entity_id = entity.attribute("entityID").unwrap_or_default().to_owned();
     if entity_id.is_empty() {
+/// Adds the entities that metadata describe: those that stand where the standard has them (SAML
+/// Metadata §2.3.1). What stands elsewhere, as in the `Extensions` of another entity, is that
+/// one's word, and speaks for nobody else.
+fn add_entities<'d>(element: Element<'d>, entities: &mut Vec<Element<'d>>) {
+    if element.is(xml::METADATA, "EntityDescriptor") {
+        entities.push(element);
+    } else if element.is(xml::METADATA, "EntitiesDescriptor") {
+        for child in element.children() {
+            add_entities(child, entities);
+        }
+    }
+}
+
         return Err(refused("the entity has no name"));
     }
     let role = entity
