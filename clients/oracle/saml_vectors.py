@@ -55,7 +55,7 @@ def service_metadata(certificate):
         '<?xml version="1.0" encoding="UTF-8"?>'
         '<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" '
         f'xmlns:ds="http://www.w3.org/2000/09/xmldsig#" entityID="{SP}">'
-        '<md:SPSSODescriptor AuthnRequestsSigned="true" WantAssertionsSigned="false" '
+        '<md:SPSSODescriptor AuthnRequestsSigned="true" '
         'protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">'
         f'<md:KeyDescriptor use="signing">{key}</md:KeyDescriptor>'
         f'<md:KeyDescriptor use="encryption">{key}{methods}</md:KeyDescriptor>'

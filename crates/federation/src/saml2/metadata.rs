@@ -247,17 +247,14 @@ pub(super) fn write_ours(settings: &Settings, callback_url: &str, ecp_url: &str)
         ],
     );
     let yes_or_no = |value: bool| if value { "true" } else { "false" };
-    out.start_element(
-        "md:SPSSODescriptor",
-        &[
-            ("AuthnRequestsSigned", yes_or_no(settings.sign_requests)),
-            (
-                "WantAssertionsSigned",
-                yes_or_no(settings.want_assertions_signed),
-            ),
-            ("protocolSupportEnumeration", xml::PROTOCOL),
-        ],
-    );
+    let mut role = vec![("AuthnRequestsSigned", yes_or_no(settings.sign_requests))];
+    // To say "false" makes providers leave a signature out that they would make by themselves, and
+    // then it may be the only one.
+    if settings.want_assertions_signed {
+        role.push(("WantAssertionsSigned", "true"));
+    }
+    role.push(("protocolSupportEnumeration", xml::PROTOCOL));
+    out.start_element("md:SPSSODescriptor", &role);
     // The old key opens what still comes, but nobody is to encrypt to it any more.
     if let Some(ours) = settings.keys.first() {
         for purpose in ["signing", "encryption"] {

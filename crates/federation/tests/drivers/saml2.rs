@@ -350,6 +350,9 @@ async fn our_metadata_names_us_our_keys_and_where_responses_go() {
 async fn metadata_is_asked_for_once_and_again_when_it_is_old() {
     let place = Place::with(&metadata(&[&THEIRS], "cacheDuration=\"PT10M\""));
     let driver = by_url(&place, json!({}));
+    // To say "false" makes some providers drop the one signature that there would be.
+    let text = driver_with_key(json!({})).metadata(CALLBACK, CALLBACK);
+    assert!(!text.contains("WantAssertionsSigned"), "{text}");
     let response = Story::default().signed_assertion();
     for minutes in [0, 1, 2] {
         let mut callback = callback(&response);
