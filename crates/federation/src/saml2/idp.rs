@@ -68,6 +68,17 @@ pub struct Statement<'a> {
 #[derive(Debug)]
 pub struct Response(String);
 
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub enum Unwritable {
+    /// A name holds a character that XML cannot hold.
+    #[error("{0:?} holds a character that XML cannot hold")]
+    Name(String),
+    /// The assertion cannot be signed.
+    #[error("the assertion cannot be signed: {0}")]
+    Signature(String),
+}
+
 impl Response {
     /// Writes it, and signs the assertion by RSA with SHA-256.
     ///
@@ -76,18 +87,18 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// A sentence, when a name holds what XML cannot, or the assertion cannot be signed.
-    pub fn write(said: &Statement<'_>, signer: &Signer) -> Result<Self, String> {
+    /// [`Unwritable`] when a name holds what XML cannot, or the assertion cannot be signed.
+    pub fn write(said: &Statement<'_>, signer: &Signer) -> Result<Self, Unwritable> {
         // The writer would put another character in its place: the name of somebody else.
         let values = said.attributes.iter().flat_map(|(_, values)| values);
         let mut texts = values.map(String::as_str).chain([said.subject]);
         if let Some(text) = texts.find(|text| !text.chars().all(is_xml)) {
-            return Err(format!("{text:?} holds a character that XML cannot hold"));
+            return Err(Unwritable::Name(text.to_owned()));
         }
         let mut manager = KeysManager::new();
         manager.add_key(signer.0.key().clone());
         let assertion = bergshamra::sign(&DsigContext::new(manager), &assertion(said, signer))
-            .map_err(|error| format!("the assertion cannot be signed: {error}"))?;
+            .map_err(|error| Unwritable::Signature(error.to_string()))?;
         let [id, ..] = &said.ids;
         let mut out = XmlWriter::new();
         out.start_element(

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
-use federation::saml2::idp::{Response, Statement};
+use federation::saml2::idp::{Response, Statement, Unwritable};
 use http::{HeaderName, HeaderValue};
 use model::federation::ServiceProvider;
 use model::ids::ServiceProviderId;
@@ -86,7 +86,7 @@ async fn respond(call: &Call, body: &Value) -> Result<(ServiceProvider, Response
     let settings = saml.clone();
     let signer = call.app.files.run(move || saml_idp::signer(&settings));
     let signer = signer.await?;
-    let response = Response::write(&statement, &signer).map_err(ApiError::internal)?;
+    let response = Response::write(&statement, &signer)?;
     Ok((provider, response))
 }
 
@@ -145,13 +145,32 @@ async fn attributes(
 
 fn reply(call: &Call, provider: &ServiceProvider, text: String) -> Result<Reply<()>, ApiError> {
     // Beyond ASCII, a URL goes as the bytes of its UTF-8.
-    let url = |url: &str| HeaderValue::from_bytes(url.as_bytes()).map_err(ApiError::internal);
+    let url = |url: &str| {
+        HeaderValue::from_bytes(url.as_bytes()).map_err(|_| {
+            ApiError::BadRequest(format!(
+                "A URL of Service Provider {} holds a character that no header can hold.",
+                provider.id
+            ))
+        })
+    };
     let reply = call
         .public()
         .text(HeaderValue::from_static("text/xml"), text);
     Ok(reply
         .header(X_SP_URL, url(&provider.sp_url)?)
         .header(X_AUTH_URL, url(&provider.auth_url)?))
+}
+
+impl From<Unwritable> for ApiError {
+    fn from(unwritable: Unwritable) -> Self {
+        match unwritable {
+            // It is the names of the token's holder, project, roles and groups that do not fit.
+            Unwritable::Name(_) => Self::BadRequest(format!(
+                "No SAML assertion can be made for this token: {unwritable}."
+            )),
+            Unwritable::Signature(_) => Self::internal(unwritable),
+        }
+    }
 }
 
 impl From<Unusable> for ApiError {
