@@ -90,10 +90,15 @@ fn dashboard_of_unasked(call: &Call, parameters: &[(String, String)]) -> Option<
     (!trusted.is_empty()).then(|| trusted.swap_remove(named.unwrap_or(0)))
 }
 
-/// The parameters of the query, then those of the posted form.
+/// The parameters of the query, then those of the posted form. A response of SAML is taken from the
+/// form alone: a URL, which ends in logs and histories, may not carry it (SAML Profiles §4.1.2).
 fn parameters(request: &Incoming) -> Vec<(String, String)> {
     let query = form_urlencoded::parse(request.query.raw().as_bytes());
-    query.into_owned().chain(request.form()).collect()
+    query
+        .into_owned()
+        .filter(|(name, _)| name != "SAMLResponse")
+        .chain(request.form())
+        .collect()
 }
 
 fn has(parameters: &[(String, String)], wanted: &str) -> bool {
