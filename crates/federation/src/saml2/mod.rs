@@ -207,6 +207,18 @@ impl Saml2 {
                 found("our key", works, what);
             }
         }
+        if let Some(format) = &self.ours.settings.name_id_format
+            && !format.starts_with("urn:")
+        {
+            findings.push(Finding::advice(
+                "name id format",
+                format!(
+                    "'{format}' is no URN, such as \
+                     urn:oasis:names:tc:SAML:2.0:nameid-format:persistent: providers may not know \
+                     it."
+                ),
+            ));
+        }
         let provider = match self.source.asked(now).await {
             Ok(provider) => provider,
             Err(failure) => {

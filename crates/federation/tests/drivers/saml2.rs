@@ -616,6 +616,14 @@ async fn a_check_says_what_works_and_what_does_not() {
             "<md:IDPSSODescriptor WantAuthnRequestsSigned=\"true\"",
         )
         .replace("HTTP-", "HTTP-Artifact-");
+    let short = driver(json!({"name_id_format": "persistent"}));
+    let findings = short.check(now()).await;
+    let advised = findings.iter().find(|finding| !finding.works);
+    let advised = advised.expect("advice");
+    assert!(
+        !advised.needed && advised.detail.contains("no URN"),
+        "{advised:?}"
+    );
     let findings = driver(json!({"metadata": picky})).check(now()).await;
     let bad: Vec<_> = findings
         .iter()
