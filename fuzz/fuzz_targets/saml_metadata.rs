@@ -1,18 +1,28 @@
-//! Metadata of SAML is read, or refused in a sentence.
+//! Metadata of SAML is read, or refused in a sentence, with work that grows with its length alone.
 //!
 //!     fuzz/run saml_metadata
 //!
-//! The first two bytes say where the rest is put into recorded metadata; when they point behind
-//! its end, the rest is the whole.
+//! The first byte says how often the rest is repeated, each time with another number for `$`; the
+//! next two where that is put into recorded metadata. When they point behind its end, it is the
+//! whole.
 
 #![no_main]
+
+#[path = "../growth.rs"]
+mod growth;
 
 use std::sync::LazyLock;
 
 use federation::Failure;
-use federation::saml2::provider_in;
+use federation::saml2::{comparisons, provider_in};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
+
+#[global_allocator]
+static ALLOCATOR: growth::Counting = growth::Counting;
+
+/// What anybody's metadata are read up to, by default.
+const LONGEST: usize = 1 << 20;
 
 static METADATA: LazyLock<String> = LazyLock::new(|| {
     let text = include_str!("../../crates/federation/tests/data/saml_vectors.json");
@@ -21,7 +31,8 @@ static METADATA: LazyLock<String> = LazyLock::new(|| {
 });
 
 fn check(text: &str) {
-    match provider_in(text) {
+    assert!(comparisons(text).unwrap_or_default() <= 10_000 + 32 * text.len());
+    match growth::linear(text.len(), 1024, 16, || provider_in(text)) {
         Ok(name) => assert!(text.contains("IDPSSODescriptor") && !name.is_empty()),
         Err(Failure::Refused(reason)) => assert!(!reason.is_empty()),
         Err(other) => panic!("{other}"),
@@ -29,12 +40,13 @@ fn check(text: &str) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let [a, b, rest @ ..] = input else {
+    let [times, a, b, rest @ ..] = input else {
         return;
     };
     let Ok(rest) = std::str::from_utf8(rest) else {
         return;
     };
+    let rest = growth::repeated(rest, 1 << (times % 16), LONGEST);
     let place = usize::from(u16::from_le_bytes([*a, *b]));
     if place <= METADATA.len() && METADATA.is_char_boundary(place) {
         check(&format!(
@@ -43,6 +55,6 @@ fuzz_target!(|input: &[u8]| {
             &METADATA[place..]
         ));
     } else {
-        check(rest);
+        check(&rest);
     }
 });

@@ -1,26 +1,39 @@
-//! Any text may arrive as a SAML response, and one that the provider signed may arrive changed.
+//! Any text may arrive as a SAML response, and one that the provider signed may arrive changed. The
+//! work that it makes grows with its length alone.
 //!
 //!     fuzz/run saml_response
 //!
 //! The first byte chooses what is changed: one of the recorded responses, or nothing, and then the
-//! rest is the whole. Two bytes say where, two how much is taken away; the rest comes instead.
+//! rest is the whole. The second says how often the rest is repeated, each time with another number
+//! for `$`. Two bytes say where it is changed, two how much is taken away; the rest comes instead.
 
 #![no_main]
 
-use std::pin::pin;
+#[path = "../growth.rs"]
+mod growth;
+
 use std::sync::LazyLock;
-use std::task::{Context, Poll, Waker};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use federation::outbound::Limits;
+use federation::saml2::comparisons;
 use federation::{Callback, Driver, Failure, FlowSecret, Saml2, Verified};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
+use tokio::runtime::{Builder, Runtime};
+
+#[global_allocator]
+static ALLOCATOR: growth::Counting = growth::Counting;
+
+/// About as long as a response may be, before Base64.
+const LONGEST: usize = 380_000;
 
 const CALLBACK: &str = "https://keystone.example.org/v3/callback";
 
 struct World {
+    /// For the threads that documents are read on.
+    runtime: Runtime,
     driver: Saml2,
     callback: Callback,
     /// Responses, with what they say.
@@ -57,6 +70,10 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         now,
     };
     let mut world = World {
+        runtime: Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime"),
         driver,
         callback,
         responses: Vec::new(),
@@ -71,18 +88,13 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     world
 });
 
-/// With metadata by text, nothing is waited for.
 fn judge(world: &World, response: &str) -> Result<Verified, Failure> {
+    assert!(comparisons(response).unwrap_or_default() <= 10_000 + 32 * response.len());
     let mut callback = world.callback.clone();
     callback.parameters[0].1 = BASE64_STANDARD.encode(response);
-    let mut judging = pin!(world.driver.complete(&callback));
-    match judging
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
-    {
-        Poll::Ready(outcome) => outcome,
-        Poll::Pending => panic!("it waits"),
-    }
+    growth::linear(response.len(), 1024, 16, || {
+        world.runtime.block_on(world.driver.complete(&callback))
+    })
 }
 
 fn said(verified: &Verified) -> Said {
@@ -93,22 +105,29 @@ fn said(verified: &Verified) -> Said {
 
 fuzz_target!(|input: &[u8]| {
     let world = &*WORLD;
-    let Some((choice, rest)) = input.split_first() else {
+    let [choice, times, rest @ ..] = input else {
         return;
     };
+    let many = |text: &[u8]| {
+        let text = std::str::from_utf8(text).ok()?;
+        Some(growth::repeated(text, 1 << (times % 16), LONGEST))
+    };
     let Some((original, says)) = world.responses.get(usize::from(*choice)) else {
-        if let Ok(text) = std::str::from_utf8(rest) {
-            assert!(judge(world, text).is_err());
+        if let Some(text) = many(rest) {
+            assert!(judge(world, &text).is_err());
         }
         return;
     };
     let [a, b, c, d, new @ ..] = rest else {
         return;
     };
+    let Some(new) = many(new) else {
+        return;
+    };
     let from = usize::from(u16::from_le_bytes([*a, *b])) % original.len();
     let to = (from + usize::from(u16::from_le_bytes([*c, *d]))).min(original.len());
     let mut changed = original.as_bytes().to_vec();
-    changed.splice(from..to, new.iter().copied());
+    changed.splice(from..to, new.bytes());
     if let Ok(changed) = String::from_utf8(changed)
         && let Ok(verified) = judge(world, &changed)
     {

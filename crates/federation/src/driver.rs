@@ -2,13 +2,18 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use model::{Assertion, Secret, Timestamp};
 
 use crate::flow_secret::FlowSecret;
 
 /// What a driver answers, once its provider has.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// Finds the login that an envelope answers, by the `RelayState` in it.
+pub type FindLogin = Arc<dyn Fn(Option<&str>) -> Callback + Send + Sync>;
 
 /// What a driver lacks that could judge bearers' tokens, where no setting says how.
 pub(crate) const NO_BEARER: &str =
@@ -54,13 +59,15 @@ pub trait Driver: Send + Sync {
         Box::pin(async { Err(Failure::NotSupported("clients that carry envelopes")) })
     }
 
-    /// Judges the envelope that such a client brought back.
+    /// Judges the envelope that such a client brought back. Of what `find_login` gives, the
+    /// parameters do not matter. Only a driver that knows envelopes reads it at all.
     fn complete_ecp<'a>(
         &'a self,
-        envelope: &'a str,
-        callback: &'a Callback,
+        envelope: Bytes,
+        now: Timestamp,
+        find_login: FindLogin,
     ) -> Answer<'a, Verified> {
-        let _ = (envelope, callback);
+        let _ = (envelope, now, find_login);
         Box::pin(async { Err(Failure::NotSupported("clients that carry envelopes")) })
     }
 

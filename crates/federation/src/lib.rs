@@ -14,11 +14,12 @@ pub mod oauth1;
 pub mod oauth2;
 pub mod oidc;
 pub mod outbound;
+mod readers;
 pub mod saml2;
 pub mod settings;
 
 pub use driver::{
-    Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, ProviderSession,
+    Answer, Begun, Callback, Driver, Failure, FindLogin, Finding, Login, OneTime, ProviderSession,
     ProviderSessionEnd, SendTo, Verified,
 };
 pub use flow_secret::FlowSecret;
@@ -26,5 +27,6 @@ pub use kind::DriverKind;
 pub use oauth1::OAuth1;
 pub use oauth2::OAuth2;
 pub use outbound::Outbound;
+pub use readers::Readers;
 pub use saml2::Saml2;
 pub use settings::WrongSetting;

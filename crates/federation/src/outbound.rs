@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::driver::Failure;
+use crate::readers::Readers;
 
 /// What is allowed when asking others.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Limits {
     pub max_bytes: usize,
     /// Whether loopback, link-local and private addresses may be asked.
     pub private_addresses: bool,
+    /// Where documents are read that take a while.
+    pub readers: Readers,
 }
 
 impl Default for Limits {
@@ -33,6 +36,7 @@ impl Default for Limits {
             timeout: Duration::from_secs(10),
             max_bytes: 1024 * 1024,
             private_addresses: false,
+            readers: Readers::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use federation::outbound::Limits;
-use federation::{Driver, DriverKind, Failure, Verified, WrongSetting};
+use federation::{Driver, DriverKind, Failure, Readers, Verified, WrongSetting};
 use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, ProtocolId};
 use model::{Secret, Timestamp};
@@ -20,6 +20,8 @@ use crate::flows::federated_login::Said;
 #[derive(Default)]
 pub struct Drivers {
     open: Mutex<HashMap<(IdentityProviderId, ProtocolId), Open>>,
+    /// Where all of them read documents.
+    readers: Readers,
 }
 
 struct Open {
@@ -221,6 +223,7 @@ fn limits(app: &App) -> Limits {
         timeout: config.provider_timeout,
         max_bytes: config.provider_max_bytes.try_into().unwrap_or(usize::MAX),
         private_addresses: config.private_providers,
+        readers: app.drivers.readers.clone(),
     }
 }
 

@@ -83,14 +83,7 @@ pub(super) fn write_answer(response: &str, relay_state: &str) -> String {
 }
 
 /// What the client brought back besides the response: the `RelayState` that we gave it.
-///
-/// # Errors
-///
-/// [`Failure::Refused`] when it is no envelope with a response.
-pub fn relay_state(envelope: &str) -> Result<Option<String>, Failure> {
-    let document = xml::parse(envelope)?;
-    let outermost = Element::outermost(&document)?;
-    response(outermost)?;
+pub(super) fn relay_state(outermost: Element<'_>) -> Result<Option<String>, Failure> {
     let Some(header) = outermost.only(xml::SOAP, "Header")? else {
         return Ok(None);
     };

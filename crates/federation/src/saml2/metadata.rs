@@ -13,6 +13,9 @@ use super::xml::{self, Element, refused};
 use crate::driver::Failure;
 use crate::settings;
 
+/// The most keys that a provider may sign with: each is tried on a signature that none made.
+const MAX_KEYS: usize = 64;
+
 /// What the metadata of an identity provider says.
 pub(super) struct IdentityProvider {
     /// Its name.
@@ -96,9 +99,6 @@ pub(super) fn read(text: &str, reading: &Reading) -> Result<IdentityProvider, Fa
     read_entity(entity)
 }
 
-fn read_entity(entity: Element<'_>) -> Result<IdentityProvider, Failure> {
-    let entity_id = entity.attribute("entityID").unwrap_or_default().to_owned();
-    if entity_id.is_empty() {
 /// Adds the entities that metadata describe: those that stand where the standard has them (SAML
 /// Metadata §2.3.1). What stands elsewhere, as in the `Extensions` of another entity, is that
 /// one's word, and speaks for nobody else.
@@ -112,6 +112,9 @@ fn add_entities<'d>(element: Element<'d>, entities: &mut Vec<Element<'d>>) {
     }
 }
 
+fn read_entity(entity: Element<'_>) -> Result<IdentityProvider, Failure> {
+    let entity_id = entity.attribute("entityID").unwrap_or_default().to_owned();
+    if entity_id.is_empty() {
         return Err(refused("the entity has no name"));
     }
     let role = entity
@@ -145,6 +148,11 @@ fn add_entities<'d>(element: Element<'d>, entities: &mut Vec<Element<'d>>) {
             }
             Err(reason) => useless = Some(reason),
         }
+    }
+    if keys.len() > MAX_KEYS {
+        return Err(refused(format!(
+            "'{entity_id}' has more than {MAX_KEYS} keys to sign with"
+        )));
     }
     if keys.is_empty() {
         let reason = useless.unwrap_or_else(|| "no certificate is there".into());

@@ -5,8 +5,8 @@
 //! request    the request, and how it goes   metadata   theirs read, ours written
 //! response   which checks in which order    verified   from signatures to what they cover
 //! assertion  what is believed of whom       decrypt    what was encrypted for us
-//! ecp        envelopes, without a browser   xml, keys  reading and writing
-//! idp        the other side: we assert
+//! ecp        envelopes, without a browser   bounds     how much a document may hold
+//! idp        the other side: we assert      xml, keys  reading and writing
 //! ```
 //!
 //! The assertion says, besides its attributes by `Name` and by `FriendlyName`:
@@ -19,6 +19,7 @@
 //! | `Shib-AuthnContext-Class` | how the user was authenticated |
 
 mod assertion;
+mod bounds;
 mod decrypt;
 pub mod ecp;
 pub mod idp;
@@ -36,6 +37,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bergshamra::Key;
+use bytes::Bytes;
 use chrono::TimeDelta;
 use model::Timestamp;
 use serde_json::Value;
@@ -47,8 +49,11 @@ use self::response::{Expected, Rejected};
 use self::settings::Settings;
 use self::source::Source;
 use self::xml::{Element, refused};
-use crate::driver::{Answer, Begun, Callback, Driver, Failure, Finding, Login, Verified};
+use crate::driver::{
+    Answer, Begun, Callback, Driver, Failure, FindLogin, Finding, Login, Verified,
+};
 use crate::outbound::{Limits, Outbound};
+use crate::readers::Readers;
 use crate::settings::WrongSetting;
 
 /// The longest response that is read, in bytes of Base64 or XML.
@@ -58,9 +63,15 @@ const SOON: TimeDelta = TimeDelta::days(30);
 
 /// An identity provider that speaks SAML 2.0.
 pub struct Saml2 {
+    ours: Arc<Ours>,
+    source: Source,
+    readers: Readers,
+}
+
+/// Our side: what responses are judged by.
+struct Ours {
     settings: Settings,
     openers: Vec<Key>,
-    source: Source,
 }
 
 impl Saml2 {
@@ -71,19 +82,23 @@ impl Saml2 {
     /// [`WrongSetting`] for the first one that cannot be.
     pub fn open(settings: &Value, limits: Limits) -> Result<Self, WrongSetting> {
         let (settings, place, reading) = Settings::read(settings, &limits)?;
+        let readers = limits.readers.clone();
         let outbound = Outbound::new(limits, &settings.tls)
             .map_err(|reason| WrongSetting::new("ca_certificates", format!("{reason}.")))?;
         Ok(Self {
-            openers: settings.openers(),
-            settings,
+            ours: Arc::new(Ours {
+                openers: settings.openers(),
+                settings,
+            }),
             source: Source::new(place, reading, outbound),
+            readers,
         })
     }
 
     /// Our metadata, to be given to the identity provider: with the URLs to which its answers come,
     /// with a browser and without.
     pub fn metadata(&self, callback_url: &str, ecp_url: &str) -> String {
-        metadata::write_ours(&self.settings, callback_url, ecp_url)
+        metadata::write_ours(&self.ours.settings, callback_url, ecp_url)
     }
 
     /// Begins a login of a client without a browser: the envelope that it takes to its provider.
@@ -94,29 +109,37 @@ impl Saml2 {
     /// [`Failure::Unavailable`] when the provider's metadata cannot be had.
     pub async fn begin_ecp(&self, login: &Login, relay_state: &str) -> Result<String, Failure> {
         let provider = self.source.current(login.now).await?;
-        ecp::write(&self.settings, &provider, login, relay_state)
+        ecp::write(&self.ours.settings, &provider, login, relay_state)
     }
 
-    /// Judges the envelope that such a client brought back; of the callback, the parameters do not
-    /// matter. That the login is the client's own has to be clear from
-    /// [`ecp::relay_state`]; where nobody began one, settings say whether that is good.
+    /// Judges the envelope that such a client brought back. That the login is the client's own has
+    /// to be clear from the `RelayState`; where nobody began one, settings say whether that is good.
     ///
     /// # Errors
     ///
     /// [`Failure`], as [`Driver::complete`] does.
     pub async fn complete_ecp(
         &self,
-        envelope: &str,
-        callback: &Callback,
+        envelope: Bytes,
+        now: Timestamp,
+        find_login: FindLogin,
     ) -> Result<Verified, Failure> {
-        if callback.secret.is_none() && !self.settings.allow_unsolicited {
-            return Err(refused("the answer belongs to no login"));
+        if envelope.len() > MAX_RESPONSE {
+            return Err(refused("the envelope is too long"));
         }
-        self.with_keys(callback, envelope, |text, expected| {
+        self.read(now, move |ours, provider| {
+            let text =
+                std::str::from_utf8(&envelope).map_err(|_| refused("the envelope is not UTF-8"))?;
             let document = xml::parse(text)?;
             let outermost = Element::outermost(&document)?;
             let response = ecp::response(outermost)?;
-            response::judge_within(outermost, response, expected)
+            let callback = find_login(ecp::relay_state(outermost)?.as_deref());
+            if callback.secret.is_none() && !ours.settings.allow_unsolicited {
+                return Err(refused("the answer belongs to no login").into());
+            }
+            let request_id = callback.secret.as_ref().map(request::request_id);
+            let expected = ours.expected(provider, &callback, request_id.as_deref());
+            response::judge_within(outermost, response, &expected)
         })
         .await
     }
@@ -124,7 +147,7 @@ impl Saml2 {
     async fn send(&self, login: &Login) -> Result<Begun, Failure> {
         let provider = self.source.current(login.now).await?;
         Ok(Begun {
-            send_to: request::send(&self.settings, &provider, login)?,
+            send_to: request::send(&self.ours.settings, &provider, login)?,
             kept: String::new(),
         })
     }
@@ -134,79 +157,56 @@ impl Saml2 {
         match &callback.secret {
             Some(secret) if state.is_some_and(|state| secret.matches("state", state)) => {}
             Some(_) => return Err(refused("the RelayState is not that of the login")),
-            None if self.settings.allow_unsolicited => {}
+            None if self.ours.settings.allow_unsolicited => {}
             None => return Err(refused("nobody asked for this response")),
         }
-        let encoded = callback
+        callback
             .parameter("SAMLResponse")
             .filter(|text| text.len() <= MAX_RESPONSE)
             .ok_or_else(|| refused("there is not one SAMLResponse of acceptable length"))?;
-        let text = decrypt::base64(encoded)
-            .and_then(|bytes| String::from_utf8(bytes).ok())
-            .ok_or_else(|| refused("the SAMLResponse is not UTF-8 in Base64"))?;
-        self.with_keys(callback, &text, response::judge).await
+        let callback = callback.clone();
+        self.read(callback.now, move |ours, provider| {
+            let encoded = callback.parameter("SAMLResponse").unwrap_or_default();
+            let text = decrypt::base64(encoded)
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .ok_or_else(|| refused("the SAMLResponse is not UTF-8 in Base64"))?;
+            let request_id = callback.secret.as_ref().map(request::request_id);
+            let expected = ours.expected(provider, &callback, request_id.as_deref());
+            response::judge(&text, &expected)
+        })
+        .await
     }
 
-    /// Judges with the keys that are known; when a signature fails, once more with those that the
-    /// provider has now.
-    async fn with_keys(
+    /// Reads and judges with the keys that are known, apart from the threads that answer requests;
+    /// when a signature fails, once more with those that the provider has now, if they are others.
+    async fn read(
         &self,
-        callback: &Callback,
-        text: &str,
-        judge: impl Fn(&str, &Expected<'_>) -> Result<Verified, Rejected>,
+        now: Timestamp,
+        judge: impl Fn(&Ours, &IdentityProvider) -> Result<Verified, Rejected> + Send + Sync + 'static,
     ) -> Result<Verified, Failure> {
-        if text.len() > MAX_RESPONSE {
-            return Err(refused("the response is too long"));
-        }
-        let request_id = callback.secret.as_ref().map(request::request_id);
-        let judge_by = |provider: &Arc<IdentityProvider>| {
-            let expected = Expected {
-                settings: &self.settings,
-                provider,
-                openers: &self.openers,
-                request_id: request_id.as_deref(),
-                callback_url: &callback.callback_url,
-                now: callback.now,
-            };
-            judge(text, &expected)
+        let judge = Arc::new(judge);
+        let judge_by = |provider: Arc<IdentityProvider>| {
+            let (judge, ours) = (Arc::clone(&judge), Arc::clone(&self.ours));
+            self.readers.run(move || judge(&ours, &provider))
         };
-        let provider = self.source.current(callback.now).await?;
-        match judge_by(&provider) {
-            Ok(verified) => Ok(verified),
-            Err(rejected) if rejected.at_signatures => {
-                match self.source.newer(&provider, callback.now).await {
-                    Ok(newer) if !Arc::ptr_eq(&newer, &provider) => {
-                        judge_by(&newer).map_err(|rejected| rejected.failure)
-                    }
-                    _ => Err(rejected.failure),
-                }
+        let provider = self.source.current(now).await?;
+        let rejected = match judge_by(Arc::clone(&provider)).await? {
+            Ok(verified) => return Ok(verified),
+            Err(rejected) => rejected,
+        };
+        if !rejected.at_signatures {
+            return Err(rejected.failure);
+        }
+        match self.source.newer(&provider, now).await {
+            Ok(newer) if newer.certificates != provider.certificates => {
+                judge_by(newer).await?.map_err(|rejected| rejected.failure)
             }
-            Err(rejected) => Err(rejected.failure),
+            _ => Err(rejected.failure),
         }
     }
 
     async fn findings(&self, now: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let mut found = |step, works, detail: String| {
-            findings.push(Finding {
-                step,
-                works,
-                needed: true,
-                detail,
-            });
-        };
-        match self.settings.keys.first().and_then(keys::OurKey::ends) {
-            None if self.settings.keys.is_empty() => {
-                let detail = "There is none: requests are not signed, and assertions cannot be \
-                              encrypted.";
-                found("our key", true, detail.into());
-            }
-            ends => {
-                let (works, detail) = certificate_detail(ends, now);
-                let what = format!("Our certificate {detail}");
-                found("our key", works, what);
-            }
-        }
         if let Some(format) = &self.ours.settings.name_id_format
             && !format.starts_with("urn:")
         {
@@ -218,6 +218,26 @@ impl Saml2 {
                      it."
                 ),
             ));
+        }
+        let mut found = |step, works, detail: String| {
+            findings.push(Finding {
+                step,
+                works,
+                needed: true,
+                detail,
+            });
+        };
+        match self.ours.settings.keys.first().and_then(keys::OurKey::ends) {
+            None if self.ours.settings.keys.is_empty() => {
+                let detail = "There is none: requests are not signed, and assertions cannot be \
+                              encrypted.";
+                found("our key", true, detail.into());
+            }
+            ends => {
+                let (works, detail) = certificate_detail(ends, now);
+                let what = format!("Our certificate {detail}");
+                found("our key", works, what);
+            }
         }
         let provider = match self.source.asked(now).await {
             Ok(provider) => provider,
@@ -235,14 +255,14 @@ impl Saml2 {
         });
         let detail = format!("It is that of '{}'{until}.", provider.entity_id);
         found("metadata", true, detail);
-        let binding = self.settings.binding;
+        let binding = self.ours.settings.binding;
         match provider.endpoint(binding) {
             Some((_, url)) if !url.starts_with("https://") => {
                 let detail = format!("Users are sent to {url}, without encryption.");
                 found("endpoint", true, detail);
             }
             Some((_, url)) => found("endpoint", true, format!("Users are sent to {url}.")),
-            None if self.settings.allow_unsolicited => {
+            None if self.ours.settings.allow_unsolicited => {
                 let detail = "The metadata names none: users cannot begin here, only there.";
                 found("endpoint", true, detail.into());
             }
@@ -251,7 +271,7 @@ impl Saml2 {
                 found("endpoint", false, detail.into());
             }
         }
-        if provider.wants_signed_requests && !self.settings.sign_requests {
+        if provider.wants_signed_requests && !self.ours.settings.sign_requests {
             let detail = "The provider takes only signed requests: set private_key and \
                           certificate, and leave sign_requests on.";
             found("signed requests", false, detail.into());
@@ -263,6 +283,25 @@ impl Saml2 {
             found("signing keys", true, what);
         }
         findings
+    }
+}
+
+impl Ours {
+    fn expected<'a>(
+        &'a self,
+        provider: &'a IdentityProvider,
+        callback: &'a Callback,
+        request_id: Option<&'a str>,
+    ) -> Expected<'a> {
+        Expected {
+            settings: &self.settings,
+            provider,
+            openers: &self.openers,
+            request_id,
+            callback_url: &callback.callback_url,
+            began: callback.began,
+            now: callback.now,
+        }
     }
 }
 
@@ -285,7 +324,7 @@ fn certificate_detail(ends: Option<Timestamp>, now: Timestamp) -> (bool, String)
 impl fmt::Debug for Saml2 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Saml2")
-            .field(&self.settings.entity_id)
+            .field(&self.ours.settings.entity_id)
             .finish()
     }
 }
@@ -301,10 +340,11 @@ impl Driver for Saml2 {
 
     fn complete_ecp<'a>(
         &'a self,
-        envelope: &'a str,
-        callback: &'a Callback,
+        envelope: Bytes,
+        now: Timestamp,
+        find_login: FindLogin,
     ) -> Answer<'a, Verified> {
-        Box::pin(Saml2::complete_ecp(self, envelope, callback))
+        Box::pin(Saml2::complete_ecp(self, envelope, now, find_login))
     }
 
     fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, Begun> {
@@ -334,4 +374,10 @@ pub fn provider_in(metadata: &str) -> Result<String, Failure> {
         signers: Vec::new(),
     };
     metadata::read(metadata, &reading).map(|provider| provider.entity_id)
+}
+
+/// How many comparisons of names the parser makes at most for a document; `None` for one that is
+/// refused unread. This is what grows faster than the length where nothing bounds it.
+pub fn comparisons(xml: &str) -> Option<usize> {
+    bounds::check(xml).ok().map(|counts| counts.comparisons)
 }

@@ -25,7 +25,7 @@ const AT_MOST: TimeDelta = TimeDelta::days(1);
 #[derive(Debug)]
 pub(super) struct Source {
     place: Place,
-    reading: Reading,
+    reading: Arc<Reading>,
     outbound: Outbound,
     known: RwLock<Known>,
     /// Held while asking, so that only one asks.
@@ -44,7 +44,7 @@ impl Source {
     pub(super) fn new(place: Place, reading: Reading, outbound: Outbound) -> Self {
         Self {
             place,
-            reading,
+            reading: Arc::new(reading),
             outbound,
             known: RwLock::default(),
             asking: tokio::sync::Mutex::new(()),
@@ -157,10 +157,14 @@ impl Source {
     async fn fetch(&self, url: &Url, now: Timestamp) -> Result<IdentityProvider, Failure> {
         let accept = "application/samlmetadata+xml, application/xml, text/xml";
         let reply = self.outbound.fetch(url.clone(), accept).await?;
-        let text = std::str::from_utf8(&reply.body)
-            .map_err(|_| Failure::Unavailable("the metadata is not UTF-8".into()))?;
-        let provider = metadata::read(text, &self.reading)
-            .map_err(|failure| Failure::Unavailable(format!("its metadata: {failure}")))?;
+        let reading = Arc::clone(&self.reading);
+        let read = move || {
+            let text = std::str::from_utf8(&reply.body)
+                .map_err(|_| Failure::Unavailable("the metadata is not UTF-8".into()))?;
+            metadata::read(text, &reading)
+                .map_err(|failure| Failure::Unavailable(format!("its metadata: {failure}")))
+        };
+        let provider = self.outbound.limits().readers.run(read).await??;
         if is_valid(&provider, now) {
             Ok(provider)
         } else {

@@ -30,6 +30,8 @@ const CANONICAL: [&str; 2] = [algorithm::EXC_C14N, algorithm::EXC_C14N_WITH_COMM
 /// How many namespaces may be named that are written although nothing uses them (Exclusive XML
 /// Canonicalization §4). Each costs time at each element, before the signature is looked at.
 const MAX_PREFIXES: usize = 16;
+/// How long their list may be, for the same reason.
+const MAX_PREFIX_LIST: usize = 512;
 
 /// What the signatures of a document cover, each of which is valid.
 pub(super) struct Covered(Vec<NodeId>);
@@ -208,7 +210,8 @@ fn uses(element: Element<'_>, name: &str, algorithms: &[&str]) -> bool {
             .is_some_and(|algorithm| algorithms.contains(&algorithm))
 }
 
-/// Whether an exclusive canonical form names at most [`MAX_PREFIXES`] namespaces, and nothing else.
+/// Whether an exclusive canonical form names at most [`MAX_PREFIXES`] namespaces, in few letters,
+/// and nothing else.
 fn names_few_prefixes(method: Element<'_>) -> bool {
     let parameters: Vec<Element<'_>> = method.children().collect();
     match parameters.as_slice() {
@@ -216,6 +219,7 @@ fn names_few_prefixes(method: Element<'_>) -> bool {
         [named] => {
             let prefixes = named.attribute("PrefixList").unwrap_or_default();
             named.is(algorithm::EXC_C14N, "InclusiveNamespaces")
+                && prefixes.len() <= MAX_PREFIX_LIST
                 && prefixes.split_whitespace().count() <= MAX_PREFIXES
         }
         _ => false,

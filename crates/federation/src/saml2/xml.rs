@@ -4,6 +4,7 @@ use uppsala::dom::{NodeId, NodeKind};
 use uppsala::parser::Parser;
 use uppsala::{Document, XmlWriter};
 
+use super::bounds;
 use crate::driver::Failure;
 
 pub(super) const ASSERTION: &str = "urn:oasis:names:tc:SAML:2.0:assertion";
@@ -23,13 +24,20 @@ pub(super) const BINDING_PAOS: &str = "urn:oasis:names:tc:SAML:2.0:bindings:PAOS
 /// The names of the attributes that may hold an identifier.
 const ID_NAMES: [&str; 3] = ["id", "assertionid", "responseid"];
 
-/// Reads a document. A document type is refused, and with it every entity; so are identifiers that
-/// stand twice, for what a signature covers would then be a matter of opinion.
+/// The longest reason that goes to the log: some quote what was sent.
+const MAX_REASON: usize = 300;
+
+/// Reads a document, if it is within [`bounds`]. A document type is refused, and with it every
+/// entity; so are identifiers that stand twice, for what a signature covers would then be a matter
+/// of opinion.
 pub(super) fn parse(text: &str) -> Result<Document<'_>, Failure> {
+    let counts = bounds::check(text)?;
     let document = Parser::new()
         .with_forbid_dtd(true)
+        .with_max_depth(bounds::MAX_DEPTH)
         .parse(text)
         .map_err(|error| refused(format!("the XML cannot be read: {error}")))?;
+    debug_assert!(counts.are_those_of(&document), "they are counted alike");
     let mut seen = std::collections::HashSet::new();
     for node in document.descendants(document.root()) {
         let Some(element) = document.element(node) else {
@@ -55,7 +63,12 @@ pub(super) fn parse(text: &str) -> Result<Document<'_>, Failure> {
 
 /// Something is not as it must be.
 pub(super) fn refused(reason: impl Into<String>) -> Failure {
-    Failure::Refused(reason.into())
+    let mut reason = reason.into();
+    if let Some((end, _)) = reason.char_indices().nth(MAX_REASON) {
+        reason.truncate(end);
+        reason.push('…');
+    }
+    Failure::Refused(reason)
 }
 
 /// An element of a document.
@@ -163,16 +176,22 @@ impl<'d> Element<'d> {
             })
     }
 
-    /// The whole of the text within, whatever stands between its pieces, without space around it.
+    /// The whole of the text within, whatever stands between its pieces, letter by letter: names
+    /// that differ in the space around them are those of two people.
     ///
     /// A comment parts a text into two pieces; who reads only the first one takes
     /// `admin@example.org<!---->.evil.org` for an administrator.
+    pub(super) fn exact_text(self) -> String {
+        self.document.text_content_deep(self.node)
+    }
+
+    /// The same without space around it (as XML knows space): of what is no name of anybody.
     pub(super) fn text(self) -> String {
         let whole = self.exact_text();
         whole.trim_matches([' ', '\t', '\r', '\n']).to_owned()
     }
 
-    /// The same, of an element that must hold text alone.
+    /// [`Element::text`] of an element that must hold text alone.
     pub(super) fn plain_text(self) -> Result<String, Failure> {
         self.without_elements().map(Self::text)
     }
@@ -187,14 +206,8 @@ impl<'d> Element<'d> {
             Some(_) => Err(refused(format!("{} holds more than text", self.name()))),
             None => Ok(self),
         }
-        Ok(self.text())
     }
 }
-    pub(super) fn exact_text(self) -> String {
-        self.document.text_content_deep(self.node)
-    }
-
-    /// The same without space around it (as XML knows space): of what is no name of anybody.
 
 /// Writes one element with text in it.
 pub(super) fn leaf(out: &mut XmlWriter, name: &str, attributes: &[(&str, &str)], text: &str) {

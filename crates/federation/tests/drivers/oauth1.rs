@@ -29,6 +29,7 @@ fn limits() -> Limits {
         timeout: Duration::from_millis(500),
         max_bytes: 4096,
         private_addresses: true,
+        ..Limits::default()
     }
 }
 

@@ -8,13 +8,13 @@ use base64::prelude::BASE64_STANDARD;
 use bergshamra::core::algorithm;
 use chrono::TimeDelta;
 use federation::outbound::Limits;
-use federation::saml2::{Saml2, ecp};
-use federation::{Driver, Failure, OneTime, SendTo};
+use federation::saml2::Saml2;
+use federation::{Callback, Driver, Failure, OneTime, SendTo};
 use serde_json::json;
 
 use crate::listener::{Listener, json as answer};
 use crate::saml2_idp::{
-    CALLBACK, IDP, Identity, OURS, Place, SP, Story, THEIRS, attribute, callback, driver,
+    CALLBACK, IDP, Identity, OURS, Place, SP, Story, THEIRS, attribute, callback, carried, driver,
     driver_with_key, judged, limits, login, merge, metadata, name_of, now, request_id, secret,
     sign,
 };
@@ -125,14 +125,20 @@ async fn names_and_values_are_kept_letter_by_letter() {
     let within = "<saml:NameID>odd </saml:NameID>";
     let pretty = format!("\n  {within}\n");
     let story = Story {
-        name: "\n  jane doe \t".into(),
-        attributes: attribute("groups", "g", &[" staff\n", "a  b", "\u{a0}odd\u{a0}"]),
+        name: "jane doe ".into(),
+        attributes: attribute("groups", "g", &[" staff\n", "a  b", "", " "])
+            + &attribute("targeted", "t", &[within, &pretty, &format!("x{within}")]),
         ..Story::default()
     };
     let verified = judged(&story.signed_assertion()).await.expect("accepted");
-    assert_eq!(name_of(&verified), "jane doe");
+    assert_eq!(name_of(&verified), "jane doe ");
+    assert_eq!(verified.assertion.values("REMOTE_USER"), ["jane doe "]);
+    let session = verified.session.expect("a session");
+    assert_eq!(session.subject, "jane doe ");
     let groups = verified.assertion.values("groups");
-    assert_eq!(groups, ["staff", "a  b", "\u{a0}odd\u{a0}"]);
+    assert_eq!(groups, [" staff\n", "a  b", "", " "]);
+    let targeted = verified.assertion.values("targeted");
+    assert_eq!(targeted, ["odd ", "odd ", "xodd "]);
 }
 
 #[tokio::test]
@@ -344,15 +350,15 @@ async fn our_metadata_names_us_our_keys_and_where_responses_go() {
     }
     // Each place understands one binding alone.
     assert_eq!(text.matches("<md:AssertionConsumerService ").count(), 2);
+    // To say "false" makes some providers drop the one signature that there would be.
+    let text = driver_with_key(json!({})).metadata(CALLBACK, CALLBACK);
+    assert!(!text.contains("WantAssertionsSigned"), "{text}");
 }
 
 #[tokio::test]
 async fn metadata_is_asked_for_once_and_again_when_it_is_old() {
     let place = Place::with(&metadata(&[&THEIRS], "cacheDuration=\"PT10M\""));
     let driver = by_url(&place, json!({}));
-    // To say "false" makes some providers drop the one signature that there would be.
-    let text = driver_with_key(json!({})).metadata(CALLBACK, CALLBACK);
-    assert!(!text.contains("WantAssertionsSigned"), "{text}");
     let response = Story::default().signed_assertion();
     for minutes in [0, 1, 2] {
         let mut callback = callback(&response);
@@ -610,12 +616,6 @@ async fn a_check_says_what_works_and_what_does_not() {
             ("signing keys", true)
         ]
     );
-    let picky = metadata(&[&THEIRS], "")
-        .replace(
-            "<md:IDPSSODescriptor",
-            "<md:IDPSSODescriptor WantAuthnRequestsSigned=\"true\"",
-        )
-        .replace("HTTP-", "HTTP-Artifact-");
     let short = driver(json!({"name_id_format": "persistent"}));
     let findings = short.check(now()).await;
     let advised = findings.iter().find(|finding| !finding.works);
@@ -624,6 +624,12 @@ async fn a_check_says_what_works_and_what_does_not() {
         !advised.needed && advised.detail.contains("no URN"),
         "{advised:?}"
     );
+    let picky = metadata(&[&THEIRS], "")
+        .replace(
+            "<md:IDPSSODescriptor",
+            "<md:IDPSSODescriptor WantAuthnRequestsSigned=\"true\"",
+        )
+        .replace("HTTP-", "HTTP-Artifact-");
     let findings = driver(json!({"metadata": picky})).check(now()).await;
     let bad: Vec<_> = findings
         .iter()
@@ -663,29 +669,18 @@ async fn a_client_without_a_browser_carries_envelopes() {
          </ecp:RelayState></S:Header><S:Body>{}</S:Body></S:Envelope>",
         story.signed_response()
     );
-    assert_eq!(
-        ecp::relay_state(&answer).expect("read").as_deref(),
-        Some("sealed & kept")
-    );
     let mut brought = callback("");
-    let verified = driver
-        .complete_ecp(&answer, &brought)
-        .await
-        .expect("accepted");
-    assert_eq!(name_of(&verified), "jane");
+    let (verified, relay_state) = carried(&driver, &answer, &brought).await;
+    assert_eq!(name_of(&verified.expect("accepted")), "jane");
+    assert_eq!(relay_state.as_deref(), Some("sealed & kept"));
+    let refused = async |envelope: &str, brought: &Callback| {
+        let (outcome, _) = carried(&driver, envelope, brought).await;
+        outcome.expect_err("refused");
+    };
     let forged = answer.replace(">jane<", ">root<");
-    driver
-        .complete_ecp(&forged, &brought)
-        .await
-        .expect_err("refused");
+    refused(&forged, &brought).await;
     let doubled = answer.replace("</S:Body>", &format!("{}</S:Body>", story.around("")));
-    driver
-        .complete_ecp(&doubled, &brought)
-        .await
-        .expect_err("refused");
+    refused(&doubled, &brought).await;
     brought.secret = None;
-    driver
-        .complete_ecp(&answer, &brought)
-        .await
-        .expect_err("refused");
+    refused(&answer, &brought).await;
 }

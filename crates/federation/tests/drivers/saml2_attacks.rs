@@ -13,8 +13,8 @@ use serde_json::json;
 
 use crate::listener::{Hidden, Listener, json};
 use crate::saml2_idp::{
-    Identity, OURS, SP, Story, THEIRS, attribute, callback, driver, driver_with_key, judged,
-    limits, login, metadata, name_of, now, refusal, secret, sign, sign_naming, written,
+    Identity, OURS, SP, Story, THEIRS, attribute, callback, carried, driver, driver_with_key,
+    judged, limits, login, metadata, name_of, now, refusal, secret, sign, sign_naming, written,
 };
 
 /// An assertion that the provider signed, in the pieces that wrapping moves around.
@@ -221,10 +221,8 @@ async fn a_wrapped_response_in_an_envelope_is_refused() {
     };
     let brought = callback("");
     let good = envelope("", &pieces.whole);
-    driver
-        .complete_ecp(&good, &brought)
-        .await
-        .expect("the original is accepted");
+    let (accepted, _) = carried(&driver, &good, &brought).await;
+    accepted.expect("the original is accepted");
     for bad in [
         envelope(&pieces.whole, &forged_response("_forged")),
         envelope(
@@ -233,10 +231,8 @@ async fn a_wrapped_response_in_an_envelope_is_refused() {
         ),
         envelope(&pieces.signature, &pieces.bare),
     ] {
-        driver
-            .complete_ecp(&bad, &brought)
-            .await
-            .expect_err("refused");
+        let (outcome, _) = carried(&driver, &bad, &brought).await;
+        outcome.expect_err("refused");
     }
 }
 

@@ -190,6 +190,27 @@ pub(crate) fn callback(response: &str) -> Callback {
     }
 }
 
+/// Lets a driver judge an envelope, of a login that a callback stands for; also gives the
+/// `RelayState` that the driver found in it.
+pub(crate) async fn carried(
+    driver: &Saml2,
+    envelope: &str,
+    of: &Callback,
+) -> (Result<Verified, Failure>, Option<String>) {
+    let found = Arc::new(Mutex::new(None));
+    let (seen, of) = (Arc::clone(&found), of.clone());
+    let now = of.now;
+    let find_login = move |relay_state: Option<&str>| {
+        *seen.lock().expect("the state") = relay_state.map(str::to_owned);
+        of.clone()
+    };
+    let envelope = envelope.to_owned().into();
+    let outcome = driver.complete_ecp(envelope, now, Arc::new(find_login));
+    let outcome = outcome.await;
+    let relay_state = found.lock().expect("the state").take();
+    (outcome, relay_state)
+}
+
 /// Lets a driver with the usual settings judge a response.
 pub(crate) async fn judged(response: &str) -> Result<Verified, Failure> {
     driver(json!({})).complete(&callback(response)).await

@@ -6,7 +6,7 @@ use federation::{Callback, Failure, Verified};
 use model::Secret;
 use serde_json::{Value, json};
 
-use crate::saml2_idp::{CALLBACK, IDP, Identity, OURS, SP, THEIRS, limits, merge, now};
+use crate::saml2_idp::{CALLBACK, IDP, Identity, OURS, SP, THEIRS, carried, limits, merge, now};
 
 fn signer(identity: &Identity) -> Signer {
     let key = Secret::new(identity.key.clone());
@@ -45,6 +45,11 @@ fn said(change: impl FnOnce(&mut Statement<'_>)) -> Response {
 
 /// Lets a driver that accepts unsolicited responses judge an envelope.
 async fn judged(envelope: &str, others: Value) -> Result<Verified, Failure> {
+    taken(envelope, others).await.0
+}
+
+/// The same, with the `RelayState`.
+async fn taken(envelope: &str, others: Value) -> (Result<Verified, Failure>, Option<String>) {
     let metadata = idp::metadata(&described(), &OURS.certificate).expect("metadata");
     let mut settings = json!({
         "entity_id": SP, "metadata": metadata,
@@ -60,7 +65,7 @@ async fn judged(envelope: &str, others: Value) -> Result<Verified, Failure> {
         callback_url: CALLBACK.into(),
         now: now(),
     };
-    driver.complete_ecp(envelope, &brought).await
+    carried(&driver, envelope, &brought).await
 }
 
 async fn refusal(envelope: &str, others: Value) -> String {
@@ -73,9 +78,9 @@ async fn what_we_say_is_what_we_accept() {
     let envelope = said(|_| ()).envelope("ss:mem:<1>");
     // Clients disagree on the encoding of what they carry.
     assert!(envelope.is_ascii() && said(|_| ()).document().is_ascii());
-    let relay_state = federation::saml2::ecp::relay_state(&envelope).expect("read");
+    let (verified, relay_state) = taken(&envelope, json!({})).await;
     assert_eq!(relay_state.as_deref(), Some("ss:mem:<1>"));
-    let verified = judged(&envelope, json!({})).await.expect("accepted");
+    let verified = verified.expect("accepted");
     let values = |name: &str| verified.assertion.values(name).to_vec();
     assert_eq!(values("REMOTE_USER"), ["jane"]);
     assert_eq!(values("MELLON_IDP"), [IDP]);

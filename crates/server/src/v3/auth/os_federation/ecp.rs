@@ -1,6 +1,8 @@
 //! Logins of clients that are no browsers and carry envelopes between us and their identity
 //! provider, as keystoneauth's `v3samlpassword` does (SAML Profiles §4.2).
 
+use std::sync::Arc;
+
 use federation::saml2::ecp;
 use federation::{Driver, Login};
 use http::HeaderValue;
@@ -66,23 +68,26 @@ async fn consume(
     let source = find_source(&call.app, &provider, &protocol).await?;
     let driver = call.app.driver(&source.protocol)?;
     let driver = driver.ok_or_else(|| ApiError::unauthorized("a front proxy speaks for it"))?;
-    let envelope = std::str::from_utf8(&call.request.body)
-        .map_err(|_| ApiError::unauthorized("the envelope is not UTF-8"))?;
-    let begun = ecp::relay_state(envelope)?
-        .and_then(|sealed| call.app.login_cookies.open(&sealed, call.now()))
-        // One with a dashboard began with a browser.
-        .filter(|begun| begun.is_with(&provider, &protocol) && begun.origin.is_empty());
-    let callback = match begun {
-        Some(begun) => begun.callback(Vec::new(), call.now()),
-        // A provider may begin a login where the driver allows it, as a Keystone of another cloud
-        // does. The client is given its token and no browser is, so nothing can be forced upon
-        // anybody by this.
-        None => {
-            let url = consumer_url(public_base_url(&call)?, &source);
-            login_cookie::unasked(Vec::new(), url, call.now())
+    let (app, now) = (Arc::clone(&call.app), call.now());
+    let url = consumer_url(public_base_url(&call)?, &source);
+    let find_login = move |sealed: Option<&str>| {
+        let begun = sealed
+            .and_then(|sealed| app.login_cookies.open(sealed, now))
+            // One with a dashboard began with a browser.
+            .filter(|begun| begun.is_with(&provider, &protocol) && begun.origin.is_empty());
+        match begun {
+            Some(begun) => begun.callback(Vec::new(), now),
+            // A provider may begin a login where the driver allows it, as a Keystone of another
+            // cloud does. The client is given its token and no browser is, so nothing can be forced
+            // upon anybody by this.
+            None => login_cookie::unasked(Vec::new(), url.clone(), now),
         }
     };
-    let verified = driver.complete_ecp(envelope, &callback).await?;
+    // The driver reads the body, if it knows envelopes at all: anybody may have written it.
+    let envelope = call.request.body.clone();
+    let verified = driver
+        .complete_ecp(envelope, now, Arc::new(find_login))
+        .await?;
     let issued = federated_login_once(&call.app, &source, &verified.into(), call.now()).await?;
     tokens::created(&call, &issued).await
 }

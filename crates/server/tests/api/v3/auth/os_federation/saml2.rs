@@ -1,5 +1,7 @@
 //! Keystone to Keystone over HTTP: assertions about our users, and what we accept of another.
 
+mod floods;
+
 use archstone_server::config::Config;
 use chrono::TimeDelta;
 use federation::saml2::ecp;
@@ -210,6 +212,45 @@ async fn an_assertion_needs_a_token_of_a_project_and_a_provider_that_is_on() {
 }
 
 #[tokio::test]
+async fn a_name_that_xml_cannot_hold_is_told_of() {
+    let (server, _folder) = start().await;
+    let admin = server.admin().await;
+    add_cloud(&admin, "https://cloud.example/sp").await;
+    let body = json!({"project": {"name": "pro\u{1}ject", "domain_id": "default"}});
+    let project = admin.post("/v3/projects", body).await.expect(201);
+    let roles = [("member", Scope::Project)];
+    server.add_person("ja\u{8}ne", &roles).await;
+    let ada = server.add_person("ada", &roles).await;
+    let on_home = json!({"project": {"id": testkit::home()}});
+    let refused = async |token: &str| {
+        for path in [PLAIN, ENVELOPED] {
+            let message = ask(&server, path, token).await.message(400);
+            assert!(message.contains("that XML cannot hold"), "{message}");
+        }
+    };
+    let token = server.log_in("ja\u{8}ne", Some(on_home.clone())).await;
+    refused(token.token()).await;
+    // The names of projects and groups stand in it as well.
+    let project = project["project"]["id"].as_str().unwrap();
+    let roles = admin.get("/v3/roles?name=member").await.expect(200);
+    let role = roles["roles"][0]["id"].as_str().unwrap();
+    let grant = format!("/v3/projects/{project}/users/{ada}/roles/{role}");
+    admin.put_empty(&grant).await.expect(204);
+    let scope = json!({"project": {"id": project}});
+    refused(server.log_in("ada", Some(scope)).await.token()).await;
+    let good = server.log_in("ada", Some(on_home.clone())).await;
+    ask(&server, PLAIN, good.token()).await.expect_text(200);
+    let body = json!({"group": {"name": "gro\u{b}up", "domain_id": "default"}});
+    let group = admin.post("/v3/groups", body).await.expect(201);
+    let id = group["group"]["id"].as_str().unwrap();
+    let path = format!("/v3/groups/{id}/users/{ada}");
+    admin.put_empty(&path).await.expect(204);
+    let in_group = server.log_in("ada", Some(on_home)).await;
+    // A group's name is written as JSON, which has words for such characters.
+    ask(&server, PLAIN, in_group.token()).await.expect_text(200);
+}
+
+#[tokio::test]
 async fn without_a_name_or_a_key_there_are_no_assertions() {
     type Change = fn(&mut Config);
     let changes: [Change; 4] = [
@@ -316,6 +357,35 @@ async fn another_cloud_accepts_an_assertion_once() {
         .expect_text(200);
     cloud.clock.advance(TimeDelta::seconds(3600 + 60));
     bring(&cloud, &envelope).await.expect(401);
+}
+
+#[tokio::test]
+async fn names_that_differ_in_outer_space_are_two_users() {
+    let (server, _folder) = start().await;
+    let cloud = TestServer::start().await;
+    let admin = server.admin().await;
+    add_cloud(&admin, &format!("{}{CONSUMER}", cloud.url)).await;
+    let accepts = json!({"allow_unsolicited": true, "require_audience": false});
+    add_source(&server, &cloud, accepts).await;
+    let user = server
+        .add_person("fadm", &[("member", Scope::Project)])
+        .await;
+    let mut seen = std::collections::HashSet::new();
+    for name in ["fadm", "fadm ", " fadm", "fadm\n", "fadm\r\n\t"] {
+        let body = json!({"user": {"name": name}});
+        admin
+            .patch(&format!("/v3/users/{user}"), body)
+            .await
+            .expect(200);
+        let scope = json!({"project": {"id": testkit::home()}});
+        let token = server.log_in(name, Some(scope)).await;
+        let answer = ask(&server, ENVELOPED, token.token()).await;
+        let envelope = answer.expect_text(200);
+        let token = bring(&cloud, &envelope).await.expect(201);
+        let found = &token["token"]["user"];
+        assert_eq!(found["name"], name);
+        assert!(seen.insert(found["id"].to_string()), "{name:?}: {found}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,168 @@
+//! What strangers send to where assertions come in, and who has to wait for it.
+
+use std::time::{Duration, Instant};
+
+use http::Method;
+use serde_json::json;
+use testkit::{Client, Scope, TestServer};
+
+use super::{CONSUMER, PROTOCOL, add_source, start};
+
+/// A response of about so many bytes with something in it, in an envelope.
+fn envelope(content: &str) -> String {
+    format!(
+        "<S:Envelope xmlns:S=\"http://schemas.xmlsoap.org/soap/envelope/\"><S:Body>\
+         <samlp:Response xmlns:samlp=\"urn:oasis:names:tc:SAML:2.0:protocol\" \
+         xmlns:saml=\"urn:oasis:names:tc:SAML:2.0:assertion\" ID=\"_r\" Version=\"2.0\">{content}\
+         </samlp:Response></S:Body></S:Envelope>"
+    )
+}
+
+fn many(count: usize, one: impl Fn(usize) -> String) -> String {
+    (0..count).map(one).collect()
+}
+
+/// Documents that a parser which compares everything with everything is busy with for seconds,
+/// and one that is as costly as a document may be, with a signature over all of it.
+fn documents() -> [(&'static str, String); 4] {
+    let declared = |depth| many(60, |n| format!(" xmlns:p{depth}_{n}='urn:{n}'"));
+    let nested = format!(
+        "{}{}{}",
+        many(60, |depth| format!("<e{}>", declared(depth))),
+        many(20_000, |_| "<p0_0:a b='c'/>".into()),
+        "</e>".repeat(60),
+    );
+    let signature = "<ds:Signature xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"><ds:SignedInfo>\
+        <ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"/>\
+        <ds:SignatureMethod Algorithm=\"http://www.w3.org/2001/04/xmldsig-more#rsa-sha256\"/>\
+        <ds:Reference URI=\"#_r\"><ds:Transforms>\
+        <ds:Transform Algorithm=\"http://www.w3.org/2000/09/xmldsig#enveloped-signature\"/>\
+        <ds:Transform Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"/></ds:Transforms>\
+        <ds:DigestMethod Algorithm=\"http://www.w3.org/2001/04/xmlenc#sha256\"/>\
+        <ds:DigestValue>AAAA</ds:DigestValue></ds:Reference></ds:SignedInfo>\
+        <ds:SignatureValue>AAAA</ds:SignatureValue></ds:Signature>";
+    let status = "<samlp:Status><samlp:StatusCode \
+        Value=\"urn:oasis:names:tc:SAML:2.0:status:Success\"/></samlp:Status><saml:Assertion/>";
+    let honest = many(12_000, |n| {
+        format!("<e{}>{n}</e>", " xmlns:p='urn:p' p:a='x'")
+    });
+    [
+        (
+            "attributes",
+            envelope(&format!("<e{}/>", many(44_000, |n| format!(" a{n}=''")))),
+        ),
+        (
+            "namespaces",
+            envelope(&format!(
+                "<e{}/>",
+                many(27_000, |n| format!(" xmlns:n{n}='u'"))
+            )),
+        ),
+        ("namespaces in scope", envelope(&nested)),
+        (
+            "all within the bounds",
+            envelope(&format!("{signature}{status}<e>{honest}</e>")),
+        ),
+    ]
+}
+
+/// Which of several requests waited longest; they go on until nothing more is to be waited for.
+async fn longest(user: &Client, at_least: usize, is_done: impl Fn() -> bool) -> Duration {
+    let mut longest = Duration::ZERO;
+    let mut made = 0;
+    while made < at_least || !is_done() {
+        let start = Instant::now();
+        user.get("/v3/auth/projects").await.expect(200);
+        longest = longest.max(start.elapsed());
+        made += 1;
+    }
+    longest
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_documents_keeps_nobody_else_waiting() {
+    let (server, _folder) = start().await;
+    let cloud = TestServer::start().await;
+    let accepts = json!({"allow_unsolicited": true, "require_audience": false});
+    add_source(&server, &cloud, accepts).await;
+    let user = cloud.with_role("member", Scope::Project).await;
+    let idle = longest(&user, 200, || true).await;
+    for (what, document) in documents() {
+        assert!(document.len() < 512 * 1024, "{what}: {}", document.len());
+        let mut flood = Vec::new();
+        for _ in 0..4 {
+            let (stranger, document) = (cloud.nobody(), document.clone());
+            flood.push(tokio::spawn(async move {
+                let kind = "application/vnd.paos+xml";
+                let answer = stranger
+                    .send_raw(Method::POST, CONSUMER, kind, document)
+                    .await;
+                answer.expect(401);
+            }));
+        }
+        let is_done = || flood.iter().all(tokio::task::JoinHandle::is_finished);
+        let beside = longest(&user, 20, is_done).await;
+        for one in flood {
+            one.await.unwrap();
+        }
+        assert!(
+            beside < idle * 50,
+            "{what}: somebody waited {beside:?}, and on an idle server {idle:?} at most"
+        );
+    }
+}
+
+#[tokio::test]
+async fn only_a_driver_that_knows_envelopes_reads_one() {
+    let (server, _folder) = start().await;
+    add_source(&server, &server, json!({})).await;
+    let bring = async |body: &str| {
+        let kind = "application/vnd.paos+xml";
+        let answer = server.nobody().send_raw(Method::POST, CONSUMER, kind, body);
+        answer.await
+    };
+    bring("<no XML").await.expect(401);
+    let settings = json!({
+        "client_id": "c", "client_secret": "hush", "attributes": "userinfo",
+        "authorization_endpoint": "https://idp.example/authorize",
+        "token_endpoint": "https://idp.example/token",
+        "userinfo_endpoint": "https://idp.example/me",
+    });
+    let body = json!({"protocol": {"mapping_id": "m", "driver": "oauth2", "settings": settings}});
+    let admin = server.admin().await;
+    admin.patch(PROTOCOL, body).await.expect(200);
+    for body in ["<no XML", &documents()[0].1] {
+        let message = bring(body).await.message(400);
+        assert_eq!(
+            message,
+            "this protocol does not support clients that carry envelopes."
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_response_in_a_url_is_refused() {
+    let (server, _folder) = start().await;
+    let cloud = TestServer::start_with(|config| {
+        config.default.insecure_debug = true;
+        config.federation.trusted_dashboard = vec![super::DASHBOARD.to_owned()].into();
+    })
+    .await;
+    add_source(&server, &cloud, json!({"allow_unsolicited": true})).await;
+    let callback = CONSUMER.replace("/ecp", "/callback");
+    let in_url = format!("{callback}?SAMLResponse=PGEvPg%3D%3D");
+    let nobody = cloud.nobody();
+    for (answer, word) in [
+        (nobody.get(&in_url).await, "nobody began"),
+        (nobody.post_form(&in_url, &[]).await, "nobody began"),
+        (
+            nobody
+                .post_form(&callback, &[("SAMLResponse", "PGEvPg==")])
+                .await,
+            "it is no SAML response",
+        ),
+    ] {
+        let message = answer.message(401);
+        assert!(message.contains(word), "{word}: {message}");
+    }
+}
