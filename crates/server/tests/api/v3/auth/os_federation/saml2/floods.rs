@@ -1,12 +1,13 @@
-//! What strangers send to where assertions come in, and who has to wait for it.
+//! What strangers send to where assertions come in, how it is taken, and who has to wait for it.
 
 use std::time::{Duration, Instant};
 
+use archstone_server::config::Config;
 use http::Method;
 use serde_json::json;
 use testkit::{Client, Scope, TestServer};
 
-use super::{CONSUMER, PROTOCOL, add_source, start};
+use super::{CONSUMER, METADATA, PROTOCOL, add_source, start};
 
 /// A response of about so many bytes with something in it, in an envelope.
 fn envelope(content: &str) -> String {
@@ -164,5 +165,36 @@ async fn a_response_in_a_url_is_refused() {
     ] {
         let message = answer.message(401);
         assert!(message.contains(word), "{word}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_says_that_browsers_lose_a_login_without_tls() {
+    let (server, _folder) = start().await;
+    for (endpoint, is_said) in [
+        (Some("http://cloud.example/"), true),
+        (Some("https://cloud.example/"), false),
+        (None, false),
+    ] {
+        let cloud = TestServer::start_with(|config| {
+            if let Some(endpoint) = endpoint {
+                let text = format!("[DEFAULT]\npublic_endpoint = {endpoint}\n");
+                let read = Config::parse("keystone.conf".as_ref(), &text).unwrap();
+                config.default.public_endpoint = read.default.public_endpoint;
+            }
+        })
+        .await;
+        let metadata = server.nobody().get(METADATA).await.expect_text(200);
+        let metadata = metadata.replace("bindings:URI", "bindings:HTTP-Redirect");
+        add_source(&server, &cloud, json!({ "metadata": metadata })).await;
+        let path = format!("{PROTOCOL}/check");
+        let found = cloud.admin().await.post(&path, json!({})).await.expect(200);
+        let findings = found["check"]["findings"].as_array().unwrap();
+        let said = findings
+            .iter()
+            .find(|finding| finding["step"] == "our addresses");
+        assert_eq!(said.is_some(), is_said, "{endpoint:?}: {found}");
+        // It is advice: a proxy may end TLS, or nobody uses a browser.
+        assert_eq!(found["check"]["works"], true, "{found}");
     }
 }
