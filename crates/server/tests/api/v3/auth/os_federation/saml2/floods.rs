@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::json;
 use testkit::{Client, Scope, TestServer};
 
-use super::{CONSUMER, METADATA, PROTOCOL, add_source, start};
+use super::{CONSUMER, METADATA, PROTOCOL, add_source, bring, start};
 
 /// A response of about so many bytes with something in it, in an envelope.
 fn envelope(content: &str) -> String {
@@ -95,10 +95,8 @@ async fn a_flood_of_documents_keeps_nobody_else_waiting() {
             let (stranger, document) = (cloud.nobody(), document.clone());
             flood.push(tokio::spawn(async move {
                 let kind = "application/vnd.paos+xml";
-                let answer = stranger
-                    .send_raw(Method::POST, CONSUMER, kind, document)
-                    .await;
-                answer.expect(401);
+                let answer = stranger.send_raw(Method::POST, CONSUMER, kind, document);
+                answer.await.expect(401);
             }));
         }
         let is_done = || flood.iter().all(tokio::task::JoinHandle::is_finished);
@@ -117,12 +115,7 @@ async fn a_flood_of_documents_keeps_nobody_else_waiting() {
 async fn only_a_driver_that_knows_envelopes_reads_one() {
     let (server, _folder) = start().await;
     add_source(&server, &server, json!({})).await;
-    let bring = async |body: &str| {
-        let kind = "application/vnd.paos+xml";
-        let answer = server.nobody().send_raw(Method::POST, CONSUMER, kind, body);
-        answer.await
-    };
-    bring("<no XML").await.expect(401);
+    bring(&server, "<no XML").await.expect(401);
     let settings = json!({
         "client_id": "c", "client_secret": "hush", "attributes": "userinfo",
         "authorization_endpoint": "https://idp.example/authorize",
@@ -133,7 +126,7 @@ async fn only_a_driver_that_knows_envelopes_reads_one() {
     let admin = server.admin().await;
     admin.patch(PROTOCOL, body).await.expect(200);
     for body in ["<no XML", &documents()[0].1] {
-        let message = bring(body).await.message(400);
+        let message = bring(&server, body).await.message(400);
         assert_eq!(
             message,
             "this protocol does not support clients that carry envelopes."
