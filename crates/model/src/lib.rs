@@ -6,6 +6,7 @@ pub mod assignment;
 pub mod credential;
 pub mod federation;
 pub mod ids;
+pub mod json;
 pub mod listing;
 pub mod login_rules;
 pub mod mapping;

@@ -1,4 +1,4 @@
-//! How Python shows text: Keystone's answers and mappings contain it.
+//! How Python shows text and numbers: Keystone's answers and mappings contain them.
 
 /// Appends Python's `repr(text)`.
 pub fn push_repr(text: &str, out: &mut String) {
@@ -37,4 +37,24 @@ fn is_printable(c: char) -> bool {
     let length = 1 + c.encode_utf8(&mut buffer[1..]).len();
     let text = std::str::from_utf8(&buffer[..length]).expect("a space and a character are UTF-8");
     text.escape_debug().count() == 2
+}
+
+/// The shortest digits that give the same float, in Python's layout.
+pub fn repr_float(float: f64) -> String {
+    let scientific = format!("{float:e}");
+    let (digits, exponent) = scientific
+        .split_once('e')
+        .expect("this format always has an exponent");
+    match exponent.parse() {
+        Ok(-4..16) => {
+            let plain = float.to_string();
+            if plain.contains('.') {
+                plain
+            } else {
+                plain + ".0"
+            }
+        }
+        Ok(exponent @ i32::MIN..0) => format!("{digits}e-{:02}", -exponent),
+        _ => format!("{digits}e+{exponent}"),
+    }
 }

@@ -1,26 +1,7 @@
 //! JSON in the textual forms that Keystone writes.
-//!
-//! Clients that compare text, and signatures over bodies, see these: `, ` and `: ` between the
-//! parts of a resource, no blanks in an error, no character beyond ASCII in either, and numbers as
-//! Python writes them.
 
-use std::io::{self, Write};
-
+pub use model::json::{compact, spaced};
 use serde::Serialize;
-use serde_json::Serializer;
-use serde_json::ser::{CompactFormatter, Formatter};
-
-use crate::schemas::python;
-
-/// The form of resources: `{"a": 1, "b": [2, 3]}`.
-pub fn spaced(value: &impl Serialize) -> String {
-    write(value, Ascii(Spaced))
-}
-
-/// The form of errors and OAuth replies: `{"a":1,"b":[2,3]}`.
-pub fn compact(value: &impl Serialize) -> String {
-    write(value, Ascii(CompactFormatter))
-}
 
 /// The form for people on a terminal: a line for each part, and no character beyond ASCII.
 pub fn indented(value: &impl Serialize) -> String {
@@ -40,75 +21,6 @@ pub fn indented(value: &impl Serialize) -> String {
     out
 }
 
-fn write(value: &impl Serialize, formatter: impl Formatter) -> String {
-    let mut out = Vec::with_capacity(512);
-    value
-        .serialize(&mut Serializer::with_formatter(&mut out, formatter))
-        .expect("documents have text keys and writing to memory does not fail");
-    String::from_utf8(out).expect("JSON is UTF-8")
-}
-
-struct Spaced;
-
-impl Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { out.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { out.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        out.write_all(b": ")
-    }
-}
-
-/// What Python escapes beyond what JSON demands.
-fn is_escaped(c: char) -> bool {
-    !c.is_ascii() || c == '\u{7f}'
-}
-
-/// Writes floats as Python does, and all that is not printable ASCII as `\uXXXX`, in UTF-16 as JSON has it (RFC 8259 §7).
-struct Ascii<F>(F);
-
-impl<F: Formatter> Formatter for Ascii<F> {
-    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_array_value(out, first)
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_object_key(out, first)
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_object_value(out)
-    }
-
-    fn write_f64<W: ?Sized + Write>(&mut self, out: &mut W, value: f64) -> io::Result<()> {
-        out.write_all(python::repr_float(value).as_bytes())
-    }
-
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        out: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        let mut units = [0; 2];
-        for part in fragment.split_inclusive(is_escaped) {
-            let Some(last) = part.chars().last().filter(|c| is_escaped(*c)) else {
-                out.write_all(part.as_bytes())?;
-                continue;
-            };
-            out.write_all(&part.as_bytes()[..part.len() - last.len_utf8()])?;
-            for unit in last.encode_utf16(&mut units) {
-                write!(out, "\\u{unit:04x}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -116,50 +28,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resources_have_blanks_and_errors_do_not() {
-        let value = json!({"a": 1, "b": [2, {"c": null}], "d": {}});
-        assert_eq!(
-            spaced(&value),
-            r#"{"a": 1, "b": [2, {"c": null}], "d": {}}"#
-        );
-        assert_eq!(compact(&value), r#"{"a":1,"b":[2,{"c":null}],"d":{}}"#);
-    }
-
-    #[test]
-    fn floats_look_like_python_s() {
-        let value: serde_json::Value =
-            serde_json::from_str("[1.0, 1e3, 1e-7, -0.0, 1e22, 0.1]").unwrap();
-        assert_eq!(compact(&value), "[1.0,1000.0,1e-07,-0.0,1e+22,0.1]");
-    }
-
-    #[test]
-    fn floats_are_read_to_the_last_bit() {
-        for (text, python) in [
-            ("122.416294033786585", "122.41629403378658"),
-            (
-                "5566666666666666666666666666666666666666666666666666666664",
-                "5.566666666666667e+57",
-            ),
-            ("5.566666666666667e+57", "5.566666666666667e+57"),
-        ] {
-            let value: serde_json::Value = serde_json::from_str(text).unwrap();
-            assert_eq!(compact(&value), python, "{text}");
-        }
-    }
-
-    #[test]
     fn people_get_a_line_for_each_part() {
         assert_eq!(
             indented(&json!({"a": [], "b": ["grün", {}]})),
             "{\n  \"a\": [],\n  \"b\": [\n    \"gr\\u00fcn\",\n    {}\n  ]\n}"
-        );
-    }
-
-    #[test]
-    fn what_is_not_ascii_is_escaped_as_utf_16() {
-        assert_eq!(
-            spaced(&"grün\n𝄞x\u{7f}"),
-            r#""gr\u00fcn\n\ud834\udd1ex\u007f""#
         );
     }
 }

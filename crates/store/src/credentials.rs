@@ -2,6 +2,7 @@
 
 use model::credential::{Credential, CredentialFilter};
 use model::ids::{CredentialId, UserId};
+use model::json;
 use model::listing::Page;
 
 use crate::db::Conn;
@@ -67,7 +68,7 @@ impl Credentials<'_> {
             .bind(&credential.kind)
             .bind(&credential.encrypted_blob)
             .bind(&credential.key_hash)
-            .bind(serde_json::Value::Object(credential.extra.clone()).to_string())
+            .bind(json::spaced(&credential.extra))
             .execute()
             .await
             .map_err(|error| error.on_unique("credential"))?;

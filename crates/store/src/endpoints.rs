@@ -1,6 +1,7 @@
 //! Endpoints of the catalog's services.
 
 use model::ids::EndpointId;
+use model::json;
 use model::listing::Page;
 use model::service::{Endpoint, EndpointFilter};
 
@@ -28,7 +29,7 @@ impl Endpoints<'_> {
             .bind(&endpoint.service_id)
             .bind(&endpoint.url)
             .bind(endpoint.enabled)
-            .bind(serde_json::Value::Object(endpoint.extra.clone()).to_string())
+            .bind(json::spaced(&endpoint.extra))
             .execute()
             .await?;
         Ok(())
@@ -83,7 +84,7 @@ impl Endpoints<'_> {
             .bind(&endpoint.service_id)
             .bind(&endpoint.url)
             .bind(endpoint.enabled)
-            .bind(serde_json::Value::Object(endpoint.extra.clone()).to_string())
+            .bind(json::spaced(&endpoint.extra))
             .bind(&endpoint.id)
             .execute()
             .await?;

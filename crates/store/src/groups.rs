@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use model::Timestamp;
 use model::ids::{DomainId, GroupId, UserId};
+use model::json;
 use model::listing::Page;
 use model::user::{Group, GroupFilter, Membership};
 
@@ -147,7 +148,7 @@ impl Groups<'_> {
             .bind(&group.name)
             .bind(&group.domain_id)
             .bind(group.description.as_deref())
-            .bind(serde_json::Value::Object(group.extra.clone()).to_string())
+            .bind(json::spaced(&group.extra))
             .execute()
             .await
             .map_err(|error| error.on_unique("group"))?;
@@ -160,7 +161,7 @@ impl Groups<'_> {
             .query(r#"UPDATE "group" SET name = ?, description = ?, extra = ? WHERE id = ?"#)
             .bind(&group.name)
             .bind(group.description.as_deref())
-            .bind(serde_json::Value::Object(group.extra.clone()).to_string())
+            .bind(json::spaced(&group.extra))
             .bind(&group.id)
             .execute()
             .await

@@ -1,4 +1,5 @@
 //! Mappings of assertions to users, groups and projects.
+use model::json;
 
 use model::federation::Mapping;
 use model::ids::MappingId;
@@ -68,14 +69,14 @@ impl Mappings<'_> {
 
 /// Keystone writes the rules as JSON, and that as a JSON text once more.
 fn stored(rules: &serde_json::Value) -> String {
-    serde_json::Value::String(rules.to_string()).to_string()
+    json::spaced(&json::spaced(rules))
 }
 
 impl FromRow for Mapping {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
         let rules = match row.json("rules")? {
             serde_json::Value::String(text) => {
-                serde_json::from_str(&text).map_err(|error| StoreError::Unreadable {
+                json::read(&text).map_err(|error| StoreError::Unreadable {
                     column: "rules".into(),
                     reason: error.to_string(),
                 })?

@@ -2,6 +2,7 @@
 
 use model::Timestamp;
 use model::ids::{DomainId, GroupId, ProjectId, UserId};
+use model::json;
 use model::listing::Page;
 use model::project::{Project, ProjectFilter, ProjectLimit, ResourceOptions, TagFilter};
 
@@ -163,7 +164,7 @@ impl Projects<'_> {
             .bind(project.description.as_deref())
             .bind(project.enabled)
             .bind(project.is_domain())
-            .bind(serde_json::Value::Object(project.extra.clone()).to_string())
+            .bind(json::spaced(&project.extra))
             .execute()
             .await
             .map_err(|error| error.on_unique("project"))?;
@@ -180,7 +181,7 @@ impl Projects<'_> {
             .bind(&project.name)
             .bind(project.description.as_deref())
             .bind(project.enabled)
-            .bind(serde_json::Value::Object(project.extra.clone()).to_string())
+            .bind(json::spaced(&project.extra))
             .bind(&project.id)
             .execute()
             .await

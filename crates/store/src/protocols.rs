@@ -1,4 +1,5 @@
 //! Protocols of identity providers.
+use model::json;
 
 use model::Timestamp;
 use model::federation::{Protocol, ProtocolDriver};
@@ -174,7 +175,7 @@ impl Protocols<'_> {
             .bind(&protocol.identity_provider_id)
             .bind(&protocol.id)
             .bind(&driver.name)
-            .bind(driver.settings.to_string())
+            .bind(json::spaced(&driver.settings))
             .bind(secrets)
             .bind(key_hash)
             .execute()

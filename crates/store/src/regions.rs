@@ -1,6 +1,7 @@
 //! Regions of the catalog.
 
 use model::ids::RegionId;
+use model::json;
 use model::listing::Page;
 use model::service::Region;
 
@@ -40,7 +41,7 @@ impl Regions<'_> {
             .bind(&region.id)
             .bind(&region.description)
             .bind(region.parent_region_id.as_ref())
-            .bind(serde_json::Value::Object(region.extra.clone()).to_string())
+            .bind(json::spaced(&region.extra))
             .execute()
             .await
             .map_err(|error| error.on_unique("region"))?;
@@ -72,7 +73,7 @@ impl Regions<'_> {
             )
             .bind(&region.description)
             .bind(region.parent_region_id.as_ref())
-            .bind(serde_json::Value::Object(region.extra.clone()).to_string())
+            .bind(json::spaced(&region.extra))
             .bind(&region.id)
             .execute()
             .await?;

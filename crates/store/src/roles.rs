@@ -1,6 +1,7 @@
 //! Roles, and which role implies which.
 
 use model::ids::{DomainId, RoleId};
+use model::json;
 use model::listing::Page;
 use model::project::ResourceOptions;
 use model::role::{Role, RoleFilter};
@@ -129,7 +130,7 @@ impl Roles<'_> {
                     .map_or(GLOBAL_ROLE, |id| id.as_str()),
             )
             .bind(role.description.as_deref())
-            .bind(serde_json::Value::Object(role.extra.clone()).to_string())
+            .bind(json::spaced(&role.extra))
             .execute()
             .await
             .map_err(|error| error.on_unique("role"))?;
@@ -142,7 +143,7 @@ impl Roles<'_> {
             .query("UPDATE role SET name = ?, description = ?, extra = ? WHERE id = ?")
             .bind(&role.name)
             .bind(role.description.as_deref())
-            .bind(serde_json::Value::Object(role.extra.clone()).to_string())
+            .bind(json::spaced(&role.extra))
             .bind(&role.id)
             .execute()
             .await

@@ -1,6 +1,7 @@
 //! Services of the catalog.
 
 use model::ids::ServiceId;
+use model::json;
 use model::listing::{Page, TextMatch};
 use model::service::Service;
 
@@ -31,7 +32,7 @@ impl Services<'_> {
             .bind(&service.id)
             .bind(&service.kind)
             .bind(service.enabled)
-            .bind(serde_json::Value::Object(service.extra.clone()).to_string())
+            .bind(json::spaced(&service.extra))
             .execute()
             .await?;
         Ok(())
@@ -74,7 +75,7 @@ impl Services<'_> {
             .query("UPDATE service SET type = ?, enabled = ?, extra = ? WHERE id = ?")
             .bind(&service.kind)
             .bind(service.enabled)
-            .bind(serde_json::Value::Object(service.extra.clone()).to_string())
+            .bind(json::spaced(&service.extra))
             .bind(&service.id)
             .execute()
             .await?;

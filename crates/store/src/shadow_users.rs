@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use model::Timestamp;
 use model::ids::{DomainId, GroupId, IdentityProviderId, UserId};
+use model::json;
 use model::user::FederatedIdentity;
 use serde_json::{Map, Value};
 
@@ -83,7 +84,7 @@ impl ShadowUsers<'_> {
             .bind(user.enabled)
             .bind(now)
             .bind(now.date_naive())
-            .bind(Value::Object(user.extra.clone()).to_string())
+            .bind(json::spaced(&user.extra))
             .execute()
             .await
             .map_err(|error| error.on_unique("federated_user"))?;
@@ -122,7 +123,7 @@ impl ShadowUsers<'_> {
             .await?;
         self.db
             .query(r#"UPDATE "user" SET extra = ? WHERE id = ?"#)
-            .bind(Value::Object(user.extra.clone()).to_string())
+            .bind(json::spaced(&user.extra))
             .bind(&user.id)
             .execute()
             .await?;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta};
 use model::Timestamp;
 use model::ids::{DomainId, IdentityProviderId, ProtocolId, UserId};
+use model::json;
 use model::listing::Page;
 use model::subject::UserOptions;
 use model::user::{Comparison, FederatedIdentity, StoredPassword, User, UserFilter};
@@ -110,7 +111,7 @@ impl Users<'_> {
             .bind(user.enabled)
             .bind(user.default_project_id.as_ref())
             .bind(created_at)
-            .bind(serde_json::Value::Object(user.extra.clone()).to_string())
+            .bind(json::spaced(&user.extra))
             .execute()
             .await?;
         self.db
@@ -175,7 +176,7 @@ impl Users<'_> {
             )
             .bind(user.enabled)
             .bind(user.default_project_id.as_ref())
-            .bind(serde_json::Value::Object(user.extra.clone()).to_string())
+            .bind(json::spaced(&user.extra))
             .bind(&user.id)
             .execute()
             .await?;
@@ -466,7 +467,7 @@ impl Users<'_> {
                 )
                 .bind(&user.id)
                 .bind(id)
-                .bind(value.to_string())
+                .bind(json::spaced(&value))
                 .execute()
                 .await?;
         }

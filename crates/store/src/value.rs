@@ -189,7 +189,7 @@ impl Row {
     pub(crate) fn json(&self, column: &str) -> Result<serde_json::Value, StoreError> {
         match self.optional_text(column)?.filter(|text| !text.is_empty()) {
             None => Ok(serde_json::Value::Null),
-            Some(text) => serde_json::from_str(&text).map_err(|error| unreadable(column, &error)),
+            Some(text) => model::json::read(&text).map_err(|error| unreadable(column, &error)),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! An integer beyond 64 bits was read as a float and is shown as one.
 
-use model::python::push_repr as push_repr_text;
+use model::python::{push_repr as push_repr_text, repr_float};
 use serde_json::{Number, Value};
 
 /// Python's `str(value)`.
@@ -59,26 +59,6 @@ fn repr_number(number: &Number) -> String {
     match number.as_f64() {
         Some(float) if number.is_f64() => repr_float(float),
         _ => number.to_string(),
-    }
-}
-
-/// The shortest digits that give the same float, in Python's layout.
-pub(crate) fn repr_float(float: f64) -> String {
-    let scientific = format!("{float:e}");
-    let (digits, exponent) = scientific
-        .split_once('e')
-        .expect("this format always has an exponent");
-    match exponent.parse() {
-        Ok(-4..16) => {
-            let plain = float.to_string();
-            if plain.contains('.') {
-                plain
-            } else {
-                plain + ".0"
-            }
-        }
-        Ok(exponent @ i32::MIN..0) => format!("{digits}e-{:02}", -exponent),
-        _ => format!("{digits}e+{exponent}"),
     }
 }
 
