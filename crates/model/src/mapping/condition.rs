@@ -93,7 +93,10 @@ impl Values {
             Self::Exact(values) => {
                 // Python cannot put these into a set, which is how it compares.
                 if let Some(odd) = &values.odd {
-                    return Err(MappingError::Unusable(format!("{odd} is not a text")));
+                    return Err(MappingError::Pattern {
+                        pattern: odd.to_string(),
+                        reason: "it is not a text".into(),
+                    });
                 }
                 Ok(values.texts.contains(value))
             }

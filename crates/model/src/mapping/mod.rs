@@ -198,7 +198,7 @@ pub enum MappingError {
         /// How many may be.
         most: usize,
     },
-    /// A value that means nothing where it stands.
+    /// A value of the assertion that means nothing where it stands.
     #[error("{0}.")]
     Unusable(String),
 }
@@ -213,6 +213,7 @@ impl MappingError {
                 | Self::GroupsWithoutDomain { .. }
                 | Self::Projects(_)
                 | Self::TooMany { .. }
+                | Self::Unusable(_)
         )
     }
 }

@@ -116,7 +116,7 @@ fn standing(
 ///
 /// # Errors
 ///
-/// 404 or 403 when the provider, the protocol or its mapping is gone or disabled, 500 when one of
+/// 404 or 403 when the provider, the protocol or its mapping is gone or disabled, 400 when one of
 /// the token's groups is.
 pub async fn check_source(app: &App, login: &FederatedLogin) -> Result<(), ApiError> {
     let (provider, protocol) =
@@ -167,7 +167,7 @@ pub(super) async fn confirm_source(
 /// # Errors
 ///
 /// 401 when the mapping makes nobody of what was said, 403 when the provider is not the one that
-/// was registered, 404 when something that the mapping names does not exist, 500 when the mapping
+/// was registered, 404 when something that the mapping names does not exist, 400 when the mapping
 /// itself is broken.
 pub async fn federated_login(
     app: &App,
@@ -201,7 +201,7 @@ async fn let_in(
         let reason = format!("mapping {}: {error}", source.protocol.mapping_id);
         match error.blames_assertion() {
             true => ApiError::unauthorized(reason),
-            false => ApiError::internal(reason),
+            false => unusable_mapping(&source.protocol, &reason),
         }
     })?;
     app.store.catch_up().await?;
@@ -361,17 +361,26 @@ async fn evaluate(
     let mapping = app.store.mappings().find(id).await?;
     let mapping = mapping.ok_or_else(|| ApiError::not_found("mapping", id))?;
     let version = SchemaVersion::parse(&mapping.schema_version).ok_or_else(|| {
-        ApiError::internal(format!(
-            "mapping {id} has the unknown version {}",
-            mapping.schema_version
-        ))
+        let reason = format!("the unknown version {}", mapping.schema_version);
+        unusable_mapping(&source.protocol, &reason)
     })?;
     let rules = Rules::parse(version, &mapping.rules)
-        .map_err(|error| ApiError::internal(format!("mapping {id} does not read: {error}")))?;
+        .map_err(|error| unusable_mapping(&source.protocol, &error.to_string()))?;
     let assertion = assertion.clone();
     // As long as the rules and what a stranger says are, and then there are regular expressions.
     let evaluation = app.mappings.run(move || rules.evaluate(&assertion));
     Ok((mapping, evaluation.await))
+}
+
+/// 400 for everybody who logs in by a mapping that cannot be used: what is wrong with it is told in
+/// the log, for it may name more than strangers should see.
+pub(super) fn unusable_mapping(protocol: &Protocol, reason: &str) -> ApiError {
+    let id = &protocol.mapping_id;
+    tracing::warn!(mapping.id = %id, reason, "a mapping cannot be used");
+    ApiError::BadRequest(format!(
+        "The mapping {id} of the identity provider {} cannot be used.",
+        protocol.identity_provider_id
+    ))
 }
 
 /// How each condition of each rule fared, without the values, which are about people. Who reports a

@@ -14,7 +14,9 @@ use store::{ShadowUser, StoreError, Tx};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::flows::federated_login::{Said, Source, confirm_source, use_up};
+use crate::flows::federated_login::{
+    Said, Source, confirm_source, unusable_mapping, use_up,
+};
 use crate::flows::revoke::revoke;
 use crate::hex::sha256;
 use crate::v3::project_hierarchy::in_disabled_branch;
@@ -51,7 +53,7 @@ struct WantedProject {
 /// # Errors
 ///
 /// 401 when the mapping names nobody or somebody disabled, 400 for names that do not fit, 403 and 404
-/// for roles and domains that cannot be, 500 for groups that are gone.
+/// for roles and domains that cannot be, 400 for groups that are gone.
 pub(super) async fn shadow(
     app: &App,
     source: &Source,
@@ -252,7 +254,7 @@ pub(super) async fn check_groups(
 ///
 /// # Errors
 ///
-/// 500 for one that does not: the mapping leads to it.
+/// 400 for one that does not: the mapping leads to it.
 pub(super) async fn find_groups(
     app: &App,
     ids: &[GroupId],
@@ -261,10 +263,8 @@ pub(super) async fn find_groups(
     let found = app.store.groups().find_each(ids).await?;
     let found = ids.iter().zip(found).map(|(id, found)| {
         found.ok_or_else(|| {
-            ApiError::internal(format!(
-                "group {id}, to which mapping {} leads, does not exist",
-                protocol.mapping_id
-            ))
+            let reason = format!("group {id}, to which it leads, does not exist");
+            unusable_mapping(protocol, &reason)
         })
     });
     found.collect()

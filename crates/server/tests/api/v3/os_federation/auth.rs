@@ -390,7 +390,7 @@ async fn a_token_is_exchanged_only_while_its_source_stands() {
         .delete(&format!("/v3/groups/{group}"))
         .await
         .expect(204);
-    scope_to(&server, &text, home()).await.expect(500);
+    scope_to(&server, &text, home()).await.expect(400);
 }
 
 #[tokio::test]
@@ -632,7 +632,7 @@ async fn of_a_user_of_ours_the_name_counts_more_than_the_id() {
         .patch("/v3/OS-FEDERATION/mappings/m", body)
         .await
         .expect(200);
-    log_in(&server, "jane", "").await.expect(500);
+    log_in(&server, "jane", "").await.expect(400);
 }
 
 /// A user by `REMOTE_USER` who is a reader of the project that `OIDC-groups` names.

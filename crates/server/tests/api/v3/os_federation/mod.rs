@@ -1,4 +1,5 @@
 mod auth;
+mod broken_mappings;
 mod identity_providers;
 mod mappings;
 mod memberships;
