@@ -180,6 +180,23 @@ impl ApiError {
         Self::Internal(cause.into())
     }
 
+    /// An error of a request that looked before it wrote: what it finds is no longer so, because
+    /// somebody else added or removed something meanwhile, so it is done anew.
+    pub fn overtaken(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict { .. } | StoreError::Missing { .. } => Self::Repeat(error),
+            other => other.into(),
+        }
+    }
+
+    /// An error of the store; other words for what is missing than those of a 404.
+    pub fn missing_as(error: StoreError, missing: impl FnOnce() -> Self) -> Self {
+        match error {
+            StoreError::Missing { .. } => missing(),
+            other => other.into(),
+        }
+    }
+
     /// Says more about a conflict; other errors pass unchanged.
     #[must_use]
     pub fn conflict_details(self, details: impl FnOnce() -> String) -> Self {
@@ -222,7 +239,14 @@ impl From<StoreError> for ApiError {
                 kind,
                 details: "Duplicate entry".into(),
             },
-            StoreError::Repeat(_) => Self::Repeat(error),
+            // What a request has read may be gone when it writes: then it finds that out, and says
+            // what is missing.
+            StoreError::Repeat(_) | StoreError::Reference(_) => Self::Repeat(error),
+            StoreError::Missing { kind, id } => Self::NotFound { kind, id },
+            StoreError::Unfit(reason) => {
+                tracing::info!(reason, "the database cannot hold what the request says");
+                Self::malformed("The database cannot hold a value of the request.")
+            }
             StoreError::Unavailable(_) | StoreError::TimedOut(_) => {
                 Self::Unavailable(error.to_string())
             }

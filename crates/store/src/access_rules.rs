@@ -142,8 +142,11 @@ impl AccessRules<'_> {
         user_id: &UserId,
         id: &AccessRuleId,
     ) -> Result<Result<(), Undeleted>, StoreError> {
-        // One statement, since a credential may be made meanwhile: the foreign key would take the
-        // rule away from it, and so let it make every request.
+        // A credential may be made with it meanwhile: the foreign key would take the rule away from
+        // it, and so let it make every request.
+        if !self.lock(user_id, id).await? {
+            return Ok(Err(Undeleted::Absent));
+        }
         let deleted = self
             .db
             .query(
@@ -155,13 +158,19 @@ impl AccessRules<'_> {
             .bind(id)
             .execute()
             .await?;
-        if deleted > 0 {
-            return Ok(Ok(()));
+        match deleted {
+            0 => Ok(Err(Undeleted::InUse)),
+            _ => Ok(Ok(())),
         }
-        Ok(Err(match self.find(user_id, id).await? {
-            Some(_) => Undeleted::InUse,
-            None => Undeleted::Absent,
-        }))
+    }
+
+    /// Keeps everybody else from using an access rule anew until the transaction ends; whether
+    /// there is one.
+    async fn lock(&mut self, user_id: &UserId, id: &AccessRuleId) -> Result<bool, StoreError> {
+        let how = self.db.dialect().for_update();
+        let sql = format!("SELECT id FROM access_rule WHERE user_id = ? AND external_id = ?{how}");
+        let query = self.db.built_query(sql).bind(user_id).bind(id);
+        Ok(!query.rows().await?.is_empty())
     }
 }
 

@@ -81,6 +81,11 @@ impl ApplicationCredentials<'_> {
     }
 
     /// Adds an application credential. Its access rules exist already.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Reference`] when a role or an access rule is gone: a credential that loses its
+    /// rules could make every request.
     pub async fn insert(&mut self, stored: &StoredCredential) -> Result<(), StoreError> {
         let credential = &stored.credential;
         self.db
@@ -106,12 +111,9 @@ impl ApplicationCredentials<'_> {
                  WHERE c.id = ? AND role.id IN ({})",
                 placeholders(credential.role_ids.len())
             );
-            self.db
-                .built_query(sql)
-                .bind(&credential.id)
-                .bind_all(&credential.role_ids)
-                .execute()
-                .await?;
+            let query = self.db.built_query(sql).bind(&credential.id);
+            let added = query.bind_all(&credential.role_ids).execute().await?;
+            unless_all(added, credential.role_ids.len())?;
         }
         if !credential.access_rules.is_empty() {
             let sql = format!(
@@ -122,12 +124,10 @@ impl ApplicationCredentials<'_> {
                  WHERE c.id = ? AND rule.external_id IN ({})",
                 placeholders(credential.access_rules.len())
             );
-            self.db
-                .built_query(sql)
-                .bind(&credential.id)
-                .bind_all(credential.access_rules.iter().map(|rule| &rule.id))
-                .execute()
-                .await?;
+            let rules = credential.access_rules.iter().map(|rule| &rule.id);
+            let query = self.db.built_query(sql).bind(&credential.id);
+            let added = query.bind_all(rules).execute().await?;
+            unless_all(added, credential.access_rules.len())?;
         }
         Ok(())
     }
@@ -183,6 +183,16 @@ impl ApplicationCredentials<'_> {
             .rows()
             .await?;
         gather(&rows)
+    }
+}
+
+/// Whether as many rows were added as there should be.
+fn unless_all(added: u64, wanted: usize) -> Result<(), StoreError> {
+    match u64::try_from(wanted) {
+        Ok(wanted) if wanted == added => Ok(()),
+        _ => Err(StoreError::Reference(
+            "a role or an access rule of an application credential is gone".into(),
+        )),
     }
 }
 

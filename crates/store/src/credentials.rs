@@ -28,6 +28,15 @@ impl Credentials<'_> {
             .await
     }
 
+    /// Finds a credential to change it: nobody else does until the transaction ends.
+    pub async fn find_for_update(
+        &mut self,
+        id: &CredentialId,
+    ) -> Result<Option<Credential>, StoreError> {
+        self.db.lock("credential", id.as_str()).await?;
+        self.find(id).await
+    }
+
     /// Lists credentials by id.
     pub async fn list(&mut self, filter: &CredentialFilter) -> Result<Vec<Credential>, StoreError> {
         let mut conditions = Where::default();
@@ -110,13 +119,18 @@ impl Credentials<'_> {
     }
 
     /// Removes a credential.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such credential.
     pub async fn delete(&mut self, id: &CredentialId) -> Result<(), StoreError> {
-        self.db
+        let found = self
+            .db
             .query("DELETE FROM credential WHERE id = ?")
             .bind(id)
             .execute()
             .await?;
-        Ok(())
+        StoreError::unless_found(found, "credential", id)
     }
 
     /// The hashes of all keys under which credentials are stored.

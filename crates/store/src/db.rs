@@ -4,6 +4,7 @@
 //! through [`Conn`], which is either the pool or the open transaction.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use crate::address::Address;
 use crate::dialect::Dialect;
 use crate::error::StoreError;
 use crate::facts::{FactSettings, Facts, announce};
+use crate::filter::placeholders;
 use crate::topic::Topics;
-use crate::value::{FromRow, Row, Value};
+use crate::value::{FromRow, Row, Value, is_beyond, without};
 
 /// How to use a database.
 #[derive(Clone, Debug)]
@@ -299,7 +301,63 @@ macro_rules! execute {
 }
 
 impl Session {
+    /// Runs a statement that gives rows. A text that no column can hold equals nothing.
     async fn fetch(
+        &mut self,
+        sql: Cow<'static, str>,
+        values: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        refuse_too_many(values)?;
+        if let Some(without) = self.without_lacking(values) {
+            return self.send_fetch(sql, &without).await;
+        }
+        match self.send_fetch(sql.clone(), values).await {
+            Err(StoreError::Incomparable(reason)) => match self.without_doubtful(values) {
+                Some(without) => self.send_fetch(sql, &without).await,
+                None => Err(StoreError::Incomparable(reason)),
+            },
+            outcome => outcome,
+        }
+    }
+
+    /// Runs a statement that gives no rows. A text that no column can hold equals nothing, and
+    /// cannot be written.
+    async fn execute(
+        &mut self,
+        sql: Cow<'static, str>,
+        values: &[Value],
+    ) -> Result<u64, StoreError> {
+        refuse_too_many(values)?;
+        let removes = sql.starts_with("DELETE ");
+        if let Some(without) = self.without_lacking(values) {
+            return match removes {
+                true => self.send_execute(sql, &without).await,
+                false => Err(StoreError::Unfit("a text holds NUL".into())),
+            };
+        }
+        match self.send_execute(sql.clone(), values).await {
+            Err(StoreError::Incomparable(reason)) => match self.without_doubtful(values) {
+                Some(without) if removes => self.send_execute(sql, &without).await,
+                _ => Err(StoreError::Unfit(reason)),
+            },
+            outcome => outcome,
+        }
+    }
+
+    /// The values without those that the database cannot hold; `None` when it can hold all.
+    fn without_lacking(&self, values: &[Value]) -> Option<Vec<Value>> {
+        let lacks = self.db.dialect().lacks()?;
+        let lacking = values.iter().any(|value| is_beyond(value, lacks));
+        lacking.then(|| without(values, lacks))
+    }
+
+    /// The values without those that the database may be unable to compare.
+    fn without_doubtful(&self, values: &[Value]) -> Option<Vec<Value>> {
+        let may_lack = self.db.dialect().may_lack()?;
+        Some(without(values, may_lack))
+    }
+
+    async fn send_fetch(
         &mut self,
         sql: Cow<'static, str>,
         values: &[Value],
@@ -344,7 +402,7 @@ impl Session {
         self.settle(outcome)
     }
 
-    async fn execute(
+    async fn send_execute(
         &mut self,
         sql: Cow<'static, str>,
         values: &[Value],
@@ -446,6 +504,16 @@ impl Drop for Session {
         if self.is_astray() {
             self.discard();
         }
+    }
+}
+
+/// How many values a statement may have: SQLite takes no more, the others twice as many.
+const MOST_VALUES: usize = 32_766;
+
+fn refuse_too_many(values: &[Value]) -> Result<(), StoreError> {
+    match values.len() {
+        0..=MOST_VALUES => Ok(()),
+        many => Err(StoreError::Unfit(format!("{many} values in one statement"))),
     }
 }
 
@@ -608,16 +676,82 @@ impl<'a> Conn<'a> {
         }
     }
 
-    /// Keeps others from changing a row until the transaction ends. To be asked before anything is
-    /// read of it: what is read then is what was committed last.
-    pub(crate) async fn lock(&mut self, table: &'static str, id: &str) -> Result<(), StoreError> {
-        let how = match self.dialect() {
-            // It has one writer at a time, and is asked so that a change costs the same everywhere.
-            Dialect::Sqlite => "",
-            Dialect::MariaDb | Dialect::Postgres => " FOR UPDATE",
-        };
+    /// Keeps others from changing a row until the transaction ends; whether there is one. To be
+    /// asked before anything is read of it: what is read then is what was committed last.
+    pub(crate) async fn lock(&mut self, table: &'static str, id: &str) -> Result<bool, StoreError> {
+        // SQLite is asked too, so that a change costs the same everywhere.
+        let how = self.dialect().for_update();
         let sql = format!("SELECT id FROM {table} WHERE id = ?{how}");
-        self.built_query(sql).bind(id).rows().await.map(drop)
+        Ok(!self.built_query(sql).bind(id).rows().await?.is_empty())
+    }
+
+    /// Keeps others from changing some rows until the transaction ends; `which` selects them, and
+    /// may have a place for a value.
+    pub(crate) async fn lock_all(
+        &mut self,
+        table: &'static str,
+        which: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<(), StoreError> {
+        let how = self.dialect().for_update();
+        let sql = format!("SELECT id FROM {table} WHERE {which} ORDER BY id{how}");
+        self.built_query(sql)
+            .bind_all(values)
+            .rows()
+            .await
+            .map(drop)
+    }
+
+    /// Makes sure, until the transaction ends, that there is a row which a new one names: whoever
+    /// removes it waits, locks it first ([`Conn::lock`]), and takes along what names it.
+    pub(crate) async fn require(
+        &mut self,
+        table: &'static str,
+        id: &str,
+        kind: &'static str,
+    ) -> Result<(), StoreError> {
+        let how = self.dialect().for_share();
+        let sql = format!("SELECT id FROM {table} WHERE id = ?{how}");
+        match self.built_query(sql).bind(id).rows().await?.is_empty() {
+            true => Err(StoreError::missing(kind, id)),
+            false => Ok(()),
+        }
+    }
+
+    /// The same for several rows, in one statement.
+    pub(crate) async fn require_all(
+        &mut self,
+        table: &'static str,
+        ids: Vec<&str>,
+        kind: &'static str,
+    ) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let (marks, how) = (placeholders(ids.len()), self.dialect().for_share());
+        let sql = format!("SELECT id FROM {table} WHERE id IN ({marks}) ORDER BY id{how}");
+        let query = self.built_query(sql).bind_all(ids.iter().copied());
+        let rows = query.rows().await?;
+        let found = rows.iter().map(|row| row.text("id"));
+        let found = found.collect::<Result<HashSet<_>, _>>()?;
+        match ids.iter().find(|id| !found.contains(**id)) {
+            Some(id) => Err(StoreError::missing(kind, id)),
+            None => Ok(()),
+        }
+    }
+
+    /// The same for what is about to be removed, or must not be used by two at once: nobody else
+    /// changes it, or names it in a new row, until the transaction ends.
+    pub(crate) async fn require_alone(
+        &mut self,
+        table: &'static str,
+        id: &str,
+        kind: &'static str,
+    ) -> Result<(), StoreError> {
+        match self.lock(table, id).await? {
+            true => Ok(()),
+            false => Err(StoreError::missing(kind, id)),
+        }
     }
 
     /// Starts a statement.

@@ -30,6 +30,41 @@ impl Dialect {
         }
     }
 
+    /// Whether no text can hold a character, whatever the column.
+    pub(crate) fn lacks(self) -> Option<fn(char) -> bool> {
+        match self {
+            Self::Postgres => Some(|c| c == '\0'),
+            Self::MariaDb | Self::Sqlite => None,
+        }
+    }
+
+    /// Whether a column may lack a character: Keystone's tables on MariaDB have three bytes for
+    /// each, unless an operator has widened them.
+    pub(crate) fn may_lack(self) -> Option<fn(char) -> bool> {
+        match self {
+            Self::MariaDb => Some(|c| c.len_utf8() > 3),
+            Self::Postgres | Self::Sqlite => None,
+        }
+    }
+
+    /// What follows a SELECT so that nobody changes or removes its rows until the transaction
+    /// ends. SQLite has one writer at a time.
+    pub(crate) fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::MariaDb | Self::Postgres => " FOR UPDATE",
+        }
+    }
+
+    /// The same for several transactions side by side, none of which changes the rows itself.
+    pub(crate) fn for_share(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::MariaDb => " LOCK IN SHARE MODE",
+            Self::Postgres => " FOR SHARE",
+        }
+    }
+
     /// The statement that opens a transaction which will write.
     pub(crate) fn begin(self) -> &'static str {
         match self {

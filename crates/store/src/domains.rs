@@ -30,6 +30,22 @@ impl Domains<'_> {
         Ok(found.filter(Project::is_domain).map(Domain::from))
     }
 
+    /// Makes sure, until the transaction ends, that there is such a domain, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &DomainId) -> Result<(), StoreError> {
+        let how = self.db.dialect().for_share();
+        let sql = format!("SELECT id FROM project WHERE id = ? AND is_domain = ?{how}");
+        let query = self.db.built_query(sql).bind(id).bind(true);
+        match query.rows().await?.is_empty() {
+            true => Err(StoreError::missing("domain", id)),
+            false => Ok(()),
+        }
+    }
+
     /// Lists domains by id.
     pub async fn list(
         &mut self,
@@ -54,7 +70,20 @@ impl Domains<'_> {
 
     /// Removes a domain with its users, groups, projects and identity providers, and all that
     /// hangs on them, in a fixed number of statements. Its roles stay, as they do in Keystone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such domain.
     pub async fn delete(&mut self, id: &DomainId, now: Timestamp) -> Result<(), StoreError> {
+        self.db
+            .require_alone("project", id.as_str(), "domain")
+            .await?;
+        // Nothing more is added to the domain now; and to what it holds nothing from here on.
+        for table in ["identity_provider", "project", r#""user""#, r#""group""#] {
+            self.db
+                .lock_all(table, "domain_id = ?", [id.into()])
+                .await?;
+        }
         let groups = &mut Groups {
             db: self.db.reborrow(),
         };

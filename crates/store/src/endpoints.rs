@@ -92,7 +92,14 @@ impl Endpoints<'_> {
     }
 
     /// Removes an endpoint with what was said about it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such endpoint.
     pub async fn delete(&mut self, id: &EndpointId) -> Result<(), StoreError> {
+        self.db
+            .require_alone("endpoint", id.as_str(), "endpoint")
+            .await?;
         for statement in [
             "DELETE FROM project_endpoint WHERE endpoint_id = ?",
             "DELETE FROM policy_association WHERE endpoint_id = ?",

@@ -15,6 +15,22 @@ pub enum StoreError {
     /// A foreign key refused a change: what it refers to is gone, or is still referred to.
     #[error("a foreign key refused the change: {0}")]
     Reference(String),
+    /// What a row names is not there (any more).
+    #[error("there is no {kind} {id}")]
+    Missing {
+        /// What was looked for, in Keystone's words.
+        kind: &'static str,
+        /// How it was called.
+        id: String,
+    },
+    /// A column cannot hold a value: it is too long, too large, or has characters that the
+    /// column's character set lacks.
+    #[error("a column cannot hold the value: {0}")]
+    Unfit(String),
+    /// A bound text cannot be compared with a column, whose character set lacks some of its
+    /// characters.
+    #[error("a text cannot be compared with a column: {0}")]
+    Incomparable(String),
     /// The database asks for the whole transaction once more: a deadlock, a serialisation
     /// failure, a failed certification of a cluster, a locked file.
     #[error("the database asks to repeat the transaction")]
@@ -51,6 +67,27 @@ impl StoreError {
         match self {
             Self::Duplicate(_) => Self::Conflict { kind },
             other => other,
+        }
+    }
+
+    /// That what a row names is not there.
+    pub fn missing(kind: &'static str, id: impl ToString) -> Self {
+        Self::Missing {
+            kind,
+            id: id.to_string(),
+        }
+    }
+
+    /// What a change or a removal that touched so many rows comes to: without any, what it was
+    /// about is missing.
+    pub(crate) fn unless_found(
+        touched: u64,
+        kind: &'static str,
+        id: impl ToString,
+    ) -> Result<(), Self> {
+        match touched {
+            0 => Err(Self::missing(kind, id)),
+            _ => Ok(()),
         }
     }
 
@@ -102,6 +139,28 @@ fn asks_to_repeat(error: &dyn sqlx::error::DatabaseError) -> bool {
         .is_some_and(|code| ["40001", "40P01", "5", "517"].contains(&code.as_ref()))
 }
 
+/// MariaDB and MySQL: a text with characters that a column's character set lacks is compared with
+/// the column.
+fn is_incomparable(error: &dyn sqlx::error::DatabaseError) -> bool {
+    number(error).is_some_and(|number| [1267, 1270, 1271, 3988].contains(&number))
+}
+
+/// Whether a value is too much for its column, or for the database.
+fn is_unfit(error: &dyn sqlx::error::DatabaseError) -> bool {
+    if let Some(number) = number(error) {
+        // Out of range, wrong time, wrong characters, too long.
+        return [1264, 1292, 1366, 1406].contains(&number);
+    }
+    // PostgreSQL: too long, out of range, no time, wrong characters (NUL among them), a pattern
+    // that ends with its escape. SQLite: too big.
+    let unfit = [
+        "22001", "22003", "22007", "22008", "22021", "22025", "22P05", "18",
+    ];
+    error
+        .code()
+        .is_some_and(|code| unfit.contains(&code.as_ref()))
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::error::ErrorKind;
@@ -116,6 +175,10 @@ impl From<sqlx::Error> for StoreError {
                 ErrorKind::UniqueViolation => Self::Duplicate(database.message().to_owned()),
                 ErrorKind::ForeignKeyViolation => Self::Reference(database.message().to_owned()),
                 _ if asks_to_repeat(database.as_ref()) => Self::Repeat(error),
+                _ if is_incomparable(database.as_ref()) => {
+                    Self::Incomparable(database.message().to_owned())
+                }
+                _ if is_unfit(database.as_ref()) => Self::Unfit(database.message().to_owned()),
                 _ => Self::Database(error),
             },
             _ => Self::Database(error),

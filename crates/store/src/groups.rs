@@ -37,6 +37,28 @@ impl Groups<'_> {
         self.find(id).await
     }
 
+    /// Makes sure, until the transaction ends, that there is such a group, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &GroupId) -> Result<(), StoreError> {
+        self.db.require(r#""group""#, id.as_str(), "group").await
+    }
+
+    /// Keeps everybody else from changing a group, and from adding what names it, until the
+    /// transaction ends.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn lock(&mut self, id: &GroupId) -> Result<(), StoreError> {
+        self.db
+            .require_alone(r#""group""#, id.as_str(), "group")
+            .await
+    }
+
     /// Lists groups by id.
     pub async fn list(
         &mut self,
@@ -170,7 +192,12 @@ impl Groups<'_> {
     }
 
     /// Removes a group with its memberships and role assignments.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such group.
     pub async fn delete(&mut self, id: &GroupId) -> Result<(), StoreError> {
+        self.lock(id).await?;
         self.release("= ?", id.into()).await?;
         let delete = r#"DELETE FROM "group" WHERE id = ?"#;
         self.db.query(delete).bind(id).execute().await?;

@@ -129,11 +129,18 @@ impl IdentityProviders<'_> {
 
     /// Removes an identity provider with its protocols and memberships, and the users that only
     /// it knew.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such provider.
     pub async fn delete(
         &mut self,
         id: &IdentityProviderId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.db
+            .require_alone("identity_provider", id.as_str(), "Identity Provider")
+            .await?;
         for statement in [
             "DELETE FROM federated_user WHERE idp_id = ?",
             "DELETE FROM expiring_user_group_membership WHERE idp_id = ?",

@@ -1,8 +1,8 @@
 //! Mappings of assertions to users, groups and projects.
-use model::json;
 
 use model::federation::Mapping;
 use model::ids::MappingId;
+use model::json;
 
 use crate::db::Conn;
 use crate::error::StoreError;
@@ -21,6 +21,16 @@ impl Mappings<'_> {
             .bind(id)
             .optional()
             .await
+    }
+
+    /// Makes sure, until the transaction ends, that there is such a mapping, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &MappingId) -> Result<(), StoreError> {
+        self.db.require("mapping", id.as_str(), "mapping").await
     }
 
     /// Lists all mappings by id.
@@ -45,25 +55,35 @@ impl Mappings<'_> {
     }
 
     /// Writes all attributes of a mapping that may change.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such mapping.
     pub async fn update(&mut self, mapping: &Mapping) -> Result<(), StoreError> {
-        self.db
+        let found = self
+            .db
             .query("UPDATE mapping SET rules = ?, schema_version = ? WHERE id = ?")
             .bind(stored(&mapping.rules))
             .bind(&mapping.schema_version)
             .bind(&mapping.id)
             .execute()
             .await?;
-        Ok(())
+        StoreError::unless_found(found, "mapping", &mapping.id)
     }
 
     /// Removes a mapping, whether or not a protocol uses it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such mapping.
     pub async fn delete(&mut self, id: &MappingId) -> Result<(), StoreError> {
-        self.db
+        let found = self
+            .db
             .query("DELETE FROM mapping WHERE id = ?")
             .bind(id)
             .execute()
             .await?;
-        Ok(())
+        StoreError::unless_found(found, "mapping", id)
     }
 }
 

@@ -41,6 +41,39 @@ impl Projects<'_> {
         self.find(id).await
     }
 
+    /// Makes sure, until the transaction ends, that there is such a project, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &ProjectId) -> Result<(), StoreError> {
+        self.db.require("project", id.as_str(), "project").await
+    }
+
+    /// The same for several projects.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] for the first that there is not.
+    pub async fn require_all(&mut self, ids: &[ProjectId]) -> Result<(), StoreError> {
+        let ids = ids.iter().map(ProjectId::as_str);
+        let ids = ids.collect();
+        self.db.require_all("project", ids, "project").await
+    }
+
+    /// Keeps everybody else from changing a project, and from adding what names it, until the
+    /// transaction ends.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn lock(&mut self, id: &ProjectId) -> Result<(), StoreError> {
+        self.db
+            .require_alone("project", id.as_str(), "project")
+            .await
+    }
+
     /// Lists projects by id.
     pub async fn list(
         &mut self,
@@ -270,7 +303,12 @@ impl Projects<'_> {
     /// Removes a project and everything that hangs on it alone: role assignments, credentials,
     /// limits, endpoint associations, and its place as somebody's default project. Its trusts are
     /// marked as deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such project.
     pub async fn delete(&mut self, id: &ProjectId, now: Timestamp) -> Result<(), StoreError> {
+        self.lock(id).await?;
         self.release("= ?", id.into(), now).await?;
         let delete = "DELETE FROM project WHERE id = ?";
         self.db.query(delete).bind(id).execute().await?;

@@ -1,9 +1,9 @@
 //! Protocols of identity providers.
-use model::json;
 
 use model::Timestamp;
 use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, MappingId, ProtocolId};
+use model::json;
 
 use crate::db::Conn;
 use crate::error::StoreError;
@@ -90,8 +90,10 @@ impl Protocols<'_> {
         mapping_id: &MappingId,
         remote_id_attribute: Option<&str>,
     ) -> Result<Option<Protocol>, StoreError> {
-        let found = self
-            .db
+        if !self.lock(provider, id).await? {
+            return Ok(None);
+        }
+        self.db
             .query(
                 "UPDATE federation_protocol SET mapping_id = ?, \
                  remote_id_attribute = COALESCE(?, remote_id_attribute) \
@@ -103,19 +105,19 @@ impl Protocols<'_> {
             .bind(id)
             .execute()
             .await?;
-        match found {
-            0 => Ok(None),
-            _ => self.find(provider, id).await,
-        }
+        self.find(provider, id).await
     }
 
-    /// Removes a protocol, and the users that only came by it.
+    /// Removes a protocol, and the users that only came by it; whether there was one.
     pub async fn delete(
         &mut self,
         provider: &IdentityProviderId,
         id: &ProtocolId,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        if !self.lock(provider, id).await? {
+            return Ok(false);
+        }
         for statement in [
             "DELETE FROM federated_user WHERE idp_id = ? AND protocol_id = ?",
             "DELETE FROM federation_protocol WHERE idp_id = ? AND id = ?",
@@ -126,7 +128,21 @@ impl Protocols<'_> {
         let users = &mut Users {
             db: self.db.reborrow(),
         };
-        users.delete_unknown(now).await
+        users.delete_unknown(now).await?;
+        Ok(true)
+    }
+
+    /// Keeps everybody else from changing a protocol until the transaction ends; whether there is
+    /// one.
+    async fn lock(
+        &mut self,
+        provider: &IdentityProviderId,
+        id: &ProtocolId,
+    ) -> Result<bool, StoreError> {
+        let how = self.db.dialect().for_update();
+        let sql = format!("SELECT id FROM federation_protocol WHERE idp_id = ? AND id = ?{how}");
+        let query = self.db.built_query(sql).bind(provider).bind(id);
+        Ok(!query.rows().await?.is_empty())
     }
 
     /// Replaces secrets by the same under another key, unless they were changed meanwhile. Whether

@@ -25,10 +25,26 @@ impl Regions<'_> {
             .await
     }
 
+    /// Makes sure, until the transaction ends, that there is such a region, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &RegionId) -> Result<(), StoreError> {
+        self.db.require("region", id.as_str(), "region").await
+    }
+
     /// Finds a region to change it: nobody else does until the transaction ends.
     pub async fn find_for_update(&mut self, id: &RegionId) -> Result<Option<Region>, StoreError> {
         self.db.lock("region", id.as_str()).await?;
         self.find(id).await
+    }
+
+    /// Keeps everybody else from changing any region, and from adding what names one, until the
+    /// transaction ends: a tree can only be judged as a whole.
+    pub async fn lock_all(&mut self) -> Result<(), StoreError> {
+        self.db.lock_all("region", "id IS NOT NULL", []).await
     }
 
     /// Adds a region.

@@ -59,6 +59,26 @@ impl Roles<'_> {
         self.find(id).await
     }
 
+    /// Makes sure, until the transaction ends, that there is such a role, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &RoleId) -> Result<(), StoreError> {
+        self.db.require("role", id.as_str(), "role").await
+    }
+
+    /// The same for several roles.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] for the first that there is not.
+    pub async fn require_all(&mut self, ids: &[RoleId]) -> Result<(), StoreError> {
+        let ids = ids.iter().map(RoleId::as_str);
+        self.db.require_all("role", ids.collect(), "role").await
+    }
+
     /// Finds a role by name, within a domain or among those of none.
     pub async fn find_by_name(
         &mut self,
@@ -160,7 +180,12 @@ impl Roles<'_> {
     ///
     /// With it go the application credentials that were given it, and all those on a project
     /// where their owner was given it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such role.
     pub async fn delete(&mut self, id: &RoleId) -> Result<(), StoreError> {
+        self.db.require_alone("role", id.as_str(), "role").await?;
         for statement in [
             "DELETE FROM application_credential WHERE EXISTS ( \
                SELECT 1 FROM assignment WHERE type = 'UserProject' AND role_id = ? \

@@ -84,6 +84,47 @@ pub async fn execute(store: &crate::Store, sql: &str) -> Result<(), StoreError> 
     Ok(())
 }
 
+/// Runs a statement in an open transaction.
+///
+/// # Errors
+///
+/// When the server does not answer or refuses.
+pub async fn execute_in(tx: &mut crate::Tx, sql: &str) -> Result<(), StoreError> {
+    let mut conn = crate::db::Conn::Tx(tx);
+    conn.built_query(sql.into()).execute().await.map(drop)
+}
+
+/// What a statement gives that selects one whole number `AS number`.
+///
+/// # Errors
+///
+/// When the server does not answer or refuses.
+pub async fn number(store: &crate::Store, sql: &str) -> Result<i64, StoreError> {
+    let rows = store.pool().built_query(sql.into()).rows().await?;
+    rows.first().map_or(Ok(0), |row| row.int("number"))
+}
+
+/// Whether somebody waits for a lock of this database. SQLite does not tell.
+///
+/// # Errors
+///
+/// When the server does not answer or refuses.
+pub async fn is_waiting(store: &crate::Store) -> Result<bool, StoreError> {
+    let sql = match store.dialect() {
+        crate::Dialect::MariaDb => {
+            "SELECT COUNT(*) AS number FROM information_schema.innodb_trx t \
+             JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id \
+             WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()"
+        }
+        crate::Dialect::Postgres => {
+            "SELECT COUNT(*) AS number FROM pg_stat_activity \
+             WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        }
+        crate::Dialect::Sqlite => return Ok(false),
+    };
+    Ok(number(store, sql).await? > 0)
+}
+
 /// Runs a statement that must succeed.
 #[cfg(test)]
 pub(crate) async fn run(store: &crate::Store, sql: &str) {

@@ -97,13 +97,18 @@ impl ServiceProviders<'_> {
     }
 
     /// Removes a service provider.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such provider.
     pub async fn delete(&mut self, id: &ServiceProviderId) -> Result<(), StoreError> {
-        self.db
+        let found = self
+            .db
             .query("DELETE FROM service_provider WHERE id = ?")
             .bind(id)
             .execute()
             .await?;
-        Ok(())
+        StoreError::unless_found(found, "Service Provider", id)
     }
 }
 

@@ -83,7 +83,14 @@ impl Services<'_> {
     }
 
     /// Removes a service with its endpoints and what was said about them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such service.
     pub async fn delete(&mut self, id: &ServiceId) -> Result<(), StoreError> {
+        self.db
+            .require_alone("service", id.as_str(), "service")
+            .await?;
         for statement in [
             "DELETE FROM project_endpoint WHERE endpoint_id IN \
              (SELECT id FROM endpoint WHERE service_id = ?)",

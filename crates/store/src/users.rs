@@ -56,6 +56,28 @@ impl Users<'_> {
         self.find(id).await
     }
 
+    /// Makes sure, until the transaction ends, that there is such a user, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &UserId) -> Result<(), StoreError> {
+        self.db.require(r#""user""#, id.as_str(), "user").await
+    }
+
+    /// Keeps everybody else from changing a user, and from adding what names it, until the
+    /// transaction ends.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn lock(&mut self, id: &UserId) -> Result<(), StoreError> {
+        self.db
+            .require_alone(r#""user""#, id.as_str(), "user")
+            .await
+    }
+
     /// Lists users by id.
     pub async fn list(
         &mut self,
@@ -228,7 +250,12 @@ impl Users<'_> {
 
     /// Removes a user and everything that hangs on the user alone: passwords, memberships, role
     /// assignments, credentials of all kinds. Trusts of either side are marked as deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such user.
     pub async fn delete(&mut self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
+        self.lock(id).await?;
         self.release("= ?", &[id.into()], now).await?;
         let delete = r#"DELETE FROM "user" WHERE id = ?"#;
         self.db.query(delete).bind(id).execute().await?;
@@ -258,6 +285,9 @@ impl Users<'_> {
         // MariaDB does not delete from what it reads, unless it reads a copy: it makes one for
         // the sake of `DISTINCT`.
         let unknown = format!("IN (SELECT id FROM ({UNKNOWN}) unknown_user)");
+        self.db
+            .lock_all(r#""user""#, &format!("id {unknown}"), [])
+            .await?;
         self.release(&unknown, &[], now).await?;
         let delete = format!(r#"DELETE FROM "user" WHERE id {unknown}"#);
         self.db.built_query(delete).execute().await?;

@@ -23,6 +23,21 @@ impl Value {
     }
 }
 
+/// Whether a value holds a character that a text of the database cannot.
+pub(crate) fn is_beyond(value: &Value, is_beyond: fn(char) -> bool) -> bool {
+    matches!(value, Value::Text(Some(text)) if text.contains(is_beyond))
+}
+
+/// The values with NULL in place of each that no text of the database can equal: NULL equals
+/// nothing either.
+pub(crate) fn without(values: &[Value], is_beyond: fn(char) -> bool) -> Vec<Value> {
+    let null = |value: &Value| match self::is_beyond(value, is_beyond) {
+        true => Value::Text(None),
+        false => value.clone(),
+    };
+    values.iter().map(null).collect()
+}
+
 macro_rules! values {
     ($($type:ty => $variant:ident),*) => {$(
         impl From<$type> for Value {

@@ -1,6 +1,7 @@
 //! Removing a domain with all that it holds.
 
-use model::project::{Domain, ResourceOptions};
+use model::ids::DomainId;
+use model::project::ResourceOptions;
 use store::Saved;
 
 use crate::call::Call;
@@ -13,22 +14,23 @@ use crate::v3::resource_options::refuse_immutable;
 ///
 /// # Errors
 ///
-/// 403 when the domain is enabled, or when it or one of its projects is immutable.
-pub async fn delete_domain(call: &Call, domain: &Domain) -> Result<Saved, ApiError> {
-    let id = &domain.id;
+/// 404 when there is none, 403 when it is enabled, or when it or one of its projects is immutable.
+pub async fn delete_domain(call: &Call, id: &DomainId) -> Result<Saved, ApiError> {
+    let mut tx = call.begin().await?;
+    let domain = tx.domains().find_for_update(id).await?;
+    let domain = domain.ok_or_else(|| ApiError::not_found("domain", id))?;
     refuse_immutable("delete", "domain", id.as_str(), domain.options)?;
     if domain.enabled {
         return Err(ApiError::Forbidden(
             "Cannot delete a domain that is enabled, please disable it first.".into(),
         ));
     }
-    if let Some(project_id) = call.store.projects().find_immutable(id).await? {
+    if let Some(project_id) = tx.projects().find_immutable(id).await? {
         let immutable = ResourceOptions {
             immutable: Some(true),
         };
         refuse_immutable("delete", "project", project_id.as_str(), immutable)?;
     }
-    let mut tx = call.begin().await?;
     revoke_domain(&call.app, &mut tx, id, call.now()).await?;
     tx.domains().delete(id, call.now()).await?;
     Ok(tx.commit().await?)

@@ -1,6 +1,6 @@
 //! Shadow users: whom a login makes of what a mapping says, with groups, projects and roles.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use model::assignment::{Actor, Assignment, AssignmentTarget};
 use model::federation::{Mapping, Protocol};
@@ -352,7 +352,12 @@ async fn write(
         Some(user) if !user.enabled => {
             return Err(ApiError::unauthorized("the user or the domain is disabled"));
         }
-        Some(user) => update_user(&mut tx, user, wanted, now).await?,
+        Some(user) => {
+            // Alone, for it is written to: two that share it would wait for each other.
+            let still = tx.users().lock(&user.id).await;
+            still.map_err(ApiError::overtaken)?;
+            update_user(&mut tx, user, wanted, now).await?
+        }
     };
     let changed = tx
         .shadow_users()
@@ -378,6 +383,7 @@ async fn write(
 }
 
 async fn insert_user(tx: &mut Tx, wanted: &Wanted, now: Timestamp) -> Result<ShadowUser, ApiError> {
+    tx.domains().require(&wanted.domain_id).await?;
     let domain = tx.domains().find(&wanted.domain_id).await?;
     let domain = domain.ok_or_else(|| ApiError::not_found("domain", &wanted.domain_id))?;
     if !domain.enabled {
@@ -449,7 +455,13 @@ async fn assign(
         }
     }
     let known: HashSet<_> = held.iter().collect();
-    for pair in named.iter().filter(|pair| !known.contains(pair)) {
+    let added = named.iter().filter(|pair| !known.contains(pair));
+    let added: Vec<_> = added.collect();
+    let (projects, roles): (BTreeSet<_>, BTreeSet<_>) = added.iter().copied().cloned().unzip();
+    let still = tx.projects().require_all(&Vec::from_iter(projects)).await;
+    still.map_err(ApiError::overtaken)?;
+    tx.roles().require_all(&Vec::from_iter(roles)).await?;
+    for pair in added {
         tx.assignments().insert(&assignment(user_id, pair)).await?;
     }
     if version.synchronises_roles() {
@@ -499,6 +511,7 @@ async fn create(
 ) -> Result<ProjectId, ApiError> {
     refuse_reserved_characters(app.config.resource.project_name_url_safe, "Project", name)?;
     ApiError::check_length(name, "name", 64)?;
+    tx.domains().require(domain_id).await?;
     let domain = tx.domains().find(domain_id).await?;
     let domain = domain.ok_or_else(|| ApiError::not_found("domain", domain_id))?;
     if !domain.enabled {

@@ -141,6 +141,12 @@ async fn create(
     let roles = call.store.roles().find_all(&role_ids).await?;
 
     let mut tx = call.begin().await?;
+    // Alone, for the limit holds for two at once, and what they add is added once.
+    tx.users().lock(&user_id).await?;
+    if let Some(project_id) = &project_id {
+        tx.projects().require(project_id).await?;
+    }
+    tx.roles().require_all(&role_ids).await?;
     check_limit(&call, &mut tx, &user_id).await?;
     let access_rules = choose_rules(&call, &mut tx, &user_id, request.access_rules).await?;
     let credential = ApplicationCredential {

@@ -120,7 +120,19 @@ async fn create(
     let permit = call.authorize(CREATE_CREDENTIAL, Target::wanted("credential"))?;
     refuse_delegated(&call, &request.kind)?;
     let credential = request.into_credential(&call)?;
+    let (user_id, project_id) = (&credential.user_id, credential.project_id.as_ref());
+    let mut assignments = call.store.assignments();
+    let mentioned = assignments.mentioned(Some(user_id), project_id).await?;
     let mut tx = call.begin().await?;
+    // As in the reference neither has to be there. But what is there must not go meanwhile, for
+    // nobody would remove the credential with it.
+    if mentioned.user {
+        // Alone, for the limit holds for two at once.
+        tx.users().lock(user_id).await?;
+    }
+    if let Some(project_id) = project_id.filter(|_| mentioned.project.is_some()) {
+        tx.projects().require(project_id).await?;
+    }
     check_limit(&call, &mut tx, &credential.user_id).await?;
     tx.credentials()
         .insert(&credential)
@@ -140,10 +152,14 @@ async fn update(
 ) -> Result<Reply<One<CredentialDocument>>, ApiError> {
     let credential = call.store.credentials().find(&id).await?;
     let permit = call.authorize(UPDATE_CREDENTIAL, credential.as_ref())?;
-    let mut credential = credential.ok_or_else(|| ApiError::not_found("credential", &id))?;
+    let credential = credential.ok_or_else(|| ApiError::not_found("credential", &id))?;
     refuse_delegated(&call, &credential.kind)?;
     let cipher = &call.app.credential_cipher;
     cipher.expect_keys([credential.key_hash.as_str()]).await;
+    let mut tx = call.begin().await?;
+    // As it is now: what was compared must be what is replaced.
+    let credential = tx.credentials().find_for_update(&id).await?;
+    let mut credential = credential.ok_or_else(|| ApiError::not_found("credential", &id))?;
     let before = decrypt(&call, &credential)?;
     refuse_other_authority(&before, &change.blob)?;
     let sealed = call
@@ -152,7 +168,6 @@ async fn update(
         .encrypt(&credential.kind, &change.blob, call.now());
     credential.encrypted_blob = sealed.text;
     credential.key_hash = sealed.key_hash;
-    let mut tx = call.begin().await?;
     tx.credentials().update(&credential).await?;
     let saved = tx.commit().await?;
     Ok(permit.updated(saved, One::new("credential", document(&call, credential)?)))

@@ -148,7 +148,7 @@ async fn update(
 
 async fn delete(call: Call, Path(id): Path<DomainId>) -> Result<Reply<()>, ApiError> {
     let (permit, domain) = find(&call, &id, DELETE_DOMAIN).await?;
-    Ok(permit.done(delete_domain(&call, &domain).await?))
+    Ok(permit.done(delete_domain(&call, &domain.id).await?))
 }
 
 /// A domain, and the right to do with it what a rule is about. That there is no such domain is

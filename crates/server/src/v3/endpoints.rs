@@ -185,7 +185,11 @@ async fn add_legacy_region(tx: &mut Tx, id: Option<&RegionId>) -> Result<(), Api
             parent_region_id: None,
             extra: Extra::new(),
         };
-        tx.regions().insert(&region).await?;
+        // Somebody else was faster: once more, with the region that is there now.
+        tx.regions()
+            .insert(&region)
+            .await
+            .map_err(ApiError::overtaken)?;
     }
     Ok(())
 }

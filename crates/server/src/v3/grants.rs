@@ -7,6 +7,7 @@ use model::ids::RoleId;
 use model::project::{Domain, Project};
 use model::role::Role;
 use policy::{Rule, ScopeType};
+use store::{StoreError, Tx};
 
 use crate::call::{Call, Collection, Target};
 use crate::error::ApiError;
@@ -257,8 +258,13 @@ async fn create(call: Call) -> Result<Reply<()>, ApiError> {
     named.refuse_foreign(role)?;
     let assignment = named.assignment()?;
     let mut tx = call.begin().await?;
+    named.require_again(&mut tx, &assignment).await?;
     if !tx.assignments().exists(&assignment).await? {
-        tx.assignments().insert(&assignment).await?;
+        match tx.assignments().insert(&assignment).await {
+            // Somebody else was faster.
+            Err(StoreError::Conflict { .. }) => return Ok(permit.confirmed()),
+            outcome => outcome?,
+        }
     }
     Ok(permit.done(tx.commit().await?))
 }
@@ -327,6 +333,7 @@ struct Named {
     role: Option<Role>,
     domain: Option<Domain>,
     project: Option<Project>,
+    has_actor: bool,
 }
 
 impl Named {
@@ -349,12 +356,28 @@ impl Named {
         }
     }
 
-    fn require_actor(&self, is_there: bool) -> Result<(), ApiError> {
+    fn require_actor(&self) -> Result<(), ApiError> {
         match &self.place.actor {
-            _ if is_there => Ok(()),
+            _ if self.has_actor => Ok(()),
             Actor::User(id) => Err(ApiError::not_found("user", id)),
             Actor::Group(id) => Err(ApiError::not_found("group", id)),
         }
+    }
+
+    /// Makes sure of all that a new assignment names, in the transaction that adds it. An actor who
+    /// was not there before either is no concern here.
+    async fn require_again(&self, tx: &mut Tx, assignment: &Assignment) -> Result<(), ApiError> {
+        match &assignment.target {
+            AssignmentTarget::Domain(id) => tx.domains().require(id).await?,
+            AssignmentTarget::Project(id) => tx.projects().require(id).await?,
+            AssignmentTarget::System => {}
+        }
+        match &assignment.actor {
+            _ if !self.has_actor => {}
+            Actor::User(id) => tx.users().require(id).await?,
+            Actor::Group(id) => tx.groups().require(id).await?,
+        }
+        Ok(tx.roles().require(&assignment.role_id).await?)
     }
 
     /// Refuses a role of one domain on the projects of others and on the system. The reference
@@ -431,13 +454,14 @@ async fn authorized(call: &Call, existence: Existence) -> Result<(Named, Permit)
         role,
         domain,
         project,
+        has_actor: actor.is_some(),
     };
     if !named.place.inherited {
         if named.place.role_id.is_some() {
             named.require_role()?;
         }
         if existence == Existence::Required {
-            named.require_actor(actor.is_some())?;
+            named.require_actor()?;
         }
         named.require_target()?;
     }

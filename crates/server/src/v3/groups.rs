@@ -154,6 +154,7 @@ async fn create(
     }
     check_name(&group.name)?;
     let mut tx = call.begin().await?;
+    tx.domains().require(&group.domain_id).await?;
     tx.groups().insert(&group).await.map_err(|error| {
         let (name, domain_id) = (&group.name, &group.domain_id);
         ApiError::from(error).conflict_details(|| {
@@ -194,6 +195,7 @@ async fn delete(call: Call, Path(id): Path<GroupId>) -> Result<Reply<()>, ApiErr
     let group = group.ok_or_else(|| ApiError::not_found("group", &id))?;
     let permit = call.authorize(DELETE_GROUP, &group)?;
     let mut tx = call.begin().await?;
+    tx.groups().lock(&id).await?;
     // Without roles the group gave its members nothing that their tokens could keep.
     if tx.groups().holds_roles(&id).await? {
         revoke_members(&call.app, &mut tx, &id, call.now()).await?;

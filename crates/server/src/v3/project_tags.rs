@@ -66,6 +66,7 @@ async fn replace(
     tags.sort_unstable();
     tags.dedup();
     let mut tx = call.begin().await?;
+    tx.projects().lock(&id).await?;
     tx.projects().replace_tags(&id, &tags).await?;
     let saved = tx.commit().await?;
     Ok(permit.updated(saved, document(&call, &tags)))
@@ -76,6 +77,7 @@ async fn clear(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiEr
     let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
     refuse_immutable("update", &project)?;
     let mut tx = call.begin().await?;
+    tx.projects().lock(&id).await?;
     tx.projects().replace_tags(&id, &[]).await?;
     Ok(permit.done(tx.commit().await?))
 }

@@ -157,16 +157,19 @@ async fn delete(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiE
     let permit = call.authorize(DELETE_PROJECT, project.as_ref())?;
     let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
     if project.is_domain() {
-        return Ok(permit.done(delete_domain(&call, &project.into()).await?));
+        return Ok(permit.done(delete_domain(&call, &id.into()).await?));
     }
+    let mut tx = call.begin().await?;
+    // As it is now, when nobody changes it or adds anything to it any more.
+    let project = tx.projects().find_for_update(&id).await?;
+    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
     refuse_immutable("delete", "project", id.as_str(), project.options)?;
-    if call.store.projects().has_children(&id).await? {
+    if tx.projects().has_children(&id).await? {
         return Err(ApiError::Forbidden(format!(
             "Cannot delete the project {id} since it is not a leaf in the hierarchy. Use the \
              cascade option if you want to delete a whole subtree."
         )));
     }
-    let mut tx = call.begin().await?;
     tx.projects().delete(&id, call.now()).await?;
     let event = RevocationEvent {
         project_id: Some(id),

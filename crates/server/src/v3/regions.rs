@@ -114,16 +114,18 @@ async fn update(
     if change.id.as_ref().is_some_and(|other| *other != id) {
         return Err(ApiError::BadRequest("Cannot change ID".into()));
     }
+    let mut tx = call.begin().await?;
     if let Some(parent) = &change.clone().apply(region).parent_region_id {
-        find(&call, parent).await?;
-        if call.store.regions().list_tree(&id).await?.contains(parent) {
+        // All of them: two changes at once could close a circle.
+        tx.regions().lock_all().await?;
+        tx.regions().require(parent).await?;
+        if tx.regions().list_tree(&id).await?.contains(parent) {
             // The reference goes up until it meets the region itself, and names that.
             return Err(ApiError::BadRequest(format!(
                 "The specified parent region {id} would create a circular region hierarchy."
             )));
         }
     }
-    let mut tx = call.begin().await?;
     let region = tx.regions().find_for_update(&id).await?;
     let changed = change.apply(region.ok_or_else(|| ApiError::not_found("region", &id))?);
     tx.regions().update(&changed).await?;
@@ -138,6 +140,8 @@ async fn delete(call: Call, Path(id): Path<RegionId>) -> Result<Reply<()>, ApiEr
     let permit = call.authorize(DELETE_REGION, Target::none())?;
     find(&call, &id).await?;
     let mut tx = call.begin().await?;
+    tx.regions().lock_all().await?;
+    tx.regions().require(&id).await?;
     let tree = tx.regions().list_tree(&id).await?;
     if tx.regions().have_endpoints(&tree).await? {
         return Err(ApiError::Forbidden(format!(
@@ -154,10 +158,10 @@ async fn insert(
     permit: Permit,
     region: Region,
 ) -> Result<Reply<One<RegionDocument>>, ApiError> {
-    if let Some(parent) = &region.parent_region_id {
-        find(&call, parent).await?;
-    }
     let mut tx = call.begin().await?;
+    if let Some(parent) = &region.parent_region_id {
+        tx.regions().require(parent).await?;
+    }
     let inserted = tx.regions().insert(&region).await;
     inserted.map_err(|error| {
         // The reference ends the sentence twice.

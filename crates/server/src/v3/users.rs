@@ -140,6 +140,7 @@ async fn create(
         }
     };
     let mut tx = call.begin().await?;
+    tx.domains().require(&user.domain_id).await?;
     let now = call.app.clock.now();
     let password = password.map(|password| password.set_at(&call.app, &user.options, now));
     user.password_expires_at = password.as_ref().and_then(|password| password.expires_at);

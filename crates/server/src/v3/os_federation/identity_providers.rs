@@ -111,8 +111,9 @@ async fn create(
     let provider = request.into_provider(id, domain_id);
     check_ttl(&provider)?;
     let mut tx = call.begin().await?;
-    if let Some(domain) = &own_domain {
-        tx.domains().insert(domain).await?;
+    match &own_domain {
+        Some(domain) => tx.domains().insert(domain).await?,
+        None => tx.domains().require(&provider.domain_id).await?,
     }
     let inserted = tx.identity_providers().insert(&provider).await;
     inserted.map_err(|error| taken(error, &provider))?;

@@ -5,6 +5,7 @@ use model::ids::{IdentityProviderId, MappingId, ProtocolId};
 use policy::Rule;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use store::Tx;
 
 use super::{check_id, manage_rule, no_such_protocol, read_rule};
 use crate::call::{Call, Collection, Links, SelfLink, Target};
@@ -105,6 +106,7 @@ async fn create(
         remote_id_attribute: wanted.remote_id_attribute,
     };
     let mut tx = call.begin().await?;
+    require_mapping(&mut tx, &protocol.mapping_id).await?;
     let inserted = tx.protocols().insert(&protocol).await;
     inserted.map_err(|error| {
         ApiError::from(error)
@@ -122,6 +124,7 @@ async fn update(
     let permit = call.authorize(UPDATE_PROTOCOL, Target::none())?;
     check_mapping(&call, &change.mapping_id).await?;
     let mut tx = call.begin().await?;
+    require_mapping(&mut tx, &change.mapping_id).await?;
     let remote_id_attribute = change.remote_id_attribute.as_deref();
     let known = tx
         .protocols()
@@ -145,7 +148,9 @@ async fn delete(
     let permit = call.authorize(DELETE_PROTOCOL, Target::none())?;
     find(&call, &provider, &id).await?;
     let mut tx = call.begin().await?;
-    tx.protocols().delete(&provider, &id, call.now()).await?;
+    if !tx.protocols().delete(&provider, &id, call.now()).await? {
+        return Err(no_such_protocol(&provider, &id));
+    }
     Ok(permit.done(tx.commit().await?))
 }
 
@@ -162,8 +167,18 @@ pub(super) async fn find(
 async fn check_mapping(call: &Call, id: &MappingId) -> Result<(), ApiError> {
     match call.store.mappings().find(id).await? {
         Some(_) => Ok(()),
-        None => Err(ApiError::BadRequest(format!("Invalid mapping id: {id}"))),
+        None => Err(no_such_mapping(id)),
     }
+}
+
+/// The same in the transaction that writes: nobody takes the mapping away before.
+async fn require_mapping(tx: &mut Tx, id: &MappingId) -> Result<(), ApiError> {
+    let found = tx.mappings().require(id).await;
+    found.map_err(|error| ApiError::missing_as(error, || no_such_mapping(id)))
+}
+
+fn no_such_mapping(id: &MappingId) -> ApiError {
+    ApiError::BadRequest(format!("Invalid mapping id: {id}"))
 }
 
 /// What a client says of a protocol, new or changed. It always names the mapping.
