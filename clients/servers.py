@@ -132,6 +132,17 @@ class Archstone(Identity):
         at = command.index("--admin-password")
         return command[:at] + command[at + 2 :]
 
+    def move(self, connection):
+        """Begins anew on another database, which is empty. The server does not run meanwhile."""
+        configuration = self.directory / "keystone.conf"
+        with open(configuration, "a", encoding="utf-8") as file:
+            file.write(f"\n[database]\nconnection = {connection}\n[identity]\npassword_hash_rounds = 4\n")
+        bootstrap = ["bootstrap", "--bootstrap-password", ADMIN_PASSWORD, "--bootstrap-region-id", "RegionOne"]
+        for interface in ("public", "internal", "admin"):
+            bootstrap += [f"--bootstrap-{interface}-url", f"{self.url}/v3"]
+        for command in (["db_sync"], bootstrap):
+            subprocess.run([archstone_binary(), "--config-file", configuration, *command], check=True)
+
     def serve(self):
         """The command line that serves `directory` as its keystone.conf says."""
         return [archstone_binary(), "serve", "--config-file", self.directory / "keystone.conf"]

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 from differential import Differential, corpus
 
+from databases import KINDS, database
 from servers import ADMIN_PASSWORD, REPOSITORY, under_test
 
 # Both servers hand tokens to one dashboard, and take its users' providers' word from a proxy. It is the
@@ -26,12 +27,20 @@ def federation(directory):
     }
 
 
+# What is asked on each kind of database; the rest on one.
+EVERYWHERE = ["characters"]
+PLAYED = [(file, "sqlite") for file in corpus.files()]
+PLAYED += [(file, kind) for file in EVERYWHERE for kind in KINDS if kind != "sqlite"]
+
+
 @contextlib.contextmanager
-def reference(directory):
+def reference(directory, connection):
     """The URL of a fresh Keystone, for this test changes and lists what a server has."""
     script = REPOSITORY / "scripts" / "oracle"
     # One process: each has a cache of its own, and they do not tell each other of changes.
     start = [script, "start", directory, "--admin-password", ADMIN_PASSWORD, "--processes", "1"]
+    if connection:
+        start += ["--connection", connection]
     for name, value in federation(directory).items():
         start += ["--set", f"{name}={value}"]
     yield subprocess.run(start, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
@@ -39,7 +48,7 @@ def reference(directory):
 
 
 @contextlib.contextmanager
-def archstone(directory):
+def archstone(directory, connection):
     """The URL of a fresh Archstone with the cheapest hash, for this test logs in hundreds of times."""
     server = under_test()(directory).start()
     server.stop()
@@ -48,23 +57,29 @@ def archstone(directory):
         for name, value in federation(directory).items():
             section, option = name.split(".")
             configuration.write(f"[{section}]\n{option} = {value}\n")
-    server.start()
+    if connection:
+        server.move(connection)
+    server.start(server.serve() if connection else None)
     yield server.plain_url
     server.stop()
 
 
 # Fresh servers for each file: lists show what other files leave behind, and wanted differences too.
 @pytest.fixture
-def differential(tmp_path_factory):
+def differential(request, tmp_path_factory):
     self_check = under_test().is_reference
-    with (
-        reference(tmp_path_factory.mktemp("oracle")) as oracle,
-        (reference if self_check else archstone)(tmp_path_factory.mktemp("subject") / "data") as subject,
-    ):
+    with contextlib.ExitStack() as stack:
+        connections = [None, None]
+        if request.param != "sqlite":
+            folder = tmp_path_factory.mktemp("databases")
+            connections = [stack.enter_context(database(request.param, folder)) for _ in connections]
+        oracle = stack.enter_context(reference(tmp_path_factory.mktemp("oracle"), connections[0]))
+        start = reference if self_check else archstone
+        subject = stack.enter_context(start(tmp_path_factory.mktemp("subject") / "data", connections[1]))
         yield Differential(oracle, subject, ADMIN_PASSWORD, self_check=self_check)
 
 
-@pytest.mark.parametrize("file", corpus.files())
+@pytest.mark.parametrize("file, differential", PLAYED, indirect=["differential"])
 def test_both_answer_the_same(differential, file):
     problems = differential.play(file).problems() + differential.idle([file])
     assert not problems, "\n\n" + "\n\n".join(problems)
