@@ -71,9 +71,16 @@ pub trait Driver: Send + Sync {
         Box::pin(async { Err(Failure::NotSupported("clients that carry envelopes")) })
     }
 
-    /// Tries everything that a login will need, and says in plain words what works.
+    /// Whether the provider's answer comes as a form that the browser posts, so across sites.
+    fn answers_by_post(&self) -> bool {
+        false
+    }
+
+    /// Tries everything that a login will need, and says in plain words what works. The URL is the
+    /// one that the provider sends users back to.
     fn check<'a>(
         &'a self,
+        callback_url: &'a str,
         now: Timestamp,
     ) -> Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>>;
 }
@@ -149,6 +156,18 @@ impl fmt::Debug for Callback {
 }
 
 impl Callback {
+    /// All that tells it from others, as the parts of a question to the provider.
+    pub(crate) fn question(&self) -> Vec<&[u8]> {
+        let secret = self
+            .secret
+            .as_ref()
+            .map_or(&[][..], |secret| secret.expose());
+        let own = [secret, self.kept.as_bytes(), self.callback_url.as_bytes()];
+        let parameters = self.parameters.iter();
+        let parameters = parameters.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        own.into_iter().chain(parameters).collect()
+    }
+
     /// The value of a parameter; `None` when it is absent, or given twice.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let mut found = self.parameters.iter().filter(|(known, _)| known == name);

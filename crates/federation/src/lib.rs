@@ -4,6 +4,8 @@
 //! ([`Driver::complete`], [`Driver::bearer`]), and yields an [`Assertion`](model::Assertion).
 //! Nothing after that knows which protocol it came by.
 
+mod authorization;
+mod destinations;
 mod document;
 mod driver;
 mod flow_secret;
@@ -15,8 +17,10 @@ pub mod oauth2;
 pub mod oidc;
 pub mod outbound;
 mod readers;
+mod requested;
 pub mod saml2;
 pub mod settings;
+mod throttle;
 
 pub use driver::{
     Answer, Begun, Callback, Driver, Failure, FindLogin, Finding, Login, OneTime, ProviderSession,

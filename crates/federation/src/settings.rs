@@ -43,27 +43,122 @@ pub fn read<T: DeserializeOwned>(settings: &Value, known: &[&str]) -> Result<T, 
     // Null is as good as absent.
     let mut fields = fields.clone();
     fields.retain(|_, value| !value.is_null());
+    for (name, value) in &fields {
+        let kind = Kind::of(name);
+        if !kind.fits(value) {
+            let reason = format!("{} is wanted, and {} came.", kind.wanted(), came(value));
+            return Err(WrongSetting::new(name, reason));
+        }
+    }
     let whole = match serde_json::from_value(Value::Object(fields.clone())) {
         Ok(read) => return Ok(read),
         Err(error) => error.to_string(),
     };
-    // Serde does not say which field a value of the wrong type stood in: it is the last one of the
+    if whole.starts_with(MISSING) {
+        return Err(WrongSetting::new(
+            quoted(&whole),
+            "it is needed, and absent.",
+        ));
+    }
+    // Serde does not say which field a value that does not fit stood in: it is the last one of the
     // shortest part that fails for another reason than that something is missing.
     let culprit = fields.keys().enumerate().find_map(|(index, name)| {
         let part = fields.clone().into_iter().take(index + 1).collect();
         let error = serde_json::from_value::<T>(Value::Object(part)).err()?;
         (!error.to_string().starts_with(MISSING)).then_some(name.as_str())
     });
-    let name = culprit.unwrap_or_else(|| missing_field(&whole));
-    Err(WrongSetting::new(name, format!("{whole}.")))
+    let reason = match whole.starts_with(UNKNOWN) {
+        true => {
+            let mut names = whole.split('`').skip(1).step_by(2);
+            let given = names.next().unwrap_or_default();
+            let known: Vec<_> = names.map(|name| format!("'{name}'")).collect();
+            format!("'{given}' is none of {}.", known.join(", "))
+        }
+        false => format!("{whole}."),
+    };
+    Err(WrongSetting::new(culprit.unwrap_or("settings"), reason))
 }
 
-/// How serde begins when a field is missing.
+/// How serde begins when a field is missing, and when a text is none of those that are known.
 const MISSING: &str = "missing field";
+const UNKNOWN: &str = "unknown variant";
 
-/// The field that serde names between backticks.
-fn missing_field(message: &str) -> &str {
+/// The first name that serde writes between backticks.
+fn quoted(message: &str) -> &str {
     message.split('`').nth(1).unwrap_or("settings")
+}
+
+/// The kinds of value that settings have. A setting of one name has one kind, whatever the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Texts,
+    Boolean,
+    Number,
+    Object,
+}
+
+impl Kind {
+    fn of(name: &str) -> Self {
+        match name {
+            "authn_context"
+            | "bearer_audiences"
+            | "bearer_clients"
+            | "id_token_signing_algorithms"
+            | "scopes" => Self::Texts,
+            "allow_cbc"
+            | "allow_unsolicited"
+            | "force_authn"
+            | "require_audience"
+            | "sign_requests"
+            | "userinfo"
+            | "want_assertions_encrypted"
+            | "want_assertions_signed"
+            | "want_response_signed" => Self::Boolean,
+            "clock_skew" => Self::Number,
+            "authorization_parameters" => Self::Object,
+            _ => Self::Text,
+        }
+    }
+
+    fn fits(self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Text, value) => value.is_string(),
+            (Self::Texts, Value::Array(all)) => all.iter().all(Value::is_string),
+            (Self::Boolean, value) => value.is_boolean(),
+            (Self::Number, value) => value.as_u64().is_some_and(|it| u32::try_from(it).is_ok()),
+            (Self::Object, Value::Object(all)) => all.values().all(Value::is_string),
+            _ => false,
+        }
+    }
+
+    fn wanted(self) -> &'static str {
+        match self {
+            Self::Text => "a text",
+            Self::Texts => "a list of texts",
+            Self::Boolean => "true or false",
+            Self::Number => "a whole number that is not negative",
+            Self::Object => "an object whose values are texts",
+        }
+    }
+}
+
+/// What a value is, without what it says, which may be a secret.
+fn came(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(true) => "true",
+        Value::Bool(false) => "false",
+        Value::Number(number) if number.is_f64() => "a number with a fraction",
+        Value::Number(number) if number.is_i64() && !number.is_u64() => "a negative number",
+        Value::Number(number) if number.as_u64() > Some(u32::MAX.into()) => "a number too large",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(all) if all.iter().all(Value::is_string) => "a list of texts",
+        Value::Array(_) => "a list that holds something else than texts",
+        Value::Object(all) if all.values().all(Value::is_string) => "an object",
+        Value::Object(_) => "an object that holds something else than texts",
+    }
 }
 
 /// Reads the text of an absolute `http` or `https` URL without user, password or fragment.
@@ -120,7 +215,7 @@ mod tests {
         #[expect(dead_code, reason = "only read")]
         must: String,
         #[expect(dead_code, reason = "only read")]
-        may: Option<u32>,
+        clock_skew: Option<u32>,
     }
 
     #[test]
@@ -130,14 +225,79 @@ mod tests {
             (json!({}), "must"),
             (json!({"must": null}), "must"),
             (json!({"must": 7}), "must"),
-            (json!({"may": 1, "must": 7}), "must"),
-            (json!({"must": "a", "may": "b"}), "may"),
-            (json!({"may": "b"}), "may"),
+            (json!({"clock_skew": 1, "must": 7}), "must"),
+            (json!({"must": "a", "clock_skew": "b"}), "clock_skew"),
+            (json!({"clock_skew": "b"}), "clock_skew"),
             (json!({"must": "a", "mai": 1}), "mai"),
         ] {
-            let wrong = read::<Two>(&settings, &["must", "may"]).expect_err("wrong");
+            let wrong = read::<Two>(&settings, &["must", "clock_skew"]).expect_err("wrong");
             assert_eq!(wrong.name, name, "{settings}");
         }
-        read::<Two>(&json!({"must": "a", "may": null}), &["must", "may"]).expect("good");
+        read::<Two>(
+            &json!({"must": "a", "clock_skew": null}),
+            &["must", "clock_skew"],
+        )
+        .expect("good");
+    }
+
+    #[test]
+    fn a_wrong_kind_says_what_came_and_what_fits() {
+        for (name, value, reason) in [
+            (
+                "scopes",
+                json!("openid"),
+                "a list of texts is wanted, and a text came.",
+            ),
+            (
+                "scopes",
+                json!(["a", 7]),
+                "a list of texts is wanted, and a list that holds something else than texts came.",
+            ),
+            (
+                "userinfo",
+                json!("yes"),
+                "true or false is wanted, and a text came.",
+            ),
+            (
+                "clock_skew",
+                json!(-1),
+                "a whole number that is not negative is wanted, and a negative number came.",
+            ),
+            (
+                "authorization_parameters",
+                json!({"max_age": 600}),
+                "an object whose values are texts is wanted, and an object that holds something \
+                 else than texts came.",
+            ),
+            (
+                "client_secret",
+                json!(4711),
+                "a text is wanted, and a number came.",
+            ),
+        ] {
+            let wrong = read::<Value>(&json!({name: value}), &[name]).expect_err(name);
+            assert_eq!((wrong.name.as_str(), wrong.reason.as_str()), (name, reason));
+        }
+        #[derive(Debug, Deserialize)]
+        struct One {
+            #[expect(dead_code, reason = "only read")]
+            method: Method,
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Method {
+            Basic,
+            Post,
+        }
+        let wrong = read::<One>(&json!({"method": "put"}), &["method"]).expect_err("unknown");
+        assert_eq!(
+            wrong.to_string(),
+            "Invalid setting 'method': 'put' is none of 'basic', 'post'."
+        );
+        let wrong = read::<One>(&json!({}), &["method"]).expect_err("absent");
+        assert_eq!(
+            wrong.to_string(),
+            "Invalid setting 'method': it is needed, and absent."
+        );
     }
 }

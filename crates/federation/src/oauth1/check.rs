@@ -3,22 +3,19 @@
 use http::Method;
 use model::{Secret, Timestamp};
 
-use super::{Credentials, OAuth1};
+use super::{Credentials, OAuth1, with_state};
 use crate::driver::Finding;
 
 /// A token and a verifier that no provider issued.
 const NOBODYS: &str = "archstone-check-of-the-settings";
 
-/// Where a check says that users come back to.
-const NOWHERE: &str = "https://check.invalid/";
-
-pub(super) async fn findings(oauth1: &OAuth1, now: Timestamp) -> Vec<Finding> {
+pub(super) async fn findings(oauth1: &OAuth1, callback_url: &str, now: Timestamp) -> Vec<Finding> {
     let settings = &oauth1.settings;
     // A nonce has to be new for its second alone, and a token.
     let nonce = format!("check{}", now.timestamp_micros());
     let (post, get) = (Method::POST, Method::GET);
     vec![
-        request_token(oauth1, (&nonce, now)).await,
+        request_token(oauth1, callback_url, (&nonce, now)).await,
         authorization(oauth1).await,
         signed(
             "access token",
@@ -39,8 +36,9 @@ pub(super) async fn findings(oauth1: &OAuth1, now: Timestamp) -> Vec<Finding> {
     ]
 }
 
-async fn request_token(oauth1: &OAuth1, fresh: (&str, Timestamp)) -> Finding {
-    let (works, detail) = match oauth1.temporary(NOWHERE, fresh).await {
+async fn request_token(oauth1: &OAuth1, callback_url: &str, fresh: (&str, Timestamp)) -> Finding {
+    let callback_url = with_state(callback_url, NOBODYS);
+    let (works, detail) = match oauth1.temporary(&callback_url, fresh).await {
         Ok(_) => (
             true,
             "The provider accepts the signature, and gives a request token.".into(),
@@ -49,7 +47,7 @@ async fn request_token(oauth1: &OAuth1, fresh: (&str, Timestamp)) -> Finding {
             false,
             format!(
                 "{failure}. Look at consumer_key, consumer_secret and signature_method; some \
-                 providers also refuse a callback that they do not know."
+                 providers also refuse a callback that they do not know: it is {callback_url}."
             ),
         ),
     };

@@ -26,6 +26,7 @@ use crate::driver::{
 };
 use crate::outbound::{Limits, Outbound, Reply, place};
 use crate::settings::WrongSetting;
+use crate::throttle::{Questions, Throttle};
 
 /// How long a login is remembered as used: longer than any may take.
 const LONGEST_LOGIN: chrono::TimeDelta = chrono::TimeDelta::hours(1);
@@ -38,6 +39,8 @@ const MOST_KEPT: usize = 1024;
 pub struct OAuth1 {
     settings: Settings,
     outbound: Outbound,
+    beginning: Throttle,
+    completing: Questions<Verified>,
 }
 
 /// Credentials that the provider issued, temporary ones or a token's.
@@ -56,7 +59,13 @@ impl OAuth1 {
         let settings = Settings::read(settings, &limits)?;
         let outbound = Outbound::new(limits, &settings.tls)
             .map_err(|reason| WrongSetting::new("ca_certificates", format!("{reason}.")))?;
-        Ok(Self { settings, outbound })
+        let patience = outbound.limits().timeout;
+        Ok(Self {
+            settings,
+            outbound,
+            beginning: Throttle::new(patience),
+            completing: Questions::new(patience),
+        })
     }
 
     /// Sends a signed request. `nonce` is new for each.
@@ -136,13 +145,7 @@ impl OAuth1 {
         let nonce = login.secret.derive("request_token_nonce");
         let fresh = (nonce.as_str(), login.now);
         // The protocol has no state, but the URL may: it tells which of several logins comes back.
-        let state = login.secret.derive("state");
-        let mark = if login.callback_url.contains('?') {
-            '&'
-        } else {
-            '?'
-        };
-        let callback_url = format!("{}{mark}state={state}", login.callback_url);
+        let callback_url = with_state(&login.callback_url, &login.secret.derive("state"));
         let given = self.temporary(&callback_url, fresh).await?;
         let mut kept = form_urlencoded::Serializer::new(String::new());
         kept.append_pair("oauth_token", &given.token);
@@ -223,18 +226,22 @@ impl OAuth1 {
 
 impl Driver for OAuth1 {
     fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, Begun> {
-        Box::pin(self.authorization_url(login))
+        Box::pin(self.beginning.run(self.authorization_url(login)))
     }
 
     fn complete<'a>(&'a self, callback: &'a Callback) -> Answer<'a, Verified> {
-        Box::pin(self.judge(callback))
+        Box::pin(
+            self.completing
+                .ask(callback.question(), self.judge(callback)),
+        )
     }
 
     fn check<'a>(
         &'a self,
+        callback_url: &'a str,
         now: Timestamp,
     ) -> std::pin::Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>> {
-        Box::pin(check::findings(self, now))
+        Box::pin(check::findings(self, callback_url, now))
     }
 }
 
@@ -280,6 +287,12 @@ fn accepted(url: &Url, reply: Reply) -> Result<Reply, Failure> {
         ),
         other => Err(odd(url, &format!("it answers {other}"))),
     }
+}
+
+/// The URL that users come back to, for one login.
+fn with_state(callback_url: &str, state: &str) -> String {
+    let mark = if callback_url.contains('?') { '&' } else { '?' };
+    format!("{callback_url}{mark}state={state}")
 }
 
 fn refused<T>(why: &str) -> Result<T, Failure> {

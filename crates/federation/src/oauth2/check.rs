@@ -5,20 +5,13 @@ use model::{Secret, Timestamp};
 use super::metadata::{self, Provider};
 use super::requests::{self, NoToken};
 use super::settings::{Settings, Source};
+use super::{OAuth2, challenge};
+use crate::authorization::{self, MadeUpCode, NOBODYS, NOBODYS_VERIFIER};
 use crate::driver::{Failure, Finding};
 use crate::outbound::Outbound;
 
-/// A code and a token that no provider issued.
-const NOBODYS: &str = "archstone-check-of-the-settings";
-
-/// Where a check says that users come back to. The provider need not know it.
-const NOWHERE: &str = "https://check.invalid/";
-
-pub(super) async fn findings(
-    settings: &Settings,
-    outbound: &Outbound,
-    now: Timestamp,
-) -> Vec<Finding> {
+pub(super) async fn findings(oauth2: &OAuth2, callback_url: &str, now: Timestamp) -> Vec<Finding> {
+    let (settings, outbound) = (&oauth2.settings, &oauth2.outbound);
     let provider = match metadata::fetch(settings, outbound).await {
         Ok(provider) => provider,
         Err(failure) => return vec![bad("metadata", &failure)],
@@ -27,11 +20,14 @@ pub(super) async fn findings(
     if let Some(url) = &settings.metadata_url {
         let detail = format!("{url} answers with the provider's metadata.");
         findings.push(Finding::good("metadata", detail));
+        let supported = provider.response_modes.as_deref();
+        findings.extend(settings.response_mode.check(supported));
     }
     let mut sources = vec![settings.attributes];
     sources.extend(settings.bearer.filter(|by| *by != settings.attributes));
     findings.push(authorization(&provider, outbound).await);
-    findings.push(token(&provider, settings, outbound).await);
+    findings.extend(pushed_request(oauth2, &provider, callback_url).await);
+    findings.push(token(&provider, settings, outbound, callback_url).await);
     for source in sources {
         findings.push(match source {
             Source::Introspection => introspection(&provider, settings, outbound, now).await,
@@ -39,6 +35,30 @@ pub(super) async fn findings(
         });
     }
     findings
+}
+
+/// Pushes a request that nobody will follow.
+async fn pushed_request(
+    oauth2: &OAuth2,
+    provider: &Provider,
+    callback_url: &str,
+) -> Option<Finding> {
+    let step = "pushed request";
+    let place = match provider.pushing.wanted() {
+        Ok(place) => place?,
+        Err(failure) => return Some(bad(step, &failure)),
+    };
+    let request = oauth2.authorization_request(callback_url, NOBODYS, &challenge(NOBODYS_VERIFIER));
+    let client = &oauth2.settings.client;
+    let reply = requests::push(&oauth2.outbound, place, client, &request).await;
+    let pushed = reply.and_then(|reply| authorization::pushed(place, &reply, place, &client.id));
+    Some(match pushed {
+        Ok(_) => Finding::good(step, format!("{place} takes our authorization requests.")),
+        Err(failure) => Finding::bad(
+            step,
+            format!("{failure}: see whether {callback_url} is registered there, and the client."),
+        ),
+    })
 }
 
 async fn authorization(provider: &Provider, outbound: &Outbound) -> Finding {
@@ -57,35 +77,25 @@ async fn authorization(provider: &Provider, outbound: &Outbound) -> Finding {
     }
 }
 
-async fn token(provider: &Provider, settings: &Settings, outbound: &Outbound) -> Finding {
+async fn token(
+    provider: &Provider,
+    settings: &Settings,
+    outbound: &Outbound,
+    callback_url: &str,
+) -> Finding {
     let step = "token";
     let url = match metadata::needed(&provider.endpoints.token, "token_endpoint") {
         Ok(url) => url,
         Err(failure) => return bad(step, &failure),
     };
-    let asked = requests::token(outbound, url, &settings.client, NOBODYS, NOWHERE, NOBODYS);
-    match asked.await {
-        Ok(_) => Finding::bad(
-            step,
-            format!("{url} gave a token for a code that it never issued."),
-        ),
-        Err(NoToken::Failure(failure)) => bad(step, &failure),
-        Err(NoToken::Error(code)) => match code.as_str() {
-            "invalid_client" | "unauthorized_client" | "incorrect_client_credentials" => {
-                let detail = format!(
-                    "{url} answers {code}: look at client_id, client_secret and \
-                     token_endpoint_auth_method. Some providers take a secret with special \
-                     characters only by client_secret_post."
-                );
-                Finding::bad(step, detail)
-            }
-            // Providers that look at the code first say this to strangers too.
-            _ => Finding::good(
-                step,
-                format!("{url} refuses a made-up code ({code}), as it should."),
-            ),
-        },
-    }
+    let (client, verifier) = (&settings.client, NOBODYS_VERIFIER);
+    let asked = requests::token(outbound, url, client, NOBODYS, callback_url, verifier);
+    let answer = match asked.await {
+        Ok(_) => MadeUpCode::Accepted,
+        Err(NoToken::Failure(failure)) => MadeUpCode::Failed(failure.to_string()),
+        Err(NoToken::Error(code)) => MadeUpCode::Error(code),
+    };
+    answer.finding(step, url, callback_url)
 }
 
 async fn introspection(

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::settings::{Endpoints, Settings};
 use crate::Outbound;
+use crate::authorization::Pushing;
 use crate::driver::Failure;
 use crate::settings::named_url;
 
@@ -17,6 +18,10 @@ pub(super) struct Provider {
     pub(super) endpoints: Endpoints,
     /// Whether its answers to a login always name it (RFC 9207 §3).
     pub(super) names_itself: bool,
+    /// Whether and where requests are pushed first.
+    pub(super) pushing: Pushing,
+    /// How it answers, when it says so.
+    pub(super) response_modes: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -29,6 +34,11 @@ struct Metadata {
     userinfo_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+    // RFC 9126 §5.
+    pushed_authorization_request_endpoint: Option<String>,
+    #[serde(default)]
+    require_pushed_authorization_requests: bool,
+    response_modes_supported: Option<Vec<String>>,
 }
 
 /// Asks the provider for its metadata, where the settings do not say all. What they say wins.
@@ -38,6 +48,12 @@ pub(super) async fn fetch(settings: &Settings, outbound: &Outbound) -> Result<Pr
             issuer: settings.issuer.clone(),
             endpoints: settings.endpoints.clone(),
             names_itself: false,
+            pushing: Pushing {
+                endpoint: settings.endpoints.pushing.clone(),
+                required: false,
+                set: settings.endpoints.pushing.is_some(),
+            },
+            response_modes: None,
         });
     };
     let reply = outbound.fetch(url.clone(), "application/json").await?;
@@ -75,11 +91,23 @@ pub(super) async fn fetch(settings: &Settings, outbound: &Outbound) -> Result<Pr
             &set.userinfo,
             metadata.userinfo_endpoint,
         )?,
+        pushing: choose(
+            "pushed_authorization_request_endpoint",
+            &set.pushing,
+            metadata.pushed_authorization_request_endpoint,
+        )?,
+    };
+    let pushing = Pushing {
+        endpoint: endpoints.pushing.clone(),
+        required: metadata.require_pushed_authorization_requests,
+        set: set.pushing.is_some(),
     };
     Ok(Provider {
         issuer: Some(metadata.issuer),
         endpoints,
         names_itself: metadata.authorization_response_iss_parameter_supported,
+        pushing,
+        response_modes: metadata.response_modes_supported,
     })
 }
 

@@ -24,6 +24,7 @@ pub use settings::{SECRETS, SETTINGS};
 
 use self::metadata::{Provider, needed};
 use self::settings::{Settings, Source};
+use crate::authorization::{self, ResponseMode};
 use crate::document::Document;
 use crate::driver::{
     Answer, Begun, Callback, Driver, Failure, Finding, Login, NO_BEARER, OneTime, SendTo, Verified,
@@ -31,9 +32,13 @@ use crate::driver::{
 use crate::kept::Kept;
 use crate::outbound::{Limits, Outbound};
 use crate::settings::WrongSetting;
+use crate::throttle::{Questions, Throttle};
 
 /// How long a login is remembered as used: longer than any may take.
 const LONGEST_LOGIN: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+
+/// By how much the provider's clock may be off.
+const SKEW: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 
 /// A provider that speaks OAuth 2.0.
 #[derive(Debug)]
@@ -41,6 +46,9 @@ pub struct OAuth2 {
     settings: Settings,
     outbound: Outbound,
     provider: Kept<Provider>,
+    beginning: Throttle,
+    completing: Questions<Verified>,
+    bearing: Questions<Verified>,
 }
 
 impl OAuth2 {
@@ -53,10 +61,14 @@ impl OAuth2 {
         let settings = Settings::read(settings, &limits)?;
         let outbound = Outbound::new(limits, &settings.tls)
             .map_err(|reason| WrongSetting::new("ca_certificates", format!("{reason}.")))?;
+        let patience = outbound.limits().timeout;
         Ok(Self {
             settings,
             outbound,
             provider: Kept::new(),
+            beginning: Throttle::new(patience),
+            completing: Questions::new(patience),
+            bearing: Questions::new(patience),
         })
     }
 
@@ -68,23 +80,47 @@ impl OAuth2 {
     async fn authorization_url(&self, login: &Login) -> Result<String, Failure> {
         let provider = self.provider(login.now).await?;
         let endpoint = needed(&provider.endpoints.authorization, "authorization_endpoint")?;
-        let mut url = endpoint.clone();
-        let challenge = challenge(&login.secret.derive("code_verifier"));
-        let scopes = self.settings.scopes.join(" ");
-        let mut query = url.query_pairs_mut();
-        query
-            .append_pair("response_type", "code")
-            .append_pair("client_id", &self.settings.client.id)
-            .append_pair("redirect_uri", &login.callback_url)
-            .append_pair("state", &login.secret.derive("state"))
-            .append_pair("code_challenge", &challenge)
-            .append_pair("code_challenge_method", "S256");
-        if !scopes.is_empty() {
-            query.append_pair("scope", &scopes);
+        let request = self.authorization_request(
+            &login.callback_url,
+            &login.secret.derive("state"),
+            &challenge(&login.secret.derive("code_verifier")),
+        );
+        if let Some(place) = provider.pushing.wanted()? {
+            let push = requests::push(&self.outbound, place, &self.settings.client, &request);
+            let pushed = self.beginning.run(push).await?;
+            let id = &self.settings.client.id;
+            return Ok(authorization::pushed(place, &pushed, endpoint, id)?.into());
         }
-        query.extend_pairs(&self.settings.authorization_parameters);
-        drop(query);
+        let mut url = endpoint.clone();
+        url.query_pairs_mut().extend_pairs(request);
         Ok(url.into())
+    }
+
+    /// What a request to authorize says (RFC 6749 §4.1.1, RFC 7636 §4.3).
+    fn authorization_request(
+        &self,
+        callback_url: &str,
+        state: &str,
+        challenge: &str,
+    ) -> Vec<(String, String)> {
+        let settings = &self.settings;
+        let scopes = settings.scopes.join(" ");
+        let mut request = vec![
+            ("response_type", "code"),
+            ("client_id", &settings.client.id),
+            ("redirect_uri", callback_url),
+            ("state", state),
+            ("code_challenge", challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        request.extend(settings.response_mode.parameter());
+        if !scopes.is_empty() {
+            request.push(("scope", &scopes));
+        }
+        let more = settings.authorization_parameters.iter();
+        request.extend(more.map(|(name, value)| (name.as_str(), value.as_str())));
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        request.into_iter().map(owned).collect()
     }
 
     async fn judge(&self, callback: &Callback) -> Result<Verified, Failure> {
@@ -120,6 +156,7 @@ impl OAuth2 {
         {
             return refused("the token was issued to another client");
         }
+        self.check_authentication(&document, Some(callback.began), callback.now)?;
         let mut verified = self.verified(&document, &provider)?;
         verified.one_time = Some(OneTime {
             id: state.to_owned(),
@@ -144,11 +181,19 @@ impl OAuth2 {
         if by == Source::Introspection {
             self.meant_for_us(&proof)?;
         }
+        issued_by(&provider, &proof)?;
         if by == self.settings.attributes {
+            self.check_authentication(&proof, None, now)?;
             return self.verified(&proof, &provider);
         }
         let source = self.settings.attributes;
         let document = self.ask(source, &provider, token, now).await?;
+        // Introspection tells of the authentication (RFC 9470 §6.2), whatever else is asked.
+        let told = match by {
+            Source::Introspection => &proof,
+            Source::Userinfo => &document,
+        };
+        self.check_authentication(told, None, now)?;
         if let (Some(one), Some(other)) = (proof.text("sub"), document.text("sub"))
             && one != other
         {
@@ -179,6 +224,22 @@ impl OAuth2 {
         }
     }
 
+    /// Whether the user was authenticated as the request asked.
+    fn check_authentication(
+        &self,
+        document: &Document,
+        began: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let requested = &self.settings.requested;
+        let claims = requested.check_claims(|name| document.0.get(name));
+        claims.map_err(Failure::Refused)?;
+        let told = document.0.get("auth_time").and_then(Value::as_i64);
+        let told = told.and_then(|seconds| Timestamp::from_timestamp(seconds, 0));
+        let time = requested.check_time(told, began, now, SKEW);
+        time.map_err(Failure::Refused)
+    }
+
     /// Whether a token is for us: `aud` says for whom it is, `client_id` to whom it was issued.
     fn meant_for_us(&self, token: &Document) -> Result<(), Failure> {
         let us = std::slice::from_ref(&self.settings.client.id);
@@ -206,7 +267,13 @@ impl OAuth2 {
         if meant || issued {
             return Ok(());
         }
-        refused("the token was issued for somebody else")
+        let came = |name| requests::short(&token.0.get(name).unwrap_or(&Value::Null).to_string());
+        Err(Failure::Refused(format!(
+            "the token was issued for somebody else: aud {} and client_id {} came, and an audience \
+             of {audiences:?} or a client of {clients:?} is expected",
+            came("aud"),
+            came("client_id"),
+        )))
     }
 
     fn verified(&self, document: &Document, provider: &Provider) -> Result<Verified, Failure> {
@@ -216,12 +283,8 @@ impl OAuth2 {
                 "the attribute '{named}', which shall name the user, is not in the answer"
             )));
         };
+        issued_by(provider, document)?;
         let issuer = provider.issuer.as_deref();
-        if let (Some(issuer), Some(found)) = (issuer, document.0.get("iss"))
-            && found != issuer
-        {
-            return refused("the answer is of another issuer");
-        }
         Ok(Verified {
             assertion: document.assertion(&self.settings.claim_prefix, subject, issuer),
             one_time: None,
@@ -241,18 +304,40 @@ impl Driver for OAuth2 {
     }
 
     fn complete<'a>(&'a self, callback: &'a Callback) -> Answer<'a, Verified> {
-        Box::pin(self.judge(callback))
+        Box::pin(
+            self.completing
+                .ask(callback.question(), self.judge(callback)),
+        )
     }
 
     fn bearer<'a>(&'a self, token: &'a Secret<String>, now: Timestamp) -> Answer<'a, Verified> {
-        Box::pin(self.judge_bearer(token, now))
+        let question = [token.expose().as_bytes()];
+        Box::pin(self.bearing.ask(question, self.judge_bearer(token, now)))
+    }
+
+    fn answers_by_post(&self) -> bool {
+        self.settings.response_mode == ResponseMode::FormPost
     }
 
     fn check<'a>(
         &'a self,
+        callback_url: &'a str,
         now: Timestamp,
     ) -> std::pin::Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>> {
-        Box::pin(check::findings(&self.settings, &self.outbound, now))
+        Box::pin(check::findings(self, callback_url, now))
+    }
+}
+
+/// Whether an answer, where it names an issuer, names that of the provider.
+fn issued_by(provider: &Provider, document: &Document) -> Result<(), Failure> {
+    match (&provider.issuer, document.0.get("iss")) {
+        (Some(issuer), Some(found)) if found != issuer.as_str() => {
+            let found = requests::short(&found.to_string());
+            Err(Failure::Refused(format!(
+                "the answer is of another issuer: {found} came, and \"{issuer}\" is expected"
+            )))
+        }
+        _ => Ok(()),
     }
 }
 

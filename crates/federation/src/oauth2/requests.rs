@@ -135,6 +135,24 @@ pub(super) async fn token(
     Ok(answer.access_token)
 }
 
+/// Pushes an authorization request (RFC 9126 §2.1).
+pub(super) async fn push(
+    outbound: &Outbound,
+    url: &Url,
+    client: &Client,
+    request: &[(String, String)],
+) -> Result<Reply, Failure> {
+    let fields = request.iter();
+    let mut fields: Vec<_> = fields
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    // Who does not prove it by the header says it in the form already.
+    if client.authentication != Authentication::Basic {
+        fields.retain(|(name, _)| *name != "client_id");
+    }
+    outbound.send(form(outbound, url, client, &fields)).await
+}
+
 /// Asks what a token is good for (RFC 7662), and refuses one that is not in force, is no access
 /// token, or is bound to a key that the bearer did not prove to have.
 pub(super) async fn introspection(

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::{Authentication, Client};
+use crate::authorization::ResponseMode;
 use crate::outbound::Limits;
+use crate::requested::Requested;
 use crate::settings::{self, WrongSetting, provider_url};
 use crate::{document, outbound};
 
@@ -18,6 +20,7 @@ pub const SETTINGS: &[&str] = &[
     "token_endpoint",
     "introspection_endpoint",
     "userinfo_endpoint",
+    "pushed_authorization_request_endpoint",
     "issuer",
     "metadata_url",
     "client_id",
@@ -25,6 +28,7 @@ pub const SETTINGS: &[&str] = &[
     "token_endpoint_auth_method",
     "scopes",
     "authorization_parameters",
+    "response_mode",
     "attributes",
     "subject",
     "bearer",
@@ -66,6 +70,10 @@ pub(super) struct Settings {
     pub(super) scopes: Vec<String>,
     /// What else to say when asking.
     pub(super) authorization_parameters: BTreeMap<String, String>,
+    /// What that asks of the authentication, which the answer has to say.
+    pub(super) requested: Requested,
+    /// How the answer comes back.
+    pub(super) response_mode: ResponseMode,
     /// Where attributes come from.
     pub(super) attributes: Source,
     /// Which attribute names the user.
@@ -89,6 +97,7 @@ pub(super) struct Endpoints {
     pub(super) token: Option<Url>,
     pub(super) introspection: Option<Url>,
     pub(super) userinfo: Option<Url>,
+    pub(super) pushing: Option<Url>,
 }
 
 /// What tells of a user.
@@ -118,6 +127,7 @@ struct Written {
     token_endpoint: Option<String>,
     introspection_endpoint: Option<String>,
     userinfo_endpoint: Option<String>,
+    pushed_authorization_request_endpoint: Option<String>,
     issuer: Option<String>,
     metadata_url: Option<String>,
     client_id: String,
@@ -127,6 +137,7 @@ struct Written {
     scopes: Vec<String>,
     #[serde(default)]
     authorization_parameters: BTreeMap<String, String>,
+    response_mode: Option<String>,
     attributes: Source,
     #[serde(default = "sub")]
     subject: String,
@@ -161,7 +172,14 @@ impl Settings {
             token: url("token_endpoint", &written.token_endpoint)?,
             introspection: url("introspection_endpoint", &written.introspection_endpoint)?,
             userinfo: url("userinfo_endpoint", &written.userinfo_endpoint)?,
+            pushing: url(
+                "pushed_authorization_request_endpoint",
+                &written.pushed_authorization_request_endpoint,
+            )?,
         };
+        if let Some(url) = &endpoints.authorization {
+            Requested::forbid_in_query("authorization_endpoint", url)?;
+        }
         let issuer = url("issuer", &written.issuer)?;
         let metadata_url = match (url("metadata_url", &written.metadata_url)?, issuer) {
             (Some(url), _) => Some(url),
@@ -196,6 +214,8 @@ impl Settings {
             )?,
             issuer: written.issuer,
             scopes: written.scopes,
+            requested: Requested::read(&written.authorization_parameters)?,
+            response_mode: ResponseMode::read(written.response_mode.as_deref())?,
             authorization_parameters: written.authorization_parameters,
             attributes: written.attributes,
             subject: written.subject,

@@ -9,7 +9,7 @@ use super::jwt::{Claims, Rules, refused};
 use super::logout::LOGOUT_EVENT;
 use super::settings::Bearer;
 use crate::driver::{Failure, NO_BEARER, ProviderSession, Verified};
-use crate::introspection::is_bearers;
+use crate::introspection::{is_access_or_id_token, is_bearers};
 
 impl Oidc {
     pub(super) async fn judge_bearer(
@@ -25,12 +25,16 @@ impl Oidc {
         }
         let claims = match by {
             Bearer::Jwt => self.by_signature(token, now).await?,
-            Bearer::Introspection => self.by_introspection(token, now).await?,
+            Bearer::Introspection => {
+                let asked = self.by_introspection(token, now);
+                self.bearing.ask([token.expose().as_bytes()], asked).await?
+            }
             Bearer::Userinfo => {
-                let metadata = self.metadata(now).await?;
-                self.userinfo(&metadata, token, now).await?
+                let asked = self.by_userinfo(token, now);
+                self.bearing.ask([token.expose().as_bytes()], asked).await?
             }
         };
+        self.check_authentication(&claims, None, now)?;
         // A token that a client got for itself has no subject but the client (RFC 7662 §2.2), and
         // ends with no session. What else vouches for a user has to name one.
         let client = claims.text("client_id").is_some();
@@ -72,12 +76,27 @@ impl Oidc {
             ..self.rules(&audiences, now)
         };
         let claims = self.verify(token.expose(), &rules).await?.claims;
+        // One that only renews others is signed by the same key, and may be for us.
+        if !is_access_or_id_token(|name| claims.value(name)) {
+            return Err(refused("it is neither an access token nor an ID token"));
+        }
+        self.check_bearers_client(&claims)?;
         // A logout token that does not say so in its header is still none to log in by (OpenID
         // Connect Back-Channel Logout 1.0 §3.2).
         let events = claims.value("events");
         if events.is_some_and(|events| events.get(LOGOUT_EVENT).is_some()) {
             return Err(refused("it is a logout token"));
         }
+        Ok(claims)
+    }
+
+    /// Any token, whose user the provider tells of.
+    async fn by_userinfo(&self, token: &Secret<String>, now: Timestamp) -> Result<Claims, Failure> {
+        let metadata = self.metadata(now).await?;
+        let claims = self.userinfo(&metadata, token, now).await?;
+        let requested = &self.settings.requested;
+        let asked_for = requested.check_userinfo(|name| claims.value(name));
+        asked_for.map_err(refused)?;
         Ok(claims)
     }
 
@@ -111,25 +130,51 @@ impl Oidc {
             .map_err(refused)?;
         let issuer = claims.value("iss");
         if issuer.is_some_and(|issuer| issuer != self.settings.issuer.as_str()) {
-            return Err(refused("the token is of another issuer"));
+            let ours = [self.settings.issuer.as_str()];
+            let reason = claims.differs("the token is of another issuer", "iss", &ours);
+            return Err(refused(reason));
         }
         if !is_bearers(|member| claims.value(member)) {
             return Err(refused("the token is no bearer's access token"));
         }
         self.check_audience(&claims)?;
+        self.check_bearers_client(&claims)?;
         Ok(claims)
+    }
+
+    /// To which clients a bearer's token may be issued.
+    fn clients(&self) -> Vec<&str> {
+        let more = self.settings.bearer_clients.iter().map(String::as_str);
+        more.chain([self.settings.client_id.as_str()]).collect()
+    }
+
+    /// To which client the token was issued, when it tells (OpenID Connect Core §2): an audience that
+    /// many clients share says little.
+    fn check_bearers_client(&self, claims: &Claims) -> Result<(), Failure> {
+        let clients = self.clients();
+        let told = claims.value("azp");
+        if told.is_some_and(|told| !clients.iter().any(|client| told == client)) {
+            let what = "the token was issued to another client";
+            let reason = claims.differs(what, "azp", &clients);
+            return Err(refused(format!("{reason} (bearer_clients)")));
+        }
+        Ok(())
     }
 
     /// For whom the token is, when the provider tells: else to which client it was issued. One of
     /// which it tells neither may be anybody's.
     fn check_audience(&self, claims: &Claims) -> Result<(), Failure> {
-        let told = match claims.value("aud") {
-            Some(_) => claims.audiences(),
-            None => claims.text("client_id").into_iter().collect(),
+        let mut accepted = self.audiences();
+        let (name, told) = match claims.value("aud") {
+            Some(_) => ("aud", claims.audiences()),
+            None => {
+                accepted.extend(self.settings.bearer_clients.iter().map(String::as_str));
+                ("client_id", claims.text("client_id").into_iter().collect())
+            }
         };
-        let accepted = self.audiences();
         if !told.iter().any(|name| accepted.contains(name)) {
-            return Err(refused("the token is for another audience"));
+            let reason = claims.differs("the token is for another audience", name, &accepted);
+            return Err(refused(reason));
         }
         Ok(())
     }

@@ -1,13 +1,18 @@
 //! Tries a provider, and says in plain words what works.
 
+use http::StatusCode;
+use model::Timestamp;
+
 use super::Oidc;
 use super::discovery::{self, Metadata, Said};
 use super::settings::{Bearer, ClientAuthentication};
+use crate::FlowSecret;
+use crate::authorization::{self, MadeUpCode, NOBODYS};
 use crate::driver::{Failure, Finding};
 
 impl Oidc {
     /// Asks the provider anew, whatever is remembered of it.
-    pub(super) async fn findings(&self) -> Vec<Finding> {
+    pub(super) async fn findings(&self, callback_url: &str, now: Timestamp) -> Vec<Finding> {
         const STEP: &str = "discovery";
         let metadata = match discovery::fetch(&self.settings, &self.outbound).await {
             Ok(metadata) => metadata,
@@ -23,12 +28,62 @@ impl Oidc {
         if let Some(said) = &metadata.said {
             findings.push(check_flow(said));
             findings.push(check_pkce(said));
+            let modes = said.response_modes_supported.as_deref();
+            findings.extend(self.settings.response_mode.check(modes));
             findings.push(self.check_client(said));
             findings.extend(self.check_scopes(said));
+            findings.extend(self.check_contexts(said));
             findings.extend(self.check_signatures(said));
             findings.push(check_logout(said));
         }
+        findings.extend(self.check_pushing(&metadata, callback_url, now).await);
+        findings.push(self.check_token(&metadata, callback_url, now).await);
         findings
+    }
+
+    /// Brings a code that nobody issued, by which the provider shows whether it knows us.
+    async fn check_token(
+        &self,
+        metadata: &Metadata,
+        callback_url: &str,
+        now: Timestamp,
+    ) -> Finding {
+        let secret = nobodys_secret();
+        let reply = self.bring_code(metadata, NOBODYS, &secret, callback_url, now);
+        let answer = match reply.await {
+            Err(failure) => MadeUpCode::Failed(sentence(&failure)),
+            Ok(reply) => match authorization::error_of(&reply) {
+                Some(code) if !reply.status.is_server_error() => MadeUpCode::Error(code),
+                _ if reply.status == StatusCode::OK => MadeUpCode::Accepted,
+                _ => MadeUpCode::Failed(format!("{} answers {}", metadata.token, reply.status)),
+            },
+        };
+        answer.finding("token", &metadata.token, callback_url)
+    }
+
+    /// Pushes a request that nobody will follow, where requests are pushed.
+    async fn check_pushing(
+        &self,
+        metadata: &Metadata,
+        callback_url: &str,
+        now: Timestamp,
+    ) -> Option<Finding> {
+        const STEP: &str = "pushed request";
+        let place = match metadata.pushing.wanted() {
+            Ok(place) => place?,
+            Err(failure) => return Some(Finding::bad(STEP, sentence(&failure))),
+        };
+        let request = self.authorization_request(&nobodys_secret(), callback_url);
+        Some(match self.push(metadata, place, &request, now).await {
+            Ok(_) => Finding::good(STEP, format!("{place} takes our authorization requests.")),
+            Err(failure) => {
+                let failure = sentence(&failure);
+                let detail = format!(
+                    "{failure} See whether {callback_url} is registered there, and the client."
+                );
+                Finding::bad(STEP, detail)
+            }
+        })
     }
 
     async fn check_keys(&self, metadata: &Metadata) -> Finding {
@@ -87,13 +142,7 @@ impl Oidc {
                 let detail = format!("The provider does not say whether it accepts '{method}'.");
                 Finding::good(STEP, detail)
             }
-            _ => {
-                let detail = format!(
-                    "The provider accepts '{method}'. Only a login shows whether it knows this \
-                     client."
-                );
-                Finding::good(STEP, detail)
-            }
+            _ => Finding::good(STEP, format!("The provider accepts '{method}'.")),
         }
     }
 
@@ -114,6 +163,28 @@ impl Oidc {
                 );
                 Finding::advice(STEP, detail)
             }
+        })
+    }
+
+    /// Whether the provider can authenticate users as it is asked to.
+    fn check_contexts(&self, said: &Said) -> Option<Finding> {
+        const STEP: &str = "authentication context";
+        let known = said.acr_values_supported.as_ref()?;
+        let knows = |asked: &str| known.iter().any(|known| known == asked);
+        let mut contexts = self.settings.requested.contexts().peekable();
+        contexts.peek()?;
+        let unknown = contexts.find(|asked| !asked.iter().any(|asked| knows(asked)));
+        Some(match unknown {
+            None => Finding::good(STEP, "The provider lists an acr that is asked for."),
+            Some(asked) => Finding::advice(
+                STEP,
+                format!(
+                    "The provider lists the acr values {}, and none of those that are asked for: \
+                     {}. Whoever logs in otherwise is refused.",
+                    known.join(", "),
+                    asked.join(", ")
+                ),
+            ),
         })
     }
 
@@ -176,6 +247,11 @@ fn check_logout(said: &Said) -> Finding {
             "The provider does not say that it tells when a session ends: tokens live on.",
         ),
     }
+}
+
+/// The secret of a login that nobody began.
+fn nobodys_secret() -> FlowSecret {
+    FlowSecret::new([0; 32])
 }
 
 /// A failure as a sentence of its own.

@@ -4,6 +4,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::settings::{ClientAuthentication, Endpoints, Settings};
+use crate::authorization::Pushing;
 use crate::driver::Failure;
 use crate::outbound::{Limits, Outbound};
 use crate::settings::named_url;
@@ -16,6 +17,8 @@ pub(super) struct Metadata {
     pub(super) keys: Url,
     pub(super) userinfo: Option<Url>,
     pub(super) introspection: Option<Url>,
+    /// Whether and where requests are pushed first.
+    pub(super) pushing: Pushing,
     /// Whether every callback names the issuer (RFC 9207 §3).
     pub(super) names_issuer: bool,
     /// What else it says; `None` when it was not asked.
@@ -30,6 +33,10 @@ pub(super) struct Said {
     pub(super) scopes_supported: Option<Vec<String>>,
     pub(super) id_token_signing_alg_values_supported: Option<Vec<String>>,
     pub(super) response_types_supported: Option<Vec<String>>,
+    pub(super) response_modes_supported: Option<Vec<String>>,
+    /// RFC 9126 §5.
+    pub(super) require_pushed_authorization_requests: Option<bool>,
+    pub(super) acr_values_supported: Option<Vec<String>>,
     pub(super) backchannel_logout_supported: Option<bool>,
 }
 
@@ -53,6 +60,7 @@ struct WrittenEndpoints {
     jwks_uri: Option<String>,
     userinfo_endpoint: Option<String>,
     introspection_endpoint: Option<String>,
+    pushed_authorization_request_endpoint: Option<String>,
 }
 
 impl WrittenEndpoints {
@@ -66,6 +74,10 @@ impl WrittenEndpoints {
             keys: parse("jwks_uri", self.jwks_uri)?,
             userinfo: parse("userinfo_endpoint", self.userinfo_endpoint)?,
             introspection: parse("introspection_endpoint", self.introspection_endpoint)?,
+            pushing: parse(
+                "pushed_authorization_request_endpoint",
+                self.pushed_authorization_request_endpoint,
+            )?,
         })
     }
 }
@@ -79,6 +91,7 @@ impl Endpoints {
             keys: self.keys.or(others.keys),
             userinfo: self.userinfo.or(others.userinfo),
             introspection: self.introspection.or(others.introspection),
+            pushing: self.pushing.or(others.pushing),
         }
     }
 }
@@ -93,6 +106,7 @@ fn location(issuer: &str) -> Option<Url> {
 pub(super) async fn fetch(settings: &Settings, outbound: &Outbound) -> Result<Metadata, Failure> {
     let unavailable = |what: &str| Failure::Unavailable(what.to_owned());
     let given = settings.endpoints.clone();
+    let pushing_is_set = given.pushing.is_some();
     let (endpoints, names_issuer, said) =
         if given.authorization.is_some() && given.token.is_some() && given.keys.is_some() {
             (given, false, None)
@@ -125,6 +139,9 @@ pub(super) async fn fetch(settings: &Settings, outbound: &Outbound) -> Result<Me
             let names_issuer = names_issuer.unwrap_or(false);
             (given.or(endpoints), names_issuer, Some(written.said))
         };
+    let required = said
+        .as_ref()
+        .and_then(|said: &Said| said.require_pushed_authorization_requests);
     let absent = |name: &str| unavailable(&format!("its metadata have no {name}"));
     Ok(Metadata {
         authorization: endpoints
@@ -134,6 +151,11 @@ pub(super) async fn fetch(settings: &Settings, outbound: &Outbound) -> Result<Me
         keys: endpoints.keys.ok_or_else(|| absent("jwks_uri"))?,
         userinfo: endpoints.userinfo,
         introspection: endpoints.introspection,
+        pushing: Pushing {
+            endpoint: endpoints.pushing,
+            required: required.unwrap_or(false),
+            set: pushing_is_set,
+        },
         names_issuer,
         said,
     })

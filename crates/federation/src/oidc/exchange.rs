@@ -46,15 +46,8 @@ impl Oidc {
         callback_url: &str,
         now: Timestamp,
     ) -> Result<Tokens, Failure> {
-        let verifier = secret.derive("code_verifier");
-        let form = [
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", callback_url),
-            ("code_verifier", &verifier),
-        ];
-        let request = self.as_client(metadata, metadata.token.clone(), &form, now)?;
-        let reply = self.outbound.send(request).await?;
+        let reply = self.bring_code(metadata, code, secret, callback_url, now);
+        let reply = reply.await?;
         if reply.status != StatusCode::OK {
             return Err(refusal("token endpoint", &reply));
         }
@@ -67,6 +60,26 @@ impl Oidc {
             return Err(Failure::Unavailable(reason));
         }
         Ok(tokens)
+    }
+
+    /// Brings a code to the token endpoint.
+    pub(super) async fn bring_code(
+        &self,
+        metadata: &Metadata,
+        code: &str,
+        secret: &FlowSecret,
+        callback_url: &str,
+        now: Timestamp,
+    ) -> Result<Reply, Failure> {
+        let verifier = secret.derive("code_verifier");
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", callback_url),
+            ("code_verifier", &verifier),
+        ];
+        let request = self.as_client(metadata, metadata.token.clone(), &form, now)?;
+        self.outbound.send(request).await
     }
 
     /// A form that we post as the client that we are.

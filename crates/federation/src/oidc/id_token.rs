@@ -18,6 +18,7 @@ impl Oidc {
         &self,
         tokens: &Tokens,
         secret: &FlowSecret,
+        began: Timestamp,
         now: Timestamp,
     ) -> Result<Claims, Failure> {
         let audiences = [self.settings.client_id.as_str()];
@@ -34,7 +35,7 @@ impl Oidc {
         }
         self.check_party(&claims)?;
         check_access_token(&claims, tokens.access_token.expose(), verified.algorithm)?;
-        self.check_age(&claims, now)?;
+        self.check_authentication(&claims, Some(began), now)?;
         Ok(claims)
     }
 
@@ -45,21 +46,30 @@ impl Oidc {
             return Err(refused("it has several audiences and no authorized party"));
         }
         if party.is_some() && claims.text("azp") != Some(&self.settings.client_id) {
-            return Err(refused("it was issued to another client"));
+            let ours = [self.settings.client_id.as_str()];
+            return Err(refused(claims.differs(
+                "it was issued to another client",
+                "azp",
+                &ours,
+            )));
         }
         Ok(())
     }
 
-    /// Number 13: whoever asks for a recent login checks that it was.
-    fn check_age(&self, claims: &Claims, now: Timestamp) -> Result<(), Failure> {
-        let Some(most) = self.settings.max_age else {
-            return Ok(());
-        };
-        match claims.time("auth_time").map_err(refused)? {
-            Some(when) if when >= now - most - self.settings.clock_skew => Ok(()),
-            Some(_) => Err(refused("the user has logged in too long ago")),
-            None => Err(refused("the ID token does not say when the user logged in")),
-        }
+    /// Numbers 12 and 13: how and when the user was authenticated is as we asked. `began` is when the
+    /// login began here; `None` for a token that a client brings.
+    pub(super) fn check_authentication(
+        &self,
+        claims: &Claims,
+        began: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let requested = &self.settings.requested;
+        let how = requested.check_claims(|name| claims.value(name));
+        how.map_err(refused)?;
+        let told = claims.time("auth_time").map_err(refused)?;
+        let when = requested.check_time(told, began, now, self.settings.clock_skew);
+        when.map_err(refused)
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::keys::KeySet;
 use super::settings::ALGORITHMS;
+use super::shown;
 use crate::driver::Failure;
 
 /// Longer tokens are not read.
@@ -210,13 +211,24 @@ impl Claims {
         self
     }
 
+    /// Says what came of a claim, and what would have been right.
+    pub(super) fn differs(&self, what: &str, name: &str, expected: &[&str]) -> String {
+        let came = match self.value(name) {
+            Some(value) => shown(&value.to_string()),
+            None => "nothing".to_owned(),
+        };
+        let expected: Vec<_> = expected.iter().map(|one| format!("{one:?}")).collect();
+        let expected = expected.join(" or ");
+        format!("{what}: {came} came, and {expected} is expected")
+    }
+
     fn check(&self, rules: &Rules<'_>) -> Result<(), String> {
         if self.text("iss") != Some(rules.issuer) {
-            return Err("it is of another issuer".into());
+            return Err(self.differs("it is of another issuer", "iss", &[rules.issuer]));
         }
         let audiences = self.audiences();
         if !audiences.iter().any(|name| rules.audiences.contains(name)) {
-            return Err("it is for another audience".into());
+            return Err(self.differs("it is for another audience", "aud", rules.audiences));
         }
         self.check_times(rules.now, rules.skew, rules.must_expire)
     }

@@ -20,8 +20,11 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use model::{Secret, Timestamp};
+use reqwest::Url;
 use serde_json::Value;
 
+use crate::FlowSecret;
+use crate::authorization::{self, ResponseMode};
 use crate::driver::{
     Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, ProviderSession,
     ProviderSessionEnd, SendTo, Verified,
@@ -29,10 +32,11 @@ use crate::driver::{
 use crate::kept::Kept;
 use crate::outbound::{Limits, Outbound};
 use crate::settings::WrongSetting;
+use crate::throttle::{Questions, Throttle};
 use discovery::Metadata;
 use jwt::{Claims, Rejection, Rules, Unverified, refused};
 use keys::KeySet;
-use settings::Settings;
+use settings::{ClientAuthentication, Settings};
 
 pub use settings::{SECRETS, SETTINGS};
 
@@ -45,6 +49,9 @@ pub struct Oidc {
     outbound: Outbound,
     metadata: Kept<Metadata>,
     keys: Kept<KeySet>,
+    beginning: Throttle,
+    completing: Questions<Verified>,
+    bearing: Questions<Claims>,
 }
 
 impl Oidc {
@@ -55,11 +62,15 @@ impl Oidc {
     /// [`WrongSetting`] names the first setting that cannot be.
     pub fn open(settings: &Value, limits: Limits) -> Result<Self, WrongSetting> {
         let (settings, outbound) = settings::read(settings, limits)?;
+        let patience = outbound.limits().timeout;
         Ok(Self {
             settings,
             outbound,
             metadata: Kept::new(),
             keys: Kept::new(),
+            beginning: Throttle::new(patience),
+            completing: Questions::new(patience),
+            bearing: Questions::new(patience),
         })
     }
 
@@ -109,22 +120,68 @@ impl Oidc {
 
     async fn authorize(&self, login: &Login) -> Result<Begun, Failure> {
         let metadata = self.metadata(login.now).await?;
-        let secret = &login.secret;
-        let mut url = metadata.authorization.clone();
-        url.query_pairs_mut()
-            .extend_pairs(&self.settings.authorization_parameters)
-            .append_pair("response_type", "code")
-            .append_pair("client_id", &self.settings.client_id)
-            .append_pair("redirect_uri", &login.callback_url)
-            .append_pair("scope", &self.settings.scopes.join(" "))
-            .append_pair("state", &secret.derive("state"))
-            .append_pair("nonce", &secret.derive("nonce"))
-            .append_pair("code_challenge", &exchange::code_challenge(secret))
-            .append_pair("code_challenge_method", "S256");
+        let request = self.authorization_request(&login.secret, &login.callback_url);
+        let url = match metadata.pushing.wanted()? {
+            Some(place) => {
+                let push = self.push(&metadata, place, &request, login.now);
+                self.beginning.run(push).await?
+            }
+            None => {
+                let mut url = metadata.authorization.clone();
+                url.query_pairs_mut().extend_pairs(request);
+                url
+            }
+        };
         Ok(Begun {
             send_to: SendTo::Url(url.into()),
             kept: self.settings.issuer.clone(),
         })
+    }
+
+    /// What a request to authenticate says (§3.1.2.1, RFC 7636 §4.3).
+    fn authorization_request(
+        &self,
+        secret: &FlowSecret,
+        callback_url: &str,
+    ) -> Vec<(String, String)> {
+        let settings = &self.settings;
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let more = settings.authorization_parameters.iter();
+        let more = more.map(|(name, value)| (name.as_str(), value.as_str()));
+        let ours = [
+            ("response_type", "code"),
+            ("client_id", &settings.client_id),
+            ("redirect_uri", callback_url),
+            ("scope", &settings.scopes.join(" ")),
+            ("state", &secret.derive("state")),
+            ("nonce", &secret.derive("nonce")),
+            ("code_challenge", &exchange::code_challenge(secret)),
+            ("code_challenge_method", "S256"),
+        ];
+        let mode = settings.response_mode.parameter();
+        more.chain(ours).chain(mode).map(owned).collect()
+    }
+
+    /// Pushes a request, and gives the URL at which the user goes on (RFC 9126).
+    async fn push(
+        &self,
+        metadata: &Metadata,
+        place: &Url,
+        request: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<Url, Failure> {
+        let id = &self.settings.client_id;
+        // How we prove who we are says the name where it is needed.
+        let fields = request.iter().filter(|(name, _)| name != "client_id");
+        let mut fields: Vec<_> = fields
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        if matches!(self.settings.client, ClientAuthentication::Basic(_)) {
+            fields.push(("client_id", id));
+        }
+        let request = self.as_client(metadata, place.clone(), &fields, now)?;
+        let reply = self.outbound.send(request).await?;
+        authorization::pushed(place, &reply, &metadata.authorization, id)
     }
 
     async fn accept(&self, callback: &Callback) -> Result<Verified, Failure> {
@@ -160,7 +217,8 @@ impl Oidc {
         let tokens = self
             .exchange(&metadata, code, secret, &callback.callback_url, now)
             .await?;
-        let claims = self.check_id_token(&tokens, secret, now).await?;
+        let began = callback.began;
+        let claims = self.check_id_token(&tokens, secret, began, now).await?;
         let subject = claims.subject().map_err(refused)?.to_owned();
         let session = ProviderSession {
             subject,
@@ -212,6 +270,9 @@ impl Oidc {
         if more.text("sub") != claims.text("sub") {
             return Err(refused("userinfo speaks of another user than the ID token"));
         }
+        let requested = &self.settings.requested;
+        let asked_for = requested.check_userinfo(|name| more.value(name));
+        asked_for.map_err(refused)?;
         Ok(claims.or(more))
     }
 }
@@ -222,11 +283,18 @@ impl Driver for Oidc {
     }
 
     fn complete<'a>(&'a self, callback: &'a Callback) -> Answer<'a, Verified> {
-        Box::pin(self.accept(callback))
+        Box::pin(
+            self.completing
+                .ask(callback.question(), self.accept(callback)),
+        )
     }
 
     fn bearer<'a>(&'a self, token: &'a Secret<String>, now: Timestamp) -> Answer<'a, Verified> {
         Box::pin(self.judge_bearer(token, now))
+    }
+
+    fn answers_by_post(&self) -> bool {
+        self.settings.response_mode == ResponseMode::FormPost
     }
 
     fn logout<'a>(
@@ -239,9 +307,10 @@ impl Driver for Oidc {
 
     fn check<'a>(
         &'a self,
-        _: Timestamp,
+        callback_url: &'a str,
+        now: Timestamp,
     ) -> Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>> {
-        Box::pin(self.findings())
+        Box::pin(self.findings(callback_url, now))
     }
 }
 

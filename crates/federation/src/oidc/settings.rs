@@ -13,8 +13,10 @@ use serde_json::Value;
 use super::signing_key::SigningKey;
 use super::written::Written;
 use crate::WrongSetting;
+use crate::authorization::ResponseMode;
 use crate::document;
 use crate::outbound::{Limits, Outbound, TlsFiles};
+use crate::requested::Requested;
 use crate::settings::{self, provider_url};
 
 /// The settings that are written and never shown.
@@ -34,8 +36,10 @@ pub const SETTINGS: &[&str] = &[
     "ca_certificates",
     "scopes",
     "authorization_parameters",
+    "response_mode",
     "bearer",
     "bearer_audiences",
+    "bearer_clients",
     "userinfo",
     "claim_prefix",
     "id_token_signing_algorithms",
@@ -45,6 +49,7 @@ pub const SETTINGS: &[&str] = &[
     "jwks_uri",
     "userinfo_endpoint",
     "introspection_endpoint",
+    "pushed_authorization_request_endpoint",
 ];
 
 /// Parameters of the authorization request that are ours to choose (RFC 6749 §4.1.1, RFC 7636
@@ -84,10 +89,12 @@ pub(super) struct Settings {
     pub(super) client: ClientAuthentication,
     pub(super) scopes: Vec<String>,
     pub(super) authorization_parameters: BTreeMap<String, String>,
-    /// The `max_age` among them.
-    pub(super) max_age: Option<TimeDelta>,
+    /// What they ask of the authentication, which the answer has to say.
+    pub(super) requested: Requested,
+    pub(super) response_mode: ResponseMode,
     pub(super) bearer: Option<Bearer>,
     pub(super) bearer_audiences: Vec<String>,
+    pub(super) bearer_clients: Vec<String>,
     pub(super) userinfo: bool,
     pub(super) claim_prefix: String,
     pub(super) algorithms: Vec<Algorithm>,
@@ -133,6 +140,7 @@ pub(super) struct Endpoints {
     pub(super) keys: Option<Url>,
     pub(super) userinfo: Option<Url>,
     pub(super) introspection: Option<Url>,
+    pub(super) pushing: Option<Url>,
 }
 
 /// Reads the settings of a provider, and makes what asks it.
@@ -148,7 +156,7 @@ pub(super) fn read(given: &Value, limits: Limits) -> Result<(Settings, Outbound)
     let client = client_authentication(&mut written)?;
     let scopes = scopes(written.scopes.take())?;
     let authorization_parameters = written.authorization_parameters.take().unwrap_or_default();
-    let max_age = authorization_parameters_fit(&authorization_parameters)?;
+    let requested = requested(&authorization_parameters)?;
     let bearer = match written.bearer.as_deref() {
         None => None,
         Some("jwt") => Some(Bearer::Jwt),
@@ -159,6 +167,11 @@ pub(super) fn read(given: &Value, limits: Limits) -> Result<(Settings, Outbound)
             return Err(WrongSetting::new("bearer", reason));
         }
     };
+    let bearer_clients = written.bearer_clients.take().unwrap_or_default();
+    if !bearer_clients.is_empty() && matches!(bearer, None | Some(Bearer::Userinfo)) {
+        let reason = "it can be checked only where 'bearer' is 'jwt' or 'introspection'.";
+        return Err(WrongSetting::new("bearer_clients", reason));
+    }
     let clock_skew = written.clock_skew.unwrap_or(60);
     if clock_skew > 600 {
         let reason = "more than 600 seconds are not accepted: set the clocks.";
@@ -176,7 +189,14 @@ pub(super) fn read(given: &Value, limits: Limits) -> Result<(Settings, Outbound)
         keys: endpoint("jwks_uri", &written.jwks_uri)?,
         userinfo: endpoint("userinfo_endpoint", &written.userinfo_endpoint)?,
         introspection: endpoint("introspection_endpoint", &written.introspection_endpoint)?,
+        pushing: endpoint(
+            "pushed_authorization_request_endpoint",
+            &written.pushed_authorization_request_endpoint,
+        )?,
     };
+    if let Some(url) = &endpoints.authorization {
+        Requested::forbid_in_query("authorization_endpoint", url)?;
+    }
     let claim_prefix = written.claim_prefix.take();
     let claim_prefix = document::prefix(claim_prefix.as_deref().unwrap_or("OIDC-"))?;
     let algorithms = algorithms(written.id_token_signing_algorithms.take())?;
@@ -187,9 +207,11 @@ pub(super) fn read(given: &Value, limits: Limits) -> Result<(Settings, Outbound)
         client,
         scopes,
         authorization_parameters,
-        max_age,
+        requested,
+        response_mode: ResponseMode::read(written.response_mode.as_deref())?,
         bearer,
         bearer_audiences: written.bearer_audiences.unwrap_or_default(),
+        bearer_clients,
         userinfo: written.userinfo.unwrap_or(false),
         claim_prefix,
         algorithms,
@@ -259,23 +281,15 @@ fn scopes(given: Option<Vec<String>>) -> Result<Vec<String>, WrongSetting> {
     Ok(scopes)
 }
 
-fn authorization_parameters_fit(
-    parameters: &BTreeMap<String, String>,
-) -> Result<Option<TimeDelta>, WrongSetting> {
-    let wrong = |reason: String| WrongSetting::new("authorization_parameters", reason);
+fn requested(parameters: &BTreeMap<String, String>) -> Result<Requested, WrongSetting> {
     if let Some(name) = parameters
         .keys()
         .find(|name| OUR_PARAMETERS.contains(&name.as_str()))
     {
-        return Err(wrong(format!("'{name}' may not be set here.")));
+        let reason = format!("'{name}' may not be set here.");
+        return Err(WrongSetting::new("authorization_parameters", reason));
     }
-    let Some(text) = parameters.get("max_age") else {
-        return Ok(None);
-    };
-    let seconds: u32 = text
-        .parse()
-        .map_err(|_| wrong(format!("max_age '{text}' is not a number of seconds.")))?;
-    Ok(Some(TimeDelta::seconds(seconds.into())))
+    Requested::read(parameters)
 }
 
 fn algorithm(setting: &str, name: &str) -> Result<Algorithm, WrongSetting> {

@@ -37,6 +37,9 @@ pub(super) struct Written {
     /// More parameters of the authorization request, such as `prompt`, `acr_values` or `max_age`
     /// (OpenID Connect Core §3.1.2.1).
     pub(super) authorization_parameters: Option<BTreeMap<String, String>>,
+    /// How the provider answers: `query` unless said otherwise, or `form_post` (OAuth 2.0 Form Post
+    /// Response Mode §2).
+    pub(super) response_mode: Option<String>,
     /// How a bearer's token is judged: by its signature (`jwt`, RFC 9068 §4), by asking the
     /// provider of the token (`introspection`, RFC 7662 §2) or by asking it of the user
     /// (`userinfo`, OpenID Connect Core §5.3). None is accepted when this is not given. Mind that
@@ -45,6 +48,9 @@ pub(super) struct Written {
     /// The audiences besides `client_id` for which a bearer's token may be issued (RFC 7519
     /// §4.1.3).
     pub(super) bearer_audiences: Option<Vec<String>>,
+    /// The clients besides `client_id` to which a bearer's token may be issued (OpenID Connect Core
+    /// §2: `azp`).
+    pub(super) bearer_clients: Option<Vec<String>>,
     /// Whether to ask the provider for more claims at the login (OpenID Connect Core §5.3).
     pub(super) userinfo: Option<bool>,
     /// What stands before the name of each claim in the assertion: `OIDC-` unless said otherwise.
@@ -65,4 +71,7 @@ pub(super) struct Written {
     pub(super) userinfo_endpoint: Option<String>,
     /// Where tokens are judged (RFC 7662 §2).
     pub(super) introspection_endpoint: Option<String>,
+    /// Where authorization requests are pushed (RFC 9126 §2). They are when this is given, or when the
+    /// provider demands it.
+    pub(super) pushed_authorization_request_endpoint: Option<String>,
 }

@@ -355,8 +355,13 @@ impl Driver for Saml2 {
         Box::pin(self.judge(callback))
     }
 
+    fn answers_by_post(&self) -> bool {
+        true
+    }
+
     fn check<'a>(
         &'a self,
+        _: &'a str,
         now: Timestamp,
     ) -> Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>> {
         Box::pin(self.findings(now))

@@ -446,7 +446,7 @@ async fn a_bearers_token_proves_nothing() {
 async fn a_check_says_what_works() {
     let listener = provider().await;
     let works = |driver: OAuth1| async move {
-        let findings = driver.check(now()).await;
+        let findings = driver.check(CALLBACK, now()).await;
         let steps = findings.iter().map(|found| (found.step, found.works));
         (steps.collect::<Vec<_>>(), findings[0].detail.clone())
     };

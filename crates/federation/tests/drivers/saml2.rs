@@ -496,12 +496,12 @@ async fn a_check_asks_at_once_whatever_is_known() {
     let driver = by_url(&place, json!({}));
     driver.begin(&login()).await.expect("begun");
     place.says(None);
-    let findings = driver.check(now()).await;
+    let findings = driver.check(CALLBACK, now()).await;
     assert!(findings.iter().any(|found| !found.works), "{findings:?}");
     // Who logs in is served by what is known.
     driver.begin(&login()).await.expect("begun");
     place.says(Some(metadata(&[&THEIRS], "")));
-    let findings = driver.check(now()).await;
+    let findings = driver.check(CALLBACK, now()).await;
     assert!(findings.iter().all(|found| found.works), "{findings:?}");
 }
 
@@ -602,7 +602,7 @@ async fn wrong_settings_are_named() {
 
 #[tokio::test]
 async fn a_check_says_what_works_and_what_does_not() {
-    let findings = driver_with_key(json!({})).check(now()).await;
+    let findings = driver_with_key(json!({})).check(CALLBACK, now()).await;
     let steps: Vec<_> = findings
         .iter()
         .map(|finding| (finding.step, finding.works))
@@ -630,7 +630,9 @@ async fn a_check_says_what_works_and_what_does_not() {
             "<md:IDPSSODescriptor WantAuthnRequestsSigned=\"true\"",
         )
         .replace("HTTP-", "HTTP-Artifact-");
-    let findings = driver(json!({"metadata": picky})).check(now()).await;
+    let findings = driver(json!({"metadata": picky}))
+        .check(CALLBACK, now())
+        .await;
     let bad: Vec<_> = findings
         .iter()
         .filter(|finding| !finding.works)
@@ -640,7 +642,7 @@ async fn a_check_says_what_works_and_what_does_not() {
     let settings = json!({"entity_id": SP, "metadata_url": "http://127.0.0.1:1/"});
     let findings = Saml2::open(&settings, limits())
         .expect("settings")
-        .check(now())
+        .check(CALLBACK, now())
         .await;
     assert!(
         findings

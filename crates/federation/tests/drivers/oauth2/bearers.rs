@@ -136,3 +136,86 @@ async fn two_answers_about_a_token_have_to_name_one_user() {
     });
     bear(&driver, "t0ken").await.unwrap();
 }
+
+#[tokio::test]
+async fn a_token_of_another_issuer_is_refused_wherever_the_attributes_come_from() {
+    let listener = provider().await;
+    for attributes in ["userinfo", "introspection"] {
+        let more = json!({"bearer": "introspection", "attributes": attributes});
+        let driver = open(&listener, more);
+        let evil = token_that(json!({"iss": "https://evil.example"}));
+        except(&listener, "/introspect", evil);
+        let why = refused(bear(&driver, "t0ken").await);
+        assert!(
+            why.contains("https://evil.example") && why.contains(ISSUER),
+            "{why}"
+        );
+        except(&listener, "/introspect", token_that(json!({"iss": ISSUER})));
+        bear(&driver, "t0ken").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_authentication_that_is_asked_for_is_insisted_on() {
+    let listener = provider().await;
+    for attributes in ["userinfo", "introspection"] {
+        let more = json!({
+            "attributes": attributes, "bearer": "introspection",
+            "authorization_parameters": {"acr_values": "urn:mfa"},
+        });
+        let driver = open(&listener, more);
+        for (acr, good) in [("urn:mfa", true), ("pwd", false)] {
+            listener.answer(move |asked| match asked.path() {
+                "/introspect" => token_that(json!({"acr": acr})),
+                "/me" => {
+                    let mut user = user();
+                    user["acr"] = json!(acr);
+                    answer(200, user)
+                }
+                _ => well_behaved(asked),
+            });
+            assert_eq!(
+                bear(&driver, "t0ken").await.is_ok(),
+                good,
+                "{attributes} {acr}"
+            );
+            assert_eq!(complete(&driver).await.is_ok(), good, "{attributes} {acr}");
+        }
+        listener.answer(well_behaved);
+        let why = refused(complete(&driver).await);
+        assert!(why.contains("acr"), "{why}");
+    }
+    let recent = json!({"authorization_parameters": {"max_age": "600"}});
+    let driver = open(&listener, recent);
+    for (auth_time, good) in [
+        (json!(1_800_000_000 - 660), true),
+        (json!(1_800_000_000 - 661), false),
+        (json!(1_800_000_061), false),
+        (json!(null), false),
+    ] {
+        let mut user = user();
+        user["auth_time"] = auth_time.clone();
+        except(&listener, "/me", answer(200, user));
+        assert_eq!(complete(&driver).await.is_ok(), good, "{auth_time}");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_made_up_tokens_reaches_the_provider_a_few_at_a_time() {
+    let listener = provider().await;
+    let driver = std::sync::Arc::new(open(&listener, json!({"bearer": "introspection"})));
+    let mut slow = answer(200, json!({"active": false}));
+    slow.after = Duration::from_secs(60);
+    except(&listener, "/introspect", slow);
+    let mut flood = tokio::task::JoinSet::new();
+    for number in 0..1200 {
+        let driver = driver.clone();
+        flood.spawn(async move { bear(&driver, &format!("t{number}")).await });
+    }
+    while flood.len() > 256 {
+        unavailable(flood.join_next().await.unwrap().unwrap());
+    }
+    assert!(listener.asked().len() <= 64);
+    // Who logs in by a browser does not wait for them.
+    complete(&driver).await.unwrap();
+}

@@ -144,7 +144,7 @@ async fn logins_do_not_wait_one_after_another_for_a_provider_that_does_not_answe
 
 /// What a check finds: which steps, whether they work, and all it says.
 async fn check(driver: &OAuth2) -> (Vec<(&'static str, bool)>, String) {
-    let findings = driver.check(now()).await;
+    let findings = driver.check(CALLBACK, now()).await;
     let steps = findings.iter().map(|found| (found.step, found.works));
     let details: Vec<&str> = findings.iter().map(|found| &*found.detail).collect();
     (steps.collect(), details.join("\n"))
@@ -187,6 +187,60 @@ async fn a_check_says_what_works() {
     let (steps, said) = check(&discovering(&listener)).await;
     assert_eq!(steps, [("metadata", false)]);
     assert!(said.contains("404"), "{said}");
+}
+
+#[tokio::test]
+async fn a_check_brings_the_callback_that_logins_bring() {
+    let listener = provider().await;
+    let driver = open(&listener, json!({}));
+    // One that compares the callback before it looks at the code.
+    listener.answer(|asked| match asked.path() {
+        "/token" if asked.field("redirect_uri").as_deref() != Some(CALLBACK) => {
+            answer(400, json!({"error": "unauthorized_client"}))
+        }
+        _ => well_behaved(asked),
+    });
+    let (steps, said) = check(&driver).await;
+    assert!(steps.contains(&("token", true)), "{said}");
+}
+
+#[tokio::test]
+async fn requests_are_pushed_where_the_provider_demands_it() {
+    let listener = provider().await;
+    let more = json!({
+        "require_pushed_authorization_requests": true,
+        "pushed_authorization_request_endpoint": format!("{}/par", listener.url),
+    });
+    let found = metadata(&listener, more);
+    listener.answer(move |asked| match asked.path() {
+        WELL_KNOWN => found.clone(),
+        "/par" if asked.field("redirect_uri").as_deref() == Some(CALLBACK) => answer(
+            201,
+            json!({"request_uri": "urn:example:1", "expires_in": 60}),
+        ),
+        "/par" => answer(400, json!({"error": "invalid_request"})),
+        _ => well_behaved(asked),
+    });
+    let driver = discovering(&listener);
+    let begun = driver.begin(&login(0)).await.unwrap();
+    let SendTo::Url(url) = begun.send_to else {
+        panic!("it redirects");
+    };
+    let expected = format!(
+        "{}/authorize?client_id=us%3A1&request_uri=urn%3Aexample%3A1",
+        listener.url
+    );
+    assert_eq!(url, expected);
+    let asked = listener.asked();
+    let pushed = asked.iter().find(|asked| asked.path() == "/par").unwrap();
+    assert!(pushed.header("authorization").starts_with("Basic "));
+    assert_eq!(
+        pushed.field("code_challenge_method").as_deref(),
+        Some("S256")
+    );
+    assert_eq!(pushed.field("state"), Some(secret().derive("state")));
+    let (steps, said) = check(&driver).await;
+    assert!(steps.contains(&("pushed request", true)), "{said}");
 }
 
 #[tokio::test]

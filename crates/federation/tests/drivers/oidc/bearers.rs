@@ -39,6 +39,28 @@ async fn a_signed_token_is_good_by_its_signature() {
 }
 
 #[tokio::test]
+async fn an_access_token_or_an_id_token_of_a_client_that_is_named_is_good() {
+    let provider = Provider::start().await;
+    let mut settings = settings(&provider, "jwt");
+    settings["bearer_clients"] = json!(["cli"]);
+    let driver = open(&settings);
+    for (name, value) in [
+        ("typ", json!("Bearer")),
+        ("typ", json!("ID")),
+        ("token_use", json!("access")),
+        ("token_use", json!("id")),
+        ("token_type", json!("access")),
+        ("azp", json!("cli")),
+        ("azp", json!("archstone")),
+    ] {
+        let mut claims = provider.claims();
+        claims[name] = value.clone();
+        let outcome = bear(&driver, &provider.token(&claims)).await;
+        assert!(outcome.is_ok(), "{name} {value}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_signed_token_that_is_not_for_us_or_not_for_now_is_refused() {
     let provider = Provider::start().await;
     let driver = open(&settings(&provider, "jwt"));
@@ -52,12 +74,32 @@ async fn a_signed_token_that_is_not_for_us_or_not_for_now_is_refused() {
         ("nbf", json!(super::NOW + 61), "future"),
         ("cnf", json!({"jkt": "a"}), "bound to a key"),
         ("events", logout, "logout token"),
+        ("typ", json!("Refresh"), "neither an access token"),
+        ("typ", json!("Offline"), "neither an access token"),
+        ("typ", json!("Logout"), "neither an access token"),
+        ("typ", json!(["Bearer"]), "neither an access token"),
+        ("token_use", json!("refresh"), "neither an access token"),
+        (
+            "token_type",
+            json!("refresh_token"),
+            "neither an access token",
+        ),
+        ("azp", json!("another"), "another client"),
+        ("azp", json!(7), "another client"),
     ] {
         let mut claims = provider.claims();
         claims[name] = value;
         let reason = refusal(bear(&driver, &provider.token(&claims)).await);
         assert!(reason.contains(part), "{name}: {reason}");
     }
+    // What came and what was expected stands in the log.
+    let mut claims = provider.claims();
+    claims["aud"] = json!(["another"]);
+    let reason = refusal(bear(&driver, &provider.token(&claims)).await);
+    assert!(
+        reason.contains(r#"["another"] came, and "cloud" or "archstone""#),
+        "{reason}"
+    );
     let header = json!({"alg": "ES256", "kid": "first", "typ": "logout+jwt"});
     let claims = provider.claims();
     let token = provider.state().signer.token_with(header, &claims);
@@ -93,6 +135,9 @@ async fn the_provider_says_by_introspection_whether_a_token_is_good() {
         ("token_type", json!("DPoP"), "access token"),
         ("token_use", json!("refresh_token"), "access token"),
         ("token_use", json!(7), "access token"),
+        ("typ", json!("Refresh"), "access token"),
+        ("typ", json!("ID"), "access token"),
+        ("azp", json!("another"), "another client"),
         ("iss", json!("https://else.example"), "another issuer"),
         ("exp", json!(super::NOW - 60), "expired"),
         ("nbf", json!(super::NOW + 61), "future"),

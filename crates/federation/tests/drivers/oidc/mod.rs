@@ -1,12 +1,15 @@
 //! OpenID Connect.
 
 mod attacks;
+mod authentication;
 mod bearers;
+mod floods;
 mod keys;
 mod logins;
 mod logouts;
 mod outages;
 mod provider;
+mod pushed;
 mod settings;
 
 use std::time::Duration;

@@ -10,6 +10,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -51,6 +52,10 @@ pub(crate) struct State {
     pub(crate) instead: HashMap<String, Instead>,
     pub(crate) now: i64,
     codes: HashMap<String, Asked>,
+    /// Whether it takes pushed requests alone.
+    pub(crate) demands_pushing: bool,
+    /// Requests that were pushed, by their URI.
+    pushed: HashMap<String, HashMap<String, String>>,
     /// The paths that were asked for.
     pub(crate) log: Vec<String>,
 }
@@ -71,6 +76,8 @@ pub(crate) enum Client {
 #[derive(Clone)]
 pub(crate) enum Instead {
     Never,
+    /// The usual one, when there is a permit.
+    Held(Arc<Semaphore>),
     Body(String),
     Redirect(String),
     Status(u16, Value),
@@ -117,6 +124,8 @@ impl Provider {
             instead: HashMap::new(),
             now: super::NOW,
             codes: HashMap::new(),
+            demands_pushing: false,
+            pushed: HashMap::new(),
             log: Vec::new(),
         }));
         let task = tokio::spawn(serve(listener, tls, Arc::clone(&state)));
@@ -162,7 +171,13 @@ impl Provider {
             url.as_str()
                 .starts_with(&format!("{}/authorize?", self.issuer))
         );
-        let query: HashMap<_, _> = url.query_pairs().into_owned().collect();
+        let mut query: HashMap<_, _> = url.query_pairs().into_owned().collect();
+        assert_eq!(query["client_id"], CLIENT);
+        if self.state().demands_pushing {
+            assert_eq!(query.len(), 2, "{url}");
+            let pushed = self.state().pushed.remove(&query["request_uri"]);
+            query = pushed.expect("a request that was pushed");
+        }
         assert_eq!(query["response_type"], "code");
         assert_eq!(query["client_id"], CLIENT);
         assert_eq!(query["code_challenge_method"], "S256");
@@ -222,18 +237,16 @@ async fn answer(
     };
     let (status, kind, place, body) = match instead {
         Some(Instead::Never) => std::future::pending().await,
+        Some(Instead::Held(permits)) => {
+            permits.acquire().await.ok()?.forget();
+            usual(state, &request)?
+        }
         Some(Instead::Body(body)) => (200, "application/json", String::new(), body),
         Some(Instead::Redirect(place)) => (302, "text/plain", place, String::new()),
         Some(Instead::Status(status, body)) => {
             (status, "application/json", String::new(), body.to_string())
         }
-        None => {
-            let (status, body) = state.lock().ok()?.reply(&request);
-            match body {
-                Value::String(token) => (status, "application/jwt", String::new(), token),
-                body => (status, "application/json", String::new(), body.to_string()),
-            }
-        }
+        None => usual(state, &request)?,
     };
     let head = format!(
         "HTTP/1.1 {status} Answer\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nlocation: \
@@ -243,6 +256,14 @@ async fn answer(
     stream.write_all(head.as_bytes()).await.ok()?;
     stream.write_all(body.as_bytes()).await.ok()?;
     stream.shutdown().await.ok()
+}
+
+fn usual(state: &Mutex<State>, request: &Request) -> Option<(u16, &'static str, String, String)> {
+    let (status, body) = state.lock().ok()?.reply(request);
+    Some(match body {
+        Value::String(token) => (status, "application/jwt", String::new(), token),
+        body => (status, "application/json", String::new(), body.to_string()),
+    })
 }
 
 async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
@@ -296,6 +317,12 @@ impl State {
             "/.well-known/openid-configuration" => (200, self.metadata()),
             "/jwks" => (200, json!({"keys": self.shown})),
             "/token" => self.tokens(request),
+            "/par" if !self.knows(request) => (401, json!({"error": "invalid_client"})),
+            "/par" => {
+                let uri = format!("urn:ietf:params:oauth:request_uri:{}", self.pushed.len());
+                self.pushed.insert(uri.clone(), request.form.clone());
+                (201, json!({"request_uri": uri, "expires_in": 60}))
+            }
             "/userinfo" => self.userinfo(request),
             "/introspect" if !self.knows(request) => (401, json!({"error": "invalid_client"})),
             "/introspect" => (200, self.introspection.clone()),
@@ -315,6 +342,8 @@ impl State {
             "response_types_supported": ["code"],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": self.names_issuer,
+            "pushed_authorization_request_endpoint": url("/par"),
+            "require_pushed_authorization_requests": self.demands_pushing,
         });
         for (name, value) in self.metadata.as_object().expect("an object") {
             metadata[name] = value.clone();

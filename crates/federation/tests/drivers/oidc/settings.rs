@@ -94,6 +94,24 @@ fn a_wrong_setting_is_named() {
         ),
         (json!({"bearer": "yes"}), "bearer"),
         (json!({"bearer_audiences": "a"}), "bearer_audiences"),
+        (json!({"bearer_clients": ["a"]}), "bearer_clients"),
+        (
+            json!({"bearer": "userinfo", "bearer_clients": ["a"]}),
+            "bearer_clients",
+        ),
+        (json!({"response_mode": "fragment"}), "response_mode"),
+        (
+            json!({"authorization_parameters": {"claims": "acr"}}),
+            "authorization_parameters",
+        ),
+        (
+            json!({"authorization_parameters": {"max_age": 600}}),
+            "authorization_parameters",
+        ),
+        (
+            json!({"authorization_endpoint": "https://provider.example/a?acr_values=x"}),
+            "authorization_endpoint",
+        ),
         (json!({"userinfo": "yes"}), "userinfo"),
         (json!({"claim_prefix": ""}), "claim_prefix"),
         (json!({"claim_prefix": "a b"}), "claim_prefix"),
@@ -150,7 +168,7 @@ fn every_secret_is_a_setting() {
 
 /// What a check found, by step.
 async fn check(settings: &Value) -> HashMap<&'static str, (bool, String)> {
-    let findings = open(settings).check(now()).await;
+    let findings = open(settings).check(super::CALLBACK_URL, now()).await;
     for finding in &findings {
         assert!(finding.detail.ends_with('.'), "{}", finding.detail);
     }
