@@ -46,9 +46,18 @@ impl DriverKind {
         before: &Map<String, Value>,
         after: &Map<String, Value>,
     ) -> Option<&'static str> {
-        let addresses = self.addresses().iter().copied();
-        let mut moved = addresses.filter(|name| host(name, before) != host(name, after));
-        moved.next()
+        let addresses = || self.addresses().iter().copied();
+        let known: Vec<_> = addresses().filter_map(|name| host(name, before)).collect();
+        let moved = |name: &&str| match (host(name, before), host(name, after)) {
+            (Some(before), Some(after)) => before != after,
+            // One that led nowhere may lead where others do.
+            (None, Some(after)) => !known.contains(&after),
+            (_, None) => false,
+        };
+        // The one that the change names, when there is one.
+        let changed = |name: &&str| before.get(*name) != after.get(*name);
+        let all = || addresses().filter(moved);
+        all().find(changed).or_else(|| all().next())
     }
 }
 
@@ -120,6 +129,13 @@ mod tests {
         assert_eq!(oidc(there, issuer.clone()), Some("token_endpoint"));
         let elsewhere = json!({"issuer": "https://evil.example"});
         assert_eq!(oidc(issuer.clone(), elsewhere), Some("issuer"));
+        // Where there is no issuer, what is added may lead where others do.
+        let oauth2 = |before, after| redirected(DriverKind::OAuth2, before, after);
+        let token = json!({"token_endpoint": "https://idp.example/token"});
+        let added = |url: &str| json!({"token_endpoint": "https://idp.example/token", "introspection_endpoint": url});
+        assert_eq!(oauth2(token.clone(), added("https://idp.example/i")), None);
+        let elsewhere = added("https://evil.example/i");
+        assert_eq!(oauth2(token, elsewhere), Some("introspection_endpoint"));
         let metadata = with("metadata_url", "https://evil.example/metadata");
         let moved = redirected(DriverKind::OAuth2, issuer, metadata);
         assert_eq!(moved, Some("metadata_url"));

@@ -1,5 +1,5 @@
-//! How much strangers can make us ask of a provider: whoever comes with a made-up code or token
-//! costs a request there, in our client's name, and nobody has to log in for that.
+//! How much strangers can make us ask of a provider: a made-up code or token costs a request there, in
+//! our client's name, and nobody has to log in for that.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -86,7 +86,7 @@ pub(crate) struct Questions<T> {
 /// A digest of what is asked, which may be a secret.
 type Key = [u8; 32];
 
-/// Whoever holds it asks; `None` until there is an answer.
+/// Its holder asks; `None` until there is an answer.
 type Cell<T> = Arc<tokio::sync::Mutex<Option<Result<T, Failure>>>>;
 
 impl<T: Clone> Questions<T> {
@@ -101,7 +101,7 @@ impl<T: Clone> Questions<T> {
     ///
     /// # Errors
     ///
-    /// As of whoever asks, and [`Failure::Unavailable`] when too many are asking already.
+    /// Those of the work, and [`Failure::Unavailable`] when too many are asking already.
     pub(crate) async fn ask<'a>(
         &self,
         parts: impl IntoIterator<Item = &'a [u8]>,
@@ -115,7 +115,7 @@ impl<T: Clone> Questions<T> {
         }
         let result = self.throttle.run(work).await;
         *answer = Some(result.clone());
-        // Whoever comes from now on asks again.
+        // Those who come from now on ask again.
         question.forget();
         result
     }

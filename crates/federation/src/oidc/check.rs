@@ -180,7 +180,7 @@ impl Oidc {
                 STEP,
                 format!(
                     "The provider lists the acr values {}, and none of those that are asked for: \
-                     {}. Whoever logs in otherwise is refused.",
+                     {}. Anyone who logs in otherwise is refused.",
                     known.join(", "),
                     asked.join(", ")
                 ),

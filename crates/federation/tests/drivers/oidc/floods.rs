@@ -58,7 +58,7 @@ async fn made_up_tokens_reach_the_provider_a_few_at_a_time() {
         }
         all_but_some_are_turned_away(&mut flood).await;
         assert!(provider.asked(path) <= AT_ONCE, "{}", provider.asked(path));
-        // Whoever logs in by a browser meanwhile does not wait for any of them.
+        // A login by a browser does not wait for any of them.
         log_in(&driver, &provider)
             .await
             .expect("a login beside the flood");
