@@ -214,6 +214,34 @@ pub fn before_change(
     Ok(driver.settings.as_object().cloned().unwrap_or_default())
 }
 
+/// Demands that a change by which a protocol leads to another host names the secrets again that it
+/// keeps: who may set an address need not know them, and could have them sent to it.
+///
+/// # Errors
+///
+/// 400 naming the secret that is not said, and the setting that leads elsewhere.
+pub fn want_secrets_again(
+    driver: &str,
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+    changes: &Map<String, Value>,
+) -> Result<(), WrongSetting> {
+    let kind = DriverKind::parse(driver).unwrap_or_default();
+    let mut kept = kind
+        .secrets()
+        .iter()
+        .filter(|secret| before.contains_key(**secret) && !changes.contains_key(**secret));
+    match (kept.next(), kind.redirected(before, after)) {
+        (Some(secret), Some(setting)) => {
+            let reason = format!(
+                "it has to be given again, because '{setting}' leads to another host than before."
+            );
+            Err(WrongSetting::new(*secret, reason))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The kind under which secrets are encrypted.
 pub const SECRETS: &str = "archstone_protocol";
 

@@ -148,6 +148,8 @@ async fn delete(
     let permit = call.authorize(DELETE_PROTOCOL, Target::none())?;
     find(&call, &provider, &id).await?;
     let mut tx = call.begin().await?;
+    // A login that is under way comes wholly before or after.
+    tx.identity_providers().find_for_update(&provider).await?;
     if !tx.protocols().delete(&provider, &id, call.now()).await? {
         return Err(no_such_protocol(&provider, &id));
     }
@@ -216,13 +218,17 @@ impl ProtocolAttributes {
             (Some(name), _) => (name, Map::new()),
             (None, Some(known)) => (known.name.clone(), Map::new()),
         };
-        for (setting, value) in changes.unwrap_or_default() {
+        let before = settings.clone();
+        let changes = changes.unwrap_or_default();
+        for (setting, value) in &changes {
             match value {
-                Value::Null => settings.remove(&setting),
-                value => settings.insert(setting, value),
+                Value::Null => settings.remove(setting),
+                value => settings.insert(setting.clone(), value.clone()),
             };
         }
-        providers::checked(&call.app, name, settings, call.now()).map(Some)
+        let checked = providers::checked(&call.app, name, settings.clone(), call.now())?;
+        providers::want_secrets_again(&checked.name, &before, &settings, &changes)?;
+        Ok(Some(checked))
     }
 }
 
