@@ -13,6 +13,8 @@ use crate::extract::Path;
 use crate::flows::federated_login::method;
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
+use crate::v3::auth::os_federation::identity_providers::login_url;
+use crate::v3::auth::os_federation::websso::{callback_url, public_base_url};
 
 /// The operation that tries a protocol.
 pub fn routes() -> Routes {
@@ -36,7 +38,18 @@ async fn check(
     let protocol = protocols::find(&call, &provider, &id).await?;
     let mut findings = here(&call, &protocol).await?;
     match call.app.driver(&protocol) {
-        Ok(Some(driver)) => findings.extend(driver.check(call.now()).await),
+        Ok(Some(driver)) => {
+            let place = login_url(call.links.base_url(), &provider, &id);
+            if public_base_url(&call).is_err() {
+                findings.push(Finding::bad(
+                    "callback",
+                    "[DEFAULT] public_endpoint is not set, so that no provider can be told where \
+                     to send users back to.",
+                ));
+            }
+            let callback_url = callback_url(&place);
+            findings.extend(driver.check(&callback_url, call.now()).await);
+        }
         Ok(None) => findings.push(proxies(&call)),
         Err(ApiError::Internal(cause)) => {
             findings.push(Finding::bad(

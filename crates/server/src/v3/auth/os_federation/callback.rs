@@ -5,7 +5,9 @@ use http::header;
 use model::ids::{IdentityProviderId, ProtocolId};
 
 use super::identity_providers::login_url;
-use super::websso::{callback_url, hand_over, lower_host, public_base_url, set_cookie};
+use super::websso::{
+    callback_url, hand_over, is_same_url, lower_host, public_base_url, set_cookie,
+};
 use crate::call::{Call, Incoming};
 use crate::error::ApiError;
 use crate::extract::Path;
@@ -85,7 +87,7 @@ fn dashboard_of_unasked(call: &Call, parameters: &[(String, String)]) -> Option<
     let named = trusted.iter().position(|known| {
         parameters
             .iter()
-            .any(|(name, value)| name == "RelayState" && value == known)
+            .any(|(name, value)| name == "RelayState" && is_same_url(value, known))
     });
     (!trusted.is_empty()).then(|| trusted.swap_remove(named.unwrap_or(0)))
 }

@@ -1,8 +1,9 @@
 //! Logins with a browser: from a dashboard to the identity provider.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
-use federation::{DriverKind, Login, SendTo};
+use federation::{Login, SendTo};
 use http::{HeaderValue, StatusCode, header};
 use model::ids::{IdentityProviderId, ProtocolId};
 
@@ -111,7 +112,7 @@ fn trusted_origin(call: &Call) -> Result<String, ApiError> {
             .map(|(_, value)| value.into_owned())
             .unwrap_or_default();
     let trusted = &call.app.config.federation.trusted_dashboard;
-    if trusted.iter().any(|known| lower_host(known) == origin) {
+    if trusted.iter().any(|known| is_same_url(known, &origin)) {
         return Ok(origin);
     }
     Err(ApiError::unauthorized(format!(
@@ -119,14 +120,22 @@ fn trusted_origin(call: &Call) -> Result<String, ApiError> {
     )))
 }
 
-/// A URL with its host in lower case.
+/// Whether two URLs are one: scheme and host know no case, and everything else is compared letter by
+/// letter (RFC 3986 §6.2.2.1).
+pub(super) fn is_same_url(one: &str, other: &str) -> bool {
+    lower_host(one) == lower_host(other)
+}
+
+/// A URL with its scheme and host in lower case.
 pub(super) fn lower_host(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (host, path) = rest.split_at(end);
-    format!("{scheme}://{}{path}", host.to_ascii_lowercase())
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let (user, host) = authority.split_at(authority.rfind('@').unwrap_or(0));
+    let (scheme, host) = (scheme.to_ascii_lowercase(), host.to_ascii_lowercase());
+    format!("{scheme}://{user}{host}{path}")
 }
 
 /// The name of the provider that a front proxy gives in the variable that each provider's protocol
@@ -164,17 +173,12 @@ async fn begin(call: &Call, source: &Source, origin: &str) -> Result<Reply<()>, 
     let begun = driver.begin(&login).await?;
     let kept = BegunLogin::new(source, &login, origin, begun.kept);
     let sealed = call.app.login_cookies.seal(&kept);
-    let comes_by_post = source
-        .protocol
-        .driver
-        .as_ref()
-        .is_some_and(|driver| driver.name == DriverKind::Saml2.as_str());
     let cookie = set_cookie(
         &kept.cookie_name(),
         &sealed,
         login_cookie::LIFETIME,
         &login.callback_url,
-        comes_by_post,
+        driver.answers_by_post(),
     )?;
     let reply = match begun.send_to {
         SendTo::Url(url) => {
@@ -203,24 +207,32 @@ pub(crate) fn public_base_url(call: &Call) -> Result<&str, ApiError> {
     if call.app.config.default.public_endpoint.is_some() {
         return Ok(base_url);
     }
-    let host = base_url.parse::<http::Uri>().ok();
-    let host = host.as_ref().and_then(|url| url.host()).unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
-    let connected = call
-        .request
-        .peer
-        .as_ref()
-        .map(|peer| peer.local_address.ip());
-    let itself = |connected: std::net::IpAddr| {
-        address == Ok(connected) || (host == "localhost" && connected.is_loopback())
-    };
-    if connected.is_some_and(itself) {
+    let peer = call.request.peer.as_ref();
+    if peer.is_some_and(|peer| leads_to(base_url, peer.local_address)) {
         return Ok(base_url);
     }
     Err(ApiError::internal(format!(
         "[DEFAULT] public_endpoint is not set, and a provider cannot be told of {base_url}, which \
          is only what the client calls this server"
     )))
+}
+
+/// Whether a URL leads to this very address: to another port on this machine somebody else may
+/// listen.
+fn leads_to(url: &str, connected: SocketAddr) -> bool {
+    let Ok(url) = url.parse::<http::Uri>() else {
+        return false;
+    };
+    let host = url.host().unwrap_or_default();
+    let usual = if url.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+    let here =
+        address == Ok(connected.ip()) || (host == "localhost" && connected.ip().is_loopback());
+    here && url.port_u16().unwrap_or(usual) == connected.port()
 }
 
 /// Where a provider sends users back to.
@@ -352,6 +364,56 @@ mod tests {
             "https://horizon.example/Auth/WebSSO/"
         );
         assert_eq!(lower_host("nonsense"), "nonsense");
+    }
+
+    #[test]
+    fn a_dashboard_is_the_same_whatever_the_case_of_its_scheme_and_host() {
+        let written = "https://Horizon.Example:8443/Auth/?Next=/A";
+        for (named, same) in [
+            ("https://Horizon.Example:8443/Auth/?Next=/A", true),
+            ("HTTPS://horizon.example:8443/Auth/?Next=/A", true),
+            ("https://horizon.example:8443/auth/?Next=/A", false),
+            ("https://horizon.example:8443/Auth/?next=/A", false),
+            ("https://horizon.example/Auth/?Next=/A", false),
+            ("http://horizon.example:8443/Auth/?Next=/A", false),
+            ("https://horizon.example:8443/Auth?Next=/A", false),
+            (
+                "https://horizon.example:8443.evil.example/Auth/?Next=/A",
+                false,
+            ),
+        ] {
+            assert_eq!(is_same_url(written, named), same, "{named}");
+        }
+        assert!(is_same_url("https://A.example", "https://a.example"));
+        assert!(is_same_url("https://A.example?B", "https://a.example?B"));
+        assert!(!is_same_url("https://a.example?B", "https://a.example?b"));
+        assert!(!is_same_url(
+            "https://User@a.example/",
+            "https://user@a.example/"
+        ));
+    }
+
+    #[test]
+    fn only_the_address_to_which_a_client_is_connected_is_told_to_providers() {
+        let leads = |url: &str, connected: &str| leads_to(url, connected.parse().unwrap());
+        for (url, connected, good) in [
+            ("http://127.0.0.1:5000", "127.0.0.1:5000", true),
+            ("http://localhost:5000", "127.0.0.1:5000", true),
+            ("http://localhost:5000", "[::1]:5000", true),
+            ("https://[::1]:5000", "[::1]:5000", true),
+            ("https://10.0.0.1", "10.0.0.1:443", true),
+            ("http://10.0.0.1", "10.0.0.1:80", true),
+            // Another port of this machine may be somebody else's.
+            ("http://127.0.0.1:6000", "127.0.0.1:5000", false),
+            ("http://localhost:6000", "127.0.0.1:5000", false),
+            ("http://127.0.0.1", "127.0.0.1:5000", false),
+            ("https://10.0.0.1", "10.0.0.1:80", false),
+            ("http://10.0.0.2:5000", "10.0.0.1:5000", false),
+            ("http://localhost:5000", "10.0.0.1:5000", false),
+            ("http://evil.example:5000", "127.0.0.1:5000", false),
+        ] {
+            assert_eq!(leads(url, connected), good, "{url} at {connected}");
+        }
     }
 
     #[test]
