@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use model::application_credential::ApplicationCredential;
 use model::federation::{ProviderFilter, ServiceProvider};
-use model::ids::{ApplicationCredentialId, GroupId, ProjectId, UserId};
+use model::ids::{ApplicationCredentialId, GroupId, IdentityProviderId, ProjectId, UserId};
 use model::revocation::TokenFacts;
 use model::revocation_index::RevocationIndex;
 use model::subject::{CatalogService, ScopeTarget, Subject};
@@ -66,6 +66,8 @@ pub(crate) struct Facts {
     roles: Cache<RolesKey, Kept<EffectiveRoles>>,
     credentials: Cache<ApplicationCredentialId, Kept<ApplicationCredential>>,
     catalogs: Cache<Option<ProjectId>, Kept<Vec<CatalogService>>>,
+    /// Whether identity providers are enabled. What changes one makes roles doubtful too.
+    identity_providers: Cache<IdentityProviderId, Kept<bool>>,
     /// All that are enabled, under the one key.
     service_providers: Cache<(), Kept<Vec<ServiceProvider>>>,
     revocations: RwLock<RevocationIndex>,
@@ -122,6 +124,7 @@ impl Facts {
             roles: Cache::new(50_000),
             credentials: Cache::new(20_000),
             catalogs: Cache::new(1_000),
+            identity_providers: Cache::new(1_000),
             service_providers: Cache::new(1),
             revocations: RwLock::default(),
             asked: AtomicU64::new(0),
@@ -478,6 +481,29 @@ impl Store {
         let version = facts.version(Topic::Catalog);
         let services = self.catalog().list(project_id).await?;
         Ok(facts.keep(&facts.catalogs, key, version, services))
+    }
+
+    /// Whether there is such an identity provider, and it is enabled.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn identity_provider_is_enabled(
+        &self,
+        id: &IdentityProviderId,
+    ) -> Result<bool, StoreError> {
+        let facts = self.facts();
+        if let Some(enabled) = facts.get(&facts.identity_providers, id, Topic::Roles) {
+            return Ok(*enabled);
+        }
+        let version = facts.version(Topic::Roles);
+        let found = self.identity_providers().find(id).await?;
+        // That something is not there is never kept.
+        let Some(provider) = found else {
+            return Ok(false);
+        };
+        let enabled = provider.enabled;
+        Ok(*facts.keep(&facts.identity_providers, id.clone(), version, enabled))
     }
 
     /// The service providers that tokens name: those that are enabled, by id.

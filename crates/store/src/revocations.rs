@@ -1,7 +1,7 @@
 //! Revocation events.
 
 use model::Timestamp;
-use model::ids::{DomainId, GroupId};
+use model::ids::{DomainId, GroupId, IdentityProviderId};
 use model::revocation::RevocationEvent;
 use model::token::AuditId;
 
@@ -64,6 +64,28 @@ impl Revocations<'_> {
             .bind(event.expires_at)
             .bind(event.issued_before)
             .bind(event.revoked_at)
+            .execute()
+            .await?;
+        Ok(())
+    }
+
+    /// The same for each user whom an identity provider keeps, as one event per user.
+    pub async fn insert_for_provider(
+        &mut self,
+        id: &IdentityProviderId,
+        revoked_at: Timestamp,
+        horizon: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.forget(horizon).await?;
+        self.db
+            .query(
+                r#"INSERT INTO revocation_event (user_id, issued_before, revoked_at)
+                   SELECT id, ?, ? FROM "user"
+                   WHERE id IN (SELECT user_id FROM federated_user WHERE idp_id = ?)"#,
+            )
+            .bind(revoked_at)
+            .bind(revoked_at)
+            .bind(id)
             .execute()
             .await?;
         Ok(())

@@ -230,6 +230,9 @@ sections! {
         /// How many bytes an answer of an identity provider may have, whether it comes to us or
         /// through a browser.
         provider_max_bytes: u32 = "1048576", min 1024, max 104857600;
+        /// Whether tokens of an identity provider's users end when it is disabled, as if they had
+        /// been revoked. As in Keystone they do not unless this is on: only logins end.
+        disabled_provider_ends_tokens: bool = "false";
     }
 
     /// Rules of application credentials.

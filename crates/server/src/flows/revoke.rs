@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::SubsecRound as _;
 use model::Timestamp;
-use model::ids::{DomainId, GroupId, UserId};
+use model::ids::{DomainId, GroupId, IdentityProviderId, UserId};
 use model::revocation::RevocationEvent;
 use model::token::AuditId;
 use store::{StoreError, Tx};
@@ -78,6 +78,23 @@ pub async fn revoke_members(
     let second = written_at(app, now).trunc_subsecs(0);
     tx.revocations()
         .insert_for_members(id, second, second - lifetime(app))
+        .await
+}
+
+/// Revokes all tokens of each user whom an identity provider keeps.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub async fn revoke_users_of_provider(
+    app: &App,
+    tx: &mut Tx,
+    id: &IdentityProviderId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let second = now.trunc_subsecs(0);
+    tx.revocations()
+        .insert_for_provider(id, second, second - lifetime(app))
         .await
 }
 

@@ -116,6 +116,15 @@ pub async fn validate_token(
     if is_revoked(&app.store, &valid) || !is_enabled(app, &valid.subject, now).await? {
         return Err(failed_to_validate());
     }
+    if app.config.archstone.disabled_provider_ends_tokens
+        && let Some(login) = valid.token.federated_login()
+        && !app
+            .store
+            .identity_provider_is_enabled(&login.identity_provider_id)
+            .await?
+    {
+        return Err(failed_to_validate());
+    }
     if valid.has_access_rules() && !leniency.access_rules {
         return Err(failed_to_validate());
     }

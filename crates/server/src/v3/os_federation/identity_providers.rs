@@ -13,6 +13,7 @@ use super::{check_id, manage_rule, read_rule};
 use crate::call::{Call, Collection, Links, SelfLink, Target};
 use crate::error::ApiError;
 use crate::extract::{Body, Json, Named, Path, nullable};
+use crate::flows::revoke::revoke_users_of_provider;
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
 
@@ -128,11 +129,17 @@ async fn update(
 ) -> Result<Reply<One<ProviderDocument>>, ApiError> {
     let permit = call.authorize(UPDATE_PROVIDER, Target::none())?;
     let mut tx = call.begin().await?;
-    let provider = tx.identity_providers().find_for_update(&id).await?;
-    let provider = change.apply(provider.ok_or_else(|| no_such_provider(&id))?);
+    let before = tx.identity_providers().find_for_update(&id).await?;
+    let before = before.ok_or_else(|| no_such_provider(&id))?;
+    let was_enabled = before.enabled;
+    let provider = change.apply(before);
     check_ttl(&provider)?;
     let updated = tx.identity_providers().update(&provider).await;
     updated.map_err(|error| taken(error, &provider))?;
+    // So that they do not live again when the provider does.
+    if was_enabled && !provider.enabled && call.app.config.archstone.disabled_provider_ends_tokens {
+        revoke_users_of_provider(&call.app, &mut tx, &id, call.now()).await?;
+    }
     let saved = tx.commit().await?;
     Ok(permit.updated(saved, document(provider, &call)))
 }
@@ -142,6 +149,8 @@ async fn delete(call: Call, Path(id): Path<IdentityProviderId>) -> Result<Reply<
     find(&call, &id).await?;
     // The domain stays: people may have put more into it.
     let mut tx = call.begin().await?;
+    // A login that is under way comes wholly before or after.
+    tx.identity_providers().find_for_update(&id).await?;
     tx.identity_providers().delete(&id, call.now()).await?;
     Ok(permit.done(tx.commit().await?))
 }
