@@ -3,8 +3,9 @@
 //   node oidc_provider.mjs PORT [CONFIGURATION]
 //
 // The configuration is JSON: `clients`, as OpenID Connect Dynamic Client Registration writes them;
-// `people`, claims and a password by name; `require_pkce` (true); `token_seconds` (600); `tls`, for
-// https, with files: `certificate`, `key`, and the `authorities` of certificates that clients show.
+// `people`, claims and a password by name, and an `acr` by which they log in; `require_pkce` (true);
+// `pushed_only` (false), to take no request but by RFC 9126; `token_seconds` (600); `tls`, for https, with
+// files: `certificate`, `key`, and the `authorities` of certificates that clients show.
 //
 // Tests steer it by POST, with JSON, while it runs:
 //   /control/clients  replaces the clients
@@ -29,7 +30,7 @@ const { Provider, errors } = await installed('oidc-provider');
 const { SignJWT, importJWK } = await installed('jose');
 
 const port = Number(process.argv[2]);
-const { people, require_pkce = true, token_seconds = 600, tls, ...configuration } = JSON.parse(process.argv[3] || '{}');
+const { people, require_pkce = true, pushed_only = false, token_seconds = 600, tls, ...configuration } = JSON.parse(process.argv[3] || '{}');
 let clients = configuration.clients || [];
 
 const issuer = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`;
@@ -52,6 +53,7 @@ function build() {
     clients,
     jwks: { keys },
     cookies: { keys: cookieKeys },
+    acrValues: ['urn:mfa', 'pwd'],
     scopes,
     clientAuthMethods: tls ? [...methods, 'tls_client_auth'] : methods,
     claims: {
@@ -98,6 +100,7 @@ function build() {
         },
       },
       introspection: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: pushed_only },
       mTLS: {
         enabled: Boolean(tls),
         tlsClientAuth: true,
@@ -153,7 +156,7 @@ function build() {
 function account(name) {
   const person = people?.[name];
   if (!person) return undefined;
-  const { password, ...claims } = person;
+  const { password, acr, ...claims } = person;
   return { accountId: name, claims: () => ({ ...claims, sub: name }) };
 }
 
@@ -201,7 +204,8 @@ async function interaction(request, response) {
   if (!knows(form.get('name'), form.get('password'))) {
     return html(response, 401, loginForm(params.client_id, '<p>Wrong name or password.</p>'));
   }
-  return provider.interactionFinished(request, response, { login: { accountId: form.get('name') } });
+  const login = { accountId: form.get('name'), acr: people[form.get('name')].acr };
+  return provider.interactionFinished(request, response, { login });
 }
 
 function loginForm(client, message = '') {
