@@ -101,7 +101,7 @@ impl Oidc {
     }
 
     /// Any token, of which the provider says whether it is good (RFC 7662 §2).
-    async fn by_introspection(
+    pub(super) async fn by_introspection(
         &self,
         token: &Secret<String>,
         now: Timestamp,

@@ -1,7 +1,7 @@
 //! Tries a provider, and says in plain words what works.
 
 use http::StatusCode;
-use model::Timestamp;
+use model::{Secret, Timestamp};
 
 use super::Oidc;
 use super::discovery::{self, Metadata, Said};
@@ -24,7 +24,7 @@ impl Oidc {
         }];
         findings.push(self.check_keys(&metadata).await);
         findings.extend(self.check_userinfo(&metadata));
-        findings.extend(self.check_introspection(&metadata));
+        findings.extend(self.check_introspection(&metadata, now).await);
         if let Some(said) = &metadata.said {
             findings.push(check_flow(said));
             findings.push(check_pkce(said));
@@ -111,16 +111,31 @@ impl Oidc {
         })
     }
 
-    fn check_introspection(&self, metadata: &Metadata) -> Option<Finding> {
+    /// Asks of a token that nobody issued, for a provider may let only some clients ask.
+    async fn check_introspection(&self, metadata: &Metadata, now: Timestamp) -> Option<Finding> {
         const STEP: &str = "introspection";
-        let wanted = self.settings.bearer == Some(Bearer::Introspection);
-        wanted.then(|| match metadata.introspection {
-            Some(_) => Finding::good(STEP, "The provider has an introspection endpoint."),
-            None => Finding::bad(
+        if self.settings.bearer != Some(Bearer::Introspection) {
+            return None;
+        }
+        if metadata.introspection.is_none() {
+            return Some(Finding::bad(
                 STEP,
                 "The provider has no introspection endpoint, so no bearer's token is accepted. \
                  Set introspection_endpoint.",
+            ));
+        }
+        let nobodys = Secret::new(NOBODYS.to_owned());
+        Some(match self.by_introspection(&nobodys, now).await {
+            Err(Failure::Refused(_)) => Finding::good(
+                STEP,
+                "The introspection endpoint answers, and does not take a made-up token.",
             ),
+            Err(failure) => {
+                let failure = sentence(&failure);
+                let detail = format!("{failure} This client may have to be allowed to ask there.");
+                Finding::bad(STEP, detail)
+            }
+            Ok(_) => Finding::bad(STEP, "The provider takes a made-up token for a good one."),
         })
     }
 

@@ -150,6 +150,22 @@ async fn a_check_pushes_a_request_where_logins_do() {
 }
 
 #[tokio::test]
+async fn a_check_asks_of_a_made_up_token_where_logins_ask() {
+    let provider = Provider::start().await;
+    let mut settings = provider.settings();
+    settings["bearer"] = json!("introspection");
+    let good = findings(&settings).await;
+    assert!(found(&good, "introspection").works, "{good:?}");
+    let forbidden = Instead::Status(403, json!({"error": "access_denied"}));
+    provider
+        .state()
+        .instead
+        .insert("/introspect".into(), forbidden);
+    let bad = findings(&settings).await;
+    assert!(!found(&bad, "introspection").works, "{bad:?}");
+}
+
+#[tokio::test]
 async fn a_check_says_how_the_provider_answers() {
     let provider = Provider::start().await;
     for (modes, mode, works) in [
