@@ -87,7 +87,9 @@ def corp(cloud, operator):
         "redirect_uris": [cloud.callback("corp", "openid")],
         "grant_types": ["authorization_code", "password"],
     }
-    with OidcProvider(clients=[client]) as provider:
+    nobody = {"password": JANE, "preferred_username": "jim"}
+    people = PEOPLE | {"jim": nobody}
+    with OidcProvider(clients=[client], people=people, bare_id_token=True) as provider:
         add, work, _browser = commands("### OpenID Connect")
         assert_works(operator.types(add, ISSUER=provider.issuer, SECRET=SECRET), "corp")
         operator.types(work)
@@ -109,6 +111,13 @@ def assert_member(cloud, provider, protocol, **credentials):
 def test_openid_connect(cloud, corp):
     [group] = assert_member(cloud, "corp", "openid", name="jane", password=JANE)
     assert cloud.admin.get(f"/groups/{group['id']}").json()["group"]["name"] == "staff"
+
+
+def test_people_without_groups_log_in(cloud, corp):
+    token = token_of(cloud, cloud.websso("corp", "openid"), name="jim", password=JANE)
+    user = cloud.token(token)["user"]
+    assert user["name"] == "jim"
+    assert user["OS-FEDERATION"]["groups"] == []
 
 
 def test_oauth2(cloud, operator):

@@ -4,8 +4,9 @@
 //
 // The configuration is JSON: `clients`, as OpenID Connect Dynamic Client Registration writes them;
 // `people`, claims and a password by name, and an `acr` by which they log in; `require_pkce` (true);
-// `pushed_only` (false), to take no request but by RFC 9126; `token_seconds` (600); `tls`, for https, with
-// files: `certificate`, `key`, and the `authorities` of certificates that clients show.
+// `pushed_only` (false), to take no request but by RFC 9126; `bare_id_token` (false), to tell claims by
+// userinfo alone; `token_seconds` (600); `tls`, for https, with files: `certificate`, `key`, and the
+// `authorities` of certificates that clients show.
 //
 // Tests steer it by POST, with JSON, while it runs:
 //   /control/clients  replaces the clients
@@ -30,7 +31,15 @@ const { Provider, errors } = await installed('oidc-provider');
 const { SignJWT, importJWK } = await installed('jose');
 
 const port = Number(process.argv[2]);
-const { people, require_pkce = true, pushed_only = false, token_seconds = 600, tls, ...configuration } = JSON.parse(process.argv[3] || '{}');
+const {
+  people,
+  require_pkce = true,
+  pushed_only = false,
+  bare_id_token = false,
+  token_seconds = 600,
+  tls,
+  ...configuration
+} = JSON.parse(process.argv[3] || '{}');
 let clients = configuration.clients || [];
 
 const issuer = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`;
@@ -62,8 +71,8 @@ function build() {
       email: ['email', 'email_verified'],
       groups: ['groups'],
     },
-    // The ID token has the claims too, as those of most providers do.
-    conformIdTokenClaims: false,
+    // The ID token has the claims too, as those of most providers do, unless it is to be bare.
+    conformIdTokenClaims: bare_id_token,
     // So has what is said of access tokens, in them or by introspection.
     extraTokenClaims: (ctx, token) => token.accountId && { groups: people[token.accountId].groups },
     findAccount: (ctx, name) => account(name),
