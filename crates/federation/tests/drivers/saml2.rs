@@ -617,7 +617,7 @@ async fn a_check_says_what_works_and_what_does_not() {
         ]
     );
     let short = driver(json!({"name_id_format": "persistent"}));
-    let findings = short.check(now()).await;
+    let findings = short.check(CALLBACK, now()).await;
     let advised = findings.iter().find(|finding| !finding.works);
     let advised = advised.expect("advice");
     assert!(

@@ -14,9 +14,7 @@ use store::{ShadowUser, StoreError, Tx};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::flows::federated_login::{
-    Said, Source, confirm_source, unusable_mapping, use_up,
-};
+use crate::flows::federated_login::{Said, Source, confirm_source, unusable_mapping, use_up};
 use crate::flows::revoke::revoke;
 use crate::hex::sha256;
 use crate::v3::project_hierarchy::in_disabled_branch;
