@@ -100,7 +100,7 @@ impl ShadowUsers<'_> {
             .bind(user.display_name.as_deref())
             .execute()
             .await
-            .map_err(|error| changed_meanwhile(error, "federated_user"))?;
+            .map_err(|error| error.on_unique("federated_user"))?;
         Ok(())
     }
 
@@ -179,7 +179,7 @@ impl ShadowUsers<'_> {
                 query = query.bind(user_id).bind(*group).bind(provider).bind(now);
             }
             let done = query.execute().await;
-            done.map_err(|error| changed_meanwhile(error, "membership"))?;
+            done.map_err(|error| error.on_unique("membership"))?;
         }
         if !stale.is_empty() {
             let marks = placeholders(stale.len());
@@ -191,15 +191,6 @@ impl ShadowUsers<'_> {
             query.bind_all(stale.iter().copied()).execute().await?;
         }
         Ok(!new.is_empty() || !stale.is_empty())
-    }
-}
-
-/// That the provider, the protocol or a group went while somebody logs in is told like what somebody
-/// else added: as a conflict, whereupon a login looks again.
-fn changed_meanwhile(error: StoreError, kind: &'static str) -> StoreError {
-    match error {
-        StoreError::Reference(_) => StoreError::Conflict { kind },
-        other => other.on_unique(kind),
     }
 }
 

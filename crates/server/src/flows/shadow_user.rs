@@ -10,7 +10,7 @@ use model::revocation::RevocationEvent;
 use model::user::FederatedIdentity;
 use model::{Project, Role, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use store::{ShadowUser, StoreError, Tx};
+use store::{ShadowUser, Tx};
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -60,30 +60,27 @@ pub(super) async fn shadow(
     mapped: &Mapped,
     now: Timestamp,
 ) -> Result<Shadowed, ApiError> {
-    let wanted = look_up(app, source, said, mapped).await?;
-    // What somebody else added at this moment (the user at another first login, a project, a role,
-    // a membership) is found the next time, and what somebody deleted is missed.
+    // What somebody else added or deleted at this moment (the user at another first login, a
+    // project, a role, a group) is found or missed when it is looked at again.
     for _ in 0..2 {
-        match write(app, source, said, mapping, mapped.version, &wanted, now).await {
-            Err(ApiError::Conflict { .. }) => {}
-            Err(error) if lacks_reference(&error) => {}
+        match look_up_and_write(app, source, said, mapping, mapped, now).await {
+            Err(ApiError::Conflict { .. } | ApiError::Repeat(_)) => {}
             other => return other,
         }
     }
-    let written = write(app, source, said, mapping, mapped.version, &wanted, now).await;
-    written.map_err(|error| match lacks_reference(&error) {
-        true => ApiError::unauthorized("what the mapping names was deleted during the login"),
-        false => error,
-    })
+    look_up_and_write(app, source, said, mapping, mapped, now).await
 }
 
-/// Whether something that a row refers to was deleted after it had been found.
-fn lacks_reference(error: &ApiError) -> bool {
-    let ApiError::Internal(cause) = error else {
-        return false;
-    };
-    let cause = cause.downcast_ref::<StoreError>();
-    cause.is_some_and(|cause| matches!(cause, StoreError::Reference(_)))
+async fn look_up_and_write(
+    app: &App,
+    source: &Source,
+    said: &Said,
+    mapping: &Mapping,
+    mapped: &Mapped,
+    now: Timestamp,
+) -> Result<Shadowed, ApiError> {
+    let wanted = look_up(app, source, said, mapped).await?;
+    write(app, source, said, mapping, mapped.version, &wanted, now).await
 }
 
 async fn look_up(

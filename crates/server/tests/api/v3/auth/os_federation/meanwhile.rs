@@ -248,7 +248,8 @@ async fn a_provider_or_group_that_is_deleted_while_the_login_is_written_lets_nob
         if deletes_provider {
             answer.expect(404);
         } else {
-            answer.expect(401);
+            // As when the group had been deleted before.
+            answer.expect(400);
             let by_name = mapping(json!({"name": "{0}"}));
             corp.admin.patch(MAPPING, by_name).await.expect(200);
         }
