@@ -10,7 +10,7 @@ use crate::call::Incoming;
 
 /// What a policy decision is about: facts such as `target.project.id`.
 ///
-/// Beside them a rule sees what is the same for every operation, see [`Facts`].
+/// Beside them a rule sees what is the same for every operation, see `Facts`.
 #[derive(Clone, Debug, Default)]
 pub struct Target {
     facts: Map<String, Value>,
