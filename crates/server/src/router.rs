@@ -20,7 +20,7 @@ use crate::call::{Call, Incoming, Links, Query};
 use crate::caller::Caller;
 use crate::cors::{Cors, Question};
 use crate::error::{ApiError, ErrorContext, Failure as _};
-use crate::flows::validate_token::{Leniency, Refusal, ValidToken, validate_token};
+use crate::flows::validate_token::{Leniency, Refusal, ValidToken, refuse_ec2, validate_token};
 use crate::health;
 use crate::json;
 use crate::listen::Peer;
@@ -384,11 +384,7 @@ impl Router {
                 "the access rules of the application credential do not permit this request";
             return Err(Refusal::Invalid(ApiError::unauthorized(reason)));
         }
-        // A signature by EC2 keys says who somebody is to other services, and opens nothing here.
-        if token.token.methods.contains(&model::Method::Ec2Credential) {
-            let reason = "EC2 credential tokens cannot be used for authorization.";
-            return Err(Refusal::Invalid(ApiError::refused(reason)));
-        }
+        refuse_ec2(&token).map_err(Refusal::Invalid)?;
         Ok(Caller::user(token))
     }
 

@@ -491,19 +491,20 @@ impl Store {
     pub async fn identity_provider_is_enabled(
         &self,
         id: &IdentityProviderId,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<bool>, StoreError> {
         let facts = self.facts();
         if let Some(enabled) = facts.get(&facts.identity_providers, id, Topic::Roles) {
-            return Ok(*enabled);
+            return Ok(Some(*enabled));
         }
         let version = facts.version(Topic::Roles);
         let found = self.identity_providers().find(id).await?;
         // That something is not there is never kept.
         let Some(provider) = found else {
-            return Ok(false);
+            return Ok(None);
         };
         let enabled = provider.enabled;
-        Ok(*facts.keep(&facts.identity_providers, id.clone(), version, enabled))
+        let kept = facts.keep(&facts.identity_providers, id.clone(), version, enabled);
+        Ok(Some(*kept))
     }
 
     /// The service providers that tokens name: those that are enabled, by id.

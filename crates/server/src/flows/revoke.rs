@@ -92,7 +92,7 @@ pub async fn revoke_users_of_provider(
     id: &IdentityProviderId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let second = now.trunc_subsecs(0);
+    let second = written_at(app, now).trunc_subsecs(0);
     tx.revocations()
         .insert_for_provider(id, second, second - lifetime(app))
         .await

@@ -9,7 +9,7 @@ use model::revocation::TokenFacts;
 use model::role::Role;
 use model::subject::{CatalogService, ScopeTarget, Subject};
 use model::token::TokenKind;
-use model::{Scope, Timestamp, Token};
+use model::{Method, Scope, Timestamp, Token};
 use serde_json::{Value, json};
 use store::Store;
 
@@ -110,21 +110,7 @@ pub async fn validate_token(
         app.store.ensure_fresh().await?;
     }
     let valid = look_up(app, token, text, now).await?;
-    if valid.token.is_expired(now, leniency.expired_for) {
-        return Err(failed_to_validate());
-    }
-    if is_revoked(&app.store, &valid) || !is_enabled(app, &valid.subject, now).await? {
-        return Err(failed_to_validate());
-    }
-    if app.config.archstone.disabled_provider_ends_tokens
-        && let Some(login) = valid.token.federated_login()
-        && !app
-            .store
-            .identity_provider_is_enabled(&login.identity_provider_id)
-            .await?
-    {
-        return Err(failed_to_validate());
-    }
+    require_valid(app, &valid, now, leniency.expired_for).await?;
     if valid.has_access_rules() && !leniency.access_rules {
         return Err(failed_to_validate());
     }
@@ -146,6 +132,21 @@ fn require_supported(kind: &TokenKind, text: &str) -> Result<(), Refusal> {
     }
 }
 
+/// Refuses a token by a signature with EC2 keys: it says to other services who somebody is, and opens
+/// nothing here.
+///
+/// # Errors
+///
+/// 403.
+pub fn refuse_ec2(token: &ValidToken) -> Result<(), ApiError> {
+    match token.token.methods.contains(&Method::Ec2Credential) {
+        true => Err(ApiError::refused(
+            "EC2 credential tokens cannot be used for authorization.",
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Reads a token. One under a key that another node has just rotated in waits for the key.
 async fn read(app: &App, text: &str) -> Result<Token, TokenError> {
     match app.tokens.read(text) {
@@ -157,12 +158,12 @@ async fn read(app: &App, text: &str) -> Result<Token, TokenError> {
     }
 }
 
-/// Looks again at a token that was valid before a slow step, as strictly as nobody who issues or
-/// stores something may be less: it may have been revoked, and its user disabled, meanwhile.
+/// Looks again at a token that was valid before a slow step: it may have been revoked, and its user
+/// disabled, meanwhile. Always strictly, because the result is used to issue or to store something.
 ///
 /// # Errors
 ///
-/// Why it is not valid any more.
+/// Why it is no longer valid.
 pub async fn validate_again(
     app: &App,
     valid: &ValidToken,
@@ -170,12 +171,38 @@ pub async fn validate_again(
 ) -> Result<Arc<ValidToken>, Refusal> {
     app.store.catch_up().await?;
     let valid = look_up(app, valid.token.clone(), "", now).await?;
-    let is_expired = valid.token.is_expired(now, chrono::TimeDelta::zero());
-    if is_expired || is_revoked(&app.store, &valid) || !is_enabled(app, &valid.subject, now).await?
+    require_valid(app, &valid, now, chrono::TimeDelta::zero()).await?;
+    Ok(Arc::new(valid))
+}
+
+/// Refuses a token that has expired or was revoked, and one whose user or identity provider is
+/// disabled or gone.
+async fn require_valid(
+    app: &App,
+    valid: &ValidToken,
+    now: Timestamp,
+    expired_for: chrono::TimeDelta,
+) -> Result<(), Refusal> {
+    if valid.token.is_expired(now, expired_for)
+        || is_revoked(&app.store, valid)
+        || !is_enabled(app, &valid.subject, now).await?
     {
         return Err(failed_to_validate());
     }
-    Ok(Arc::new(valid))
+    let Some(login) = valid.token.federated_login() else {
+        return Ok(());
+    };
+    let id = &login.identity_provider_id;
+    match app.store.identity_provider_is_enabled(id).await? {
+        None => Err(Refusal::Vanished(ApiError::not_found(
+            "Identity Provider",
+            id,
+        ))),
+        Some(false) if app.config.archstone.disabled_provider_ends_tokens => {
+            Err(failed_to_validate())
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// Whether the user is enabled and has been seen lately enough. What is kept in memory may know of a
@@ -365,7 +392,7 @@ impl ValidToken {
             "external", "kerberos", "mapped", "openid", "password", "saml2", "token", "totp",
             "x509",
         ];
-        let is_primary = |method: &model::Method| {
+        let is_primary = |method: &Method| {
             let name = method.as_str();
             PRIMARY.contains(&name)
                 || (name != "ec2credential"

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::extract::Json;
-use crate::flows::validate_token::{Leniency, ValidToken, validate_token};
+use crate::flows::validate_token::{Leniency, Refusal, ValidToken, refuse_ec2, validate_token};
 use crate::json;
 use crate::operation::{Operation, Routes};
 use crate::reply::Reply;
@@ -66,7 +66,9 @@ async fn respond(call: &Call, body: &Value) -> Result<(ServiceProvider, Response
         return Err(ApiError::refused(reason));
     }
     let token = request.identity.token.id;
-    let valid = validate_token(&call.app, &token, call.now(), Leniency::default()).await?;
+    let valid = validate_token(&call.app, &token, call.now(), Leniency::default()).await;
+    let valid = valid.map_err(Refusal::of_proof)?;
+    refuse_ec2(&valid)?;
     let attributes = attributes(call, &valid).await?;
     let saml = &call.app.config.saml;
     let lifetime = TimeDelta::from_std(saml.assertion_expiration_time).unwrap_or(TimeDelta::MAX);

@@ -43,6 +43,23 @@ async fn exchanged(server: &TestServer, token: &Client) -> Answer {
     server.nobody().post(PATH, body).await
 }
 
+/// Asks for an assertion to another cloud with this token.
+async fn asserted(server: &TestServer, token: &Client) -> Answer {
+    let admin = server.admin().await;
+    let url = "https://a.example";
+    let provider = json!({"auth_url": url, "sp_url": url, "enabled": true});
+    let provider = json!({ "service_provider": provider });
+    let path = "/v3/OS-FEDERATION/service_providers/anywhere";
+    admin.put(path, provider).await.expect(201);
+    let identity = json!({"methods": ["token"], "token": {"id": token.token()}});
+    let scope = json!({"service_provider": {"id": "anywhere"}});
+    let body = json!({"auth": {"identity": identity, "scope": scope}});
+    server
+        .nobody()
+        .post("/v3/auth/OS-FEDERATION/saml2", body)
+        .await
+}
+
 fn delegated() -> [(&'static [&'static str], TokenKind); 3] {
     let trust = |project_id| TokenKind::Trust {
         trust_id: "61f9d937f916422fa84d050fc49273c3".into(),
@@ -91,17 +108,7 @@ async fn a_token_of_a_trust_or_of_an_oauth1_consumer_proves_nothing() {
             assert_eq!(server.nobody().post(PATH, body).await.status, 401);
         }
         // Neither to a service provider.
-        let token = json!({"id": token.token()});
-        let identity = json!({"methods": ["token"], "token": token});
-        let scope = json!({"service_provider": {"id": "anywhere"}});
-        let body = json!({"auth": {"identity": identity, "scope": scope}});
-        let admin = server.admin().await;
-        let provider = json!({"auth_url": "https://a.example", "sp_url": "https://a.example", "enabled": true});
-        let path = "/v3/OS-FEDERATION/service_providers/anywhere";
-        let provider = json!({ "service_provider": provider });
-        admin.put(path, provider).await.expect(201);
-        let asked = admin.post("/v3/auth/OS-FEDERATION/saml2", body).await;
-        assert_eq!(asked.status, 404, "{}", asked.text);
+        assert_eq!(asserted(&server, &token).await.message(401), REFUSED);
     }
 }
 
@@ -117,6 +124,7 @@ async fn a_token_by_ec2_keys_says_who_its_user_is_and_opens_nothing() {
         assert_eq!(token.get(path).await.message(403), refused, "{path}");
     }
     assert_eq!(exchanged(&server, &token).await.status, 403);
+    assert_eq!(asserted(&server, &token).await.message(403), refused);
 }
 
 #[tokio::test]
@@ -160,6 +168,13 @@ async fn the_kinds_that_are_understood_are_good() {
     };
     let scope = FederatedScope::Project(home());
     let token = issued(&server, &["mapped"], TokenKind::Federated { login, scope }).await;
+    // As in Keystone, not without its provider.
+    let message = validated(&server, &token).await.message(404);
+    assert_eq!(message, "Could not find Identity Provider: idp.");
+    let admin = server.admin().await;
+    let path = "/v3/OS-FEDERATION/identity_providers/idp";
+    let body = json!({"identity_provider": {"enabled": true}});
+    admin.put(path, body).await.expect(201);
     validated(&server, &token).await.expect(200);
     let server = TestServer::start().await;
     let bound = TokenKind::Certificate {

@@ -272,6 +272,28 @@ async fn a_provider_that_somebody_else_disables_ends_its_tokens_too() {
 }
 
 #[tokio::test]
+async fn a_provider_that_somebody_else_deletes_takes_its_tokens_along() {
+    let (server, admin) = with_jane(false).await;
+    let answer = log_in(&server, "jane").await;
+    answer.expect(201);
+    let token = answer.header("X-Subject-Token").to_owned();
+    server.sql("DELETE FROM identity_provider").await;
+    // As a Keystone on the same database does it, which leaves the user.
+    let neighbour = server.neighbour().await;
+    let jane = neighbour.nobody().with_token(&token);
+    let answer = jane.get("/v3/auth/projects").await;
+    let error = answer.expect(404);
+    assert!(
+        error
+            .to_string()
+            .contains("Could not find Identity Provider: b.")
+    );
+    let admin = neighbour.nobody().with_token(admin.token());
+    let subject = admin.with_header("x-subject-token", &token);
+    subject.get("/v3/auth/tokens").await.expect(404);
+}
+
+#[tokio::test]
 async fn a_provider_can_be_deleted_while_people_log_in() {
     let (server, admin) = with_jane(false).await;
     for round in 0..10 {
