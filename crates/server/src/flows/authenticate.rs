@@ -493,10 +493,13 @@ async fn check_secret(
     };
     let hash = &found.secret_hash;
     let slow = !app.hasher.remembers(&proof.secret, hash, now);
-    let right = if found.credential.is_expired(now) {
-        app.hasher.verify_slowly(&proof.secret, hash).await
-    } else {
+    let owner = app.store.logins().find(&found.credential.user_id).await?;
+    let usable = is_usable(app, &found.credential, owner.as_ref(), now).await?;
+    let right = if usable {
         app.hasher.verify(&proof.secret, hash, now).await
+    } else {
+        // Takes the same time with the right secret, also where that is remembered.
+        app.hasher.verify_slowly(&proof.secret, hash).await
     };
     if !right.map_err(refuse_hash)? {
         return Err(ApiError::unauthorized(
@@ -504,14 +507,36 @@ async fn check_secret(
         ));
     }
     refuse_expired(&found.credential, now)?;
-    let login = app.store.logins().find(&found.credential.user_id).await?;
-    let login = login.ok_or_else(|| ApiError::unauthorized("its user is gone"))?;
+    let login = owner.ok_or_else(|| ApiError::unauthorized("its user is gone"))?;
     require_enabled(app, &login, now)?;
     Ok(CheckedSecret {
         credential: found,
         login,
         slow,
     })
+}
+
+/// Whether an application credential lets anybody in who knows its secret.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub(crate) async fn is_usable(
+    app: &App,
+    credential: &ApplicationCredential,
+    owner: Option<&Login>,
+    now: Timestamp,
+) -> Result<bool, ApiError> {
+    let rules = login_rules(app);
+    let is_admitted = |owner: &Login| rules.admits(&owner.subject, now.date_naive());
+    if credential.is_expired(now) || !owner.is_some_and(is_admitted) {
+        return Ok(false);
+    }
+    let Some(project_id) = &credential.project_id else {
+        return Ok(true);
+    };
+    let target = app.store.target(project_id).await?;
+    Ok(target.is_some_and(|target| target.is_usable()))
 }
 
 fn refuse_expired(credential: &ApplicationCredential, now: Timestamp) -> Result<(), ApiError> {

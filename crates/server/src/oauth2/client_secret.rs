@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::flows::authenticate::refuse_hash;
+use crate::flows::authenticate::{is_usable, refuse_hash};
 use crate::passwords::PasswordError;
 
 /// A client's secret, which has yet to be checked.
@@ -77,13 +77,18 @@ impl ClientSecret {
         };
         let id = client_id.into();
         let found = app.store.application_credentials().find(&id).await?;
+        let usable = match &found {
+            None => false,
+            Some(found) => {
+                let owner = app.store.logins().find(&found.credential.user_id).await?;
+                is_usable(app, &found.credential, owner.as_ref(), now).await?
+            }
+        };
         let hasher = &app.hasher;
         let is_right = match &found {
             None => hasher.verify_absent(&decoded).await.map(|()| false),
             // What is refused even with the right secret takes the same time with any.
-            Some(found) if found.credential.is_expired(now) => {
-                hasher.verify_slowly(&decoded, &found.secret_hash).await
-            }
+            Some(found) if !usable => hasher.verify_slowly(&decoded, &found.secret_hash).await,
             Some(found) if hasher.remembers(&self.sent, &found.secret_hash, now) => Ok(false),
             Some(found) => hasher.verify(&decoded, &found.secret_hash, now).await,
         };

@@ -124,6 +124,31 @@ async fn the_two_readings_cost_one_hash_more_only_where_there_are_two() {
 }
 
 #[tokio::test]
+async fn the_time_does_not_tell_that_a_secret_that_can_no_longer_be_used_was_right() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let id = client(&server, "a-b", json!({})).await;
+    assert_eq!(ask(&server, &id, "a-b").await.status, 200);
+    // It is remembered now.
+    assert_eq!(cost(&server, &id, "a-b").await, (200, 0));
+    let owner = admin.get("/v3/users?name=owner").await.expect(200);
+    let owner = format!("/v3/users/{}", owner["users"][0]["id"].as_str().unwrap());
+    let home = format!("/v3/projects/{}", home());
+    for (path, kind) in [(owner, "user"), (home, "project")] {
+        for enabled in [false, true] {
+            let body = json!({kind: {"enabled": enabled}});
+            admin.patch(&path, body).await.expect(200);
+            let status = if enabled { 200 } else { 401 };
+            let (answered, hashes) = cost(&server, &id, "a-b").await;
+            assert_eq!((answered, hashes > 0 || enabled), (status, true), "{path}");
+            if !enabled {
+                assert_eq!(cost(&server, &id, "x-y").await, (401, hashes), "{path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_time_does_not_tell_that_a_secret_that_is_over_was_right() {
     let server = TestServer::start().await;
     let id = client(&server, "a b", json!({"expires_at": "2026-05-04T03:02:11"})).await;
