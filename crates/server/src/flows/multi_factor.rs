@@ -36,7 +36,11 @@ pub async fn check(
         let earlier = app.receipts.read(text).ok();
         let earlier = earlier.filter(|receipt| proves(app, receipt, &user.login, now));
         let earlier = earlier.ok_or_else(|| not_found(text))?;
-        for method in earlier.methods {
+        // A receipt does not say which token or application credential it was, and either may be
+        // revoked by itself: they have to be shown again.
+        let lasting =
+            |method: &Method| !matches!(method, Method::Token | Method::ApplicationCredential);
+        for method in earlier.methods.into_iter().filter(lasting) {
             if !user.methods.contains(&method) {
                 user.methods.push(method);
             }

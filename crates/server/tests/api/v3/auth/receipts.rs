@@ -104,6 +104,21 @@ async fn a_receipt_completes_one_login() {
 }
 
 #[tokio::test]
+async fn a_receipt_proves_no_token_or_application_credential_which_may_be_revoked_by_itself() {
+    let ada = Person::new().await;
+    let answer = ada.log_in(&ada.credential, None).await;
+    answer.expect(401);
+    let receipt = answer.header("Openstack-Auth-Receipt").to_owned();
+    let user = json!({"id": ada.id, "password": PASSWORD});
+    let password = json!({"methods": ["password"], "password": {"user": user}});
+    ada.log_in(&password, Some(&receipt)).await.expect(401);
+    let mut both = ada.credential.clone();
+    both["methods"] = json!(["password", "application_credential"]);
+    both["password"] = password["password"].clone();
+    ada.log_in(&both, None).await.expect(201);
+}
+
+#[tokio::test]
 async fn a_receipt_that_goes_into_the_next_is_used_too() {
     let ada = Person::new().await;
     let rules = json!([["password", "application_credential", "external"]]);
