@@ -94,6 +94,22 @@ impl Requested {
         Ok(requested)
     }
 
+    /// Refuses claims that are asked of userinfo where userinfo is not asked, for nothing would be
+    /// held against them.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongSetting`].
+    pub(crate) fn forbid_userinfo(&self) -> Result<(), WrongSetting> {
+        match self.userinfo.is_empty() {
+            true => Ok(()),
+            false => Err(WrongSetting::new(
+                SETTING,
+                "claims asks for values in userinfo, and userinfo is not requested here.",
+            )),
+        }
+    }
+
     /// The contexts of authentication of which one has to come, by each way in which they are asked
     /// for.
     pub(crate) fn contexts(&self) -> impl Iterator<Item = Vec<&str>> {

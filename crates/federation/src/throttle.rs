@@ -155,12 +155,11 @@ impl<T: Clone> Question<'_, T> {
 
 impl<T: Clone> Drop for Question<'_, T> {
     fn drop(&mut self) {
-        // Nobody but the map and this one: they all have left before there was an answer.
         let mut asked = self.questions.asked();
-        let last = asked.get(&self.key).is_some_and(|cell| {
-            Arc::ptr_eq(cell, &self.cell) && Arc::strong_count(&self.cell) == 2
-        });
-        if last {
+        // Given up under the lock, so that of two who leave at once the last one sees it.
+        let cell = std::mem::take(&mut self.cell);
+        let is_ours = |kept: &Cell<T>| Arc::ptr_eq(kept, &cell) && Arc::strong_count(kept) == 2;
+        if asked.get(&self.key).is_some_and(is_ours) {
             asked.remove(&self.key);
         }
     }

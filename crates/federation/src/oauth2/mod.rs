@@ -219,7 +219,11 @@ impl OAuth2 {
             }
             Source::Userinfo => {
                 let url = needed(&endpoints.userinfo, "userinfo_endpoint")?;
-                requests::userinfo(&self.outbound, url, token).await
+                let document = requests::userinfo(&self.outbound, url, token).await?;
+                let requested = &self.settings.requested;
+                let claims = requested.check_userinfo(|name| document.0.get(name));
+                claims.map_err(Failure::Refused)?;
+                Ok(document)
             }
         }
     }

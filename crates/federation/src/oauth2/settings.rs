@@ -203,6 +203,10 @@ impl Settings {
         if written.subject.is_empty() {
             return Err(WrongSetting::new("subject", "it is empty."));
         }
+        let requested = Requested::read(&written.authorization_parameters)?;
+        if written.attributes != Source::Userinfo {
+            requested.forbid_userinfo()?;
+        }
         Ok(Self {
             endpoints,
             metadata_url,
@@ -214,7 +218,7 @@ impl Settings {
             )?,
             issuer: written.issuer,
             scopes: written.scopes,
-            requested: Requested::read(&written.authorization_parameters)?,
+            requested,
             response_mode: ResponseMode::read(written.response_mode.as_deref())?,
             authorization_parameters: written.authorization_parameters,
             attributes: written.attributes,

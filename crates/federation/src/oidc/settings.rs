@@ -157,6 +157,9 @@ pub(super) fn read(given: &Value, limits: Limits) -> Result<(Settings, Outbound)
     let scopes = scopes(written.scopes.take())?;
     let authorization_parameters = written.authorization_parameters.take().unwrap_or_default();
     let requested = requested(&authorization_parameters)?;
+    if written.userinfo != Some(true) {
+        requested.forbid_userinfo()?;
+    }
     let bearer = match written.bearer.as_deref() {
         None => None,
         Some("jwt") => Some(Bearer::Jwt),
