@@ -20,6 +20,10 @@ pub(crate) struct Bodies {
     most: usize,
 }
 
+/// A body that is whole and no longer than this part of all room (16 KiB of 64 MiB) is always taken:
+/// requests that wait, as for a slow hash, must not keep others out that hardly need room.
+const SMALL_PART: usize = 4096;
+
 #[derive(Default)]
 struct Held {
     next_number: u64,
@@ -160,7 +164,8 @@ impl Place {
     fn finish(&mut self) -> Result<(), BodyError> {
         let mut held = self.bodies.lock();
         let own = held.give_up(self.number).ok_or(BodyError::Crowded)?;
-        if held.whole_bytes + own.bytes > self.bodies.most {
+        let is_small = own.bytes <= self.bodies.most / SMALL_PART;
+        if !is_small && held.whole_bytes + own.bytes > self.bodies.most {
             return Err(BodyError::Crowded);
         }
         held.whole_bytes += own.bytes;
@@ -284,6 +289,22 @@ mod tests {
         assert!(read(100).await.is_ok());
         drop(two);
         assert_eq!(bodies.lock().whole_bytes, 0);
+    }
+
+    #[tokio::test]
+    async fn a_small_body_is_read_where_there_is_no_room_for_a_long_one() {
+        let bodies = Bodies::new(3 * SMALL_PART);
+        let read = async |count: usize| {
+            let (send, reading) = begin(&bodies, count).await;
+            drop(send);
+            reading.await.unwrap()
+        };
+        let mut held = Vec::new();
+        while bodies.lock().whole_bytes < 3 * SMALL_PART {
+            held.push(read(SMALL_PART / 8).await.unwrap());
+        }
+        assert_eq!(read(4).await.err(), Some(BodyError::Crowded));
+        assert!(read(3).await.is_ok());
     }
 
     #[tokio::test]

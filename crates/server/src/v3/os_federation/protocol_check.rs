@@ -1,6 +1,6 @@
 //! Whether logins by a protocol would work, tried and told in words.
 
-use federation::{DriverKind, Finding};
+use federation::Finding;
 use model::federation::Protocol;
 use model::ids::{IdentityProviderId, ProtocolId};
 use policy::Rule;
@@ -49,6 +49,9 @@ async fn check(
             }
             let callback_url = callback_url(&place);
             findings.extend(driver.check(&callback_url, call.now()).await);
+            if driver.answers_by_post() {
+                findings.extend(without_tls(&call));
+            }
         }
         Ok(None) => findings.push(proxies(&call)),
         Err(ApiError::Internal(cause)) => {
@@ -59,31 +62,28 @@ async fn check(
         }
         Err(other) => return Err(other),
     }
-    findings.extend(without_tls(&call, &protocol));
     Ok(permit.ok(One::new("check", CheckDocument::new(findings))))
 }
 
-/// Advice where browsers would lose a login by SAML on its way back: the provider posts across sites,
-/// and a cookie that does not need TLS stays behind then. Within one machine there is one site.
-fn without_tls(call: &Call, protocol: &Protocol) -> Option<Finding> {
-    let is_saml = protocol
-        .own_driver()
-        .is_some_and(|driver| driver.name == DriverKind::Saml2.as_str());
+/// Advice where browsers would lose a login on its way back: a provider that posts its answer does so
+/// across sites, and a cookie that does not need TLS is withheld then. Within one machine there is
+/// one site.
+fn without_tls(call: &Call) -> Option<Finding> {
     let base_url = call.links.base_url();
     let url: http::Uri = base_url.parse().ok()?;
     let host = url.host().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let address = host.parse::<std::net::IpAddr>();
     let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    if !is_saml || is_here || url.scheme_str() == Some("https") {
+    if is_here || url.scheme_str() == Some("https") {
         return None;
     }
     Some(Finding::advice(
         "our addresses",
         format!(
-            "Our metadata names {base_url}, without TLS: browsers keep the login's cookie back when \
-             the provider posts to it, and people read that nobody asked for the response. Set \
-             [DEFAULT] public_endpoint to an https address, and give the provider the new metadata."
+            "The provider posts its answer to {base_url}, without TLS: browsers withhold the login's \
+             cookie then, and people read that nobody asked for the response. Set [DEFAULT] \
+             public_endpoint to an https address, and give the provider our new address or metadata."
         ),
     ))
 }
