@@ -317,7 +317,7 @@ class Server:
         return self.admin.get("/auth/tokens", headers={"X-Subject-Token": text}).json()["token"]
 
     def scoped(self, text):
-        """What it says of the one for the project that this one buys."""
+        """What it says of the one for the project that is obtained with this one."""
         plugin = v3.Token(f"{self.url}/v3", text, project_id=self.ids["lab"])
         return self.token(session.Session(auth=plugin).get_token())
 

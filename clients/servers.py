@@ -133,7 +133,7 @@ class Archstone(Identity):
         return command[:at] + command[at + 2 :]
 
     def move(self, connection):
-        """Begins anew on another database, which is empty. The server does not run meanwhile."""
+        """Begins again on another database, which is empty. The server does not run meanwhile."""
         configuration = self.directory / "keystone.conf"
         with open(configuration, "a", encoding="utf-8") as file:
             file.write(f"\n[database]\nconnection = {connection}\n[identity]\npassword_hash_rounds = 4\n")

@@ -129,8 +129,8 @@ def v3oidcpassword(world, site, **scope):
 def test_clients_without_a_browser(world, plugin):
     tokens = []
     for server, site in [(world.archstone, world.openid), (world.keystone, world.openid_before)]:
-        bought = plugin(world, site, project_id=server.ids["lab"])
-        tokens.append(server.known(server.token(session.Session(auth=bought).get_token())))
+        obtained = plugin(world, site, project_id=server.ids["lab"])
+        tokens.append(server.known(server.token(session.Session(auth=obtained).get_token())))
     assert tokens[0]["user"]["name"] == "jane"
     assert [role["name"] for role in tokens[0]["roles"]] == ["member", "reader"]
     assert tokens[0] == tokens[1]

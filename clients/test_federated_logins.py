@@ -106,7 +106,7 @@ def scoped(cloud, token):
 
 
 def assert_member(cloud, token, name, provider, protocol):
-    """The token is an unscoped one of that user, and buys one for the project."""
+    """The token is an unscoped one of that user, and obtains one for the project."""
     body = cloud.token(token)
     assert body["user"]["name"] == name
     federated = body["user"]["OS-FEDERATION"]
@@ -523,11 +523,11 @@ def test_an_application_credential_of_a_federated_user(cloud, oidc):
         f"/users/{me}/application_credentials", json={"application_credential": {"name": "ci"}}
     ).json()["application_credential"]
     secret = (made["id"], made["secret"])
-    bought = requests.post(
+    obtained = requests.post(
         f"{cloud.url}/v3/OS-OAUTH2/token", auth=secret, data={"grant_type": "client_credentials"}
     )
-    assert bought.status_code == 200, bought.text
-    body = cloud.token(bought.json()["access_token"])
+    assert obtained.status_code == 200, obtained.text
+    body = cloud.token(obtained.json()["access_token"])
     assert sorted(role["name"] for role in body["roles"]) == ["member", "reader"]
     assert body["application_credential"]["id"] == made["id"]
 
@@ -559,8 +559,8 @@ def test_an_application_credential_ends_with_the_membership(cloud):
                 found = None
             secret = (made["id"], made["secret"])
             form = {"grant_type": "client_credentials"}
-            bought = requests.post(f"{cloud.url}/v3/OS-OAUTH2/token", auth=secret, data=form)
-            assert bought.status_code == (200 if found else 401), bought.text
+            obtained = requests.post(f"{cloud.url}/v3/OS-OAUTH2/token", auth=secret, data=form)
+            assert obtained.status_code == (200 if found else 401), obtained.text
             return found
 
         assert roles() == ["member", "reader"]

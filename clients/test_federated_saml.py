@@ -113,7 +113,7 @@ def scoped(cloud, token):
 
 
 def assert_member(cloud, token, provider, protocol="saml2"):
-    """The token is an unscoped one of Jane, and buys one for the project of her group."""
+    """The token is an unscoped one of Jane, and obtains one for the project of her group."""
     body = cloud.token(token)
     assert body["user"]["name"] == "jane"
     federated = body["user"]["OS-FEDERATION"]

@@ -58,7 +58,7 @@ def proof(authority):
     return authority.client("jane", COMMON_NAME="jane", EMAIL_ADDRESS="jane@example.com")
 
 
-def buy(cloud, client_id, cert=None, **more):
+def obtain(cloud, client_id, cert=None, **more):
     form = {"grant_type": "client_credentials", "client_id": client_id}
     url = f"{cloud.url}/v3/OS-OAUTH2/token"
     return requests.post(url, data=form, cert=cert, verify=str(cloud.cacert), **more)
@@ -73,7 +73,7 @@ def assert_refused(answer):
 
 
 def test_a_certificate_buys_a_token_that_is_bound_to_it(cloud, admin, jane, proof):
-    answer = buy(cloud, jane["id"], proof)
+    answer = obtain(cloud, jane["id"], proof)
     assert answer.status_code == 200, answer.text
     assert answer.headers["Cache-Control"] == "no-store"
     token = answer.json()["access_token"]
@@ -111,22 +111,22 @@ def test_the_client_of_keystoneauth(cloud, jane, proof):
     ],
 )
 def test_a_certificate_of_somebody_else_is_refused(cloud, jane, authority, parts):
-    assert_refused(buy(cloud, jane["id"], authority.client("else", **parts)))
+    assert_refused(obtain(cloud, jane["id"], authority.client("else", **parts)))
 
 
 def test_who_is_not_a_user_with_a_role_is_refused(cloud, admin, jane, proof, authority):
-    assert_refused(buy(cloud, "nobody", proof))
-    assert_refused(buy(cloud, admin.get_user_id(), proof))
+    assert_refused(obtain(cloud, "nobody", proof))
+    assert_refused(obtain(cloud, admin.get_user_id(), proof))
     homeless = {"name": "homeless", "email": "h@example.com"}
     homeless = admin.post("/users", json={"user": homeless}).json()["user"]
     own = authority.client("homeless", COMMON_NAME="homeless", EMAIL_ADDRESS="h@example.com")
-    assert_refused(buy(cloud, homeless["id"], own))
+    assert_refused(obtain(cloud, homeless["id"], own))
     change = {"user": {"default_project_id": jane["default_project_id"]}}
     admin.patch(f"/users/{homeless['id']}", json=change)
-    assert_refused(buy(cloud, homeless["id"], own))
+    assert_refused(obtain(cloud, homeless["id"], own))
     admin.patch(f"/users/{jane['id']}", json={"user": {"enabled": False}})
     try:
-        assert_refused(buy(cloud, jane["id"], proof))
+        assert_refused(obtain(cloud, jane["id"], proof))
     finally:
         admin.patch(f"/users/{jane['id']}", json={"user": {"enabled": True}})
 
@@ -138,19 +138,19 @@ def test_another_authority_or_an_old_certificate_is_no_proof(cloud, jane, author
         authority.client("old", days=-1, **parts),
     ]:
         with pytest.raises(requests.exceptions.ConnectionError):
-            buy(cloud, jane["id"], bad)
+            obtain(cloud, jane["id"], bad)
 
 
 def test_without_a_certificate_the_secret_counts(cloud, admin, jane, proof):
-    assert_refused(buy(cloud, jane["id"]))
+    assert_refused(obtain(cloud, jane["id"]))
     me = admin.get_user_id()
     made = admin.post(
         f"/users/{me}/application_credentials", json={"application_credential": {"name": "mtls"}}
     ).json()["application_credential"]
     basic = {"auth": (made["id"], made["secret"])}
-    assert buy(cloud, "", **basic).status_code == 200
+    assert obtain(cloud, "", **basic).status_code == 200
     # A certificate counts more, so that the form has to name its user.
-    assert_refused(buy(cloud, "", proof, **basic))
+    assert_refused(obtain(cloud, "", proof, **basic))
 
 
 def test_a_mapping_that_names_nobody_lets_nobody_in(cloud, admin, jane, proof):
@@ -160,7 +160,7 @@ def test_a_mapping_that_names_nobody_lets_nobody_in(cloud, admin, jane, proof):
     anybody[0]["local"] = [{"user": {"domain": {"id": "default"}}}]
     admin.patch(path, json={"mapping": {"rules": anybody}})
     try:
-        assert_refused(buy(cloud, jane["id"], proof))
+        assert_refused(obtain(cloud, jane["id"], proof))
     finally:
         admin.patch(path, json={"mapping": {"rules": before}})
-    assert buy(cloud, jane["id"], proof).status_code == 200
+    assert obtain(cloud, jane["id"], proof).status_code == 200

@@ -167,7 +167,7 @@ class Api:
 
     @property
     def token(self):
-        """The administrator's token, bought here."""
+        """The administrator's token, issued here."""
         if self._token is None:
             self._token = self.login(password("admin", ADMIN_PASSWORD), ADMIN_PROJECT).token
         return self._token
@@ -190,7 +190,7 @@ class Api:
         auth = {"identity": identity} | ({"scope": scope} if scope else {})
         return Login(requests.post(f"{self.url}/v3/auth/tokens", json={"auth": auth}, timeout=60))
 
-    def buy(self, credential):
+    def obtain(self, credential):
         """A token from the OAuth 2.0 token endpoint."""
         form = {"grant_type": "client_credentials"}
         basic = (credential["id"], credential["secret"])
@@ -377,7 +377,7 @@ def test_tokens_of_each_scope_are_good_at_the_other(between, scope):
     status, body = other.validate(login.token)
     assert status == 200
     assert in_order(body) == in_order(one.validate(login.token)[1])
-    # It opens the API as well, and buys another there.
+    # It opens the API as well, and obtains another there.
     assert other.call("GET", f"/users/{me['user']['id']}", token=login.token).ok
     rescoped = other.login({"methods": ["token"], "token": {"id": login.token}}, {"unscoped": {}})
     assert rescoped.status == 201
@@ -409,8 +409,8 @@ def test_application_credentials_are_good_at_the_other_until_they_are_deleted(be
     assert other.login(secret(credential | {"secret": "wrong"})).status == 401
     assert in_order(one.validate(login.token)[1]) == in_order(other.validate(login.token)[1])
 
-    assert one.validate(other.buy(credential))[0] == 200
-    assert other.validate(one.buy(credential))[0] == 200
+    assert one.validate(other.obtain(credential))[0] == 200
+    assert other.validate(one.obtain(credential))[0] == 200
     token = other.login(secret(ruled)).token
     asked = {"X-Subject-Token": token, "OpenStack-Identity-Access-Rules": "1.0"}
     assert in_order(one.get("/auth/tokens", **asked)) == in_order(other.get("/auth/tokens", **asked))

@@ -79,7 +79,7 @@ def configure(server, settings):
 
 
 def reconfigure(server, settings):
-    """Starts it anew with other options."""
+    """Starts it again with other options."""
     assert stop(server)[0] == 0
     configure(server, settings)
     server.start()

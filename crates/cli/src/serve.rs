@@ -154,7 +154,10 @@ pub(crate) async fn serve(
     log_panics();
     let app = Arc::new(app);
     let asked_to_stop = watch_for_the_end(app.config.archstone.shutdown_grace + server::CLOSING)?;
-    let follower = tokio::spawn(read_at_once(Arc::clone(&app), sockets.certificates.clone()));
+    let follower = tokio::spawn(reload_on_hangup(
+        Arc::clone(&app),
+        sockets.certificates.clone(),
+    ));
     // Until the end of this function.
     let certificates = sockets.certificates.clone().map(|certificates| {
         let clock = Arc::clone(&app.clock);
@@ -182,7 +185,7 @@ fn log_panics() {
     let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(ToString::to_string);
-        tracing::error!(place, "a panic, which is a defect of this server");
+        tracing::error!(place, "panic in the server");
         others(panic);
     }));
 }
@@ -230,7 +233,7 @@ fn watch_for_the_end(limit: Duration) -> Result<oneshot::Receiver<()>> {
 }
 
 /// Reads all files again at each SIGHUP: on a thread of its own, for files may hang.
-async fn read_at_once(app: Arc<App>, certificates: Option<Arc<CertificateStore>>) {
+async fn reload_on_hangup(app: Arc<App>, certificates: Option<Arc<CertificateStore>>) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         return;
     };

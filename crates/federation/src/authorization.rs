@@ -188,7 +188,7 @@ impl MadeUpCode {
 }
 
 /// A code and a token that no provider issued.
-pub(crate) const NOBODYS: &str = "archstone-check-of-the-settings";
+pub(crate) const MADE_UP: &str = "archstone-check-of-the-settings";
 
 /// A verifier of a code that no provider issued: it has the length that RFC 7636 §4.1 wants.
-pub(crate) const NOBODYS_VERIFIER: &str = "archstone-check-of-the-settings-0123456789-abc";
+pub(crate) const MADE_UP_VERIFIER: &str = "archstone-check-of-the-settings-0123456789-abc";

@@ -55,7 +55,7 @@ impl<T> Kept<T> {
         self.tried(last, now, fetch).await
     }
 
-    /// The value, fetched anew unless that was tried a moment ago.
+    /// The value, fetched again unless that was tried a moment ago.
     pub(crate) async fn renewed(
         &self,
         now: Timestamp,

@@ -129,7 +129,7 @@ impl Requested {
             Some(parameter) => Err(WrongSetting::new(
                 name,
                 format!(
-                    "'{parameter}' stands in it. Set it in {SETTING}, so that it is insisted on."
+                    "must not contain '{parameter}': set it in {SETTING}, where it is enforced."
                 ),
             )),
             None => Ok(()),
@@ -163,7 +163,7 @@ impl Requested {
         skew: TimeDelta,
     ) -> Result<(), String> {
         if told.is_some_and(|when| when > now + skew) {
-            return Err("it says that the user logged in in the future".into());
+            return Err("auth_time is in the future".into());
         }
         let Some(began) = began else {
             return Ok(());
@@ -177,7 +177,7 @@ impl Requested {
         }
         // Who does not tell the time is not asked for it by a prompt alone.
         if self.login_prompt && told.is_some_and(|when| when < began - skew) {
-            return Err("the user was to log in again, and has logged in before".into());
+            return Err("the user was asked to log in again but did not".into());
         }
         Ok(())
     }

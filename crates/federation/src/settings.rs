@@ -34,7 +34,7 @@ impl WrongSetting {
 /// [`WrongSetting`] for the first one that does not fit.
 pub fn read<T: DeserializeOwned>(settings: &Value, known: &[&str]) -> Result<T, WrongSetting> {
     let Value::Object(fields) = settings else {
-        return Err(WrongSetting::new("settings", "an object is wanted."));
+        return Err(WrongSetting::new("settings", "expected an object."));
     };
     if let Some(name) = fields.keys().find(|name| !known.contains(&name.as_str())) {
         let reason = format!("there is no such setting. Known are: {}.", known.join(", "));
@@ -46,7 +46,7 @@ pub fn read<T: DeserializeOwned>(settings: &Value, known: &[&str]) -> Result<T, 
     for (name, value) in &fields {
         let kind = Kind::of(name);
         if !kind.fits(value) {
-            let reason = format!("{} is wanted, and {} came.", kind.wanted(), came(value));
+            let reason = format!("expected {}, got {}.", kind.expected(), got(value));
             return Err(WrongSetting::new(name, reason));
         }
     }
@@ -55,10 +55,7 @@ pub fn read<T: DeserializeOwned>(settings: &Value, known: &[&str]) -> Result<T, 
         Err(error) => error.to_string(),
     };
     if whole.starts_with(MISSING) {
-        return Err(WrongSetting::new(
-            quoted(&whole),
-            "it is needed, and absent.",
-        ));
+        return Err(WrongSetting::new(quoted(&whole), "it is required."));
     }
     // Serde does not say which field a value that does not fit stood in: it is the last one of the
     // shortest part that fails for another reason than that something is missing.
@@ -72,7 +69,7 @@ pub fn read<T: DeserializeOwned>(settings: &Value, known: &[&str]) -> Result<T, 
             let mut names = whole.split('`').skip(1).step_by(2);
             let given = names.next().unwrap_or_default();
             let known: Vec<_> = names.map(|name| format!("'{name}'")).collect();
-            format!("'{given}' is none of {}.", known.join(", "))
+            format!("'{given}' is not one of {}.", known.join(", "))
         }
         false => format!("{whole}."),
     };
@@ -132,32 +129,32 @@ impl Kind {
         }
     }
 
-    fn wanted(self) -> &'static str {
+    fn expected(self) -> &'static str {
         match self {
-            Self::Text => "a text",
-            Self::Texts => "a list of texts",
-            Self::Boolean => "true or false",
-            Self::Number => "a whole number that is not negative",
-            Self::Object => "an object whose values are texts",
+            Self::Text => "a string",
+            Self::Texts => "a list of strings",
+            Self::Boolean => "a boolean",
+            Self::Number => "a non-negative integer",
+            Self::Object => "an object of strings",
         }
     }
 }
 
 /// What a value is, without what it says, which may be a secret.
-fn came(value: &Value) -> &'static str {
+fn got(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(true) => "true",
         Value::Bool(false) => "false",
-        Value::Number(number) if number.is_f64() => "a number with a fraction",
-        Value::Number(number) if number.is_i64() && !number.is_u64() => "a negative number",
-        Value::Number(number) if number.as_u64() > Some(u32::MAX.into()) => "a number too large",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(all) if all.iter().all(Value::is_string) => "a list of texts",
-        Value::Array(_) => "a list that holds something else than texts",
-        Value::Object(all) if all.values().all(Value::is_string) => "an object",
-        Value::Object(_) => "an object that holds something else than texts",
+        Value::Number(number) if number.is_f64() => "a fraction",
+        Value::Number(number) if number.is_i64() && !number.is_u64() => "a negative integer",
+        Value::Number(number) if number.as_u64() > Some(u32::MAX.into()) => "too large an integer",
+        Value::Number(_) => "an integer",
+        Value::String(_) => "a string",
+        Value::Array(all) if all.iter().all(Value::is_string) => "a list of strings",
+        Value::Array(_) => "a list that holds other values than strings",
+        Value::Object(all) if all.values().all(Value::is_string) => "an object of strings",
+        Value::Object(_) => "an object that holds other values than strings",
     }
 }
 
@@ -246,33 +243,32 @@ mod tests {
             (
                 "scopes",
                 json!("openid"),
-                "a list of texts is wanted, and a text came.",
+                "expected a list of strings, got a string.",
             ),
             (
                 "scopes",
                 json!(["a", 7]),
-                "a list of texts is wanted, and a list that holds something else than texts came.",
+                "expected a list of strings, got a list that holds other values than strings.",
             ),
             (
                 "userinfo",
                 json!("yes"),
-                "true or false is wanted, and a text came.",
+                "expected a boolean, got a string.",
             ),
             (
                 "clock_skew",
                 json!(-1),
-                "a whole number that is not negative is wanted, and a negative number came.",
+                "expected a non-negative integer, got a negative integer.",
             ),
             (
                 "authorization_parameters",
                 json!({"max_age": 600}),
-                "an object whose values are texts is wanted, and an object that holds something \
-                 else than texts came.",
+                "expected an object of strings, got an object that holds other values than strings.",
             ),
             (
                 "client_secret",
                 json!(4711),
-                "a text is wanted, and a number came.",
+                "expected a string, got an integer.",
             ),
         ] {
             let wrong = read::<Value>(&json!({name: value}), &[name]).expect_err(name);
@@ -292,12 +288,12 @@ mod tests {
         let wrong = read::<One>(&json!({"method": "put"}), &["method"]).expect_err("unknown");
         assert_eq!(
             wrong.to_string(),
-            "Invalid setting 'method': 'put' is none of 'basic', 'post'."
+            "Invalid setting 'method': 'put' is not one of 'basic', 'post'."
         );
         let wrong = read::<One>(&json!({}), &["method"]).expect_err("absent");
         assert_eq!(
             wrong.to_string(),
-            "Invalid setting 'method': it is needed, and absent."
+            "Invalid setting 'method': it is required."
         );
     }
 }

@@ -48,7 +48,8 @@ impl Throttle {
     }
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        let busy = || Failure::Unavailable("too many requests to it are under way".into());
+        let busy =
+            || Failure::Unavailable("too many requests to the provider are in progress".into());
         if let Ok(permit) = self.permits.try_acquire() {
             return Ok(permit);
         }

@@ -5,7 +5,7 @@ use crate::ids::{AccessRuleId, ApplicationCredentialId, ProjectId, RoleId, UserI
 use crate::listing::TextMatch;
 use crate::path_pattern;
 
-/// A part of a user's authority on one project, bought with a secret.
+/// A part of a user's authority on one project, obtained with a secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApplicationCredential {
     /// Its id; as an OAuth 2.0 client this is the client's id.

@@ -44,8 +44,8 @@ impl LoginRules {
             && !self.is_locked(login, now)
     }
 
-    /// Whether user and domain are enabled, and the user has been seen lately enough: the one
-    /// condition of every way to log in, and of every token.
+    /// Whether user and domain are enabled, and the user has been seen lately enough: the condition
+    /// of every way to log in. For tokens [`Self::is_enabled`] is asked instead.
     pub fn admits(&self, subject: &Subject, today: NaiveDate) -> bool {
         subject.domain.enabled && self.is_enabled(subject, today)
     }

@@ -91,7 +91,7 @@ pub enum Flaw {
     Null,
     /// A reference to nothing.
     #[error(
-        "refers to the rule {0:?}, which is not defined and so does not hold; what else it says counts"
+        "refers to the rule {0:?}, which is not defined and never matches; the rest of the rule applies"
     )]
     Undefined(String),
     /// A reference to nothing, where there is a default rule.

@@ -57,7 +57,7 @@ impl Rules {
 
     /// These rules with those of a policy file in place of the ones that have the same names.
     ///
-    /// More than one file is read by calling this on the result. A file that is read anew must be laid over the rules
+    /// More than one file is read by calling this on the result. A file that is read again must be laid over the rules
     /// that did not know it yet.
     ///
     /// # Errors

@@ -6,10 +6,10 @@ use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use model::Timestamp;
 use store::Store;
 
-use crate::aside::Aside;
+use crate::blocking_pool::BlockingPool;
 use crate::config::Config;
 use crate::credential_encryption::CredentialCipher;
-use crate::flows::guesses::Guesses;
+use crate::flows::attempt_queues::AttemptQueues;
 use crate::key_repository::KeyRing;
 use crate::login_cookie::LoginCookies;
 use crate::passwords::Hasher;
@@ -38,7 +38,7 @@ pub struct App {
     /// Slow hashes, on threads of their own.
     pub hasher: Hasher,
     /// Whose turn it is to have a password tried.
-    pub guesses: Guesses,
+    pub attempt_queues: AttemptQueues,
     /// What request bodies and queries may hold.
     pub schemas: Schemas,
     /// Encrypts stored credentials.
@@ -48,9 +48,9 @@ pub struct App {
     /// How we speak to identity providers.
     pub drivers: Drivers,
     /// Reads the files that requests need.
-    pub files: Aside,
+    pub files: BlockingPool,
     /// Applies mappings to what identity providers say.
-    pub mappings: Aside,
+    pub mappings: BlockingPool,
     /// The other keys, to be followed when they change.
     pub(crate) key_rings: [Arc<KeyRing>; 2],
 }

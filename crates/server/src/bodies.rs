@@ -13,7 +13,7 @@ use tokio::time::timeout;
 /// All bodies that are held: those that are still arriving, and those whose requests are not
 /// answered yet.
 ///
-/// Whoever sends slowly must not keep others out: where arriving bodies come to more than the limit,
+/// Anyone who sends slowly must not keep others out: where arriving bodies come to more than the limit,
 /// the one that began first is given up. An honest one is whole within moments and never the first.
 pub(crate) struct Bodies {
     held: Mutex<Held>,
@@ -48,7 +48,7 @@ pub(crate) enum BodyError {
     /// Nothing of it came for too long.
     TooSlow,
     /// Too many bodies are held, and this one began first or came last.
-    Crowded,
+    Overloaded,
     /// The connection broke, or what came was no body.
     Broken,
 }
@@ -87,7 +87,7 @@ impl Bodies {
         loop {
             let frame = tokio::select! {
                 // The sender says nothing: it is dropped.
-                _ = &mut given_up => return Err(BodyError::Crowded),
+                _ = &mut given_up => return Err(BodyError::Overloaded),
                 frame = timeout(patience, body.frame()) => frame,
             };
             let frame = match frame {
@@ -147,7 +147,7 @@ impl Place {
     fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
         let mut held = self.bodies.lock();
         let own = held.arriving.get_mut(&self.number);
-        own.ok_or(BodyError::Crowded)?.bytes += bytes;
+        own.ok_or(BodyError::Overloaded)?.bytes += bytes;
         held.arriving_bytes += bytes;
         while held.arriving_bytes > self.bodies.most
             && let Some(first) = held.arriving.keys().next().copied()
@@ -156,17 +156,17 @@ impl Place {
         }
         match held.arriving.contains_key(&self.number) {
             true => Ok(()),
-            false => Err(BodyError::Crowded),
+            false => Err(BodyError::Overloaded),
         }
     }
 
     /// Counts the body among those that are whole, if there is room.
     fn finish(&mut self) -> Result<(), BodyError> {
         let mut held = self.bodies.lock();
-        let own = held.give_up(self.number).ok_or(BodyError::Crowded)?;
+        let own = held.give_up(self.number).ok_or(BodyError::Overloaded)?;
         let is_small = own.bytes <= self.bodies.most / SMALL_PART;
         if !is_small && held.whole_bytes + own.bytes > self.bodies.most {
-            return Err(BodyError::Crowded);
+            return Err(BodyError::Overloaded);
         }
         held.whole_bytes += own.bytes;
         self.whole = Some(own.bytes);
@@ -185,7 +185,7 @@ impl Drop for Place {
 }
 
 /// Lets a body of a refused request pass by, so that its sender hears the refusal and not a broken
-/// connection. Whoever sends more than `most` bytes, or nothing for a while, is not waited for.
+/// connection. Anyone who sends more than `most` bytes, or nothing for a while, is not waited for.
 pub(crate) async fn discard<B: http_body::Body>(body: B, most: usize) {
     const PATIENCE: Duration = Duration::from_secs(1);
     let mut body = pin!(body);
@@ -264,7 +264,7 @@ mod tests {
             match reading.await.unwrap() {
                 Ok((bytes, _)) => assert_eq!(bytes.len(), 100),
                 Err(error) => {
-                    assert_eq!(error, BodyError::Crowded);
+                    assert_eq!(error, BodyError::Overloaded);
                     given_up += 1;
                 }
             }
@@ -284,7 +284,7 @@ mod tests {
         };
         let one = read(500).await.unwrap();
         let two = read(500).await.unwrap();
-        assert_eq!(read(100).await.err(), Some(BodyError::Crowded));
+        assert_eq!(read(100).await.err(), Some(BodyError::Overloaded));
         drop(one);
         assert!(read(100).await.is_ok());
         drop(two);
@@ -303,7 +303,7 @@ mod tests {
         while bodies.lock().whole_bytes < 3 * SMALL_PART {
             held.push(read(SMALL_PART / 8).await.unwrap());
         }
-        assert_eq!(read(4).await.err(), Some(BodyError::Crowded));
+        assert_eq!(read(4).await.err(), Some(BodyError::Overloaded));
         assert!(read(3).await.is_ok());
     }
 

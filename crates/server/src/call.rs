@@ -358,7 +358,7 @@ impl Query {
                 && filters.contains(&attribute)
                 && ["contains", "startswith", "endswith"].contains(&comparator)
             {
-                let complaint = format!("Invalid filter {name}: {attribute} is no text.");
+                let complaint = format!("Invalid filter {name}: {attribute} is a boolean.");
                 return Err(ApiError::malformed(&complaint));
             }
         }

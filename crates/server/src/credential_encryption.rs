@@ -94,7 +94,7 @@ impl CredentialCipher {
         Ok(serde_json::from_str(&blob).unwrap_or(blob))
     }
 
-    /// Encrypts anew what an older key encrypted, for any type of credential. `None` if the primary key did.
+    /// Encrypts again what an older key encrypted, for any type of credential. `None` if the primary key did.
     pub fn migrate(
         &self,
         stored: &EncryptedBlob,

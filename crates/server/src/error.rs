@@ -181,7 +181,7 @@ impl ApiError {
     }
 
     /// An error of a request that looked before it wrote: what it finds is no longer so, because
-    /// somebody else added or removed something meanwhile, so it is done anew.
+    /// somebody else added or removed something meanwhile, so it is run again.
     pub fn overtaken(error: StoreError) -> Self {
         match error {
             StoreError::Conflict { .. } | StoreError::Missing { .. } => Self::Repeat(error),
@@ -243,9 +243,9 @@ impl From<StoreError> for ApiError {
             // what is missing.
             StoreError::Repeat(_) | StoreError::Reference(_) => Self::Repeat(error),
             StoreError::Missing { kind, id } => Self::NotFound { kind, id },
-            StoreError::Unfit(reason) => {
+            StoreError::Unstorable(reason) => {
                 tracing::info!(reason, "the database cannot hold what the request says");
-                Self::malformed("The database cannot hold a value of the request.")
+                Self::malformed("A value in the request cannot be stored.")
             }
             StoreError::Unavailable(_) | StoreError::TimedOut(_) => {
                 Self::Unavailable(error.to_string())

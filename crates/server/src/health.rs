@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::accept::preferred;
-use crate::aside::Aside;
+use crate::blocking_pool::BlockingPool;
 use crate::config::Healthcheck;
 use crate::operation::Body;
 use crate::proxy_headers::Origin;
@@ -43,7 +43,7 @@ pub(crate) async fn answer(
     headers: &HeaderMap,
     origin: &Origin,
     port: u16,
-    files: &Aside,
+    files: &BlockingPool,
 ) -> Option<Response<Body>> {
     let allowed = &settings.allowed_source_ranges;
     if !allowed.is_empty() && !allowed.iter().any(|range| range.contains(origin.client)) {
@@ -78,7 +78,7 @@ pub(crate) async fn answer(
     Some(response)
 }
 
-async fn disable_by_file(settings: &Healthcheck, files: &Aside) -> Finding {
+async fn disable_by_file(settings: &Healthcheck, files: &BlockingPool) -> Finding {
     let Some(path) = &settings.disable_by_file_path else {
         return Finding::good("No 'disable_by_file_path' configuration value specified".into());
     };
@@ -90,7 +90,7 @@ async fn disable_by_file(settings: &Healthcheck, files: &Aside) -> Finding {
 }
 
 /// A file is given for each port, as `port:path`; ports without one are well.
-async fn disable_by_port(settings: &Healthcheck, port: u16, files: &Aside) -> Finding {
+async fn disable_by_port(settings: &Healthcheck, port: u16, files: &BlockingPool) -> Finding {
     for entry in &settings.disable_by_file_paths {
         let Some((of_port, path)) = entry.trim().split_once(':') else {
             continue;
@@ -102,7 +102,7 @@ async fn disable_by_port(settings: &Healthcheck, port: u16, files: &Aside) -> Fi
     Finding::good(String::new())
 }
 
-async fn enable_by_files(settings: &Healthcheck, files: &Aside) -> Finding {
+async fn enable_by_files(settings: &Healthcheck, files: &BlockingPool) -> Finding {
     for path in &settings.enable_by_file_paths {
         if !exists(files, path).await {
             let details = format!("File path {} is missing", path.display());
@@ -112,7 +112,7 @@ async fn enable_by_files(settings: &Healthcheck, files: &Aside) -> Finding {
     Finding::good("Specified file paths are available".into())
 }
 
-async fn exists(files: &Aside, path: &Path) -> bool {
+async fn exists(files: &BlockingPool, path: &Path) -> bool {
     let path = path.to_owned();
     files.run(move || path.exists()).await
 }

@@ -72,7 +72,7 @@ pub struct KeyRing {
     repository: KeyRepository,
     with_null_key: bool,
     keys: ArcSwap<Keys>,
-    /// Held by whoever reads the folder, however long that takes: never by who answers a request.
+    /// Held by anyone who reads the folder, however long that takes: never while answering a request.
     polled: Mutex<Polled>,
     looks: watch::Sender<Looks>,
     watch: Mutex<Option<Watch>>,
@@ -779,7 +779,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_decrypts_never_reads_the_folder() {
+    fn anyone_who_decrypts_never_reads_the_folder() {
         let folder = folder(&[("0", A), ("1", B)]);
         let ring = KeyRing::open(folder.path()).unwrap();
         fs::write(folder.path().join("2"), C).unwrap();

@@ -2,7 +2,7 @@
 //! something changes here.
 //!
 //! All Keystones keep what they read in one memcached, under keys that contain an id of the region
-//! that they belong to. When the id of a region is gone, whoever looks for it first makes another,
+//! that they belong to. When the id of a region is gone, anyone who looks for it makes another,
 //! and what was kept under the former is never found again. So a change costs one deletion for each
 //! region, whatever is kept, and it leaves no gap: what was read before the deletion is kept under
 //! the former id.
@@ -81,7 +81,7 @@ pub(crate) async fn follow_own_changes(app: Arc<App>) {
 }
 
 /// Drops what was changed since the last tick, when the server ends.
-pub(crate) async fn drop_the_last(app: &App) {
+pub(crate) async fn flush(app: &App) {
     let Some(servers) = app.config.cache.memcached() else {
         return;
     };

@@ -2,8 +2,8 @@
 
 mod accept;
 pub mod app;
-pub mod aside;
 mod base_rules;
+pub mod blocking_pool;
 mod bodies;
 pub mod call;
 pub mod caller;
@@ -95,7 +95,7 @@ pub async fn serve(
     let served = listen::serve(listeners, service, limits, shutdown).await;
     follower.abort();
     dropper.abort();
-    keystone_cache::drop_the_last(&app).await;
+    keystone_cache::flush(&app).await;
     // A connection that the database does not let go must not hold up the end.
     let closing = tokio::time::timeout(CLOSING_DATABASE, app.store.close());
     if closing.await.is_err() {

@@ -81,7 +81,7 @@ impl LocalAuthority {
     /// missing.
     ///
     /// `names` are the host names and addresses by which clients reach the server. The server
-    /// certificate is issued anew when it lacks one of them or has less than 30 days left; the
+    /// certificate is issued again when it lacks one of them or has less than 30 days left; the
     /// authority is replaced only when it has less than 30 days left itself.
     pub fn open_or_create(
         directory: &Path,

@@ -226,7 +226,7 @@ mod tests {
         let checked_in = std::fs::read_to_string(path).unwrap();
         assert!(
             checked_in == text(),
-            "write it anew: cargo run --bin archstone -- openapi > docs/openapi.json"
+            "write it again: cargo run --bin archstone -- openapi > docs/openapi.json"
         );
     }
 

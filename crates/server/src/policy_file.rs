@@ -172,7 +172,7 @@ mod tests {
         let checked_in = std::fs::read_to_string(path).unwrap();
         assert!(
             checked_in == sample(),
-            "write it anew: cargo run --bin archstone -- policy > deploy/policy.yaml.sample"
+            "write it again: cargo run --bin archstone -- policy > deploy/policy.yaml.sample"
         );
     }
 
@@ -217,9 +217,9 @@ mod tests {
                 "main.yaml: line 5: the rule \"e\" cannot be read and so denies everybody: a check \
                  is missing at the end",
                 "main.yaml: line 4: the rule \"d\" refers to the rule \"missing\", which is not \
-                 defined and so does not hold; what else it says counts",
+                 defined and never matches; the rest of the rule applies",
                 "later.yaml: line 2: the rule \"g\" refers to the rule \"nowhere\", which is not \
-                 defined and so does not hold; what else it says counts",
+                 defined and never matches; the rest of the rule applies",
             ]
         );
         let reader = serde_json::json!({"roles": ["reader"]});

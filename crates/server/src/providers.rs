@@ -146,17 +146,14 @@ fn check_common(settings: &Map<String, Value>) -> Result<(), WrongSetting> {
         .get("discoverable")
         .is_some_and(|value| !value.is_boolean())
     {
-        return Err(WrongSetting::new(
-            "discoverable",
-            "true or false is wanted.",
-        ));
+        return Err(WrongSetting::new("discoverable", "expected a boolean."));
     }
     match settings.get("display_name") {
         None => Ok(()),
         Some(Value::String(name)) if (1..=100).contains(&name.chars().count()) => Ok(()),
         Some(_) => Err(WrongSetting::new(
             "display_name",
-            "a text of 1 to 100 characters is wanted.",
+            "expected a string of 1 to 100 characters.",
         )),
     }
 }
@@ -207,7 +204,7 @@ pub fn before_change(
     if !secrets.iter().all(|name| changes.contains_key(*name)) {
         return Err(ApiError::BadRequest(format!(
             "No key in [credential] key_repository decrypts the stored secrets. Set all of them \
-             anew: {}; null where there is none.",
+             again: {}; null where there is none.",
             secrets.join(", ")
         )));
     }

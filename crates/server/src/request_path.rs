@@ -1,14 +1,12 @@
 //! The path of a request in the one form by which it is limited, routed and held against access rules.
 
-use std::borrow::Cow;
-
 use percent_encoding::percent_decode_str;
 
 /// The path of a request.
 pub(crate) struct RequestPath<'a> {
     /// As the client wrote it, but for what does not count: slashes at the end, and an escape that
     /// breaks off there.
-    pub(crate) written: Cow<'a, str>,
+    pub(crate) written: &'a str,
     /// The same with its escapes decoded: what counts.
     pub(crate) decoded: String,
 }
@@ -25,7 +23,7 @@ impl<'a> RequestPath<'a> {
         let decoded = percent_decode_str(written).decode_utf8_lossy();
         Self {
             decoded: trimmed(&decoded).to_owned(),
-            written: Cow::Borrowed(written),
+            written,
         }
     }
 
@@ -76,11 +74,7 @@ mod tests {
             ("/v3/%252e%252e", "/v3/%252e%252e", "/v3/%2e%2e"),
         ] {
             let path = RequestPath::parse(raw);
-            assert_eq!(
-                (&*path.written, &*path.decoded),
-                (written, decoded),
-                "{raw}"
-            );
+            assert_eq!((path.written, &*path.decoded), (written, decoded), "{raw}");
             assert!(!path.has_dot_segments(), "{raw}");
         }
     }

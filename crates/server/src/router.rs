@@ -29,10 +29,10 @@ use crate::operation::{Body, Handle, Operation, Outcome, Routes, hears_providers
 use crate::proxy_headers::Origin;
 use crate::request_path::RequestPath;
 
-/// How often a request is run anew when the database asks for that.
+/// How often a request is run again when the database asks for that.
 const ATTEMPTS: u32 = 5;
 
-/// How many bytes of bodies are held at once, where they may not be larger.
+/// The least bound on body bytes held at once.
 const BODIES: usize = 64 << 20;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
@@ -251,7 +251,7 @@ impl Router {
         let request = Arc::new(Incoming {
             operation,
             request_id: request_id.to_owned(),
-            path: path.written.into_owned(),
+            path: path.written.to_owned(),
             variables,
             query,
             headers: parts.headers,
@@ -293,7 +293,7 @@ impl Router {
         response
     }
 
-    /// Runs the handler, and runs it anew while the database asks for that. A handler has no
+    /// Runs the handler, and runs it again while the database asks for that. A handler has no
     /// effect outside of its transaction until it has answered.
     async fn run(
         &self,
@@ -473,7 +473,7 @@ impl From<BodyError> for ApiError {
         match error {
             BodyError::TooLarge => Self::TooLarge,
             BodyError::TooSlow => Self::TooSlow,
-            BodyError::Crowded => Self::Unavailable("too many request bodies are held".into()),
+            BodyError::Overloaded => Self::Unavailable("too many request bodies in flight".into()),
             BodyError::Broken => Self::malformed("The request body broke off."),
         }
     }

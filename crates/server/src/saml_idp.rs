@@ -40,7 +40,7 @@ pub fn entity_id(saml: &Saml) -> Result<&str, Unusable> {
     Ok(id)
 }
 
-/// The key that signs assertions, read anew: so it can be replaced at any time.
+/// The key that signs assertions, read again: so it can be replaced at any time.
 ///
 /// # Errors
 ///

@@ -9,7 +9,7 @@ use model::Method;
 use store::{FactSettings, Options, Store, StoreError};
 
 use crate::app::{App, Clock, Random};
-use crate::aside::Aside;
+use crate::blocking_pool::BlockingPool;
 use crate::config::{Config, Database, Limit, PasswordHash};
 use crate::credential_encryption::CredentialCipher;
 use crate::key_repository::{Follower, KeyRepositoryError, KeyRing};
@@ -94,12 +94,12 @@ impl App {
             tokens: Box::new(tokens),
             receipts,
             hasher: Hasher::new(&hashing(&config))?,
-            guesses: Default::default(),
+            attempt_queues: Default::default(),
             schemas: Schemas::load(),
             login_cookies: LoginCookies::new(Arc::clone(&token_keys)),
             drivers: Default::default(),
-            files: Aside::new(16),
-            mappings: Aside::new(cores()),
+            files: BlockingPool::new(16),
+            mappings: BlockingPool::new(cores()),
             credential_cipher: CredentialCipher::open(&config.credential.key_repository),
             key_rings: [token_keys, receipt_keys],
             config,

@@ -21,7 +21,7 @@ impl Watch {
     ///
     /// When the system has none left.
     pub fn start(name: &str, work: impl Fn() + Send + 'static) -> io::Result<Self> {
-        // One wish is as good as many.
+        // Requests coalesce.
         let (wake, woken) = mpsc::sync_channel(1);
         thread::Builder::new()
             .name(name.to_owned())
@@ -38,7 +38,7 @@ impl Watch {
         match self.wake.try_send(()) {
             Ok(()) | Err(TrySendError::Full(())) => {}
             Err(TrySendError::Disconnected(())) => {
-                tracing::error!("nobody looks at files any more")
+                tracing::error!("the file watcher has stopped")
             }
         }
     }

@@ -164,7 +164,7 @@ impl AccessRules<'_> {
         }
     }
 
-    /// Keeps everybody else from using an access rule anew until the transaction ends; whether
+    /// Keeps everybody else from using an access rule again until the transaction ends; whether
     /// there is one.
     async fn lock(&mut self, user_id: &UserId, id: &AccessRuleId) -> Result<bool, StoreError> {
         let how = self.db.dialect().for_update();

@@ -113,7 +113,7 @@ impl ApplicationCredentials<'_> {
             );
             let query = self.db.built_query(sql).bind(&credential.id);
             let added = query.bind_all(&credential.role_ids).execute().await?;
-            unless_all(added, credential.role_ids.len())?;
+            require_all_added(added, credential.role_ids.len())?;
         }
         if !credential.access_rules.is_empty() {
             let sql = format!(
@@ -127,7 +127,7 @@ impl ApplicationCredentials<'_> {
             let rules = credential.access_rules.iter().map(|rule| &rule.id);
             let query = self.db.built_query(sql).bind(&credential.id);
             let added = query.bind_all(rules).execute().await?;
-            unless_all(added, credential.access_rules.len())?;
+            require_all_added(added, credential.access_rules.len())?;
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl ApplicationCredentials<'_> {
 }
 
 /// Whether as many rows were added as there should be.
-fn unless_all(added: u64, wanted: usize) -> Result<(), StoreError> {
+fn require_all_added(added: u64, wanted: usize) -> Result<(), StoreError> {
     match u64::try_from(wanted) {
         Ok(wanted) if wanted == added => Ok(()),
         _ => Err(StoreError::Reference(

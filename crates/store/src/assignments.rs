@@ -17,7 +17,7 @@ use crate::value::{FromRow, Value};
 pub struct EffectiveRoles {
     /// By name.
     pub roles: Vec<Role>,
-    /// When it must be asked anew, since a membership ends that some of them may come from.
+    /// When it must be asked again, since a membership ends that some of them may come from.
     pub ends_at: Option<Timestamp>,
 }
 

@@ -130,7 +130,7 @@ impl Credentials<'_> {
             .bind(id)
             .execute()
             .await?;
-        StoreError::unless_found(found, "credential", id)
+        StoreError::require_found(found, "credential", id)
     }
 
     /// The hashes of all keys under which credentials are stored.

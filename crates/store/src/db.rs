@@ -312,9 +312,9 @@ impl Session {
             return self.send_fetch(sql, &without).await;
         }
         match self.send_fetch(sql.clone(), values).await {
-            Err(StoreError::Incomparable(reason)) => match self.without_doubtful(values) {
+            Err(StoreError::Uncomparable(reason)) => match self.without_doubtful(values) {
                 Some(without) => self.send_fetch(sql, &without).await,
-                None => Err(StoreError::Incomparable(reason)),
+                None => Err(StoreError::Uncomparable(reason)),
             },
             outcome => outcome,
         }
@@ -332,13 +332,13 @@ impl Session {
         if let Some(without) = self.without_lacking(values) {
             return match removes {
                 true => self.send_execute(sql, &without).await,
-                false => Err(StoreError::Unfit("a text holds NUL".into())),
+                false => Err(StoreError::Unstorable("a text holds NUL".into())),
             };
         }
         match self.send_execute(sql.clone(), values).await {
-            Err(StoreError::Incomparable(reason)) => match self.without_doubtful(values) {
+            Err(StoreError::Uncomparable(reason)) => match self.without_doubtful(values) {
                 Some(without) if removes => self.send_execute(sql, &without).await,
-                _ => Err(StoreError::Unfit(reason)),
+                _ => Err(StoreError::Unstorable(reason)),
             },
             outcome => outcome,
         }
@@ -346,15 +346,15 @@ impl Session {
 
     /// The values without those that the database cannot hold; `None` when it can hold all.
     fn without_lacking(&self, values: &[Value]) -> Option<Vec<Value>> {
-        let lacks = self.db.dialect().lacks()?;
-        let lacking = values.iter().any(|value| is_beyond(value, lacks));
-        lacking.then(|| without(values, lacks))
+        let unsupported = self.db.dialect().unsupported_char()?;
+        let lacking = values.iter().any(|value| is_beyond(value, unsupported));
+        lacking.then(|| without(values, unsupported))
     }
 
     /// The values without those that the database may be unable to compare.
     fn without_doubtful(&self, values: &[Value]) -> Option<Vec<Value>> {
-        let may_lack = self.db.dialect().may_lack()?;
-        Some(without(values, may_lack))
+        let maybe_unsupported = self.db.dialect().maybe_unsupported_char()?;
+        Some(without(values, maybe_unsupported))
     }
 
     async fn send_fetch(
@@ -513,7 +513,9 @@ const MOST_VALUES: usize = 32_766;
 fn refuse_too_many(values: &[Value]) -> Result<(), StoreError> {
     match values.len() {
         0..=MOST_VALUES => Ok(()),
-        many => Err(StoreError::Unfit(format!("{many} values in one statement"))),
+        many => Err(StoreError::Unstorable(format!(
+            "{many} values in one statement"
+        ))),
     }
 }
 
@@ -702,8 +704,8 @@ impl<'a> Conn<'a> {
             .map(drop)
     }
 
-    /// Makes sure, until the transaction ends, that there is a row which a new one names: whoever
-    /// removes it waits, locks it first ([`Conn::lock`]), and takes along what names it.
+    /// Makes sure, until the transaction ends, that there is a row which a new one names: anyone
+    /// who removes it waits, locks it first ([`Conn::lock`]), and takes along what names it.
     pub(crate) async fn require(
         &mut self,
         table: &'static str,
@@ -742,7 +744,7 @@ impl<'a> Conn<'a> {
 
     /// The same for what is about to be removed, or must not be used by two at once: nobody else
     /// changes it, or names it in a new row, until the transaction ends.
-    pub(crate) async fn require_alone(
+    pub(crate) async fn require_for_update(
         &mut self,
         table: &'static str,
         id: &str,

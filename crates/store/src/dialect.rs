@@ -31,7 +31,7 @@ impl Dialect {
     }
 
     /// Whether no text can hold a character, whatever the column.
-    pub(crate) fn lacks(self) -> Option<fn(char) -> bool> {
+    pub(crate) fn unsupported_char(self) -> Option<fn(char) -> bool> {
         match self {
             Self::Postgres => Some(|c| c == '\0'),
             Self::MariaDb | Self::Sqlite => None,
@@ -40,7 +40,7 @@ impl Dialect {
 
     /// Whether a column may lack a character: Keystone's tables on MariaDB have three bytes for
     /// each, unless an operator has widened them.
-    pub(crate) fn may_lack(self) -> Option<fn(char) -> bool> {
+    pub(crate) fn maybe_unsupported_char(self) -> Option<fn(char) -> bool> {
         match self {
             Self::MariaDb => Some(|c| c.len_utf8() > 3),
             Self::Postgres | Self::Sqlite => None,

@@ -76,7 +76,7 @@ impl Domains<'_> {
     /// [`StoreError::Missing`] when there is no such domain.
     pub async fn delete(&mut self, id: &DomainId, now: Timestamp) -> Result<(), StoreError> {
         self.db
-            .require_alone("project", id.as_str(), "domain")
+            .require_for_update("project", id.as_str(), "domain")
             .await?;
         // Nothing more is added to the domain now; and to what it holds nothing from here on.
         for table in ["identity_provider", "project", r#""user""#, r#""group""#] {

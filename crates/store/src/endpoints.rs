@@ -98,7 +98,7 @@ impl Endpoints<'_> {
     /// [`StoreError::Missing`] when there is no such endpoint.
     pub async fn delete(&mut self, id: &EndpointId) -> Result<(), StoreError> {
         self.db
-            .require_alone("endpoint", id.as_str(), "endpoint")
+            .require_for_update("endpoint", id.as_str(), "endpoint")
             .await?;
         for statement in [
             "DELETE FROM project_endpoint WHERE endpoint_id = ?",

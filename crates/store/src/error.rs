@@ -26,11 +26,11 @@ pub enum StoreError {
     /// A column cannot hold a value: it is too long, too large, or has characters that the
     /// column's character set lacks.
     #[error("a column cannot hold the value: {0}")]
-    Unfit(String),
+    Unstorable(String),
     /// A bound text cannot be compared with a column, whose character set lacks some of its
     /// characters.
     #[error("a text cannot be compared with a column: {0}")]
-    Incomparable(String),
+    Uncomparable(String),
     /// The database asks for the whole transaction once more: a deadlock, a serialisation
     /// failure, a failed certification of a cluster, a locked file.
     #[error("the database asks to repeat the transaction")]
@@ -80,7 +80,7 @@ impl StoreError {
 
     /// What a change or a removal that touched so many rows comes to: without any, what it was
     /// about is missing.
-    pub(crate) fn unless_found(
+    pub(crate) fn require_found(
         touched: u64,
         kind: &'static str,
         id: impl ToString,
@@ -146,7 +146,7 @@ fn is_incomparable(error: &dyn sqlx::error::DatabaseError) -> bool {
 }
 
 /// Whether a value is too much for its column, or for the database.
-fn is_unfit(error: &dyn sqlx::error::DatabaseError) -> bool {
+fn is_unstorable(error: &dyn sqlx::error::DatabaseError) -> bool {
     if let Some(number) = number(error) {
         // Out of range, wrong time, wrong characters, too long.
         return [1264, 1292, 1366, 1406].contains(&number);
@@ -176,9 +176,11 @@ impl From<sqlx::Error> for StoreError {
                 ErrorKind::ForeignKeyViolation => Self::Reference(database.message().to_owned()),
                 _ if asks_to_repeat(database.as_ref()) => Self::Repeat(error),
                 _ if is_incomparable(database.as_ref()) => {
-                    Self::Incomparable(database.message().to_owned())
+                    Self::Uncomparable(database.message().to_owned())
                 }
-                _ if is_unfit(database.as_ref()) => Self::Unfit(database.message().to_owned()),
+                _ if is_unstorable(database.as_ref()) => {
+                    Self::Unstorable(database.message().to_owned())
+                }
                 _ => Self::Database(error),
             },
             _ => Self::Database(error),

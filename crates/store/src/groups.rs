@@ -55,7 +55,7 @@ impl Groups<'_> {
     /// [`StoreError::Missing`] when there is none.
     pub async fn lock(&mut self, id: &GroupId) -> Result<(), StoreError> {
         self.db
-            .require_alone(r#""group""#, id.as_str(), "group")
+            .require_for_update(r#""group""#, id.as_str(), "group")
             .await
     }
 

@@ -139,7 +139,7 @@ impl IdentityProviders<'_> {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.db
-            .require_alone("identity_provider", id.as_str(), "Identity Provider")
+            .require_for_update("identity_provider", id.as_str(), "Identity Provider")
             .await?;
         for statement in [
             "DELETE FROM federated_user WHERE idp_id = ?",

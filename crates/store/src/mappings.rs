@@ -68,7 +68,7 @@ impl Mappings<'_> {
             .bind(&mapping.id)
             .execute()
             .await?;
-        StoreError::unless_found(found, "mapping", &mapping.id)
+        StoreError::require_found(found, "mapping", &mapping.id)
     }
 
     /// Removes a mapping, whether or not a protocol uses it.
@@ -83,7 +83,7 @@ impl Mappings<'_> {
             .bind(id)
             .execute()
             .await?;
-        StoreError::unless_found(found, "mapping", id)
+        StoreError::require_found(found, "mapping", id)
     }
 }
 

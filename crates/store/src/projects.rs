@@ -70,7 +70,7 @@ impl Projects<'_> {
     /// [`StoreError::Missing`] when there is none.
     pub async fn lock(&mut self, id: &ProjectId) -> Result<(), StoreError> {
         self.db
-            .require_alone("project", id.as_str(), "project")
+            .require_for_update("project", id.as_str(), "project")
             .await
     }
 

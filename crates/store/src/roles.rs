@@ -185,7 +185,9 @@ impl Roles<'_> {
     ///
     /// [`StoreError::Missing`] when there is no such role.
     pub async fn delete(&mut self, id: &RoleId) -> Result<(), StoreError> {
-        self.db.require_alone("role", id.as_str(), "role").await?;
+        self.db
+            .require_for_update("role", id.as_str(), "role")
+            .await?;
         for statement in [
             "DELETE FROM application_credential WHERE EXISTS ( \
                SELECT 1 FROM assignment WHERE type = 'UserProject' AND role_id = ? \

@@ -108,7 +108,7 @@ impl ServiceProviders<'_> {
             .bind(id)
             .execute()
             .await?;
-        StoreError::unless_found(found, "Service Provider", id)
+        StoreError::require_found(found, "Service Provider", id)
     }
 }
 

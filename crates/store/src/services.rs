@@ -89,7 +89,7 @@ impl Services<'_> {
     /// [`StoreError::Missing`] when there is no such service.
     pub async fn delete(&mut self, id: &ServiceId) -> Result<(), StoreError> {
         self.db
-            .require_alone("service", id.as_str(), "service")
+            .require_for_update("service", id.as_str(), "service")
             .await?;
         for statement in [
             "DELETE FROM project_endpoint WHERE endpoint_id IN \

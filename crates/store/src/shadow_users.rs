@@ -104,7 +104,7 @@ impl ShadowUsers<'_> {
         Ok(())
     }
 
-    /// Writes what the provider says anew of a user at a later login.
+    /// Writes what the provider says of a user at a later login.
     pub async fn update(
         &mut self,
         user: &ShadowUser,

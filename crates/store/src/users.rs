@@ -74,7 +74,7 @@ impl Users<'_> {
     /// [`StoreError::Missing`] when there is none.
     pub async fn lock(&mut self, id: &UserId) -> Result<(), StoreError> {
         self.db
-            .require_alone(r#""user""#, id.as_str(), "user")
+            .require_for_update(r#""user""#, id.as_str(), "user")
             .await
     }
 

@@ -7,7 +7,7 @@ use super::{Credentials, OAuth1, with_state};
 use crate::driver::Finding;
 
 /// A token and a verifier that no provider issued.
-const NOBODYS: &str = "archstone-check-of-the-settings";
+const MADE_UP: &str = "archstone-check-of-the-settings";
 
 pub(super) async fn findings(oauth1: &OAuth1, callback_url: &str, now: Timestamp) -> Vec<Finding> {
     let settings = &oauth1.settings;
@@ -37,7 +37,7 @@ pub(super) async fn findings(oauth1: &OAuth1, callback_url: &str, now: Timestamp
 }
 
 async fn request_token(oauth1: &OAuth1, callback_url: &str, fresh: (&str, Timestamp)) -> Finding {
-    let callback_url = with_state(callback_url, NOBODYS);
+    let callback_url = with_state(callback_url, MADE_UP);
     let (works, detail) = match oauth1.temporary(&callback_url, fresh).await {
         Ok(_) => (
             true,
@@ -87,10 +87,10 @@ async fn signed(
     (nonce, now): (&str, Timestamp),
 ) -> Finding {
     let nobody = Credentials {
-        token: NOBODYS.into(),
-        secret: Secret::new(NOBODYS.into()),
+        token: MADE_UP.into(),
+        secret: Secret::new(MADE_UP.into()),
     };
-    let verifier = [("oauth_verifier", NOBODYS)];
+    let verifier = [("oauth_verifier", MADE_UP)];
     let more = if method == Method::POST {
         &verifier[..]
     } else {

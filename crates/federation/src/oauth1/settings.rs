@@ -85,7 +85,7 @@ impl Settings {
         let signed = |name: &str, text: &str| {
             let url = provider_url(name, text, limits)?;
             if method == SignatureMethod::Plaintext && url.scheme() != "https" {
-                let reason = "PLAINTEXT sends the secret itself, so https:// is wanted.";
+                let reason = "PLAINTEXT sends the secret itself, so https:// is required.";
                 return Err(WrongSetting::new(name, reason));
             }
             Ok(url)

@@ -6,7 +6,7 @@ use super::metadata::{self, Provider};
 use super::requests::{self, NoToken};
 use super::settings::{Settings, Source};
 use super::{OAuth2, challenge};
-use crate::authorization::{self, MadeUpCode, NOBODYS, NOBODYS_VERIFIER};
+use crate::authorization::{self, MADE_UP, MADE_UP_VERIFIER, MadeUpCode};
 use crate::driver::{Failure, Finding};
 use crate::outbound::Outbound;
 
@@ -48,7 +48,7 @@ async fn pushed_request(
         Ok(place) => place?,
         Err(failure) => return Some(bad(step, &failure)),
     };
-    let request = oauth2.authorization_request(callback_url, NOBODYS, &challenge(NOBODYS_VERIFIER));
+    let request = oauth2.authorization_request(callback_url, MADE_UP, &challenge(MADE_UP_VERIFIER));
     let client = &oauth2.settings.client;
     let reply = requests::push(&oauth2.outbound, place, client, &request).await;
     let pushed = reply.and_then(|reply| authorization::pushed(place, &reply, place, &client.id));
@@ -88,8 +88,8 @@ async fn token(
         Ok(url) => url,
         Err(failure) => return bad(step, &failure),
     };
-    let (client, verifier) = (&settings.client, NOBODYS_VERIFIER);
-    let asked = requests::token(outbound, url, client, NOBODYS, callback_url, verifier);
+    let (client, verifier) = (&settings.client, MADE_UP_VERIFIER);
+    let asked = requests::token(outbound, url, client, MADE_UP, callback_url, verifier);
     let answer = match asked.await {
         Ok(_) => MadeUpCode::Accepted,
         Err(NoToken::Failure(failure)) => MadeUpCode::Failed(failure.to_string()),
@@ -110,9 +110,9 @@ async fn introspection(
         Ok(url) => url,
         Err(failure) => return bad(step, &failure),
     };
-    let nobodys = Secret::new(NOBODYS.to_owned());
+    let made_up = Secret::new(MADE_UP.to_owned());
     let client = &settings.client;
-    match requests::introspection(outbound, url, client, &nobodys, now).await {
+    match requests::introspection(outbound, url, client, &made_up, now).await {
         Err(Failure::Refused(_)) => Finding::good(
             step,
             format!("{url} answers, and says that a made-up token is not active."),
@@ -131,7 +131,7 @@ async fn userinfo(provider: &Provider, outbound: &Outbound) -> Finding {
         Ok(url) => url,
         Err(failure) => return bad(step, &failure),
     };
-    match requests::userinfo(outbound, url, &Secret::new(NOBODYS.to_owned())).await {
+    match requests::userinfo(outbound, url, &Secret::new(MADE_UP.to_owned())).await {
         Err(Failure::Refused(_)) => {
             Finding::good(step, format!("{url} answers, and refuses a made-up token."))
         }

@@ -7,11 +7,11 @@ use super::Oidc;
 use super::discovery::{self, Metadata, Said};
 use super::settings::{Bearer, ClientAuthentication};
 use crate::FlowSecret;
-use crate::authorization::{self, MadeUpCode, NOBODYS};
+use crate::authorization::{self, MADE_UP, MadeUpCode};
 use crate::driver::{Failure, Finding};
 
 impl Oidc {
-    /// Asks the provider anew, whatever is remembered of it.
+    /// Asks the provider again, whatever is remembered of it.
     pub(super) async fn findings(&self, callback_url: &str, now: Timestamp) -> Vec<Finding> {
         const STEP: &str = "discovery";
         let metadata = match discovery::fetch(&self.settings, &self.outbound).await {
@@ -48,8 +48,8 @@ impl Oidc {
         callback_url: &str,
         now: Timestamp,
     ) -> Finding {
-        let secret = nobodys_secret();
-        let reply = self.bring_code(metadata, NOBODYS, &secret, callback_url, now);
+        let secret = made_up_secret();
+        let reply = self.bring_code(metadata, MADE_UP, &secret, callback_url, now);
         let answer = match reply.await {
             Err(failure) => MadeUpCode::Failed(sentence(&failure)),
             Ok(reply) => match authorization::error_of(&reply) {
@@ -73,7 +73,7 @@ impl Oidc {
             Ok(place) => place?,
             Err(failure) => return Some(Finding::bad(STEP, sentence(&failure))),
         };
-        let request = self.authorization_request(&nobodys_secret(), callback_url);
+        let request = self.authorization_request(&made_up_secret(), callback_url);
         Some(match self.push(metadata, place, &request, now).await {
             Ok(_) => Finding::good(STEP, format!("{place} takes our authorization requests.")),
             Err(failure) => {
@@ -124,8 +124,8 @@ impl Oidc {
                  Set introspection_endpoint.",
             ));
         }
-        let nobodys = Secret::new(NOBODYS.to_owned());
-        Some(match self.by_introspection(&nobodys, now).await {
+        let made_up = Secret::new(MADE_UP.to_owned());
+        Some(match self.by_introspection(&made_up, now).await {
             Err(Failure::Refused(_)) => Finding::good(
                 STEP,
                 "The introspection endpoint answers, and does not take a made-up token.",
@@ -265,7 +265,7 @@ fn check_logout(said: &Said) -> Finding {
 }
 
 /// The secret of a login that nobody began.
-fn nobodys_secret() -> FlowSecret {
+fn made_up_secret() -> FlowSecret {
     FlowSecret::new([0; 32])
 }
 

@@ -310,7 +310,7 @@ fn algorithms(given: Option<Vec<String>>) -> Result<Vec<Algorithm>, WrongSetting
         return Ok(ALGORITHMS.iter().map(|(_, algorithm)| *algorithm).collect());
     };
     if names.is_empty() {
-        return Err(WrongSetting::new(NAME, "at least one is wanted."));
+        return Err(WrongSetting::new(NAME, "at least one is required."));
     }
     names.iter().map(|name| algorithm(NAME, name)).collect()
 }

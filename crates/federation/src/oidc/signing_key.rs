@@ -62,7 +62,7 @@ impl SigningKey {
             })
             .ok_or_else(|| match algorithm {
                 Some(algorithm) => wrong(&format!("it cannot sign as {algorithm:?} wants.")),
-                None => wrong("an RSA, P-256, P-384 or Ed25519 key is wanted."),
+                None => wrong("expected an RSA, P-256, P-384 or Ed25519 key."),
             })
     }
 

@@ -23,9 +23,10 @@ const MAX_NAMESPACES: usize = 64;
 const MAX_NAMESPACE: usize = 256;
 /// How deep elements may stand within each other.
 pub(super) const MAX_DEPTH: u32 = 64;
-/// So many elements, texts and other nodes any document may have,
+/// The number of elements, texts and other nodes that every document may have.
 const MIN_NODES: usize = 1000;
-/// and beyond them one for so many bytes. Providers write one for a hundred.
+/// Beyond [`MIN_NODES`], a document may have one node for this many bytes. Providers write one for
+/// about a hundred.
 const BYTES_FOR_A_NODE: usize = 8;
 
 /// What was counted in a document.

@@ -39,7 +39,7 @@ impl OurKey {
             _ => return Err(wrong_key("no private key in PEM is there.")),
         };
         let pair =
-            pair.ok_or_else(|| wrong_key("an RSA key is wanted, as SAML encrypts to it."))?;
+            pair.ok_or_else(|| wrong_key("an RSA key is required, as SAML encrypts to it."))?;
         if pair.public_modulus_len() < 256 {
             return Err(wrong_key("an RSA key needs 2048 bits or more."));
         }

@@ -180,7 +180,7 @@ impl Settings {
         let fields: Fields = settings::read(settings, SETTINGS)?;
         // SAML Core §8.3.6.
         if fields.entity_id.is_empty() || fields.entity_id.len() > 1024 {
-            let reason = "a URI of 1 to 1024 characters is wanted.";
+            let reason = "expected a URI of 1 to 1024 characters.";
             return Err(WrongSetting::new("entity_id", reason));
         }
         let reading = Reading {
@@ -210,11 +210,11 @@ impl Settings {
                     ours.push(OurKey::read(names, &key, &certificate)?);
                 }
                 (Some(_), None) => {
-                    let reason = format!("it is wanted along with {}.", names.0);
+                    let reason = format!("it is required along with {}.", names.0);
                     return Err(WrongSetting::new(names.1, reason));
                 }
                 (None, Some(_)) => {
-                    let reason = format!("it is wanted along with {}.", names.1);
+                    let reason = format!("it is required along with {}.", names.1);
                     return Err(WrongSetting::new(names.0, reason));
                 }
             }
@@ -285,7 +285,7 @@ fn place(
             .map_err(|failure| WrongSetting::new("metadata", format!("{failure}."))),
         (None, None) => Err(WrongSetting::new(
             "metadata_url",
-            "it or metadata is wanted.",
+            "it or metadata is required.",
         )),
         (Some(_), Some(_)) => {
             let reason = "it and metadata cannot both be given.";

@@ -51,7 +51,7 @@ impl Rules {
     pub fn evaluate(&self, assertion: &Assertion) -> Evaluation {
         if assertion.value_count() > MAX_VALUES {
             return self.refuse(MappingError::TooMany {
-                what: "the values of the assertion",
+                what: "values in the assertion",
                 most: MAX_VALUES,
             });
         }

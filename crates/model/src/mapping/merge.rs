@@ -64,7 +64,7 @@ pub(super) fn merge(
         }
         if group_ids.0.len() + group_names.len() > MAX_GROUPS {
             return Err(MappingError::TooMany {
-                what: "the groups",
+                what: "groups",
                 most: MAX_GROUPS,
             });
         }
@@ -77,12 +77,8 @@ pub(super) fn merge(
     }
     let roles = projects.iter().flatten().map(|project| project.roles.len());
     for (what, count, most) in [
-        (
-            "the projects",
-            projects.iter().flatten().count(),
-            MAX_PROJECTS,
-        ),
-        ("the roles on projects", roles.sum(), MAX_ROLES),
+        ("projects", projects.iter().flatten().count(), MAX_PROJECTS),
+        ("roles on projects", roles.sum(), MAX_ROLES),
     ] {
         if count > most {
             return Err(MappingError::TooMany { what, most });

@@ -191,7 +191,7 @@ pub enum MappingError {
     #[error("projects_json is {0:?}, which names no match as {{0}} does.")]
     ProjectsReference(String),
     /// More comes of an assertion than a login can bring.
-    #[error("{what} are more than {most}.")]
+    #[error("more than {most} {what}.")]
     TooMany {
         /// Of what.
         what: &'static str,

@@ -49,7 +49,7 @@ impl<'a> Matches<'a> {
         let left = self.left.get().checked_sub(bytes);
         self.left.set(left.unwrap_or(0));
         left.map(drop).ok_or(MappingError::TooMany {
-            what: "the bytes of what the mapping makes of the assertion",
+            what: "bytes in the mapped values",
             most: super::evaluate::MAX_TEXT,
         })
     }

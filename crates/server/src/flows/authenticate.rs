@@ -38,7 +38,7 @@ pub struct Authenticated {
     /// The receipt that proves some of the methods.
     pub receipt: Option<ShownReceipt>,
     /// Whether the proofs took their time: what was looked up before them may have changed.
-    pub waited: bool,
+    pub hashed: bool,
 }
 
 /// The methods that are for federated logins in Keystone.
@@ -84,9 +84,9 @@ pub async fn authenticate(
                 let login = find_login(&app.store, &proof.user).await?;
                 let checked = check_password(app, login, &proof.password, now).await;
                 let checked = checked.map_err(hide_disabled)?;
-                proved.waited |= checked.slow;
+                proved.hashed |= checked.slow;
                 proved.password_hash = checked.login.password_hash.clone();
-                proved.settled = checked.slow;
+                proved.rechecked = checked.slow;
                 proved.user(checked.login)?;
             }
             Method::Token => {
@@ -102,8 +102,8 @@ pub async fn authenticate(
             Method::ApplicationCredential => {
                 let proof = ApplicationCredentialProof::parse(proof)?;
                 let checked = check_secret(app, &proof, now).await?;
-                proved.waited |= checked.slow;
-                proved.settled &= !checked.slow;
+                proved.hashed |= checked.slow;
+                proved.rechecked &= !checked.slow;
                 proved.user(checked.login)?;
                 proved.application_credential = Some(checked.credential);
             }
@@ -132,7 +132,7 @@ pub async fn authenticate(
         }
         proved.methods.push(method.clone());
     }
-    if proved.waited {
+    if proved.hashed {
         look_again(app, &mut proved).await?;
     }
     let login = proved
@@ -156,7 +156,7 @@ pub async fn authenticate(
         source: proved.source,
         application_credential: application_credential.map(|stored| stored.credential),
         receipt: None,
-        waited: proved.waited,
+        hashed: proved.hashed,
     })
 }
 
@@ -170,9 +170,9 @@ struct Proved {
     /// The hash that a password was held against.
     password_hash: Option<String>,
     /// Whether a proof took its time.
-    waited: bool,
+    hashed: bool,
     /// Whether the user was looked up after all that took its time.
-    settled: bool,
+    rechecked: bool,
 }
 
 impl Proved {
@@ -210,7 +210,7 @@ async fn look_again(app: &App, proved: &mut Proved) -> Result<(), ApiError> {
         })?;
         refuse_expired(&stored.credential, now)?;
     }
-    if let Some(login) = proved.login.as_mut().filter(|_| !proved.settled) {
+    if let Some(login) = proved.login.as_mut().filter(|_| !proved.rechecked) {
         let found = app.store.logins().find(&login.subject.id).await?;
         *login = found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
         require_enabled(app, login, now)?;
@@ -361,20 +361,20 @@ pub async fn try_password(
     {
         return Ok(CheckedPassword { login, slow: false });
     }
-    let mut turn = None;
+    let mut attempt = None;
     if rules.may_lock(&login) && !rules.is_locked(&login, now) {
-        turn = Some(app.guesses.turn(&login.subject.id).await);
+        attempt = Some(app.attempt_queues.begin(&login.subject.id).await);
         // Others may have had their turn since the account was looked up.
         let found = app.store.logins().find(&login.subject.id).await?;
         login = found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
     }
     let now = app.clock.now();
     let Some(hash) = &login.password_hash else {
-        drop(turn);
+        drop(attempt);
         return refuse_slowly(app, password, "the user has no password").await;
     };
     if rules.is_locked(&login, now) {
-        drop(turn);
+        drop(attempt);
         return refuse_slowly(app, password, "the account is locked").await;
     }
     let right = if usable(&login) {

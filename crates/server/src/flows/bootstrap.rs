@@ -202,7 +202,7 @@ async fn user(
             tx.users()
                 .replace_password(&id, &password, keep.max(1) as usize)
                 .await?;
-            // Tokens that the former password bought are worth as little as it is.
+            // Tokens obtained with the former password must not outlive it.
             revoke_user(app, tx, &id, now).await?;
         }
         return Ok(id);

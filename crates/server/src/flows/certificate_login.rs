@@ -55,7 +55,7 @@ async fn map(app: &App, assertion: &Assertion) -> Result<MappedUser, ApiError> {
     })?;
     // Always by the first version, whatever the mapping says, as the reference does.
     let rules = Rules::parse(SchemaVersion::V1, &mapping.rules)
-        .map_err(|error| ApiError::unauthorized(format!("mapping {id} does not read: {error}")))?;
+        .map_err(|error| ApiError::unauthorized(format!("mapping {id} cannot be used: {error}")))?;
     let mapped = rules.evaluate(assertion).result;
     let mapped =
         mapped.map_err(|error| ApiError::unauthorized(format!("mapping {id}: {error}")))?;

@@ -233,7 +233,7 @@ async fn let_in(
 }
 
 /// The same for what can be said only once, as a code that was exchanged: when the database asks
-/// for a repetition, only what comes after the provider's word is done anew.
+/// for a repetition, only what comes after the provider's word is done again.
 ///
 /// # Errors
 ///
@@ -310,7 +310,7 @@ fn authenticated(
         application_credential: None,
         federated,
         receipt: None,
-        waited: false,
+        hashed: false,
     }
 }
 
@@ -576,7 +576,7 @@ async fn note_session(
         let _ = tx.commit().await?;
         Ok(())
     };
-    // What the login used up is used up: to do all of it anew would fail.
+    // What the login used up is used up: to do all of it again would fail.
     for _ in 0..4 {
         match insert().await {
             Err(StoreError::Repeat(_)) => pause(app).await,

@@ -57,7 +57,7 @@ pub async fn issue_token(
         Some(scope) => Some(find_scope(app, scope).await?),
     };
     let mut user = authenticate(app, request, now).await?;
-    if user.waited
+    if user.hashed
         && let Some(target) = asked.as_mut().and_then(|found| found.target.as_mut())
     {
         // It may have been disabled or deleted meanwhile.
@@ -130,7 +130,7 @@ pub async fn issue_bound(
         application_credential: None,
         federated: None,
         receipt: None,
-        waited: false,
+        hashed: false,
     };
     let kind = TokenKind::Certificate {
         thumbprint,

@@ -33,7 +33,7 @@ pub enum MigrateError {
     },
 }
 
-/// Encrypts anew every credential that is stored under an older key, and the secrets of protocols, all
+/// Encrypts again every credential that is stored under an older key, and the secrets of protocols, all
 /// of them or none; says how many. One that is changed meanwhile is under the primary key anyway.
 ///
 /// # Errors

@@ -1,11 +1,11 @@
 //! Acts that several routes, or the command line, share.
 
+pub mod attempt_queues;
 pub mod authenticate;
 pub mod bootstrap;
 pub mod certificate_login;
 pub mod delete_domain;
 pub mod federated_login;
-pub mod guesses;
 pub mod issue_token;
 pub mod login_request;
 pub mod migrate_credentials;

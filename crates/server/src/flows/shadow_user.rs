@@ -348,7 +348,7 @@ async fn write(
             return Err(ApiError::unauthorized("the user or the domain is disabled"));
         }
         Some(user) => {
-            // Alone, for it is written to: two that share it would wait for each other.
+            // Locked for writing at once: two logins that share the lock would deadlock when they write.
             let still = tx.users().lock(&user.id).await;
             still.map_err(ApiError::overtaken)?;
             update_user(&mut tx, user, wanted, now).await?

@@ -273,9 +273,10 @@ async fn look_up(
 /// Whether a token on this target is one on the project of the cloud's administrators; `None` where
 /// no project is named as such, or the target is a domain.
 pub fn is_admin_project(settings: &Resource, target: Option<&ScopeTarget>) -> Option<bool> {
-    let given = |name: &'_ Option<String>| name.clone().filter(|name| !name.is_empty());
-    let name = given(&settings.admin_project_name)?;
-    let domain_name = given(&settings.admin_project_domain_name)?;
+    let name = settings.admin_project_name.as_deref();
+    let domain_name = settings.admin_project_domain_name.as_deref();
+    let name = name.filter(|name| !name.is_empty())?;
+    let domain_name = domain_name.filter(|name| !name.is_empty())?;
     let target = target?;
     let domain = target.domain.as_ref()?;
     Some(target.name == name && domain.name == domain_name)

@@ -116,8 +116,8 @@ pub enum ClientCertificateError {
     /// It has expired, or leads to none of the authorities any more.
     #[error("the client certificate does not hold now: {0}")]
     Refused(#[source] rustls::Error),
-    /// Certificates of clients are taken no longer.
-    #[error("no certificates of clients are taken")]
+    /// Client certificates are no longer accepted.
+    #[error("client certificates are not accepted")]
     NotTaken,
 }
 

@@ -1,5 +1,5 @@
-//! The token endpoint (RFC 6749 §3.2): application credentials, and users by their certificates, buy
-//! access tokens.
+//! The token endpoint (RFC 6749 §3.2): application credentials, and users by their certificates,
+//! obtain access tokens.
 
 use std::collections::HashSet;
 
@@ -33,8 +33,11 @@ pub fn routes() -> Routes {
 const PATH: &str = "/v3/OS-OAUTH2/token";
 const WHY_PUBLIC: &str = "the client proves itself in the request";
 
-static ISSUE: Operation =
-    Operation::post(PATH, "Buy an access token by the client-credentials grant").public(WHY_PUBLIC);
+static ISSUE: Operation = Operation::post(
+    PATH,
+    "Obtain an access token by the client-credentials grant",
+)
+.public(WHY_PUBLIC);
 static GET: Operation = Operation::get(PATH, "Refused").public(WHY_PUBLIC);
 static PUT: Operation = Operation::put(PATH, "Refused").public(WHY_PUBLIC);
 static PATCH: Operation = Operation::patch(PATH, "Refused").public(WHY_PUBLIC);

@@ -141,7 +141,7 @@ async fn create(
     let roles = call.store.roles().find_all(&role_ids).await?;
 
     let mut tx = call.begin().await?;
-    // Alone, for the limit holds for two at once, and what they add is added once.
+    // Locked, so that two at once cannot pass the limit, nor add the same access rule twice.
     tx.users().lock(&user_id).await?;
     if let Some(project_id) = &project_id {
         tx.projects().require(project_id).await?;

@@ -127,7 +127,7 @@ async fn create(
     // As in the reference neither has to be there. But what is there must not go meanwhile, for
     // nobody would remove the credential with it.
     if mentioned.user {
-        // Alone, for the limit holds for two at once.
+        // Locked, so that two at once cannot pass the limit.
         tx.users().lock(user_id).await?;
     }
     if let Some(project_id) = project_id.filter(|_| mentioned.project.is_some()) {
@@ -299,7 +299,7 @@ fn ec2_blob(blob: &str) -> Result<Extra, ApiError> {
         .map_err(|_| ApiError::BadRequest("Invalid blob in credential".into()))
 }
 
-/// Notes in new keys the delegation by which they were made: what they buy acts by it, too.
+/// Notes in new keys the delegation by which they were made: tokens obtained with them act by it, too.
 fn delegate(call: &Call, blob: &mut Extra) -> bool {
     let Some(token) = call.caller.token().map(|own| &own.token) else {
         return false;

@@ -48,13 +48,13 @@ impl OAuthClient {
         }
     }
 
-    async fn buy(&self, server: &TestServer) -> Answer {
-        buy(server, &self.id, &self.secret).await
+    async fn obtain(&self, server: &TestServer) -> Answer {
+        obtain(server, &self.id, &self.secret).await
     }
 }
 
 /// Asks for a token by the form.
-async fn buy(server: &TestServer, id: &str, secret: &str) -> Answer {
+async fn obtain(server: &TestServer, id: &str, secret: &str) -> Answer {
     let fields = [
         ("grant_type", "client_credentials"),
         ("client_id", id),
@@ -122,7 +122,7 @@ async fn a_client_buys_a_token_for_the_api() {
     let server = TestServer::start().await;
     let client = OAuthClient::new(&server, json!({"roles": [{"name": "reader"}]})).await;
     for answer in [
-        client.buy(&server).await,
+        client.obtain(&server).await,
         buy_by_basic(&server, &format!("{}:{}", client.id, client.secret), &[]).await,
     ] {
         let body = answer.expect(200);
@@ -261,7 +261,7 @@ async fn the_lifetime_is_that_of_the_token() {
     for (end, seconds) in ends {
         let server = TestServer::start().await;
         let client = OAuthClient::new(&server, json!({"expires_at": end})).await;
-        let body = client.buy(&server).await.expect(200);
+        let body = client.obtain(&server).await.expect(200);
         assert_eq!(body["expires_in"], seconds, "{end}");
         let token = body["access_token"].as_str().unwrap();
         let bearer = server.nobody().with_token(token);
@@ -321,7 +321,7 @@ async fn secrets_can_be_kept_from_this_endpoint() {
     })
     .await;
     let client = OAuthClient::new(&server, json!({})).await;
-    not_authenticated(&client.buy(&server).await);
+    not_authenticated(&client.obtain(&server).await);
 }
 
 #[tokio::test]
@@ -334,7 +334,7 @@ async fn an_unknown_client_and_a_wrong_secret_get_the_same_answer_at_the_same_co
         ("nobody", client.secret.as_str()),
     ] {
         let before = server.app.hasher.computed();
-        let answer = buy(&server, id, secret).await;
+        let answer = obtain(&server, id, secret).await;
         refused(&answer);
         assert_eq!(
             server.app.hasher.computed() - before,
@@ -354,12 +354,12 @@ async fn the_right_secret_is_hashed_once_and_never_for_a_client_that_may_not_log
     let server = TestServer::start().await;
     let client = OAuthClient::new(&server, json!({"expires_at": "2026-05-04T03:02:11"})).await;
     let before = server.app.hasher.computed();
-    assert_eq!(client.buy(&server).await.status, 200);
-    assert_eq!(client.buy(&server).await.status, 200);
+    assert_eq!(client.obtain(&server).await.status, 200);
+    assert_eq!(client.obtain(&server).await.status, 200);
     assert_eq!(server.app.hasher.computed() - before, 1);
 
     server.clock.advance(chrono::TimeDelta::seconds(10));
-    refused(&client.buy(&server).await);
+    refused(&client.obtain(&server).await);
     assert_eq!(
         server.app.hasher.computed() - before,
         2,
@@ -371,9 +371,9 @@ async fn the_right_secret_is_hashed_once_and_never_for_a_client_that_may_not_log
 async fn a_client_that_is_gone_is_refused() {
     let server = TestServer::start().await;
     let client = OAuthClient::new(&server, json!({})).await;
-    assert_eq!(client.buy(&server).await.status, 200);
+    assert_eq!(client.obtain(&server).await.status, 200);
     client.owner.delete(&client.path).await.expect(204);
-    refused(&client.buy(&server).await);
+    refused(&client.obtain(&server).await);
 }
 
 #[tokio::test]
@@ -381,9 +381,9 @@ async fn a_client_that_has_ended_is_refused() {
     let server = TestServer::start().await;
     let client = OAuthClient::new(&server, json!({"expires_at": "2026-05-04T03:02:11"})).await;
     // The token ends with its client.
-    assert_eq!(client.buy(&server).await.expect(200)["expires_in"], 10);
+    assert_eq!(client.obtain(&server).await.expect(200)["expires_in"], 10);
     server.clock.advance(chrono::TimeDelta::seconds(10));
-    refused(&client.buy(&server).await);
+    refused(&client.obtain(&server).await);
 }
 
 #[tokio::test]
@@ -398,9 +398,9 @@ async fn a_client_of_a_disabled_user_is_refused() {
         .await;
     let user_id = user_id.unwrap().unwrap().subject.id;
     server.set_enabled(&user_id, false).await;
-    refused(&client.buy(&server).await);
+    refused(&client.obtain(&server).await);
     server.set_enabled(&user_id, true).await;
-    assert_eq!(client.buy(&server).await.status, 200);
+    assert_eq!(client.obtain(&server).await.status, 200);
 }
 
 #[tokio::test]
@@ -415,7 +415,7 @@ async fn a_client_of_a_disabled_project_is_refused() {
         .patch(&path, disabled)
         .await
         .expect(200);
-    refused(&client.buy(&server).await);
+    refused(&client.obtain(&server).await);
 }
 
 #[tokio::test]
@@ -456,13 +456,13 @@ async fn a_client_without_a_role_of_its_user_is_refused() {
     };
     tx.application_credentials().insert(&stored).await.unwrap();
     let _saved = tx.commit().await.unwrap();
-    refused(&buy(&server, "client", "right").await);
+    refused(&obtain(&server, "client", "right").await);
 }
 
 #[tokio::test]
 async fn a_debugging_operator_reads_why() {
     let server = TestServer::start_with(|config| config.default.insecure_debug = true).await;
-    let (_, description) = error(&buy(&server, "nobody", "x").await, 401);
+    let (_, description) = error(&obtain(&server, "nobody", "x").await, 401);
     assert_eq!(
         description,
         "no such application credential (Disable insecure_debug mode to suppress these details.)"

@@ -1,4 +1,4 @@
-//! Application credentials over HTTP, and the tokens that they buy.
+//! Application credentials over HTTP, and the tokens obtained with them.
 
 use archstone_server::app::Clock as _;
 use archstone_server::config::Limit;
@@ -64,7 +64,7 @@ async fn log_in(server: &TestServer, proof: Value) -> Answer {
     server.nobody().post("/v3/auth/tokens", body).await
 }
 
-/// Somebody with a token that the credential bought.
+/// Somebody with a token obtained with the credential.
 async fn bearer(server: &TestServer, credential: &Value) -> Client {
     let proof = json!({"id": credential["id"], "secret": credential["secret"]});
     let answer = log_in(server, proof).await;

@@ -325,12 +325,14 @@ async fn robot(server: &TestServer, owner: &Client, user: &str) -> (Client, Stri
     let id = &made["application_credential"]["id"];
     let proof = json!({"id": id, "secret": "right"});
     let identity = json!({"methods": ["application_credential"], "application_credential": proof});
-    let bought = server
+    let obtained = server
         .nobody()
         .post("/v3/auth/tokens", json!({"auth": {"identity": identity}}))
         .await;
-    bought.expect(201);
-    let robot = server.nobody().with_token(bought.header("X-Subject-Token"));
+    obtained.expect(201);
+    let robot = server
+        .nobody()
+        .with_token(obtained.header("X-Subject-Token"));
     (robot, id.as_str().unwrap().to_owned())
 }
 

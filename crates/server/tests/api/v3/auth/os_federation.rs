@@ -409,7 +409,7 @@ async fn secrets_whose_key_is_gone_are_asked_for_anew() {
     let some = change(json!({"client_secret": "loud"})).await;
     assert_eq!(
         some.message(400),
-        "No key in [credential] key_repository decrypts the stored secrets. Set all of them anew: \
+        "No key in [credential] key_repository decrypts the stored secrets. Set all of them again: \
          client_secret, private_key, tls_key; null where there is none."
     );
     let all = json!({"client_secret": "loud", "private_key": null, "tls_key": null});

@@ -730,8 +730,8 @@ async fn a_token_expires_at_its_time_and_not_before() {
         stranger.get("/v3/auth/projects").await.message(401),
         REFUSED
     );
-    let bought = log_in(&server, token(stranger.token()), None).await;
-    assert_eq!(bought.message(404), "Failed to validate token");
+    let obtained = log_in(&server, token(stranger.token()), None).await;
+    assert_eq!(obtained.message(404), "Failed to validate token");
 }
 
 #[tokio::test]
@@ -781,8 +781,8 @@ async fn a_revoked_token_identifies_nobody() {
     assert_eq!(revoked.delete(PATH).await.status, 404);
     let forgiving = format!("{PATH}?allow_expired=1");
     assert_eq!(revoked.get(&forgiving).await.status, 404);
-    let bought = log_in(&server, token(stranger.token()), None).await;
-    assert_eq!(bought.message(404), "Failed to validate token");
+    let obtained = log_in(&server, token(stranger.token()), None).await;
+    assert_eq!(obtained.message(404), "Failed to validate token");
     assert_eq!(about(&other, &other).get(PATH).await.status, 200);
 }
 

@@ -189,7 +189,7 @@ async fn an_application_credential_ends_with_the_membership() {
     );
     let wanted = json!({"application_credential": {"name": "ci"}});
     let made = jane.post(&path, wanted).await.expect(201)["application_credential"].clone();
-    let buy = async || {
+    let obtain = async || {
         let form = [
             ("grant_type", "client_credentials"),
             ("client_id", made["id"].as_str().unwrap()),
@@ -201,12 +201,12 @@ async fn an_application_credential_ends_with_the_membership() {
             .await
     };
     server.clock.advance(chrono::TimeDelta::minutes(59));
-    buy().await.expect(200);
+    obtain().await.expect(200);
     server.clock.advance(chrono::TimeDelta::minutes(1));
-    buy().await.expect(401);
-    // A login verifies the membership anew, and with it the credential.
+    obtain().await.expect(401);
+    // A login verifies the membership again, and with it the credential.
     log_in(&server, "jane", "staff").await.expect(201);
-    buy().await.expect(200);
+    obtain().await.expect(200);
 }
 
 #[tokio::test]

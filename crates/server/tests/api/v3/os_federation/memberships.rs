@@ -38,7 +38,7 @@ async fn a_membership_gives_roles_until_it_ends() {
     assert_eq!(scene.places(&unscoped).await, [""; 0]);
     scene.admin.head(&membership).await.expect(404);
 
-    // The next login verifies it anew.
+    // The next login verifies it again.
     let now = "2026-05-04 03:32:01.000000";
     let verify = format!("UPDATE expiring_user_group_membership SET last_verified = '{now}'");
     scene.server.sql(&verify).await;

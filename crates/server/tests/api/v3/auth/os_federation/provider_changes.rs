@@ -115,11 +115,11 @@ async fn a_wrong_type_names_the_setting_and_what_fits() {
     for (settings, said) in [
         (
             json!({"scopes": "openid"}),
-            "Invalid setting 'scopes': a list of texts is wanted, and a text came.",
+            "Invalid setting 'scopes': expected a list of strings, got a string.",
         ),
         (
             json!({"client_secret": 4711}),
-            "Invalid setting 'client_secret': a text is wanted, and a number came.",
+            "Invalid setting 'client_secret': expected a string, got an integer.",
         ),
     ] {
         let change = json!({"protocol": {"mapping_id": "m", "settings": settings}});

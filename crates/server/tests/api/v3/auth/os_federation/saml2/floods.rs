@@ -117,7 +117,7 @@ async fn only_a_driver_that_knows_envelopes_reads_one() {
     add_source(&server, &server, json!({})).await;
     bring(&server, "<no XML").await.expect(401);
     let settings = json!({
-        "client_id": "c", "client_secret": "hush", "attributes": "userinfo",
+        "client_id": "c", "client_secret": "secret", "attributes": "userinfo",
         "authorization_endpoint": "https://idp.example/authorize",
         "token_endpoint": "https://idp.example/token",
         "userinfo_endpoint": "https://idp.example/me",

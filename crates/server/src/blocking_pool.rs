@@ -9,11 +9,11 @@ use tokio::task::spawn_blocking;
 
 /// Threads for such work, a few at a time. Who finds none free waits, for as long as a request may
 /// take; work that hangs keeps its thread, and no other.
-pub struct Aside {
+pub struct BlockingPool {
     permits: Arc<Semaphore>,
 }
 
-impl Aside {
+impl BlockingPool {
     /// So many threads at a time.
     pub fn new(threads: usize) -> Self {
         Self {
@@ -45,30 +45,29 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_hangs_keeps_its_own_thread_only() {
-        let aside = Arc::new(Aside::new(2));
+        let pool = Arc::new(BlockingPool::new(2));
         let (release, released) = mpsc::channel::<()>();
         let (begin, begun) = tokio::sync::oneshot::channel();
         let hanging = tokio::spawn({
-            let aside = Arc::clone(&aside);
+            let pool = Arc::clone(&pool);
             async move {
-                aside
-                    .run(move || {
-                        let _ = begin.send(());
-                        let _ = released.recv();
-                    })
-                    .await;
+                pool.run(move || {
+                    let _ = begin.send(());
+                    let _ = released.recv();
+                })
+                .await;
             }
         });
         begun.await.unwrap();
-        assert_eq!(aside.run(|| 1).await, 1);
-        assert_eq!(aside.run(|| 2).await, 2);
+        assert_eq!(pool.run(|| 1).await, 1);
+        assert_eq!(pool.run(|| 2).await, 2);
         drop(release);
         hanging.await.unwrap();
     }
 
     #[tokio::test]
     #[should_panic(expected = "on purpose")]
-    async fn a_panic_is_that_of_whoever_waits() {
-        Aside::new(1).run(|| panic!("on purpose")).await
+    async fn a_panic_reaches_anyone_who_waits() {
+        BlockingPool::new(1).run(|| panic!("on purpose")).await
     }
 }

@@ -1,4 +1,4 @@
-//! Turns for passwords that are tried on one account.
+//! Queues for the attempts to log in to one account by a password.
 //!
 //! A lock that is judged before a slow hash, and failures that are counted after it, would let
 //! guesses that are made side by side pass the lock together. So where failures are counted, the
@@ -9,32 +9,32 @@ use std::hash::{BuildHasher as _, RandomState};
 use model::ids::UserId;
 use tokio::sync::{Mutex, MutexGuard};
 
-/// How many turns can be held at once. Accounts that share one wait for each other.
+/// How many attempts can be under way at once. Accounts that share one wait for each other.
 const QUEUES: usize = 1024;
 
-/// The turns of all accounts.
-pub struct Guesses {
+/// The queues of all accounts.
+pub struct AttemptQueues {
     queues: Box<[Mutex<()>]>,
     places: RandomState,
 }
 
 /// The right to try a password now, until it is dropped.
-pub struct Turn<'a> {
+pub struct Attempt<'a> {
     _guard: MutexGuard<'a, ()>,
 }
 
-impl Guesses {
+impl AttemptQueues {
     /// Waits until it is this account's turn, first come first served.
-    pub async fn turn(&self, id: &UserId) -> Turn<'_> {
+    pub async fn begin(&self, id: &UserId) -> Attempt<'_> {
         // Nobody can steer two accounts into one queue: the hash has a random key.
         let place = self.places.hash_one(id.as_str()) as usize % QUEUES;
-        Turn {
+        Attempt {
             _guard: self.queues[place].lock().await,
         }
     }
 }
 
-impl Default for Guesses {
+impl Default for AttemptQueues {
     fn default() -> Self {
         Self {
             queues: (0..QUEUES).map(|_| Mutex::default()).collect(),
@@ -48,14 +48,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_account_has_one_turn_at_a_time() {
-        let guesses = Guesses::default();
+    async fn one_account_has_one_attempt_at_a_time() {
+        let queues = AttemptQueues::default();
         let id = UserId::from("ada");
-        let first = guesses.turn(&id).await;
-        let mut second = std::pin::pin!(guesses.turn(&id));
+        let first = queues.begin(&id).await;
+        let mut second = std::pin::pin!(queues.begin(&id));
         tokio::select! {
             biased;
-            _ = &mut second => panic!("two turns at once"),
+            _ = &mut second => panic!("two attempts at once"),
             () = tokio::task::yield_now() => {}
         }
         drop(first);
