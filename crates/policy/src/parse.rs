@@ -350,7 +350,7 @@ mod tests {
             ),
             (
                 "https://x/",
-                "asks a remote server (https://x/), which is not supported; it denies whoever comes to it",
+                "asks a remote server (https://x/), which is not supported; it denies everyone who reaches it",
             ),
         ] {
             assert_eq!(flaw(source), told, "{source}");

@@ -73,16 +73,18 @@ pub enum Flaw {
     NotACheck(String),
     /// The left side cannot be read.
     #[error(
-        "holds {0:?}, whose left side is neither the name of a credential nor a literal; it denies whoever comes to it"
+        "holds {0:?}, whose left side is neither the name of a credential nor a literal; it denies everyone who reaches it"
     )]
     LeftSide(String),
     /// The right side cannot be read.
     #[error(
-        "holds {0:?}, whose right side has a percent sign outside of %(key)s and %%; it denies whoever comes to it"
+        "holds {0:?}, whose right side has a percent sign outside of %(key)s and %%; it denies everyone who reaches it"
     )]
     RightSide(String),
     /// A remote check among the defaults.
-    #[error("asks a remote server ({0}), which is not supported; it denies whoever comes to it")]
+    #[error(
+        "asks a remote server ({0}), which is not supported; it denies everyone who reaches it"
+    )]
     RemoteCheck(String),
     /// Null in place of a rule.
     #[error(
@@ -98,7 +100,7 @@ pub enum Flaw {
     #[error("refers to the rule {0:?}, which is not defined; the rule {1:?} stands in")]
     Replaced(String, String),
     /// A reference that leads back.
-    #[error("refers to itself by way of the rule {0:?}; it denies whoever comes to it")]
+    #[error("refers to itself by way of the rule {0:?}; it denies everyone who reaches it")]
     Cycle(String),
     /// Two declarations that differ.
     #[error("is declared twice and differently; the first declaration counts")]

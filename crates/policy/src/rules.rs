@@ -330,10 +330,10 @@ mod tests {
             ),
             [
                 "the rule \"a\" is declared twice and differently; the first declaration counts",
-                "the rule \"a\" refers to the rule \"b\", which is not defined and so does not hold; \
-                 what else it says counts",
-                "line 1: the rule \"e\" refers to the rule \"nowhere\", which is not defined and so \
-                 does not hold; what else it says counts",
+                "the rule \"a\" refers to the rule \"b\", which is not defined and never matches; \
+                 the rest of the rule applies",
+                "line 1: the rule \"e\" refers to the rule \"nowhere\", which is not defined and never \
+                 matches; the rest of the rule applies",
             ]
         );
     }
@@ -346,8 +346,8 @@ mod tests {
                 "a: rule:b or rule:c\nb: role:x and not rule:a\nc: rule:c\nd: rule:a\ne: rule:f\nf: '@'\n"
             ),
             [
-                "line 1: the rule \"a\" refers to itself by way of the rule \"b\"; it denies whoever comes to it",
-                "line 3: the rule \"c\" refers to itself by way of the rule \"c\"; it denies whoever comes to it",
+                "line 1: the rule \"a\" refers to itself by way of the rule \"b\"; it denies everyone who reaches it",
+                "line 3: the rule \"c\" refers to itself by way of the rule \"c\"; it denies everyone who reaches it",
             ]
         );
         // The default rule stands in for what is not defined, itself included.
