@@ -58,6 +58,8 @@ pub(crate) struct Db {
     timeout: Duration,
     patience: Duration,
     statements: AtomicU64,
+    /// How many wait until they may write.
+    waiting: AtomicU64,
     commits: AtomicU64,
     pub(crate) facts: Facts,
     authorization_ttl: u32,
@@ -161,6 +163,7 @@ impl Db {
             timeout: options.timeout,
             patience: options.patience,
             statements: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
             commits: AtomicU64::new(0),
             facts: Facts::new(options.facts),
             authorization_ttl: options.authorization_ttl,
@@ -180,6 +183,11 @@ impl Db {
     /// How many statements have been sent, transaction brackets included.
     pub(crate) fn statements(&self) -> u64 {
         self.statements.load(Ordering::Relaxed)
+    }
+
+    /// How many wait until they may write.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::SeqCst)
     }
 
     /// How many transactions that write have been committed.
@@ -207,8 +215,12 @@ impl Db {
         } else {
             &self.permits
         };
-        let permit = Arc::clone(permits).acquire_owned();
-        let Ok(permit) = tokio::time::timeout(self.patience, permit).await else {
+        let permit = {
+            let _waiting = write.then(|| Waiting::begin(&self.waiting));
+            let permit = Arc::clone(permits).acquire_owned();
+            tokio::time::timeout(self.patience, permit).await
+        };
+        let Ok(permit) = permit else {
             return Err(StoreError::TimedOut(self.patience));
         };
         let permit = permit.map_err(|_| StoreError::Unavailable("shutting down".into()))?;
@@ -232,6 +244,23 @@ impl Db {
         tokio::time::timeout_at(began + whole, open)
             .await
             .unwrap_or_else(timed_out)
+    }
+}
+
+/// One who waits until they may write. It is no longer counted when it is dropped, also because its request
+/// was given up.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

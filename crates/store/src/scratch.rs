@@ -104,7 +104,8 @@ pub async fn number(store: &crate::Store, sql: &str) -> Result<i64, StoreError> 
     rows.first().map_or(Ok(0), |row| row.int("number"))
 }
 
-/// Whether somebody waits for a lock of this database. SQLite does not tell.
+/// Whether somebody waits for a lock of this database. On SQLite only the one who writes holds any,
+/// and the others wait for their turn in this process.
 ///
 /// # Errors
 ///
@@ -120,7 +121,7 @@ pub async fn is_waiting(store: &crate::Store) -> Result<bool, StoreError> {
             "SELECT COUNT(*) AS number FROM pg_stat_activity \
              WHERE wait_event_type = 'Lock' AND datname = current_database()"
         }
-        crate::Dialect::Sqlite => return Ok(false),
+        crate::Dialect::Sqlite => return Ok(store.db.waiting() > 0),
     };
     Ok(number(store, sql).await? > 0)
 }

@@ -31,6 +31,13 @@ use tokio::sync::oneshot;
 pub use client::{Answer, Client};
 pub use fixtures::{Scope, home};
 
+/// Waits until something is so. How long that takes says nothing.
+pub async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// The password of everybody.
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -144,6 +151,20 @@ impl TestServer {
         store::scratch::execute(&self.app.store, statement)
             .await
             .unwrap();
+    }
+
+    /// Waits until a request waits for a lock that a transaction of this test holds, or is answered
+    /// without.
+    pub async fn until_it_waits(&self, is_answered: impl Fn() -> bool) {
+        let store = &self.app.store;
+        // MariaDB shows what it showed before to whoever looks within a tenth of a second.
+        let pause = match store.dialect() {
+            store::Dialect::MariaDb => Duration::from_millis(150),
+            store::Dialect::Postgres | store::Dialect::Sqlite => Duration::from_millis(1),
+        };
+        while !is_answered() && !store::scratch::is_waiting(store).await.unwrap() {
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// The folder that holds the server's files, for this test only.

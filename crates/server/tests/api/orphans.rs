@@ -32,30 +32,10 @@ async fn meanwhile(
         answer
     };
     let commit = async {
-        until_it_waits(server, &answered).await;
+        server.until_it_waits(|| answered.get()).await;
         let _saved = tx.commit().await.unwrap();
     };
     tokio::join!(ask, commit).0
-}
-
-/// Until the request is answered, or waits for a lock.
-async fn until_it_waits(server: &TestServer, answered: &Cell<bool>) {
-    let store = &server.app.store;
-    loop {
-        let before = store.statements();
-        // On SQLite it waits for its turn to write, once it has read what it wants.
-        let pause = match store.dialect() {
-            Dialect::Sqlite => 100,
-            // Which shows what it showed before to whoever looks within a tenth of a second.
-            Dialect::MariaDb => 150,
-            Dialect::Postgres => 5,
-        };
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-        let is_quiet = store.dialect() == Dialect::Sqlite && store.statements() == before;
-        if answered.get() || is_quiet || scratch::is_waiting(store).await.unwrap() {
-            return;
-        }
-    }
 }
 
 /// How many rows there are.

@@ -11,7 +11,7 @@ use model::Secret;
 use model::ids::UserId;
 use model::user::StoredPassword;
 use serde_json::{Value, json};
-use testkit::{Answer, Client, PASSWORD, Scope, TestServer, home};
+use testkit::{Answer, Client, PASSWORD, Scope, TestServer, home, until};
 use tokio::task::{JoinHandle, JoinSet};
 
 fn secret(text: &str) -> Secret<String> {
@@ -25,13 +25,6 @@ fn password(id: &UserId, password: &str) -> Value {
 async fn log_in(client: &Client, identity: Value) -> Answer {
     let body = json!({"auth": {"identity": identity}});
     client.post("/v3/auth/tokens", body).await
-}
-
-/// Waits until something is so. How long that takes says nothing.
-async fn until(holds: impl Fn() -> bool) {
-    while !holds() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 /// Begins a request, and waits until it has looked everything up and hashes.

@@ -211,15 +211,6 @@ async fn a_mapping_that_is_changed_before_the_provider_answers_is_the_one_that_c
     }
 }
 
-/// Waits until a login waits for somebody else's transaction: nothing more is asked of the database.
-async fn until_it_waits(store: &store::Store) {
-    let mut asked = 0;
-    while asked != store.statements() {
-        asked = store.statements();
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
 #[tokio::test]
 async fn a_provider_or_group_that_is_deleted_while_the_login_is_written_lets_nobody_in() {
     let corp = Corp::new().await;
@@ -242,7 +233,7 @@ async fn a_provider_or_group_that_is_deleted_while_the_login_is_written_lets_nob
             groups.delete(&group.as_str().into()).await.unwrap();
         }
         corp.provider.may_answer.notify_one();
-        until_it_waits(store).await;
+        corp.server.until_it_waits(|| login.is_finished()).await;
         let _saved = tx.commit().await.unwrap();
         let answer = login.await.unwrap();
         if deletes_provider {
@@ -271,7 +262,7 @@ async fn a_mapping_that_is_changed_after_it_was_applied_lets_nobody_in() {
         let login = corp.begin().await;
         let mut tx = store.begin().await.unwrap();
         corp.provider.may_answer.notify_one();
-        until_it_waits(store).await;
+        corp.server.until_it_waits(|| login.is_finished()).await;
         let changed = model::federation::Mapping {
             id: "m".into(),
             rules: mapping(json!({"name": "new-{0}"}))["mapping"]["rules"].clone(),
