@@ -810,11 +810,22 @@ mod tests {
             ring.next_look().await;
             assert!(ring.decrypt(&known).is_ok());
         };
-        for _ in 0..20 {
+        let is_known_to_hang = || {
+            let since = ring.looks.borrow().since;
+            since.is_some_and(|at| at.elapsed() > PATIENCE)
+        };
+        while !is_known_to_hang() {
             tokio::time::timeout(20 * PATIENCE, ask()).await.unwrap();
         }
-        // Once it is known to hang, nobody waits at all: many wait no longer than one.
-        assert!(ring.looks.borrow().since.is_some());
+        // Now nobody waits at all, and nobody else looks at it.
+        let looks = ring.looks.borrow().begun;
+        for _ in 0..20 {
+            let mut ask = std::pin::pin!(ask());
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(ask.as_mut().poll(&mut context).is_ready());
+        }
+        assert!(is_known_to_hang());
+        assert_eq!(ring.looks.borrow().begun, looks);
         drop(release);
         reader.join().unwrap();
         // It is looked at again as soon as it answers.
