@@ -203,3 +203,60 @@ fn what_does_not_count_is_told() {
         ]
     );
 }
+
+/// What rules of version 1.0 make of somebody in so many groups.
+fn with_groups(count: usize, local: &Value) -> Result<model::mapping::Mapped, String> {
+    let rule = json!({"local": local, "remote": [{"type": "u"}, {"type": "g"}]});
+    let rules = Rules::parse(SchemaVersion::V1, &json!([rule])).expect("good rules");
+    let mut said = Assertion::new();
+    said.set("u", vec!["joe".to_owned()]);
+    said.set("g", (0..count).map(|number| format!("g{number}")).collect());
+    rules.evaluate(&said).result.map_err(|error| {
+        // A login by such an assertion is refused, and nobody calls the mapping broken.
+        assert!(error.blames_assertion(), "{error}");
+        error.to_string()
+    })
+}
+
+#[test]
+fn a_login_brings_no_more_groups_than_the_bound() {
+    let domain = json!({"id": "d"});
+    let named = json!({"groups": "{1}", "domain": domain});
+    // The names count as often as they come, and ids once each.
+    let twice = json!([{"user": {"name": "{0}"}}, named, named]);
+    let mapped = with_groups(10_000, &twice).expect("as many as may be");
+    assert_eq!(mapped.group_names.len(), 20_000);
+    let both = json!([
+        {"user": {"name": "{0}"}}, named, {"group_ids": "{1}"},
+        {"group": {"id": "one more"}}
+    ]);
+    with_groups(9_999, &both).expect("one below");
+    for (count, local) in [(10_001, &twice), (10_000, &both)] {
+        let error = with_groups(count, local).expect_err("too many");
+        assert_eq!(error, "the groups are more than 20000.");
+    }
+}
+
+#[test]
+fn a_login_brings_no_more_projects_and_roles_than_the_bounds() {
+    let projects = |projects: usize, roles: usize| {
+        let roles: Vec<_> = (0..roles)
+            .map(|number| json!({"name": format!("r{number}")}))
+            .collect();
+        let projects: Vec<_> = (0..projects)
+            .map(|number| json!({"name": format!("p{number}"), "roles": roles}))
+            .collect();
+        let local = json!([{"user": {"name": "{0}"}}, {"projects": projects}]);
+        with_groups(1, &local).map(|mapped| mapped.projects.len())
+    };
+    assert_eq!(projects(1000, 10), Ok(1000));
+    assert_eq!(
+        projects(1001, 1),
+        Err("the projects are more than 1000.".into())
+    );
+    assert_eq!(projects(10, 1000), Ok(10));
+    assert_eq!(
+        projects(10, 1001),
+        Err("the roles on projects are more than 10000.".into())
+    );
+}
