@@ -16,12 +16,16 @@ use serde_json::{Map, Value};
 
 use crate::settings::WrongSetting;
 
+/// How many members a document may have. Each makes two attributes, and with more no mapping takes
+/// them.
+const MAX_MEMBERS: usize = 10_000;
+
 /// An object whose members each have one value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Document(pub(crate) Map<String, Value>);
 
 impl Document {
-    /// Reads one; `None` when it is something else, or a member is there twice.
+    /// Reads one; `None` when it is something else, has too many members, or one of them twice.
     pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
@@ -136,6 +140,9 @@ impl<'de> Visitor<'de> for Members {
             if members.contains_key(&name) {
                 return Err(A::Error::custom("a member is there twice"));
             }
+            if members.len() == MAX_MEMBERS {
+                return Err(A::Error::custom("there are too many members"));
+            }
             members.insert(name, value);
         }
         Ok(Document(members))
@@ -145,6 +152,16 @@ impl<'de> Visitor<'de> for Members {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_has_no_more_members_than_a_mapping_takes() {
+        let document = |count: usize| {
+            let members = (0..count).map(|number| (number.to_string(), Value::from(1)));
+            Value::Object(members.collect()).to_string()
+        };
+        assert!(Document::parse(document(MAX_MEMBERS).as_bytes()).is_some());
+        assert_eq!(Document::parse(document(MAX_MEMBERS + 1).as_bytes()), None);
+    }
 
     fn said(json: &str) -> Assertion {
         let document = Document::parse(json.as_bytes()).expect("a document");
