@@ -18,6 +18,7 @@ mod orphans;
 mod policy;
 mod races;
 mod schemas;
+mod smuggling;
 mod statements;
 mod texts;
 mod v3;
