@@ -1,6 +1,7 @@
 //! Logins with a browser over HTTP: the list and the choice of providers, and what a front proxy
 //! says. Logins with providers that we speak to are tried with real ones, in clients/.
 
+mod long_answers;
 mod meanwhile;
 mod provider_changes;
 mod saml2;
