@@ -118,9 +118,9 @@ fn bodies_that_break_a_schema() {
         };
         // Where a whole document is shown it is long; elsewhere only what is wrong is.
         let size = if SHOWN_WHOLE.contains(&&*name) {
-            2000
+            500
         } else {
-            200
+            50
         };
         assert_linear(&name, size, documents, |documents| {
             for document in documents {
