@@ -31,12 +31,6 @@ impl LoginRules {
             })
     }
 
-    /// Whether wrong passwords can lock the account.
-    pub fn may_lock(&self, login: &Login) -> bool {
-        self.lockout_failure_attempts.is_some()
-            && login.options.ignore_lockout_failure_attempts != Some(true)
-    }
-
     /// Whether the failures so far belong to a lock that is over, so that counting starts again.
     pub fn lock_is_over(&self, login: &Login, now: Timestamp) -> bool {
         self.lockout_failure_attempts

@@ -82,7 +82,7 @@ pub async fn authenticate(
             Method::Password => {
                 let proof = PasswordProof::parse(proof)?;
                 let login = find_login(&app.store, &proof.user).await?;
-                let checked = check_password(app, login, &proof.password, now).await;
+                let checked = check_password(app, &proof.user, login, &proof.password, now).await;
                 let checked = checked.map_err(hide_disabled)?;
                 proved.hashed |= checked.slow;
                 proved.password_hash = checked.login.password_hash.clone();
@@ -306,11 +306,12 @@ pub struct CheckedPassword {
 /// The same 401 for all but who knows the password of a disabled user, or one that has expired.
 pub async fn check_password(
     app: &App,
+    asked: &Named<UserId>,
     login: Option<Login>,
     password: &Secret<String>,
     now: Timestamp,
 ) -> Result<CheckedPassword, ApiError> {
-    let checked = try_password(app, login, password, now).await?;
+    let checked = try_password(app, asked, login, password, now).await?;
     require_usable(app, &checked.login, now)?;
     settle_password(app, checked).await
 }
@@ -345,14 +346,20 @@ pub async fn settle_password(
 /// 401 when it is wrong, or the account is locked.
 pub async fn try_password(
     app: &App,
+    asked: &Named<UserId>,
     login: Option<Login>,
     password: &Secret<String>,
     now: Timestamp,
 ) -> Result<CheckedPassword, ApiError> {
+    let rules = login_rules(app);
+    let counts = rules.lockout_failure_attempts.is_some();
     let Some(mut login) = login else {
+        let _attempt = match counts {
+            true => Some(app.attempt_queues.begin(&account(asked)).await?),
+            false => None,
+        };
         return refuse_slowly(app, password, "no such user").await;
     };
-    let rules = login_rules(app);
     let usable = |login: &Login| rules.admits(&login.subject, now.date_naive());
     if let Some(hash) = &login.password_hash
         && usable(&login)
@@ -361,20 +368,21 @@ pub async fn try_password(
     {
         return Ok(CheckedPassword { login, slow: false });
     }
-    let mut attempt = None;
-    if rules.may_lock(&login) && !rules.is_locked(&login, now) {
-        attempt = Some(app.attempt_queues.begin(&login.subject.id).await);
+    // Also where it is locked or no failure locks it: to be answered sooner would tell.
+    let _attempt = if counts {
+        let attempt = app.attempt_queues.begin(login.subject.id.as_str()).await?;
         // Others may have had their turn since the account was looked up.
         let found = app.store.logins().find(&login.subject.id).await?;
         login = found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
-    }
+        Some(attempt)
+    } else {
+        None
+    };
     let now = app.clock.now();
     let Some(hash) = &login.password_hash else {
-        drop(attempt);
         return refuse_slowly(app, password, "the user has no password").await;
     };
     if rules.is_locked(&login, now) {
-        drop(attempt);
         return refuse_slowly(app, password, "the account is locked").await;
     }
     let right = if usable(&login) {
@@ -385,7 +393,7 @@ pub async fn try_password(
     if right.map_err(refuse_hash)? {
         return Ok(CheckedPassword { login, slow: true });
     }
-    if rules.lockout_failure_attempts.is_some() {
+    if counts {
         let is_over = rules.lock_is_over(&login, now);
         let over = login.failed_at.filter(|_| is_over);
         app.store
@@ -394,6 +402,14 @@ pub async fn try_password(
             .await?;
     }
     Err(ApiError::unauthorized("wrong password"))
+}
+
+/// The account that a login names, where there is none: as users are named who do exist.
+fn account(asked: &Named<UserId>) -> String {
+    match asked {
+        Named::Id(id) => id.to_string(),
+        Named::Name(name, _) => name.to_lowercase(),
+    }
 }
 
 /// Finds the user of a password that was right, as they are now, and locks them: what was verified

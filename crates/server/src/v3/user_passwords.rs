@@ -9,6 +9,7 @@ use crate::call::Call;
 use crate::error::ApiError;
 use crate::extract::{Json, Path};
 use crate::flows::authenticate::{confirm_password, require_usable, settle_password, try_password};
+use crate::flows::login_request::Named;
 use crate::flows::new_password::{ChosenBy, check_form, check_history, new_password};
 use crate::flows::revoke::revoke_user;
 use crate::operation::{Operation, Routes};
@@ -37,7 +38,9 @@ async fn change(
     let request: PasswordChange = serde_json::from_value(user).map_err(ApiError::internal)?;
     let now = call.now();
     let login = call.store.logins().find(&id).await?;
-    let checked = try_password(&call.app, login, &request.original_password, now).await?;
+    let asked = Named::Id(id.clone());
+    let original = &request.original_password;
+    let checked = try_password(&call.app, &asked, login, original, now).await?;
     let login = match require_usable(&call.app, &checked.login, now) {
         Ok(()) => settle_password(&call.app, checked).await?.login,
         // Who knows an expired password may change it: that is the only way on.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use archstone_server::app::App;
 use archstone_server::flows::authenticate::check_password;
+use archstone_server::flows::login_request::Named;
 use chrono::TimeDelta;
 use model::Secret;
 use model::ids::UserId;
@@ -380,9 +381,10 @@ async fn guesses_side_by_side_do_not_pass_the_lockout() {
     for number in 0..20 {
         let text = if number == 19 { PASSWORD } else { "wrong" };
         let (app, login) = (Arc::clone(&server.app), login.clone());
+        let asked = Named::Id(id.clone());
         guesses.spawn(async move {
             let now = app.clock.now();
-            let checked = check_password(&app, login, &secret(text), now).await;
+            let checked = check_password(&app, &asked, login, &secret(text), now).await;
             checked.is_ok()
         });
     }
@@ -391,6 +393,40 @@ async fn guesses_side_by_side_do_not_pass_the_lockout() {
     log_in(&server.nobody(), password(&id, PASSWORD))
         .await
         .expect(401);
+}
+
+#[tokio::test]
+async fn guesses_at_a_user_who_is_not_there_wait_for_each_other_as_well() {
+    let server = TestServer::start_with(with_lockout).await;
+    let ada = server.add_person("ada", &[]).await;
+    let id = ada.as_str();
+    let locked = server.add_person("bob", &[]).await;
+    for _ in 0..3 {
+        let guess = log_in(&server.nobody(), password(&locked, "wrong")).await;
+        guess.expect(401);
+    }
+    let queues = &server.app.attempt_queues;
+    let known = json!({"name": "ada", "domain": {"id": "default"}});
+    let unknown = json!({"name": "Nobody", "domain": {"name": "nowhere"}});
+    for (account, user) in [
+        (id, json!({ "id": id })),
+        (id, known),
+        (locked.as_str(), json!({ "id": locked })),
+        ("nobody", unknown),
+        ("no-id", json!({"id": "no-id"})),
+    ] {
+        let turn = queues.begin(account).await.unwrap();
+        let mut proof = password(&ada, "wrong");
+        let password = proof["password"]["user"]["password"].take();
+        proof["password"]["user"] = user;
+        proof["password"]["user"]["password"] = password;
+        let client = server.nobody();
+        let guess = tokio::spawn(async move { log_in(&client, proof).await });
+        until(|| queues.length(account) == 2 || guess.is_finished()).await;
+        assert!(!guess.is_finished(), "{account} does not wait");
+        drop(turn);
+        guess.await.unwrap().expect(401);
+    }
 }
 
 #[tokio::test]
