@@ -253,6 +253,37 @@ async fn a_disabled_provider_ends_its_tokens_where_that_is_set() {
 }
 
 #[tokio::test]
+async fn a_disabled_provider_ends_tokens_that_were_obtained_while_the_change_waited() {
+    let (server, admin) = with_jane(true).await;
+    let first = log_in(&server, "jane").await;
+    first.expect(201);
+    let mut tx = server.app.store.begin().await.unwrap();
+    let mut providers = tx.identity_providers();
+    providers.find_for_update(&"b".into()).await.unwrap();
+    let set = |enabled: bool| {
+        let admin = admin.clone();
+        let body = json!({"identity_provider": {"enabled": enabled}});
+        tokio::spawn(async move { admin.patch(&format!("{PROVIDERS}/b"), body).await })
+    };
+    let change = set(false);
+    server.until_it_waits(|| change.is_finished()).await;
+    server.clock.advance(chrono::TimeDelta::seconds(10));
+    let identity = json!({"methods": ["token"], "token": {"id": first.header("X-Subject-Token")}});
+    let body = json!({"auth": {"identity": identity}});
+    let second = server.nobody().post("/v3/auth/tokens", body).await;
+    second.expect(201);
+    drop(tx);
+    change.await.unwrap().expect(200);
+    server.clock.advance(chrono::TimeDelta::seconds(10));
+    set(true).await.unwrap().expect(200);
+    for token in [first, second] {
+        let about = admin.clone();
+        let about = about.with_header("x-subject-token", token.header("X-Subject-Token"));
+        about.get("/v3/auth/tokens").await.expect(404);
+    }
+}
+
+#[tokio::test]
 async fn a_provider_that_somebody_else_disables_ends_its_tokens_too() {
     let (server, _admin) = with_jane(true).await;
     let answer = log_in(&server, "jane").await;
