@@ -5,13 +5,12 @@
 //! after it.
 
 use std::cell::Cell;
-use std::time::Duration;
 
 use archstone_server::config::Limit;
 use model::ids::ProjectId;
 use model::{Timestamp, assignment};
 use serde_json::{Value, json};
-use store::{Dialect, Tx, scratch};
+use store::{Tx, scratch};
 use testkit::{Answer, Client, Scope, TestServer, home};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;

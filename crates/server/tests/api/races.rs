@@ -2,7 +2,6 @@
 //! the two lies a slow step, and somebody else is faster.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use archstone_server::app::App;
 use archstone_server::flows::authenticate::check_password;
