@@ -233,7 +233,7 @@ fn a_login_brings_no_more_groups_than_the_bound() {
     with_groups(9_999, &both).expect("one below");
     for (count, local) in [(10_001, &twice), (10_000, &both)] {
         let error = with_groups(count, local).expect_err("too many");
-        assert_eq!(error, "the groups are more than 20000.");
+        assert_eq!(error, "more than 20000 groups.");
     }
 }
 
@@ -252,11 +252,11 @@ fn a_login_brings_no_more_projects_and_roles_than_the_bounds() {
     assert_eq!(projects(1000, 10), Ok(1000));
     assert_eq!(
         projects(1001, 1),
-        Err("the projects are more than 1000.".into())
+        Err("more than 1000 projects.".into())
     );
     assert_eq!(projects(10, 1000), Ok(10));
     assert_eq!(
         projects(10, 1001),
-        Err("the roles on projects are more than 10000.".into())
+        Err("more than 10000 roles on projects.".into())
     );
 }
