@@ -66,7 +66,12 @@ impl fmt::Display for SyntaxError {
 pub fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
     let mut assignments = Vec::new();
     let mut section: Option<&str> = None;
-    let mut open: Option<Assignment> = None;
+    // An assignment that may go on, and the lines of its value: joined once, for there may be many.
+    let mut open: Option<(Assignment, Vec<&str>)> = None;
+    let close = |(assignment, lines): (Assignment, Vec<&str>)| Assignment {
+        value: lines.join("\n").into(),
+        ..assignment
+    };
 
     for (line, content) in (1..).zip(lines(text)) {
         let content = content.trim_end_matches(is_space);
@@ -75,14 +80,11 @@ pub fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
         if content.starts_with([' ', '\t']) {
             match &mut open {
                 None => return wrong(Problem::StrayContinuation),
-                Some(assignment) => {
-                    let next = content.trim_start_matches(is_space);
-                    assignment.value = format!("{}\n{next}", assignment.value.expose()).into();
-                }
+                Some((_, lines)) => lines.push(content.trim_start_matches(is_space)),
             }
             continue;
         }
-        assignments.extend(open.take());
+        assignments.extend(open.take().map(close));
 
         if content.is_empty() || content.starts_with(['#', ';']) {
             continue;
@@ -105,14 +107,15 @@ pub fn parse(text: &str) -> Result<Vec<Assignment>, SyntaxError> {
         let Some(section) = section else {
             return wrong(Problem::NoSection);
         };
-        open = Some(Assignment {
+        let assignment = Assignment {
             section: section.to_owned(),
             name: name.to_owned(),
-            value: unquote(value.trim_matches(is_space)).to_owned().into(),
+            value: String::new().into(),
             line,
-        });
+        };
+        open = Some((assignment, vec![unquote(value.trim_matches(is_space))]));
     }
-    assignments.extend(open);
+    assignments.extend(open.map(close));
     Ok(assignments)
 }
 
