@@ -273,8 +273,9 @@ fn tokens_and_what_is_in_them() {
     );
     let codec = PayloadCodec::new(MethodBits::new(vec![Method::Password]), "default".into());
     let groups = |size: usize| {
-        // An unscoped token of a federated login: version 4, a user, methods, a list of groups.
-        let mut payload = vec![0x96, 4, 0x92, 0xc3, 0xc4, 16];
+        // An unscoped token of a federated login: version 4, a user, methods, a list of groups, a
+        // provider, a protocol, an end, audit ids.
+        let mut payload = vec![0x98, 4, 0x92, 0xc3, 0xc4, 16];
         payload.extend([7; 16]);
         payload.extend([1, 0xdd]);
         payload.extend(u32::try_from(size).unwrap().to_be_bytes());
@@ -282,10 +283,17 @@ fn tokens_and_what_is_in_them() {
             payload.extend([0x92, 0xc3, 0xc4, 16]);
             payload.extend((number as u128).to_be_bytes());
         }
+        payload.extend([0x92, 0xc3, 0xc4, 16]);
+        payload.extend([7; 16]);
+        payload.extend(b"\xa6mapped\xcb");
+        payload.extend([0; 8]);
+        payload.extend([0x91, 0xc4, 16]);
+        payload.extend([7; 16]);
         payload
     };
     assert_linear("groups of a token", 2000, groups, |payload| {
-        let _ = codec.read(payload, Timestamp::UNIX_EPOCH);
+        let read = codec.read(payload, Timestamp::UNIX_EPOCH);
+        assert!(read.is_ok(), "{read:?}");
     });
 }
 
