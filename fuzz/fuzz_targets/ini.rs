@@ -6,11 +6,18 @@
 
 use std::{convert::Infallible, path::Path};
 
-use archstone_fuzz::{MIB, linear};
+use archstone_fuzz::{Bound, MIB, lengthened, linear};
 use libfuzzer_sys::fuzz_target;
 use server::config::{Config, ini};
 
-fuzz_target!(|text: &str| linear(text.len(), 16 * MIB, 4096, || read(text)));
+static READ: Bound = Bound::new("configuration", 2 * MIB, 128, 4);
+static QUOTED: Bound = Bound::new("quoted", MIB, 64, 1);
+
+fuzz_target!(|text: &str| {
+    let text = &*lengthened(text);
+    linear(text.len(), &READ, || read(text));
+    linear(text.len(), &QUOTED, || quote(text));
+});
 
 fn read(text: &str) {
     let path = Path::new("keystone.conf");
@@ -25,8 +32,10 @@ fn read(text: &str) {
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
+}
 
-    // Whatever can be written is read back unchanged.
+/// Whatever can be written is read back unchanged.
+fn quote(text: &str) {
     if let Some(written) = ini::quote(text) {
         let file = format!("[section]\nname = {written}\n");
         let assignments = ini::parse(&file).expect("a quoted value is an assignment");

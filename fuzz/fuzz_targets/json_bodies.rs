@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 
-use archstone_fuzz::{MIB, linear};
+use archstone_fuzz::{Bound, MIB, lengthened, linear};
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use libfuzzer_sys::fuzz_target;
@@ -27,6 +27,12 @@ use server::schemas::Schemas;
 static SCHEMAS: LazyLock<Schemas> = LazyLock::new(Schemas::load);
 static ROUTES: LazyLock<Routes> = LazyLock::new(server::routes);
 static PLACES: LazyLock<Vec<Place>> = LazyLock::new(places);
+
+// A refusal may show a whole document, up to a mebibyte, and is written several times over.
+static QUERY: Bound = Bound::new("query", 4 * MIB, 128, 4);
+static WRITTEN: Bound = Bound::new("written", MIB, 192, 4);
+static SCHEMA: Bound = Bound::new("schema", 6 * MIB, 256, 4);
+static OPERATION: Bound = Bound::new("operation", 6 * MIB, 256, 4);
 
 /// Where a body may arrive.
 struct Place {
@@ -68,38 +74,47 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let place = &PLACES[usize::from(u16::from_le_bytes(*place)) % PLACES.len()];
-    // A sentence may show a whole document, and each operation tells its own.
-    linear(body.len(), 64 * MIB, 8192, || everywhere(place, body));
+    match std::str::from_utf8(body) {
+        Ok(text) => everywhere(place, lengthened(text).as_bytes()),
+        Err(_) => everywhere(place, body),
+    }
 });
 
 fn everywhere(place: &Place, body: &[u8]) {
     // The same bytes as a query, where they are text.
     let query = std::str::from_utf8(body).unwrap_or_default();
+    let length = body.len();
     if let Some(name) = place.schema {
-        if let Err(error) = SCHEMAS.validate_query(name, query) {
-            assert!(!error.to_string().is_empty());
-        }
+        linear(length, &QUERY, || {
+            if let Err(error) = SCHEMAS.validate_query(name, query) {
+                assert!(!error.to_string().is_empty());
+            }
+        });
     }
     if let Ok(value) = serde_json::from_slice::<Value>(body) {
-        judge(place, &value);
+        for written in [json::spaced, json::compact] {
+            linear(length, &WRITTEN, || write(&value, written));
+        }
+        if let Some(name) = place.schema {
+            linear(length, &SCHEMA, || validate(name, &value));
+        }
     }
     for operation in &place.operations {
-        ask(operation, body, query);
+        linear(length, &OPERATION, || ask(operation, body, query));
     }
 }
 
 /// What no schema describes, such as the parts of OAuth requests, has the same form.
-fn judge(place: &Place, value: &Value) {
-    for text in [json::spaced(value), json::compact(value)] {
-        assert!(text.is_ascii());
-        assert_eq!(
-            serde_json::from_str::<Value>(&text).ok().as_ref(),
-            Some(value)
-        );
-    }
-    let Some(name) = place.schema else {
-        return;
-    };
+fn write(value: &Value, written: impl Fn(&Value) -> String) {
+    let text = written(value);
+    assert!(text.is_ascii());
+    assert_eq!(
+        serde_json::from_str::<Value>(&text).ok().as_ref(),
+        Some(value)
+    );
+}
+
+fn validate(name: &str, value: &Value) {
     match SCHEMAS.validate(name, value) {
         Err(error) => assert!(!error.to_string().is_empty()),
         Ok(()) if name == "auth.token_issue" => log_in(value),

@@ -4,12 +4,28 @@
 
 #![no_main]
 
-use archstone_fuzz::{MIB, linear};
+use archstone_fuzz::{Bound, LONGEST, MIB, linear};
 use libfuzzer_sys::fuzz_target;
 use model::{Method, Timestamp, token::TokenKind};
 use server::tokens::payload::{MethodBits, PayloadCodec};
 
-fuzz_target!(|payload: &[u8]| linear(payload.len(), MIB, 4096, || read(payload)));
+static READ: Bound = Bound::new("payload", MIB, 128, 4);
+
+/// A byte that msgpack never uses: what stands between two is repeated.
+const MARK: u8 = 0xc1;
+
+fuzz_target!(|payload: &[u8]| {
+    let parts: Vec<_> = payload.split(|byte| *byte == MARK).collect();
+    let long = match parts[..] {
+        [head, piece, tail] => {
+            let times = LONGEST.saturating_sub(head.len() + tail.len()) / piece.len().max(1);
+            Some([head, &piece.repeat(times), tail].concat())
+        }
+        _ => None,
+    };
+    let payload = long.as_deref().unwrap_or(payload);
+    linear(payload.len(), &READ, || read(payload));
+});
 
 fn read(payload: &[u8]) {
     let methods = ["external", "password", "token", "mapped"].map(Method::from);

@@ -4,12 +4,18 @@
 
 #![no_main]
 
-use archstone_fuzz::{MIB, linear};
+use archstone_fuzz::{Bound, MIB, lengthened, linear};
 use libfuzzer_sys::fuzz_target;
 use policy::{Decision, Options, Rule, Rules};
 use serde_json::{Value, json};
 
-fuzz_target!(|text: &str| linear(text.len(), 16 * MIB, 16_384, || judge(text)));
+static READ: Bound = Bound::new("file", 2 * MIB, 320, 4);
+static ASKED: Bound = Bound::new("decision", 2 * MIB, 256, 4);
+
+fuzz_target!(|text: &str| {
+    let text = &*lengthened(text);
+    judge(text);
+});
 
 fn judge(text: &str) {
     let defaults = [
@@ -23,15 +29,20 @@ fn judge(text: &str) {
             ..Options::default()
         },
     );
-    if let Ok(rules) = rules.with_overrides(text) {
-        let _ = ask(&rules, &["a", "b", "c", "default"]);
+    if let Ok(rules) = linear(text.len(), &READ, || rules.with_overrides(text)) {
+        for name in ["a", "b", "c", "default"] {
+            let _ = linear(text.len(), &ASKED, || ask(&rules, &[name]));
+        }
     }
 
-    let one = |check: String| rules.with_overrides(&json!({ "fuzzed": check }).to_string());
+    let one = |check: String| {
+        let file = json!({ "fuzzed": check }).to_string();
+        linear(file.len(), &READ, || rules.with_overrides(&file))
+    };
     let Ok(plain) = one(text.to_owned()) else {
         return;
     };
-    let decision = ask(&plain, &["fuzzed"]);
+    let decision = linear(text.len(), &ASKED, || ask(&plain, &["fuzzed"]));
     if !plain.problems().is_empty() || text.is_empty() {
         return;
     }

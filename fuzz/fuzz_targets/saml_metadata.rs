@@ -8,18 +8,15 @@
 
 #![no_main]
 
-#[path = "../growth.rs"]
-mod growth;
-
 use std::sync::LazyLock;
 
+use archstone_fuzz::{Bound, MIB, linear, repeated};
 use federation::Failure;
 use federation::saml2::{comparisons, provider_in};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-#[global_allocator]
-static ALLOCATOR: growth::Counting = growth::Counting;
+static READ: Bound = Bound::new("metadata", 2 * MIB, 192, 4);
 
 /// What anybody's metadata are read up to, by default.
 const LONGEST: usize = 1 << 20;
@@ -32,7 +29,7 @@ static METADATA: LazyLock<String> = LazyLock::new(|| {
 
 fn check(text: &str) {
     assert!(comparisons(text).unwrap_or_default() <= 10_000 + 32 * text.len());
-    match growth::linear(text.len(), 1024, 16, || provider_in(text)) {
+    match linear(text.len(), &READ, || provider_in(text)) {
         Ok(name) => assert!(text.contains("IDPSSODescriptor") && !name.is_empty()),
         Err(Failure::Refused(reason)) => assert!(!reason.is_empty()),
         Err(other) => panic!("{other}"),
@@ -46,7 +43,7 @@ fuzz_target!(|input: &[u8]| {
     let Ok(rest) = std::str::from_utf8(rest) else {
         return;
     };
-    let rest = growth::repeated(rest, 1 << (times % 16), LONGEST);
+    let rest = repeated(rest, 1 << (times % 16), LONGEST);
     let place = usize::from(u16::from_le_bytes([*a, *b]));
     if place <= METADATA.len() && METADATA.is_char_boundary(place) {
         check(&format!(

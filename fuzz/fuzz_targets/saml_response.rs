@@ -9,11 +9,9 @@
 
 #![no_main]
 
-#[path = "../growth.rs"]
-mod growth;
-
 use std::sync::LazyLock;
 
+use archstone_fuzz::{Bound, MIB, linear, repeated};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use federation::outbound::Limits;
@@ -23,8 +21,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-#[global_allocator]
-static ALLOCATOR: growth::Counting = growth::Counting;
+static READ: Bound = Bound::new("response", 2 * MIB, 256, 4);
 
 /// About as long as a response may be, before Base64.
 const LONGEST: usize = 380_000;
@@ -92,7 +89,7 @@ fn judge(world: &World, response: &str) -> Result<Verified, Failure> {
     assert!(comparisons(response).unwrap_or_default() <= 10_000 + 32 * response.len());
     let mut callback = world.callback.clone();
     callback.parameters[0].1 = BASE64_STANDARD.encode(response);
-    growth::linear(response.len(), 1024, 16, || {
+    linear(response.len(), &READ, || {
         world.runtime.block_on(world.driver.complete(&callback))
     })
 }
@@ -110,7 +107,7 @@ fuzz_target!(|input: &[u8]| {
     };
     let many = |text: &[u8]| {
         let text = std::str::from_utf8(text).ok()?;
-        Some(growth::repeated(text, 1 << (times % 16), LONGEST))
+        Some(repeated(text, 1 << (times % 16), LONGEST))
     };
     let Some((original, says)) = world.responses.get(usize::from(*choice)) else {
         if let Some(text) = many(rest) {
