@@ -483,7 +483,7 @@ impl Store {
         Ok(facts.keep(&facts.catalogs, key, version, services))
     }
 
-    /// Whether there is such an identity provider, and it is enabled.
+    /// Whether an identity provider is enabled; `None` when there is no such provider.
     ///
     /// # Errors
     ///
