@@ -250,10 +250,7 @@ fn a_login_brings_no_more_projects_and_roles_than_the_bounds() {
         with_groups(1, &local).map(|mapped| mapped.projects.len())
     };
     assert_eq!(projects(1000, 10), Ok(1000));
-    assert_eq!(
-        projects(1001, 1),
-        Err("more than 1000 projects.".into())
-    );
+    assert_eq!(projects(1001, 1), Err("more than 1000 projects.".into()));
     assert_eq!(projects(10, 1000), Ok(10));
     assert_eq!(
         projects(10, 1001),

@@ -157,13 +157,8 @@ impl TestServer {
     /// without.
     pub async fn until_it_waits(&self, is_answered: impl Fn() -> bool) {
         let store = &self.app.store;
-        // MariaDB shows what it showed before to whoever looks within a tenth of a second.
-        let pause = match store.dialect() {
-            store::Dialect::MariaDb => Duration::from_millis(150),
-            store::Dialect::Postgres | store::Dialect::Sqlite => Duration::from_millis(1),
-        };
         while !is_answered() && !store::scratch::is_waiting(store).await.unwrap() {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 
