@@ -4,10 +4,8 @@ use http::Method;
 use model::{Secret, Timestamp};
 
 use super::{Credentials, OAuth1, with_state};
+use crate::authorization::MADE_UP;
 use crate::driver::Finding;
-
-/// A token and a verifier that no provider issued.
-const MADE_UP: &str = "archstone-check-of-the-settings";
 
 pub(super) async fn findings(oauth1: &OAuth1, callback_url: &str, now: Timestamp) -> Vec<Finding> {
     let settings = &oauth1.settings;
