@@ -65,12 +65,15 @@ impl Dialect {
         }
     }
 
-    /// The statement that opens a transaction which will write.
+    /// The statement that opens a transaction which will write. On PostgreSQL and MariaDB each of its
+    /// statements sees what was committed before it (READ COMMITTED, which a session of MariaDB is set
+    /// to when it is opened), so what is read under a lock is what was committed last.
     pub(crate) fn begin(self) -> &'static str {
         match self {
             // A deferred transaction that starts to write later fails at once instead of waiting.
             Self::Sqlite => "BEGIN IMMEDIATE",
-            Self::MariaDb | Self::Postgres => "BEGIN",
+            Self::MariaDb => "BEGIN",
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         }
     }
 

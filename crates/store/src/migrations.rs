@@ -315,13 +315,17 @@ async fn migrate(tx: &mut Tx, dialect: Dialect, next: usize) -> Result<(), Store
     for sql in [FIRST_TABLE].iter().chain(&scripts[next..]) {
         // One by one, so that the time limit is that of a statement.
         for statement in statements(sql) {
-            match statement.contains(KEYSTONE_COLLATION) {
-                true => collated(tx, statement).await?,
-                false => tx.batch(statement).await?,
-            }
+            step(tx, statement).await?;
         }
     }
     Ok(())
+}
+
+async fn step(tx: &mut Tx, statement: &'static str) -> Result<(), StoreError> {
+    match statement.contains(KEYSTONE_COLLATION) {
+        true => collated(tx, statement).await,
+        false => tx.batch(statement).await,
+    }
 }
 
 /// Runs a statement for MariaDB that names the collation of Keystone's ids: a foreign key to them
@@ -579,7 +583,7 @@ mod tests {
             let store = scratch.node();
             let mut tx = store.begin().await.unwrap();
             for statement in &all[..cut] {
-                tx.batch(statement).await.unwrap();
+                step(&mut tx, statement).await.unwrap();
             }
             drop(tx);
             // Closing waits for the rollback.

@@ -1,6 +1,6 @@
 //! Databases for one test, on a server that is there for tests.
 
-use crate::db::{Db, Options};
+use crate::db::{Conn, Db, Options};
 use crate::error::StoreError;
 
 /// Creates an empty database on the server at `connection`, whose user may do that, and returns
@@ -19,9 +19,8 @@ pub async fn create_database(options: &Options, name: &str) -> Result<String, St
             "{name:?} cannot name a database"
         )));
     }
-    let mut session = db.acquire(true).await?;
-    session.statement(format!("CREATE DATABASE {name}")).await?;
-    drop(session);
+    let create = format!("CREATE DATABASE {name}");
+    Conn::Pool(&db).built_query(create).execute().await?;
     db.close().await;
     let (address, query) = match options.connection.split_once('?') {
         Some((address, query)) => (address, format!("?{query}")),
@@ -48,10 +47,28 @@ pub(crate) async fn store_with(
     folder: &tempfile::TempDir,
     facts: crate::FactSettings,
 ) -> crate::Store {
+    open(folder, facts, 2).await
+}
+
+/// The same, with so many connections at most.
+#[cfg(test)]
+pub(crate) async fn store_with_connections(
+    folder: &tempfile::TempDir,
+    max_connections: u32,
+) -> crate::Store {
+    open(folder, crate::FactSettings::NONE, max_connections).await
+}
+
+#[cfg(test)]
+async fn open(
+    folder: &tempfile::TempDir,
+    facts: crate::FactSettings,
+    max_connections: u32,
+) -> crate::Store {
     let file = folder.path().join("keystone.db");
     let mut options = Options {
         connection: format!("sqlite:///{}", file.display()),
-        max_connections: 2,
+        max_connections,
         timeout: std::time::Duration::from_secs(60),
         patience: std::time::Duration::from_secs(60),
         facts,
@@ -78,7 +95,7 @@ pub(crate) async fn store_with(
 /// When the server does not answer or refuses.
 pub async fn execute(store: &crate::Store, sql: &str) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
-    let mut conn = crate::db::Conn::Tx(&mut tx);
+    let mut conn = Conn::Tx(&mut tx);
     conn.built_query(sql.into()).execute().await?;
     let _saved = tx.commit().await?;
     Ok(())
@@ -90,7 +107,7 @@ pub async fn execute(store: &crate::Store, sql: &str) -> Result<(), StoreError> 
 ///
 /// When the server does not answer or refuses.
 pub async fn execute_in(tx: &mut crate::Tx, sql: &str) -> Result<(), StoreError> {
-    let mut conn = crate::db::Conn::Tx(tx);
+    let mut conn = Conn::Tx(tx);
     conn.built_query(sql.into()).execute().await.map(drop)
 }
 

@@ -1,0 +1,316 @@
+//! A connection in use, and the one way a statement reaches a database.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Executor as _, MySql, Postgres, Sqlite};
+
+use super::pool::{Db, Permit};
+use crate::error::StoreError;
+use crate::value::{Row, Value, is_beyond, without};
+
+/// A statement and its values.
+pub(crate) struct Statement {
+    pub(crate) sql: Cow<'static, str>,
+    pub(crate) values: Vec<Value>,
+}
+
+pub(super) enum Connection {
+    MariaDb(PoolConnection<MySql>),
+    Postgres(PoolConnection<Postgres>),
+    Sqlite(PoolConnection<Sqlite>),
+}
+
+/// One connection in use. It goes back to the pool when dropped, once what it has not committed is
+/// rolled back.
+///
+/// It is always owned by the task that talks to the database, which a request that is given up does
+/// not end ([`on_task`]): so no answer is ever on its way that nobody reads.
+pub(crate) struct Session {
+    /// `None` once the connection broke and was thrown away.
+    connection: Option<Connection>,
+    /// Whether a transaction may be open.
+    in_transaction: bool,
+    db: Arc<Db>,
+    /// `None` only while it is dropped.
+    permit: Option<Permit>,
+}
+
+/// Does work on a task of its own, which goes on when the caller is dropped: a client that leaves
+/// costs no connection, and no statement ends half-way.
+///
+/// # Errors
+///
+/// [`StoreError::Unavailable`] when the process is shutting down.
+pub(crate) async fn on_task<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::spawn(work).await.map_err(|_| lost())
+}
+
+pub(super) fn lost() -> StoreError {
+    StoreError::Unavailable("the connection was lost".into())
+}
+
+/// An error, and whether the connection survived it.
+struct Failure {
+    breaks: bool,
+    error: StoreError,
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self {
+            breaks: StoreError::breaks_connection(&error),
+            error: error.into(),
+        }
+    }
+}
+
+/// Binds the values to a statement and runs it by `fetch_all` or `execute`.
+macro_rules! run {
+    ($connection:expr, $sql:expr, $values:expr, $how:ident, $time:expr) => {{
+        let mut query = sqlx::query(AssertSqlSafe($sql));
+        for value in $values {
+            query = match value {
+                Value::Bool(value) => query.bind(*value),
+                Value::Date(value) => query.bind(*value),
+                Value::Int(value) => query.bind(*value),
+                Value::Text(value) => query.bind(value.as_deref()),
+                Value::Time(value) => query.bind(value.map($time)),
+            };
+        }
+        query.$how(&mut **$connection).await
+    }};
+}
+
+impl Session {
+    /// Opens a connection, or takes an idle one.
+    pub(super) async fn open(db: Arc<Db>, permit: Permit) -> Result<Self, StoreError> {
+        Ok(Self {
+            connection: Some(db.open(&permit).await?),
+            in_transaction: false,
+            db,
+            permit: Some(permit),
+        })
+    }
+
+    /// Takes another connection in place of one that broke. An idle connection may have been closed
+    /// by the server long ago, which says nothing about a new one.
+    pub(super) async fn reopen(&mut self) -> Result<(), StoreError> {
+        self.discard();
+        self.in_transaction = false;
+        let permit = self.permit.as_mut().ok_or_else(lost)?;
+        permit.extend(self.db.timeout());
+        self.connection = Some(self.db.open(permit).await?);
+        Ok(())
+    }
+
+    /// Opens a transaction that will write.
+    pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
+        let begin = self.db.dialect().begin();
+        self.in_transaction = true;
+        match self.batch(begin).await {
+            Err(StoreError::Unavailable(_)) => {
+                self.reopen().await?;
+                self.in_transaction = true;
+                self.batch(begin).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Makes everything durable that the transaction did.
+    pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
+        self.batch("COMMIT").await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Runs a statement that gives rows. A text that no column can hold equals nothing.
+    pub(super) async fn fetch(&mut self, statement: &Statement) -> Result<Vec<Row>, StoreError> {
+        let Statement { sql, values } = statement;
+        refuse_too_many(values)?;
+        if let Some(without) = self.without_lacking(values) {
+            return self.send_fetch(sql.clone(), &without).await;
+        }
+        match self.send_fetch(sql.clone(), values).await {
+            Err(StoreError::Uncomparable(reason)) => match self.without_doubtful(values) {
+                Some(without) => self.send_fetch(sql.clone(), &without).await,
+                None => Err(StoreError::Uncomparable(reason)),
+            },
+            outcome => outcome,
+        }
+    }
+
+    /// Runs a statement that gives no rows; returns how many it touched. A text that no column can
+    /// hold equals nothing, and cannot be written.
+    pub(super) async fn execute(&mut self, statement: &Statement) -> Result<u64, StoreError> {
+        let Statement { sql, values } = statement;
+        refuse_too_many(values)?;
+        let removes = sql.starts_with("DELETE ");
+        if let Some(without) = self.without_lacking(values) {
+            return match removes {
+                true => self.send_execute(sql.clone(), &without).await,
+                false => Err(StoreError::Unstorable("a text holds NUL".into())),
+            };
+        }
+        match self.send_execute(sql.clone(), values).await {
+            Err(StoreError::Uncomparable(reason)) => match self.without_doubtful(values) {
+                Some(without) if removes => self.send_execute(sql.clone(), &without).await,
+                _ => Err(StoreError::Unstorable(reason)),
+            },
+            outcome => outcome,
+        }
+    }
+
+    /// Runs statements as they stand, without values; several may stand in one text.
+    pub(super) async fn batch(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        let timeout = self.db.timeout();
+        let work = async {
+            match self.connection()? {
+                Connection::MariaDb(connection) => connection.execute(sql).await.map(drop),
+                Connection::Postgres(connection) => connection.execute(sql).await.map(drop),
+                Connection::Sqlite(connection) => connection.execute(sql).await.map(drop),
+            }
+            .map_err(Failure::from)
+        };
+        let outcome = tokio::time::timeout(timeout, work).await;
+        self.settle(outcome)
+    }
+
+    /// The values without those that the database cannot hold; `None` when it can hold all.
+    fn without_lacking(&self, values: &[Value]) -> Option<Vec<Value>> {
+        let unsupported = self.db.dialect().unsupported_char()?;
+        let lacking = values.iter().any(|value| is_beyond(value, unsupported));
+        lacking.then(|| without(values, unsupported))
+    }
+
+    /// The values without those that the database may be unable to compare.
+    fn without_doubtful(&self, values: &[Value]) -> Option<Vec<Value>> {
+        let maybe_unsupported = self.db.dialect().maybe_unsupported_char()?;
+        Some(without(values, maybe_unsupported))
+    }
+
+    async fn send_fetch(
+        &mut self,
+        sql: Cow<'static, str>,
+        values: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        macro_rules! fetch {
+            ($connection:expr, $row:ident, $time:expr) => {
+                run!($connection, sql, values, fetch_all, $time)
+                    .map(|rows| rows.into_iter().map(Row::$row).collect())
+            };
+        }
+        let timeout = self.db.timeout();
+        let work = async {
+            match self.connection()? {
+                Connection::MariaDb(it) => fetch!(it, MySql, |time| time.naive_utc()),
+                Connection::Postgres(it) => fetch!(it, Postgres, |time| time.naive_utc()),
+                Connection::Sqlite(it) => fetch!(it, Sqlite, Value::sqlite_time),
+            }
+            .map_err(Failure::from)
+        };
+        let outcome = tokio::time::timeout(timeout, work).await;
+        self.settle(outcome)
+    }
+
+    async fn send_execute(
+        &mut self,
+        sql: Cow<'static, str>,
+        values: &[Value],
+    ) -> Result<u64, StoreError> {
+        macro_rules! execute {
+            ($connection:expr, $time:expr) => {
+                run!($connection, sql, values, execute, $time).map(|done| done.rows_affected())
+            };
+        }
+        let timeout = self.db.timeout();
+        let work = async {
+            match self.connection()? {
+                Connection::MariaDb(it) => execute!(it, |time| time.naive_utc()),
+                Connection::Postgres(it) => execute!(it, |time| time.naive_utc()),
+                Connection::Sqlite(it) => execute!(it, Value::sqlite_time),
+            }
+            .map_err(Failure::from)
+        };
+        let outcome = tokio::time::timeout(timeout, work).await;
+        self.settle(outcome)
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, Failure> {
+        self.db.count_statement();
+        self.connection.as_mut().ok_or(Failure {
+            breaks: false,
+            error: lost(),
+        })
+    }
+
+    /// Throws a connection away that broke or did not answer: its protocol state is unknown. One that
+    /// broke makes those doubtful that were open then; one statement that takes too long does not.
+    fn settle<T>(
+        &mut self,
+        outcome: Result<Result<T, Failure>, tokio::time::error::Elapsed>,
+    ) -> Result<T, StoreError> {
+        match outcome {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(failure)) => {
+                if failure.breaks {
+                    self.db.note_break();
+                    self.discard();
+                }
+                Err(failure.error)
+            }
+            Err(_) => {
+                self.discard();
+                Err(StoreError::TimedOut(self.db.timeout()))
+            }
+        }
+    }
+
+    /// Closes the socket at once instead of asking a server that may hang.
+    fn discard(&mut self) {
+        match self.connection.take() {
+            Some(Connection::MariaDb(connection)) => drop(connection.detach()),
+            Some(Connection::Postgres(connection)) => drop(connection.detach()),
+            Some(Connection::Sqlite(connection)) => drop(connection.detach()),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.in_transaction || self.connection.is_none() {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            // To close the socket rolls back as well.
+            return self.discard();
+        };
+        let mut session = Self {
+            connection: self.connection.take(),
+            in_transaction: false,
+            db: Arc::clone(&self.db),
+            permit: self.permit.take(),
+        };
+        runtime.spawn(async move {
+            // SQLite says so when it has rolled back by itself: the connection is as good.
+            let _ = session.batch("ROLLBACK").await;
+        });
+    }
+}
+
+/// How many values a statement may have: SQLite takes no more, the others twice as many.
+const MOST_VALUES: usize = 32_766;
+
+fn refuse_too_many(values: &[Value]) -> Result<(), StoreError> {
+    match values.len() {
+        0..=MOST_VALUES => Ok(()),
+        many => Err(StoreError::Unstorable(format!(
+            "{many} values in one statement"
+        ))),
+    }
+}
