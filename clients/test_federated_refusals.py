@@ -316,7 +316,7 @@ def test_a_logout_counts_once(cloud, corp):
     assert log_out(cloud, token).status_code == 200
     assert cloud.token(first) is None
     again = token_of(cloud, cloud.websso("corp", "openid"), **JOE)
-    assert_not_taken(cloud, log_out(cloud, token), "the login was used before")
+    assert_not_taken(cloud, log_out(cloud, token), "the logout was used before")
     assert cloud.token(again)
 
 

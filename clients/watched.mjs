@@ -22,10 +22,12 @@ async function tempt(place) {
   add('link', { rel: 'stylesheet', href: `${place}/style` });
   add('iframe', { src: `${place}/frame` });
   add('object', { data: `${place}/object` });
-  add('video', { src: `${place}/video` });
+  const video = add('video', { src: `${place}/video` });
   document.body.setAttribute('style', `background: url(${place}/background)`);
   navigator.sendBeacon(`${place}/beacon`);
   await fetch(`${place}/fetch`, { mode: 'no-cors' }).catch(() => undefined);
+  // No video comes from there, whether it was asked for or refused; a browser takes its time to ask.
+  if (!video.error) await new Promise((settle) => video.addEventListener('error', settle));
   // The last, because it leads away.
   setTimeout(() => add('form', { action: `${place}/form`, method: 'post' }).submit(), 500);
 }
