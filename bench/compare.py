@@ -2,7 +2,8 @@
 
 Both serve the same data from one MariaDB with one keystone.conf: 1,000 users, and a catalog of ten
 services in three interfaces. Keystone has two processes of uWSGI, and memcached for its cache.
-Each round loads one server after the other with the same request, and the next round the other way
+"Beside writes" another node writes meanwhile, straight to the database: 50 changes of other users and
+10 revocations of their tokens a second. Each round loads one server after the other with the same request, and the next round the other way
 round, so that a machine that slows down or warms up favours neither. Medians are printed.
 
 CPU is what all processes of the server used, memcached included where it has one, and the
@@ -10,7 +11,9 @@ database not; memory is the sum of their proportional set sizes (PSS) after the 
 """
 
 import argparse
+import base64
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -20,10 +23,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pymysql
 import requests
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -36,6 +42,7 @@ PASSWORD = "correct horse battery staple"
 USERS = 1000
 SERVICES = 10
 TOKENS = 100
+BESIDE_WRITES = "token validation beside writes"
 INTERRUPTIONS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -61,7 +68,7 @@ def main():
         if binary:
             progress.say("starting Archstone")
             servers.append(start_archstone(stack, directory, binary))
-        results = measure(servers, cases(facts), arguments, progress, directory)
+        results = measure(servers, cases(facts), arguments, progress, directory, database)
         memory = {server.name: server.memory() for server in servers}
         if keystone in servers and not keystone.cache_hits():
             sys.exit("Keystone did not use memcached, so this would be no fair comparison")
@@ -331,6 +338,7 @@ def cases(facts):
     return [
         ("discovery", "GET", "/v3", {}, None, []),
         ("token validation", "GET", "/v3/auth/tokens", token, None, facts["tokens"]),
+        (BESIDE_WRITES, "GET", "/v3/auth/tokens", token, None, facts["tokens"]),
         ("catalog", "GET", "/v3/auth/catalog", token, None, []),
         (f"list of {USERS:,} users", "GET", "/v3/users", token, None, []),
         ("password token", "POST", "/v3/auth/tokens", as_json, json.dumps(facts["password_login"]), []),
@@ -349,7 +357,7 @@ def cases(facts):
 # Measuring
 
 
-def measure(servers, requested, arguments, progress, directory):
+def measure(servers, requested, arguments, progress, directory, database):
     """Every figure, by case and server, one for each round."""
     if arguments.case:
         requested = [case for case in requested if case[0] in arguments.case]
@@ -360,7 +368,8 @@ def measure(servers, requested, arguments, progress, directory):
         for case in requested:
             for server in servers if number % 2 == 0 else reversed(servers):
                 progress.show(done, total, f"{case[0]}, {server.name}")
-                figures = load(server, case, arguments, directory)
+                with writes(database) if case[0] == BESIDE_WRITES else contextlib.nullcontext():
+                    figures = load(server, case, arguments, directory)
                 if number >= 0:
                     results[case[0]][server.name].append(figures)
                 done += 1
@@ -425,6 +434,43 @@ def load(server, case, arguments, directory):
                 "p99_ms": slowest * 1e3,
             }
         seconds *= 2
+
+
+@contextlib.contextmanager
+def writes(database):
+    """What another node writes for as long as this lasts."""
+    url = urllib.parse.urlsplit(database)
+    connection = pymysql.connect(
+        host=url.hostname,
+        port=url.port,
+        user=url.username,
+        password=url.password or "",
+        database=url.path.lstrip("/"),
+        autocommit=True,
+    )
+    over = threading.Event()
+
+    def write():
+        with connection, connection.cursor() as cursor:
+            for turn in itertools.count():
+                if over.wait(0.02):
+                    return
+                change = "INSERT INTO archstone_change (kind, entity_id, at) VALUES ('roles', %s, %s)"
+                cursor.execute(change, (f"other{turn % USERS}", time.time_ns() // 1000))
+                if turn % 5 == 0:
+                    cursor.execute(
+                        "INSERT INTO revocation_event (audit_id, issued_before, revoked_at)"
+                        " VALUES (%s, UTC_TIMESTAMP(), UTC_TIMESTAMP())",
+                        base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"="),
+                    )
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def wrk(script, url, seconds, connections):
