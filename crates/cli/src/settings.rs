@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
-use server::app::{App, SystemClock, SystemRandomness};
+use model::clock::SystemClock;
+use server::app::{App, SystemRandomness};
 use server::config::{Config, Source, Sources};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
@@ -99,7 +100,7 @@ impl Settings {
 pub(crate) fn open(config: Config) -> Result<App> {
     Ok(App::open(
         config,
-        Arc::new(SystemClock),
+        Arc::new(SystemClock::default()),
         Arc::new(SystemRandomness::default()),
     )?)
 }
@@ -142,5 +143,8 @@ fn open_log(path: &Path) -> Result<Arc<File>> {
 
 /// Only the database of a server: what is needed before there are keys.
 pub(crate) fn open_database(config: &Config) -> Result<store::Store> {
-    Ok(store::Store::connect(&server::startup::database(config))?)
+    Ok(store::Store::connect(&server::startup::database(
+        config,
+        Arc::new(SystemClock::default()),
+    ))?)
 }

@@ -3,6 +3,7 @@
 pub mod application_credential;
 pub mod assertion;
 pub mod assignment;
+pub mod clock;
 pub mod credential;
 pub mod federation;
 pub mod ids;

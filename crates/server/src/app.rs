@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
-use model::Timestamp;
+use model::clock::Clock;
 use store::Store;
 
 use crate::blocking_pool::BlockingPool;
@@ -73,22 +73,6 @@ impl App {
         section
             .filter(given)
             .or(self.config.default.list_limit.filter(given))
-    }
-}
-
-/// A clock.
-pub trait Clock: Send + Sync {
-    /// The time.
-    fn now(&self) -> Timestamp;
-}
-
-/// The clock of the machine.
-#[derive(Debug, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        chrono::Utc::now()
     }
 }
 

@@ -274,7 +274,7 @@ pub struct ErrorContext<'a> {
 }
 
 /// An error that ends a request.
-pub trait Failure: From<ApiError> + Send {
+pub trait Failure: From<ApiError> + Send + 'static {
     /// The answer that the client gets.
     fn into_response(self, context: &ErrorContext<'_>) -> Response<Body>;
 

@@ -90,10 +90,11 @@ pub async fn serve(
     });
     // Until the end of this function.
     let _files = startup::follow_files(&app)?;
-    let follower = tokio::spawn(startup::follow_changes(Arc::clone(&app)));
+    app.store.follow();
+    let sweeper = tokio::spawn(startup::sweep(Arc::clone(&app)));
     let dropper = tokio::spawn(keystone_cache::follow_own_changes(Arc::clone(&app)));
     let served = listen::serve(listeners, service, limits, shutdown).await;
-    follower.abort();
+    sweeper.abort();
     dropper.abort();
     keystone_cache::flush(&app).await;
     // A connection that the database does not let go must not hold up the end.

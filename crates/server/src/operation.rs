@@ -143,8 +143,8 @@ type Answer = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 pub(crate) enum Outcome {
     /// An answer, good or bad.
     Answer(Response<Body>),
-    /// The database asks for the whole request once more; this is the answer if it is in vain.
-    Repeat(Response<Body>),
+    /// The database asks for the whole request once more; this makes the answer if that is in vain.
+    Repeat(Box<dyn FnOnce() -> Response<Body> + Send>),
 }
 
 pub(crate) type Handle = Arc<dyn Fn(Call) -> Answer + Send + Sync>;
@@ -178,16 +178,18 @@ impl Routes {
                     Ok(response) => Outcome::Answer(response),
                     Err(failure) => {
                         let repeat = failure.asks_to_repeat();
-                        let response = failure.into_response(&ErrorContext {
-                            base_url: &base_url,
-                            insecure_debug: app.insecure_debug(),
-                            request_id: &request.request_id,
-                            wants_html: request.wants_html(),
-                        });
+                        let into_response = move || {
+                            failure.into_response(&ErrorContext {
+                                base_url: &base_url,
+                                insecure_debug: app.insecure_debug(),
+                                request_id: &request.request_id,
+                                wants_html: request.wants_html(),
+                            })
+                        };
                         if repeat {
-                            Outcome::Repeat(response)
+                            Outcome::Repeat(Box::new(into_response))
                         } else {
-                            Outcome::Answer(response)
+                            Outcome::Answer(into_response())
                         }
                     }
                 }

@@ -43,20 +43,52 @@ pub fn sample() -> String {
     )
 }
 
-/// The rules in force; a changed file takes effect without a restart.
+/// Where the operator's rules stand.
+#[derive(Clone, Debug)]
+pub struct PolicySources {
+    /// `[oslo_policy] policy_file`. When it does not exist, it counts as empty.
+    pub file: PathBuf,
+    /// `[oslo_policy] policy_dirs`, whose files override those before them, in the order of their
+    /// names. One that does not exist counts as empty.
+    pub folders: Vec<PathBuf>,
+}
+
+impl PolicySources {
+    /// The files that there are now, in the order in which they override each other.
+    fn files(&self) -> Result<Vec<PathBuf>, String> {
+        let mut files = vec![self.file.clone()];
+        for folder in &self.folders {
+            let entries = match std::fs::read_dir(folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(format!("{}: {error}", folder.display())),
+            };
+            let mut inside = Vec::new();
+            for entry in entries {
+                let entry = entry.map_err(|error| format!("{}: {error}", folder.display()))?;
+                inside.push(entry.path());
+            }
+            inside.retain(|path| path.is_file());
+            inside.sort();
+            files.extend(inside);
+        }
+        Ok(files)
+    }
+}
+
+/// The rules in force; what changes in the files takes effect without a restart.
 pub struct PolicyFile {
     defaults: Rules,
     current: ArcSwap<Rules>,
-    files: Vec<PathBuf>,
+    sources: PolicySources,
     seen: Mutex<Seen>,
 }
 
-/// The files as they were when last read.
-type Seen = Vec<Option<(SystemTime, u64)>>;
+/// The files as they were when last read, or why they cannot be listed.
+type Seen = Result<Vec<(PathBuf, Option<(SystemTime, u64)>)>, String>;
 
 impl PolicyFile {
-    /// Starts with the defaults and the files, in the order in which they override each other. A
-    /// file that does not exist counts as empty.
+    /// Starts with the defaults and the operator's files.
     ///
     /// # Errors
     ///
@@ -64,15 +96,15 @@ impl PolicyFile {
     pub fn open(
         rules: impl IntoIterator<Item = Rule>,
         options: Options,
-        files: Vec<PathBuf>,
+        sources: PolicySources,
     ) -> Result<Self, String> {
         let defaults = Rules::new(rules, options);
-        let seen = look(&files);
-        let current = ArcSwap::from_pointee(read(&defaults, &files)?);
+        let seen = look(&sources);
+        let current = ArcSwap::from_pointee(read(&defaults, &seen)?);
         Ok(Self {
             defaults,
             current,
-            files,
+            sources,
             seen: Mutex::new(seen),
         })
     }
@@ -82,10 +114,10 @@ impl PolicyFile {
         self.current.load_full()
     }
 
-    /// Reads the files again when they have changed. A bad file leaves the rules as they are and
-    /// is logged.
+    /// Reads the files again when they have changed, or when there are others. A bad file leaves the
+    /// rules as they are and is logged.
     pub fn refresh(&self) {
-        let now = look(&self.files);
+        let now = look(&self.sources);
         let mut seen = self
             .seen
             .lock()
@@ -93,7 +125,7 @@ impl PolicyFile {
         if *seen == now {
             return;
         }
-        match read(&self.defaults, &self.files) {
+        match read(&self.defaults, &now) {
             Ok(rules) => {
                 self.current.store(Arc::new(rules));
                 tracing::info!("the policy was read again");
@@ -104,16 +136,18 @@ impl PolicyFile {
     }
 }
 
-fn look(files: &[PathBuf]) -> Seen {
+fn look(sources: &PolicySources) -> Seen {
     let facts = |path: &PathBuf| {
         let metadata = std::fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
     };
-    files.iter().map(facts).collect()
+    let files = sources.files()?.into_iter();
+    Ok(files.map(|path| (path.clone(), facts(&path))).collect())
 }
 
-fn read(defaults: &Rules, files: &[PathBuf]) -> Result<Rules, String> {
-    let (rules, warnings) = overridden(defaults, files)?;
+fn read(defaults: &Rules, seen: &Seen) -> Result<Rules, String> {
+    let files: Vec<PathBuf> = seen.clone()?.into_iter().map(|(path, _)| path).collect();
+    let (rules, warnings) = overridden(defaults, &files)?;
     for (path, problem) in warnings {
         tracing::warn!(
             file = %path.display(),
@@ -190,6 +224,38 @@ mod tests {
             let problems = rules.with_overrides(text).unwrap().problems().len();
             assert_eq!(problems, 0);
         }
+    }
+
+    #[test]
+    fn files_that_come_and_go_while_the_server_runs_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = folder.path().join("policy.d");
+        let sources = PolicySources {
+            file: folder.path().join("policy.yaml"),
+            folders: vec![rules.clone()],
+        };
+        let policy = PolicyFile::open([], Options::default(), sources).unwrap();
+        let reader = serde_json::json!({"roles": ["reader"]});
+        let allowed = || {
+            policy.refresh();
+            policy.current().check("a", &reader, &()) == policy::Decision::Allowed
+        };
+        assert!(!allowed(), "there is no such folder yet");
+        std::fs::create_dir(&rules).unwrap();
+        std::fs::write(rules.join("1.yaml"), "a: role:reader").unwrap();
+        assert!(allowed());
+        std::fs::write(rules.join("2.yaml"), "a: role:writer").unwrap();
+        assert!(!allowed(), "the later one overrides");
+        std::fs::rename(rules.join("2.yaml"), rules.join("0.yaml")).unwrap();
+        assert!(allowed(), "it is now the earlier one");
+        std::fs::remove_file(rules.join("1.yaml")).unwrap();
+        assert!(!allowed());
+        // What cannot be listed changes nothing.
+        std::fs::write(rules.join("0.yaml"), "a: role:reader").unwrap();
+        assert!(allowed());
+        std::fs::remove_dir_all(&rules).unwrap();
+        std::fs::write(&rules, "no folder").unwrap();
+        assert!(allowed());
     }
 
     #[test]

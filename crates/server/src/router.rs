@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
@@ -28,9 +27,6 @@ use crate::oauth2;
 use crate::operation::{Body, Handle, Operation, Outcome, Routes, hears_providers, takes_forms};
 use crate::proxy_headers::Origin;
 use crate::request_path::RequestPath;
-
-/// How often a request is run again when the database asks for that.
-const ATTEMPTS: u32 = 5;
 
 /// The least bound on body bytes held at once.
 const BODIES: usize = 64 << 20;
@@ -303,24 +299,20 @@ impl Router {
         request: Arc<Incoming>,
         now: model::Timestamp,
     ) -> Response<Body> {
-        let mut attempt = 1;
-        loop {
-            let call = Call {
+        let asks_to_repeat = |outcome: &Outcome| matches!(outcome, Outcome::Repeat(_));
+        let outcome = store::repeating(asks_to_repeat, || {
+            handle(Call {
                 app: Arc::clone(&self.app),
                 store: self.app.store.clone(),
                 caller: caller.clone(),
                 links: links.clone(),
                 request: Arc::clone(&request),
                 now,
-            };
-            match handle(call).await {
-                Outcome::Answer(response) => return response,
-                Outcome::Repeat(response) if attempt == ATTEMPTS => return response,
-                Outcome::Repeat(_) => {
-                    tokio::time::sleep(Duration::from_millis(5 << attempt)).await;
-                    attempt += 1;
-                }
-            }
+            })
+        });
+        match outcome.await {
+            Outcome::Answer(response) => response,
+            Outcome::Repeat(into_response) => into_response(),
         }
     }
 

@@ -1,21 +1,22 @@
 //! From a configuration to a running server.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use model::Method;
+use model::clock::Clock;
 use store::{FactSettings, Options, Store, StoreError};
 
-use crate::app::{App, Clock, Random};
+use crate::app::{App, Random};
 use crate::blocking_pool::BlockingPool;
 use crate::config::{Config, Database, Limit, PasswordHash};
 use crate::credential_encryption::CredentialCipher;
 use crate::key_repository::{Follower, KeyRepositoryError, KeyRing};
 use crate::login_cookie::LoginCookies;
 use crate::passwords::{Algorithm, Hasher, Settings, SetupError};
-use crate::policy_file::{self, PolicyFile};
+use crate::policy_file::{self, PolicyFile, PolicySources};
 use crate::schemas::Schemas;
 use crate::tokens::FernetTokens;
 use crate::tokens::payload::MethodBits;
@@ -53,7 +54,7 @@ impl App {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, StartError> {
-        let store = Store::connect(&database(&config))?;
+        let store = Store::connect(&database(&config, Arc::clone(&clock)))?;
         let methods: Vec<Method> = config
             .auth
             .methods
@@ -83,7 +84,7 @@ impl App {
         let policy = PolicyFile::open(
             policy_file::defaults(&crate::routes()),
             options,
-            policy_files(&config),
+            policy_sources(&config),
         )
         .map_err(StartError::Policy)?;
         Ok(Self {
@@ -118,7 +119,7 @@ impl App {
 }
 
 /// How to use the database that the settings name.
-pub fn database(config: &Config) -> Options {
+pub fn database(config: &Config, clock: Arc<dyn Clock>) -> Options {
     let max_connections = match (config.database.max_pool_size, config.database.max_overflow) {
         // Any number, as far as a database bears it.
         (0, _) => 100,
@@ -132,10 +133,12 @@ pub fn database(config: &Config) -> Options {
         max_connections,
         timeout,
         patience: config.database.pool_timeout.unwrap_or(timeout),
+        clock,
         facts: FactSettings {
             enabled: config.cache.enabled,
             foreign_ttl: config.cache.foreign_ttl,
             sole_writer: config.archstone.sole_writer,
+            poll: Some(FOLLOW),
         },
         authorization_ttl: config.federation.default_authorization_ttl,
         whole_catalog: config.endpoint_filter.return_all_endpoints_if_no_filter,
@@ -187,63 +190,36 @@ fn hashing(config: &Config) -> Settings {
     }
 }
 
-/// The policy file, then the files of the policy folders in the order of their names.
-fn policy_files(config: &Config) -> Vec<PathBuf> {
+/// Where the settings say that the operator's rules stand.
+fn policy_sources(config: &Config) -> PolicySources {
     let find = |name: &Path| config.find_file(name).unwrap_or_else(|| name.to_owned());
-    let mut files = vec![find(&config.oslo_policy.policy_file)];
-    for folder in config.oslo_policy.policy_dirs.iter() {
-        let Ok(entries) = std::fs::read_dir(find(folder)) else {
-            continue;
-        };
-        let mut inside: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .collect();
-        inside.retain(|path| path.is_file());
-        inside.sort();
-        files.extend(inside);
+    let folders = config.oslo_policy.policy_dirs.iter();
+    PolicySources {
+        file: find(&config.oslo_policy.policy_file),
+        folders: folders.map(|folder| find(folder)).collect(),
     }
-    files
 }
 
 /// How often a node asks what others have changed.
 const FOLLOW: Duration = Duration::from_millis(500);
 
-/// How often what nobody needs any more is removed.
-const SWEEP: Duration = Duration::from_secs(300);
+/// How often a node asks whether it is its turn to remove what nobody needs any more.
+const SWEEP: Duration = Duration::from_secs(60);
 
-/// Follows what other nodes change, for as long as the server lives. When the database does not
-/// answer, requests ask for themselves, and fail as they must.
-pub async fn follow_changes(app: Arc<App>) {
-    let mut ticks = tokio::time::interval(FOLLOW);
+/// Removes from the database what nobody needs any more, for as long as the server lives. A failure is
+/// made up for the next time; that the database does not answer, whoever follows it says.
+pub async fn sweep(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut answers = true;
-    let mut swept_at = tokio::time::Instant::now();
     loop {
         ticks.tick().await;
-        let mut outcome = app.store.catch_up().await;
-        if outcome.is_ok() && swept_at.elapsed() > SWEEP {
-            let horizon = app.clock.now() - crate::flows::revoke::lifetime(&app);
-            outcome = app.store.forget_changes(horizon).await;
-            if outcome.is_ok() {
-                let now = app.clock.now();
-                outcome = app.store.provider_sessions().forget(now).await;
-            }
-            swept_at = tokio::time::Instant::now();
-        }
-        // Said once when it begins and once when it is over.
-        match outcome {
-            Err(error) if answers => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the database does not answer"
-                );
-                answers = false;
-            }
-            Ok(()) if !answers => {
-                tracing::info!("the database answers again");
-                answers = true;
-            }
-            _ => {}
+        let lifetime = crate::flows::revoke::lifetime(&app);
+        let lifetime = TimeDelta::from_std(lifetime).unwrap_or(TimeDelta::MAX);
+        if let Err(error) = app.store.sweep(lifetime).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "nothing was removed"
+            );
         }
     }
 }

@@ -5,12 +5,13 @@ use model::ids::{AccessRuleId, UserId};
 use model::listing::Page;
 
 use crate::application_credentials::access_rule;
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::{Where, placeholders};
 use crate::value::{FromRow, Row, Value};
 
-/// Access rules of the database.
+/// Reads access rules.
 pub struct AccessRules<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -106,7 +107,14 @@ impl AccessRules<'_> {
             .all()
             .await
     }
+}
 
+/// Changes access rules, in a transaction.
+pub struct AccessRulesMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl AccessRulesMut<'_> {
     /// Adds access rules of a user.
     pub async fn insert(
         &mut self,
@@ -117,7 +125,7 @@ impl AccessRules<'_> {
             return Ok(());
         }
         let rows = vec!["(?, ?, ?, ?, ?)"; rules.len()].join(", ");
-        let sql = format!("INSERT INTO access_rule ({COLUMNS}) VALUES {rows}");
+        let rest = format!("({COLUMNS}) VALUES {rows}");
         let values = rules.iter().flat_map(|rule| {
             [
                 Value::from(&rule.id),
@@ -127,8 +135,8 @@ impl AccessRules<'_> {
                 (&rule.method).into(),
             ]
         });
-        self.db
-            .built_query(sql)
+        self.tx
+            .insert("access_rule", Entity::New, rest)
             .bind_all(values)
             .execute()
             .await
@@ -148,9 +156,11 @@ impl AccessRules<'_> {
             return Ok(Err(Undeleted::Absent));
         }
         let deleted = self
-            .db
-            .query(
-                "DELETE FROM access_rule WHERE user_id = ? AND external_id = ? AND NOT EXISTS \
+            .tx
+            .delete(
+                "access_rule",
+                Entity::Any,
+                "WHERE user_id = ? AND external_id = ? AND NOT EXISTS \
                  (SELECT used.access_rule_id FROM application_credential_access_rule used \
                   WHERE used.access_rule_id = access_rule.id)",
             )
@@ -167,9 +177,10 @@ impl AccessRules<'_> {
     /// Keeps everybody else from using an access rule again until the transaction ends; whether
     /// there is one.
     async fn lock(&mut self, user_id: &UserId, id: &AccessRuleId) -> Result<bool, StoreError> {
-        let how = self.db.dialect().for_update();
+        let db = &mut self.tx.read();
+        let how = db.dialect().for_update();
         let sql = format!("SELECT id FROM access_rule WHERE user_id = ? AND external_id = ?{how}");
-        let query = self.db.built_query(sql).bind(user_id).bind(id);
+        let query = db.built_query(sql).bind(user_id).bind(id);
         Ok(!query.rows().await?.is_empty())
     }
 }

@@ -4,12 +4,13 @@ use model::application_credential::{AccessRule, ApplicationCredential};
 use model::ids::{AccessRuleId, ApplicationCredentialId, UserId};
 use model::listing::{Page, TextMatch};
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::{Where, placeholders};
 use crate::value::Row;
 
-/// Application credentials of the database.
+/// Reads application credentials.
 pub struct ApplicationCredentials<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -80,78 +81,6 @@ impl ApplicationCredentials<'_> {
         Ok(u64::try_from(number).unwrap_or(0))
     }
 
-    /// Adds an application credential. Its access rules exist already.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Reference`] when a role or an access rule is gone: a credential that loses its
-    /// rules could make every request.
-    pub async fn insert(&mut self, stored: &StoredCredential) -> Result<(), StoreError> {
-        let credential = &stored.credential;
-        self.db
-            .query(
-                "INSERT INTO application_credential (id, name, secret_hash, description, user_id, \
-                 project_id, expires_at, unrestricted) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(&credential.id)
-            .bind(&credential.name)
-            .bind(&stored.secret_hash)
-            .bind(credential.description.as_deref())
-            .bind(&credential.user_id)
-            .bind(credential.project_id.as_ref())
-            .bind(credential.expires_at.map(|end| end.timestamp_micros()))
-            .bind(credential.unrestricted)
-            .execute()
-            .await
-            .map_err(|error| error.on_unique("application_credential"))?;
-        if !credential.role_ids.is_empty() {
-            let sql = format!(
-                "INSERT INTO application_credential_role (application_credential_id, role_id) \
-                 SELECT c.internal_id, role.id FROM application_credential c CROSS JOIN role \
-                 WHERE c.id = ? AND role.id IN ({})",
-                placeholders(credential.role_ids.len())
-            );
-            let query = self.db.built_query(sql).bind(&credential.id);
-            let added = query.bind_all(&credential.role_ids).execute().await?;
-            require_all_added(added, credential.role_ids.len())?;
-        }
-        if !credential.access_rules.is_empty() {
-            let sql = format!(
-                "INSERT INTO application_credential_access_rule \
-                 (application_credential_id, access_rule_id) \
-                 SELECT c.internal_id, rule.id FROM application_credential c \
-                 JOIN access_rule rule ON rule.user_id = c.user_id \
-                 WHERE c.id = ? AND rule.external_id IN ({})",
-                placeholders(credential.access_rules.len())
-            );
-            let rules = credential.access_rules.iter().map(|rule| &rule.id);
-            let query = self.db.built_query(sql).bind(&credential.id);
-            let added = query.bind_all(rules).execute().await?;
-            require_all_added(added, credential.access_rules.len())?;
-        }
-        Ok(())
-    }
-
-    /// Removes an application credential; false when there was none.
-    pub async fn delete(&mut self, id: &ApplicationCredentialId) -> Result<bool, StoreError> {
-        for table in [
-            "application_credential_role",
-            "application_credential_access_rule",
-        ] {
-            let sql = format!(
-                "DELETE FROM {table} WHERE application_credential_id IN \
-                 (SELECT internal_id FROM application_credential WHERE id = ?)"
-            );
-            self.db.built_query(sql).bind(id).execute().await?;
-        }
-        let deleted = self
-            .db
-            .query("DELETE FROM application_credential WHERE id = ?")
-            .bind(id)
-            .execute()
-            .await?;
-        Ok(deleted > 0)
-    }
     /// Reads a page of application credentials in the order of their ids.
     async fn select(
         &mut self,
@@ -183,6 +112,92 @@ impl ApplicationCredentials<'_> {
             .rows()
             .await?;
         gather(&rows)
+    }
+}
+
+/// Changes application credentials, in a transaction.
+pub struct ApplicationCredentialsMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl ApplicationCredentialsMut<'_> {
+    /// Adds an application credential. Its access rules exist already.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Reference`] when a role or an access rule is gone: a credential that loses its
+    /// rules could make every request.
+    pub async fn insert(&mut self, stored: &StoredCredential) -> Result<(), StoreError> {
+        let credential = &stored.credential;
+        self.tx
+            .insert(
+                "application_credential",
+                Entity::New,
+                "(id, name, secret_hash, description, user_id, \
+                 project_id, expires_at, unrestricted) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(&credential.id)
+            .bind(&credential.name)
+            .bind(&stored.secret_hash)
+            .bind(credential.description.as_deref())
+            .bind(&credential.user_id)
+            .bind(credential.project_id.as_ref())
+            .bind(credential.expires_at.map(|end| end.timestamp_micros()))
+            .bind(credential.unrestricted)
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("application_credential"))?;
+        if !credential.role_ids.is_empty() {
+            let rest = format!(
+                "(application_credential_id, role_id) \
+                 SELECT c.internal_id, role.id FROM application_credential c CROSS JOIN role \
+                 WHERE c.id = ? AND role.id IN ({})",
+                placeholders(credential.role_ids.len())
+            );
+            let insert = self
+                .tx
+                .insert("application_credential_role", Entity::New, rest)
+                .bind(&credential.id);
+            let added = insert.bind_all(&credential.role_ids).execute().await?;
+            require_all_added(added, credential.role_ids.len())?;
+        }
+        if !credential.access_rules.is_empty() {
+            let rest = format!(
+                "(application_credential_id, access_rule_id) \
+                 SELECT c.internal_id, rule.id FROM application_credential c \
+                 JOIN access_rule rule ON rule.user_id = c.user_id \
+                 WHERE c.id = ? AND rule.external_id IN ({})",
+                placeholders(credential.access_rules.len())
+            );
+            let rules = credential.access_rules.iter().map(|rule| &rule.id);
+            let insert = self
+                .tx
+                .insert("application_credential_access_rule", Entity::New, rest)
+                .bind(&credential.id);
+            let added = insert.bind_all(rules).execute().await?;
+            require_all_added(added, credential.access_rules.len())?;
+        }
+        Ok(())
+    }
+
+    /// Removes an application credential; false when there was none.
+    pub async fn delete(&mut self, id: &ApplicationCredentialId) -> Result<bool, StoreError> {
+        for table in [
+            "application_credential_role",
+            "application_credential_access_rule",
+        ] {
+            let which = "WHERE application_credential_id IN \
+                         (SELECT internal_id FROM application_credential WHERE id = ?)";
+            let delete = self.tx.delete(table, id, which);
+            delete.bind(id).execute().await?;
+        }
+        let deleted = self
+            .tx
+            .delete("application_credential", id, "WHERE id = ?")
+            .bind(id)
+            .execute()
+            .await?;
+        Ok(deleted > 0)
     }
 }
 

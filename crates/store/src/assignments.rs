@@ -5,7 +5,8 @@ use model::assignment::{Actor, Assignment, AssignmentTarget};
 use model::ids::{DomainId, GroupId, ProjectId, RoleId, UserId};
 use model::role::Role;
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::placeholders;
 use crate::memberships::GroupsOf;
@@ -21,51 +22,12 @@ pub struct EffectiveRoles {
     pub ends_at: Option<Timestamp>,
 }
 
-/// Role assignments of the database.
+/// Reads role assignments.
 pub struct Assignments<'a> {
     pub(crate) db: Conn<'a>,
 }
 
 impl Assignments<'_> {
-    /// Adds an assignment.
-    pub async fn insert(&mut self, assignment: &Assignment) -> Result<(), StoreError> {
-        let (table, kind) = place(assignment);
-        // The type is an enum on two databases, which take a literal and no bound text.
-        let sql = format!(
-            "INSERT INTO {table} (type, actor_id, target_id, role_id, inherited) \
-             VALUES ('{kind}', ?, ?, ?, ?)"
-        );
-        self.db
-            .built_query(sql)
-            .bind(assignment.actor.id())
-            .bind(assignment.target.id())
-            .bind(&assignment.role_id)
-            .bind(assignment.inherited)
-            .execute()
-            .await
-            .map_err(|error| error.on_unique("role assignment"))?;
-        Ok(())
-    }
-
-    /// Removes an assignment; tells whether it was there.
-    pub async fn delete(&mut self, assignment: &Assignment) -> Result<bool, StoreError> {
-        let (table, kind) = place(assignment);
-        let sql = format!(
-            "DELETE FROM {table} WHERE type = '{kind}' AND actor_id = ? AND target_id = ? \
-             AND role_id = ? AND inherited = ?"
-        );
-        let removed = self
-            .db
-            .built_query(sql)
-            .bind(assignment.actor.id())
-            .bind(assignment.target.id())
-            .bind(&assignment.role_id)
-            .bind(assignment.inherited)
-            .execute()
-            .await?;
-        Ok(removed > 0)
-    }
-
     /// The roles that a user was given on projects directly, which are not inherited.
     pub async fn list_on_projects(
         &mut self,
@@ -291,6 +253,51 @@ impl Assignments<'_> {
     }
 }
 
+/// Changes role assignments, in a transaction.
+pub struct AssignmentsMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl AssignmentsMut<'_> {
+    /// Adds an assignment.
+    pub async fn insert(&mut self, assignment: &Assignment) -> Result<(), StoreError> {
+        let (table, kind) = place(assignment);
+        // The type is an enum on two databases, which take a literal and no bound text.
+        let rest = format!(
+            "(type, actor_id, target_id, role_id, inherited) VALUES ('{kind}', ?, ?, ?, ?)"
+        );
+        self.tx
+            .insert(table, whose(&assignment.actor), rest)
+            .bind(assignment.actor.id())
+            .bind(assignment.target.id())
+            .bind(&assignment.role_id)
+            .bind(assignment.inherited)
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("role assignment"))?;
+        Ok(())
+    }
+
+    /// Removes an assignment; tells whether it was there.
+    pub async fn delete(&mut self, assignment: &Assignment) -> Result<bool, StoreError> {
+        let (table, kind) = place(assignment);
+        let rest = format!(
+            "WHERE type = '{kind}' AND actor_id = ? AND target_id = ? AND role_id = ? \
+             AND inherited = ?"
+        );
+        let removed = self
+            .tx
+            .delete(table, whose(&assignment.actor), rest)
+            .bind(assignment.actor.id())
+            .bind(assignment.target.id())
+            .bind(&assignment.role_id)
+            .bind(assignment.inherited)
+            .execute()
+            .await?;
+        Ok(removed > 0)
+    }
+}
+
 /// A query for the roles on the whole deployment, without what they imply. Keystone adds them to
 /// the project and domain tokens of federated logins, and to no others.
 struct SystemRoles {
@@ -313,6 +320,14 @@ impl SystemRoles {
         let mut values = vec![Value::from(user_id)];
         values.extend(groups.iter().map(Value::from));
         Self { sql, values }
+    }
+}
+
+/// Whose roles an assignment to an actor changes.
+fn whose(actor: &Actor) -> Entity<'_> {
+    match actor {
+        Actor::User(id) => id.into(),
+        Actor::Group(_) => Entity::Any,
     }
 }
 

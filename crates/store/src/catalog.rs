@@ -16,15 +16,22 @@ pub struct Catalog<'a> {
     pub(crate) db: Conn<'a>,
 }
 
+/// What a project is shown of the catalog.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// The services, with their endpoints.
+    pub services: Vec<CatalogService>,
+    /// Whether they were chosen for this project; otherwise all projects without a choice are shown
+    /// the same.
+    pub are_chosen: bool,
+}
+
 impl Catalog<'_> {
     /// All enabled services with their enabled endpoints, in one statement. When endpoints were
     /// chosen for the project (OS-EP-FILTER), by themselves or in groups, only those, and only
     /// services that have one. Projects with groups are rare, and cost two statements more. When
     /// none were chosen, the catalog is whole or, if the operator wants that, empty.
-    pub async fn list(
-        &mut self,
-        project_id: Option<&ProjectId>,
-    ) -> Result<Vec<CatalogService>, StoreError> {
+    pub async fn list(&mut self, project_id: Option<&ProjectId>) -> Result<Shown, StoreError> {
         let rows = self
             .db
             .query(
@@ -62,7 +69,7 @@ impl Catalog<'_> {
             None => false,
         };
         if !is_filtered && !self.db.whole_catalog() {
-            return Ok(Vec::new());
+            return Ok(Shown::default());
         }
         let mut services: Vec<CatalogService> = Vec::new();
         for row in &rows {
@@ -90,7 +97,10 @@ impl Catalog<'_> {
                 service.endpoints.push(endpoint);
             }
         }
-        Ok(services)
+        Ok(Shown {
+            services,
+            are_chosen: is_filtered,
+        })
     }
 
     /// The endpoints that the groups of a project hold: each group says what its endpoints have
@@ -177,7 +187,7 @@ mod tests {
         let mut tx = store.begin().await.unwrap();
         let mut disabled = tx.endpoints().find(&"b".into()).await.unwrap().unwrap();
         disabled.enabled = false;
-        tx.endpoints().update(&disabled).await.unwrap();
+        tx.endpoints_mut().update(&disabled).await.unwrap();
         drop(tx.commit().await.unwrap());
         store
     }
@@ -205,7 +215,12 @@ mod tests {
     /// The services of a catalog, each with its endpoints.
     async fn shown(store: &Store, project: Option<&str>) -> Vec<String> {
         let project = project.map(ProjectId::from);
-        let services = store.catalog().list(project.as_ref()).await.unwrap();
+        let services = store
+            .catalog()
+            .list(project.as_ref())
+            .await
+            .unwrap()
+            .services;
         let show = |service: &CatalogService| {
             let ids: Vec<_> = service.endpoints.iter().map(|it| it.id.as_str()).collect();
             format!("{}: {}", service.id, ids.join(" "))

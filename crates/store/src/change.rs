@@ -1,36 +1,33 @@
-//! What a statement changes, as far as facts are kept in memory.
+//! What a write changes, as far as facts are kept in memory.
 
-use std::ops::BitOrAssign;
+use std::collections::BTreeSet;
 
 /// A group of facts that become doubtful together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Topic {
-    /// Users, as tokens name them.
+    /// Users as tokens name them, by their ids.
     Subjects,
-    /// Projects and domains, as tokens name them.
+    /// Projects and domains as tokens name them, by their ids.
     Targets,
-    /// Who holds which role where.
+    /// Who holds which role where, by the ids of users; identity providers too.
     Roles,
-    /// Application credentials.
+    /// Application credentials, by their ids.
     ApplicationCredentials,
-    /// Services and endpoints.
+    /// Services and endpoints, all together.
     Catalog,
-    /// Revocation events.
-    Revocations,
-    /// Service providers.
+    /// Service providers, all together.
     ServiceProviders,
 }
 
 impl Topic {
-    pub(crate) const COUNT: usize = 7;
+    pub(crate) const COUNT: usize = 6;
 
-    const ALL: [Self; Self::COUNT] = [
+    pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::Subjects,
         Self::Targets,
         Self::Roles,
         Self::ApplicationCredentials,
         Self::Catalog,
-        Self::Revocations,
         Self::ServiceProviders,
     ];
 
@@ -42,7 +39,6 @@ impl Topic {
             Self::Roles => "roles",
             Self::ApplicationCredentials => "application_credentials",
             Self::Catalog => "catalog",
-            Self::Revocations => "revocations",
             Self::ServiceProviders => "service_providers",
         }
     }
@@ -52,170 +48,251 @@ impl Topic {
     }
 }
 
-/// Some topics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Topics(u8);
+/// Whose facts a write to a table changes: of a user, for a table that says something about users,
+/// and so on. An id stands for itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Entity<'a> {
+    /// Nobody's who was there before. That something is not there is never kept in memory.
+    New,
+    /// Those of one.
+    One(&'a str),
+    /// Those of many, or of whom is not known.
+    Any,
+    /// Nobody's: the columns are such as are always read anew.
+    Unkept,
+}
 
-impl Topics {
-    pub(crate) const NONE: Self = Self(0);
-    pub(crate) const ALL: Self = Self((1 << Topic::COUNT) - 1);
+/// The facts that became doubtful: all of a topic without an id. No more are counted one by one
+/// than are worth it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes(BTreeSet<(Topic, Option<String>)>);
 
-    pub(crate) fn contains(self, topic: Topic) -> bool {
-        self.0 & (1 << topic as u8) != 0
+/// Beyond so many entities, all of the topic are taken to have changed.
+const MOST_ENTITIES: usize = 100;
+
+impl Changes {
+    /// Everything.
+    pub(crate) fn all() -> Self {
+        Self(Topic::ALL.map(|topic| (topic, None)).into())
     }
 
-    pub(crate) fn iter(self) -> impl Iterator<Item = Topic> {
-        Topic::ALL
-            .into_iter()
-            .filter(move |topic| self.contains(*topic))
-    }
-
-    /// What a statement changes.
-    pub(crate) fn of(sql: &str) -> Self {
-        let mut words = sql.split_ascii_whitespace();
-        let (adds, table) = match words.next() {
-            Some("INSERT") => (true, words.nth(1)),
-            Some("UPDATE") => (false, words.next()),
-            Some("DELETE") => (false, words.nth(1)),
-            // A statement may write behind a common table expression.
-            Some("WITH")
-                if ["INSERT ", "UPDATE ", "DELETE "]
-                    .iter()
-                    .any(|verb| sql.contains(verb)) =>
-            {
-                return Self::ALL;
-            }
-            _ => return Self::NONE,
-        };
-        let table = table.unwrap_or("").trim_matches('"');
-        match table {
-            // What is new is kept by nobody: that something is not there is never kept.
-            "user"
-            | "local_user"
-            | "nonlocal_user"
-            | "project"
-            | "application_credential"
-            | "application_credential_role"
-            | "application_credential_access_rule"
-            | "access_rule"
-            | "role"
-            | "group"
-            | "identity_provider"
-                if adds =>
-            {
-                Self::NONE
-            }
-            "user" | "local_user" | "nonlocal_user" | "federated_user" | "password" => {
-                Self::from(Topic::Subjects)
-            }
-            // Users name their domain, and a project's place in the tree decides what is
-            // inherited.
-            "project" => [Topic::Subjects, Topic::Targets, Topic::Roles].into(),
+    /// What a write to a table changes. What is not known about a table is taken for the worst.
+    pub(crate) fn of(table: &str, entity: Entity<'_>) -> Self {
+        let (topics, per_entity): (&[Topic], bool) = match table {
+            "user" | "local_user" | "nonlocal_user" | "federated_user" | "password"
+            | "user_option" => (&[Topic::Subjects], true),
+            // One project is a fact by itself. A domain is part of what is known of its users and
+            // projects, and what is inherited hangs on the tree.
+            "project" => match entity {
+                Entity::One(_) => (&[Topic::Targets], true),
+                _ => (&[Topic::Subjects, Topic::Targets, Topic::Roles], true),
+            },
             "assignment"
             | "system_assignment"
             | "user_group_membership"
-            | "expiring_user_group_membership"
-            | "implied_role"
-            | "group"
-            // It says how long the memberships live that it brought.
-            | "identity_provider" => Self::from(Topic::Roles),
-            "role" | "role_option" => [Topic::Roles, Topic::ApplicationCredentials].into(),
+            | "expiring_user_group_membership" => (&[Topic::Roles], true),
+            // An identity provider says how long the memberships live that it brought.
+            "implied_role" | "group" | "identity_provider" => (&[Topic::Roles], false),
+            "role" | "role_option" => (&[Topic::Roles, Topic::ApplicationCredentials], false),
             "application_credential"
             | "application_credential_role"
             | "application_credential_access_rule"
-            | "access_rule" => Self::from(Topic::ApplicationCredentials),
+            | "access_rule" => (&[Topic::ApplicationCredentials], true),
             "service"
             | "endpoint"
             | "region"
             | "project_endpoint"
             | "endpoint_group"
-            | "project_endpoint_group" => Self::from(Topic::Catalog),
-            "service_provider" => Self::from(Topic::ServiceProviders),
-            // Events that are too old to revoke anything are missed by nobody.
-            "revocation_event" if adds => Self::from(Topic::Revocations),
-            _ => Self::NONE,
+            | "project_endpoint_group" => (&[Topic::Catalog], false),
+            "service_provider" => (&[Topic::ServiceProviders], false),
+            // Revocation events have an index of their own; of the others nothing is kept.
+            "revocation_event"
+            | "access_token"
+            | "alembic_version"
+            | "config_register"
+            | "consumer"
+            | "credential"
+            | "federation_protocol"
+            | "id_mapping"
+            | "idp_remote_ids"
+            | "limit"
+            | "mapping"
+            | "migrate_version"
+            | "policy"
+            | "policy_association"
+            | "project_option"
+            | "project_tag"
+            | "registered_limit"
+            | "request_token"
+            | "sensitive_config"
+            | "token"
+            | "trust"
+            | "trust_role"
+            | "whitelisted_config" => (&[], false),
+            _ if table.starts_with("archstone_") => (&[], false),
+            _ => return Self::all(),
+        };
+        let whose = match entity {
+            Entity::New if stands_for_itself(table) => return Self::default(),
+            Entity::Unkept => return Self::default(),
+            Entity::One(id) if per_entity => Some(id.to_owned()),
+            Entity::One(_) | Entity::New | Entity::Any => None,
+        };
+        Self(topics.iter().map(|topic| (*topic, whose.clone())).collect())
+    }
+
+    /// Adds others.
+    pub(crate) fn add(&mut self, others: Self) {
+        self.0.extend(others.0);
+        for topic in Topic::ALL {
+            let whole = (topic, None);
+            let many = self.0.iter().filter(|(of, _)| *of == topic).count() > MOST_ENTITIES;
+            if many || self.0.contains(&whole) {
+                self.0.retain(|(of, _)| *of != topic);
+                self.0.insert(whole);
+            }
         }
     }
-}
 
-impl From<Topic> for Topics {
-    fn from(topic: Topic) -> Self {
-        Self(1 << topic as u8)
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Each topic, with the entity of it that changed, if not all.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Topic, Option<&str>)> {
+        self.0.iter().map(|(topic, id)| (*topic, id.as_deref()))
+    }
+
+    /// One change as another node tells of it. A later release may know of more: then everything
+    /// may have changed.
+    pub(crate) fn told(kind: &str, entity_id: &str) -> Self {
+        let Some(topic) = Topic::named(kind) else {
+            return Self::all();
+        };
+        let whose = (!entity_id.is_empty()).then(|| entity_id.to_owned());
+        Self(BTreeSet::from([(topic, whose)]))
     }
 }
 
-impl<const N: usize> From<[Topic; N]> for Topics {
-    fn from(topics: [Topic; N]) -> Self {
-        let mut all = Self::NONE;
-        for topic in topics {
-            all |= topic.into();
+/// Whether a new row of a table is something new, and not something more of what was there: a grant
+/// is something more of the one who gets it.
+fn stands_for_itself(table: &str) -> bool {
+    matches!(
+        table,
+        "user"
+            | "local_user"
+            | "nonlocal_user"
+            | "project"
+            | "role"
+            | "group"
+            | "identity_provider"
+            | "application_credential"
+            | "application_credential_role"
+            | "application_credential_access_rule"
+            | "access_rule"
+    )
+}
+
+macro_rules! entities {
+    ($($id:ident),*) => {$(
+        impl<'a> From<&'a model::ids::$id> for Entity<'a> {
+            fn from(id: &'a model::ids::$id) -> Self {
+                Self::One(id.as_str())
+            }
         }
-        all
-    }
+    )*};
 }
 
-impl BitOrAssign for Topics {
-    fn bitor_assign(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-}
+entities!(ApplicationCredentialId, DomainId, ProjectId, UserId);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn changes<const N: usize>(changes: [(Topic, Option<&str>); N]) -> Changes {
+        Changes(
+            changes
+                .map(|(topic, id)| (topic, id.map(str::to_owned)))
+                .into(),
+        )
+    }
+
     #[test]
-    fn statements_tell_what_they_change() {
-        for (sql, topics) in [
-            ("SELECT id FROM project", Topics::NONE),
-            ("INSERT INTO project (id) VALUES (?)", Topics::NONE),
+    fn writes_change_what_is_known_of_their_entity() {
+        use Topic::{Catalog, Roles, Subjects, Targets};
+        let ada = Entity::One("ada");
+        for (table, entity, expected) in [
+            ("user", ada, changes([(Subjects, Some("ada"))])),
+            ("user", Entity::New, Changes::default()),
+            ("user", Entity::Unkept, Changes::default()),
+            ("password", ada, changes([(Subjects, Some("ada"))])),
+            ("password", Entity::Any, changes([(Subjects, None)])),
+            ("password", Entity::New, changes([(Subjects, None)])),
             (
-                "UPDATE project SET name = ?",
-                [Topic::Subjects, Topic::Targets, Topic::Roles].into(),
-            ),
-            ("DELETE FROM \"user\" WHERE id = ?", Topic::Subjects.into()),
-            (
-                "INSERT INTO password (local_user_id) VALUES (?)",
-                Topic::Subjects.into(),
-            ),
-            (
-                "INSERT INTO assignment (type) VALUES (?)",
-                Topic::Roles.into(),
+                "project",
+                Entity::One("apollo"),
+                changes([(Targets, Some("apollo"))]),
             ),
             (
-                "UPDATE identity_provider SET authorization_ttl = ?",
-                Topic::Roles.into(),
+                "project",
+                Entity::Any,
+                changes([(Subjects, None), (Targets, None), (Roles, None)]),
             ),
+            ("assignment", ada, changes([(Roles, Some("ada"))])),
+            ("assignment", Entity::New, changes([(Roles, None)])),
             (
-                "DELETE FROM application_credential WHERE id = ?",
-                Topic::ApplicationCredentials.into(),
+                "implied_role",
+                Entity::One("member"),
+                changes([(Roles, None)]),
             ),
-            (
-                "INSERT INTO endpoint (id) VALUES (?)",
-                Topic::Catalog.into(),
-            ),
-            (
-                "INSERT INTO service_provider (id) VALUES (?)",
-                Topic::ServiceProviders.into(),
-            ),
-            (
-                "INSERT INTO revocation_event (user_id) VALUES (?)",
-                Topic::Revocations.into(),
-            ),
-            ("DELETE FROM revocation_event WHERE id < ?", Topics::NONE),
-            ("WITH x AS (SELECT 1) DELETE FROM project", Topics::ALL),
-            ("WITH x AS (SELECT 1) SELECT id FROM x", Topics::NONE),
-            ("COMMIT", Topics::NONE),
+            ("endpoint", Entity::New, changes([(Catalog, None)])),
+            ("revocation_event", Entity::Any, Changes::default()),
+            ("archstone_change", Entity::Any, Changes::default()),
+            ("of a later release", ada, Changes::all()),
         ] {
-            assert_eq!(Topics::of(sql), topics, "{sql}");
+            assert_eq!(Changes::of(table, entity), expected, "{table} {entity:?}");
         }
     }
 
     #[test]
-    fn names_lead_back_to_topics() {
+    fn every_table_of_the_schema_is_known() {
+        let schema = include_str!("migrations/sqlite/0000_keystone_30.sql");
+        for line in schema.lines() {
+            let Some(table) = line.trim().strip_prefix("CREATE TABLE ") else {
+                continue;
+            };
+            let table = table.trim_end_matches(" (").trim_matches('"');
+            assert_ne!(Changes::of(table, Entity::Any), Changes::all(), "{table}");
+        }
+    }
+
+    #[test]
+    fn many_entities_come_to_all_of_their_topic() {
+        let mut many = Changes::default();
+        for number in 0..MOST_ENTITIES {
+            many.add(Changes::of("password", Entity::One(&number.to_string())));
+        }
+        assert_eq!(many.len(), MOST_ENTITIES);
+        many.add(Changes::of("assignment", Entity::One("ada")));
+        many.add(Changes::of("password", Entity::One("one more")));
+        let expected = changes([(Topic::Subjects, None), (Topic::Roles, Some("ada"))]);
+        assert_eq!(many, expected);
+        many.add(Changes::of("password", Entity::One("and another")));
+        assert_eq!(many, expected);
+    }
+
+    #[test]
+    fn what_another_node_tells_is_understood_or_taken_for_everything() {
         for topic in Topic::ALL {
             assert_eq!(Topic::named(topic.name()), Some(topic));
         }
-        assert_eq!(Topic::named("something later"), None);
+        let told = Changes::told("roles", "ada");
+        assert_eq!(told, changes([(Topic::Roles, Some("ada"))]));
+        assert_eq!(Changes::told("roles", ""), changes([(Topic::Roles, None)]));
+        assert_eq!(Changes::told("something later", "ada"), Changes::all());
     }
 }

@@ -5,12 +5,13 @@ use model::ids::{CredentialId, UserId};
 use model::json;
 use model::listing::Page;
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::Where;
 use crate::value::{FromRow, Row};
 
-/// Credentials of the database.
+/// Reads credentials.
 pub struct Credentials<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -26,15 +27,6 @@ impl Credentials<'_> {
             .bind(id)
             .optional()
             .await
-    }
-
-    /// Finds a credential to change it: nobody else does until the transaction ends.
-    pub async fn find_for_update(
-        &mut self,
-        id: &CredentialId,
-    ) -> Result<Option<Credential>, StoreError> {
-        self.db.lock("credential", id.as_str()).await?;
-        self.find(id).await
     }
 
     /// Lists credentials by id.
@@ -63,12 +55,42 @@ impl Credentials<'_> {
             .unwrap_or(0))
     }
 
+    /// The hashes of all keys under which credentials are stored.
+    pub async fn key_hashes(&mut self) -> Result<Vec<String>, StoreError> {
+        let rows = self
+            .db
+            .query(
+                "SELECT key_hash FROM credential \
+                 UNION SELECT key_hash FROM archstone_protocol WHERE key_hash IS NOT NULL",
+            )
+            .rows()
+            .await?;
+        rows.iter().map(|row| row.text("key_hash")).collect()
+    }
+}
+
+/// Changes credentials, in a transaction.
+pub struct CredentialsMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl CredentialsMut<'_> {
+    /// Finds a credential to change it: nobody else does until the transaction ends.
+    pub(crate) async fn find_for_update(
+        &mut self,
+        id: &CredentialId,
+    ) -> Result<Option<Credential>, StoreError> {
+        self.tx.lock("credential", id.as_str()).await?;
+        self.tx.credentials().find(id).await
+    }
+
     /// Adds a credential.
     pub async fn insert(&mut self, credential: &Credential) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "INSERT INTO credential \
-                 (id, user_id, project_id, type, encrypted_blob, key_hash, extra) \
+        self.tx
+            .insert(
+                "credential",
+                Entity::Any,
+                "(id, user_id, project_id, type, encrypted_blob, key_hash, extra) \
                  VALUES (?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&credential.id)
@@ -85,9 +107,13 @@ impl Credentials<'_> {
     }
 
     /// Replaces the secret of a credential.
-    pub async fn update(&mut self, credential: &Credential) -> Result<(), StoreError> {
-        self.db
-            .query("UPDATE credential SET encrypted_blob = ?, key_hash = ? WHERE id = ?")
+    pub(crate) async fn update(&mut self, credential: &Credential) -> Result<(), StoreError> {
+        self.tx
+            .update(
+                "credential",
+                Entity::Any,
+                "SET encrypted_blob = ?, key_hash = ? WHERE id = ?",
+            )
             .bind(&credential.encrypted_blob)
             .bind(&credential.key_hash)
             .bind(&credential.id)
@@ -104,11 +130,13 @@ impl Credentials<'_> {
         encrypted_blob: &str,
         key_hash: &str,
     ) -> Result<bool, StoreError> {
-        let sql = "UPDATE credential SET encrypted_blob = ?, key_hash = ? \
-                   WHERE id = ? AND encrypted_blob = ?";
         let touched = self
-            .db
-            .query(sql)
+            .tx
+            .update(
+                "credential",
+                Entity::Any,
+                "SET encrypted_blob = ?, key_hash = ? WHERE id = ? AND encrypted_blob = ?",
+            )
             .bind(encrypted_blob)
             .bind(key_hash)
             .bind(&before.id)
@@ -125,25 +153,12 @@ impl Credentials<'_> {
     /// [`StoreError::Missing`] when there is no such credential.
     pub async fn delete(&mut self, id: &CredentialId) -> Result<(), StoreError> {
         let found = self
-            .db
-            .query("DELETE FROM credential WHERE id = ?")
+            .tx
+            .delete("credential", Entity::Any, "WHERE id = ?")
             .bind(id)
             .execute()
             .await?;
         StoreError::require_found(found, "credential", id)
-    }
-
-    /// The hashes of all keys under which credentials are stored.
-    pub async fn key_hashes(&mut self) -> Result<Vec<String>, StoreError> {
-        let rows = self
-            .db
-            .query(
-                "SELECT key_hash FROM credential \
-                 UNION SELECT key_hash FROM archstone_protocol WHERE key_hash IS NOT NULL",
-            )
-            .rows()
-            .await?;
-        rows.iter().map(|row| row.text("key_hash")).collect()
     }
 }
 

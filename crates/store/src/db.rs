@@ -8,16 +8,20 @@ mod query;
 mod session;
 mod tx;
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use model::clock::Clock;
 
 use crate::facts::FactSettings;
 
 pub(crate) use pool::Db;
 pub(crate) use query::Conn;
+pub(crate) use session::Session;
 pub use tx::{Saved, Tx};
 
 /// How to use a database.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// `[database] connection`, as SQLAlchemy writes it.
     pub connection: String,
@@ -27,6 +31,8 @@ pub struct Options {
     pub timeout: Duration,
     /// How long the wait for a free connection may take.
     pub patience: Duration,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
     /// How facts are kept in memory.
     pub facts: FactSettings,
     /// Minutes that a membership which an identity provider brought lives, when the provider says

@@ -5,14 +5,12 @@ use model::ids::{DomainId, GroupId, UserId};
 use model::listing::Page;
 use model::project::{Domain, DomainFilter, Project, ProjectFilter};
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
-use crate::groups::Groups;
-use crate::identity_providers::IdentityProviders;
 use crate::projects::Projects;
-use crate::users::Users;
 
-/// Domains of the database.
+/// Reads domains.
 pub struct Domains<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -22,28 +20,6 @@ impl Domains<'_> {
     pub async fn find(&mut self, id: &DomainId) -> Result<Option<Domain>, StoreError> {
         let found = self.projects().find(&id.clone().into()).await?;
         Ok(found.filter(Project::is_domain).map(Domain::from))
-    }
-
-    /// Finds a domain to change it: nobody else does until the transaction ends.
-    pub async fn find_for_update(&mut self, id: &DomainId) -> Result<Option<Domain>, StoreError> {
-        let found = self.projects().find_for_update(&id.clone().into()).await?;
-        Ok(found.filter(Project::is_domain).map(Domain::from))
-    }
-
-    /// Makes sure, until the transaction ends, that there is such a domain, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &DomainId) -> Result<(), StoreError> {
-        let how = self.db.dialect().for_share();
-        let sql = format!("SELECT id FROM project WHERE id = ? AND is_domain = ?{how}");
-        let query = self.db.built_query(sql).bind(id).bind(true);
-        match query.rows().await?.is_empty() {
-            true => Err(StoreError::missing("domain", id)),
-            false => Ok(()),
-        }
     }
 
     /// Lists domains by id.
@@ -63,52 +39,6 @@ impl Domains<'_> {
         Ok(found.into_iter().map(Domain::from).collect())
     }
 
-    /// Writes all attributes of a domain that may change.
-    pub async fn update(&mut self, domain: &Domain) -> Result<(), StoreError> {
-        self.projects().update(&domain.clone().into()).await
-    }
-
-    /// Removes a domain with its users, groups, projects and identity providers, and all that
-    /// hangs on them, in a fixed number of statements. Its roles stay, as they do in Keystone.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is no such domain.
-    pub async fn delete(&mut self, id: &DomainId, now: Timestamp) -> Result<(), StoreError> {
-        self.db
-            .require_for_update("project", id.as_str(), "domain")
-            .await?;
-        // Nothing more is added to the domain now; and to what it holds nothing from here on.
-        for table in ["identity_provider", "project", r#""user""#, r#""group""#] {
-            self.db
-                .lock_all(table, "domain_id = ?", [id.into()])
-                .await?;
-        }
-        let groups = &mut Groups {
-            db: self.db.reborrow(),
-        };
-        groups.delete_of_domain(id).await?;
-        let users = &mut Users {
-            db: self.db.reborrow(),
-        };
-        users.delete_of_domain(id, now).await?;
-        let providers = &mut IdentityProviders {
-            db: self.db.reborrow(),
-        };
-        providers.delete_of_domain(id, now).await?;
-        self.projects().delete_of_domain(id, now).await?;
-        for statement in [
-            "DELETE FROM assignment WHERE type IN ('UserDomain', 'GroupDomain') AND target_id = ?",
-            "DELETE FROM whitelisted_config WHERE domain_id = ?",
-            "DELETE FROM sensitive_config WHERE domain_id = ?",
-            "DELETE FROM config_register WHERE domain_id = ?",
-            "DELETE FROM \"limit\" WHERE domain_id = ?",
-        ] {
-            self.db.query(statement).bind(id).execute().await?;
-        }
-        self.projects().delete(&id.clone().into(), now).await
-    }
-
     /// Lists by id the domains on which a user holds a role in effect, directly or through a
     /// group. `groups` are those that a federated login brought.
     pub async fn list_of_user(
@@ -124,14 +54,104 @@ impl Domains<'_> {
         Ok(found.into_iter().map(Domain::from).collect())
     }
 
-    /// Adds a domain.
-    pub async fn insert(&mut self, domain: &Domain) -> Result<(), StoreError> {
-        self.projects().insert(&domain.clone().into()).await
-    }
-
     fn projects(&mut self) -> Projects<'_> {
         Projects {
             db: self.db.reborrow(),
         }
+    }
+}
+
+/// Changes domains, in a transaction.
+pub struct DomainsMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl DomainsMut<'_> {
+    /// Finds a domain to change it: nobody else does until the transaction ends.
+    pub(crate) async fn find_for_update(
+        &mut self,
+        id: &DomainId,
+    ) -> Result<Option<Domain>, StoreError> {
+        let found = self
+            .tx
+            .projects_mut()
+            .find_for_update(&id.clone().into())
+            .await?;
+        Ok(found.filter(Project::is_domain).map(Domain::from))
+    }
+
+    /// Makes sure, until the transaction ends, that there is such a domain, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &DomainId) -> Result<(), StoreError> {
+        let mut read = self.tx.read();
+        let how = read.dialect().for_share();
+        let sql = format!("SELECT id FROM project WHERE id = ? AND is_domain = ?{how}");
+        let query = read.built_query(sql).bind(id).bind(true);
+        match query.rows().await?.is_empty() {
+            true => Err(StoreError::missing("domain", id)),
+            false => Ok(()),
+        }
+    }
+
+    /// Keeps everybody else from changing a domain and all that it holds, and from adding what
+    /// names any of it, until the transaction ends.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such domain.
+    pub async fn lock_all_within(&mut self, id: &DomainId) -> Result<(), StoreError> {
+        self.tx
+            .require_for_update("project", id.as_str(), "domain")
+            .await?;
+        // Nothing more is added to the domain now; and to what it holds nothing from here on.
+        for table in ["identity_provider", "project", r#""user""#, r#""group""#] {
+            self.tx
+                .lock_all(table, "domain_id = ?", [id.into()])
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Writes all attributes of a domain that may change.
+    pub(crate) async fn update(&mut self, domain: &Domain) -> Result<(), StoreError> {
+        self.tx.projects_mut().update(&domain.clone().into()).await
+    }
+
+    /// Removes a domain with its users, groups, projects and identity providers, and all that
+    /// hangs on them, in a fixed number of statements. Its roles stay, as they do in Keystone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such domain.
+    pub async fn delete(&mut self, id: &DomainId, now: Timestamp) -> Result<(), StoreError> {
+        self.lock_all_within(id).await?;
+        self.tx.groups_mut().delete_of_domain(id).await?;
+        self.tx.users_mut().delete_of_domain(id, now).await?;
+        let mut providers = self.tx.identity_providers_mut();
+        providers.delete_of_domain(id, now).await?;
+        self.tx.projects_mut().delete_of_domain(id, now).await?;
+        for (table, which) in [
+            (
+                "assignment",
+                "WHERE type IN ('UserDomain', 'GroupDomain') AND target_id = ?",
+            ),
+            ("whitelisted_config", "WHERE domain_id = ?"),
+            ("sensitive_config", "WHERE domain_id = ?"),
+            ("config_register", "WHERE domain_id = ?"),
+            ("limit", "WHERE domain_id = ?"),
+        ] {
+            let delete = self.tx.delete(table, Entity::Any, which);
+            delete.bind(id).execute().await?;
+        }
+        self.tx.projects_mut().delete(&id.clone().into(), now).await
+    }
+
+    /// Adds a domain.
+    pub async fn insert(&mut self, domain: &Domain) -> Result<(), StoreError> {
+        self.tx.projects_mut().insert(&domain.clone().into()).await
     }
 }

@@ -5,36 +5,18 @@ use model::json;
 use model::listing::Page;
 use model::service::{Endpoint, EndpointFilter};
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::Where;
 use crate::value::{FromRow, Row};
 
-/// Endpoints of the database.
+/// Reads endpoints.
 pub struct Endpoints<'a> {
     pub(crate) db: Conn<'a>,
 }
 
 impl Endpoints<'_> {
-    /// Adds an endpoint.
-    pub async fn insert(&mut self, endpoint: &Endpoint) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "INSERT INTO endpoint (id, interface, region_id, service_id, url, enabled, \
-                 extra) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(&endpoint.id)
-            .bind(&endpoint.interface)
-            .bind(endpoint.region_id.as_ref())
-            .bind(&endpoint.service_id)
-            .bind(&endpoint.url)
-            .bind(endpoint.enabled)
-            .bind(json::spaced(&endpoint.extra))
-            .execute()
-            .await?;
-        Ok(())
-    }
-
     /// Finds an endpoint by id.
     pub async fn find(&mut self, id: &EndpointId) -> Result<Option<Endpoint>, StoreError> {
         self.db
@@ -45,15 +27,6 @@ impl Endpoints<'_> {
             .bind(id)
             .optional()
             .await
-    }
-
-    /// Finds an endpoint to change it: nobody else does until the transaction ends.
-    pub async fn find_for_update(
-        &mut self,
-        id: &EndpointId,
-    ) -> Result<Option<Endpoint>, StoreError> {
-        self.db.lock("endpoint", id.as_str()).await?;
-        self.find(id).await
     }
 
     /// Lists endpoints by id.
@@ -71,13 +44,52 @@ impl Endpoints<'_> {
             .all()
             .await
     }
+}
+
+/// Changes endpoints, in a transaction.
+pub struct EndpointsMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl EndpointsMut<'_> {
+    /// Finds an endpoint to change it: nobody else does until the transaction ends.
+    pub(crate) async fn find_for_update(
+        &mut self,
+        id: &EndpointId,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        self.tx.lock("endpoint", id.as_str()).await?;
+        self.tx.endpoints().find(id).await
+    }
+
+    /// Adds an endpoint.
+    pub async fn insert(&mut self, endpoint: &Endpoint) -> Result<(), StoreError> {
+        self.tx
+            .insert(
+                "endpoint",
+                Entity::Any,
+                "(id, interface, region_id, service_id, url, enabled, extra) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(&endpoint.id)
+            .bind(&endpoint.interface)
+            .bind(endpoint.region_id.as_ref())
+            .bind(&endpoint.service_id)
+            .bind(&endpoint.url)
+            .bind(endpoint.enabled)
+            .bind(json::spaced(&endpoint.extra))
+            .execute()
+            .await?;
+        Ok(())
+    }
 
     /// Writes all attributes of an endpoint that may change.
-    pub async fn update(&mut self, endpoint: &Endpoint) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "UPDATE endpoint SET interface = ?, region_id = ?, service_id = ?, url = ?, \
-                 enabled = ?, extra = ? WHERE id = ?",
+    pub(crate) async fn update(&mut self, endpoint: &Endpoint) -> Result<(), StoreError> {
+        self.tx
+            .update(
+                "endpoint",
+                Entity::Any,
+                "SET interface = ?, region_id = ?, service_id = ?, url = ?, enabled = ?, \
+                 extra = ? WHERE id = ?",
             )
             .bind(&endpoint.interface)
             .bind(endpoint.region_id.as_ref())
@@ -97,15 +109,16 @@ impl Endpoints<'_> {
     ///
     /// [`StoreError::Missing`] when there is no such endpoint.
     pub async fn delete(&mut self, id: &EndpointId) -> Result<(), StoreError> {
-        self.db
+        self.tx
             .require_for_update("endpoint", id.as_str(), "endpoint")
             .await?;
-        for statement in [
-            "DELETE FROM project_endpoint WHERE endpoint_id = ?",
-            "DELETE FROM policy_association WHERE endpoint_id = ?",
-            "DELETE FROM endpoint WHERE id = ?",
+        for (table, which) in [
+            ("project_endpoint", "WHERE endpoint_id = ?"),
+            ("policy_association", "WHERE endpoint_id = ?"),
+            ("endpoint", "WHERE id = ?"),
         ] {
-            self.db.query(statement).bind(id).execute().await?;
+            let delete = self.tx.delete(table, Entity::Any, which);
+            delete.bind(id).execute().await?;
         }
         Ok(())
     }

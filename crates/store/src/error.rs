@@ -91,6 +91,14 @@ impl StoreError {
         }
     }
 
+    /// The same for somebody else who waited for it: that the database did not answer.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::TimedOut(after) => Self::TimedOut(*after),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+
     /// Whether the database is not there now, and may come back by itself.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::TimedOut(_))

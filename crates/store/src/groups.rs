@@ -8,13 +8,14 @@ use model::json;
 use model::listing::Page;
 use model::user::{Group, GroupFilter, Membership};
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::{Where, placeholders};
 use crate::memberships::{self, ENDING, GroupsOf};
 use crate::value::{FromRow, Row, Value};
 
-/// Groups of the database.
+/// Reads groups.
 pub struct Groups<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -29,34 +30,6 @@ impl Groups<'_> {
     pub async fn find(&mut self, id: &GroupId) -> Result<Option<Group>, StoreError> {
         let sql = format!(r#"SELECT {COLUMNS} FROM "group" g WHERE g.id = ?"#);
         self.db.built_query(sql).bind(id).optional().await
-    }
-
-    /// Finds a group to change it: nobody else does until the transaction ends.
-    pub async fn find_for_update(&mut self, id: &GroupId) -> Result<Option<Group>, StoreError> {
-        self.db.lock(r#""group""#, id.as_str()).await?;
-        self.find(id).await
-    }
-
-    /// Makes sure, until the transaction ends, that there is such a group, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &GroupId) -> Result<(), StoreError> {
-        self.db.require(r#""group""#, id.as_str(), "group").await
-    }
-
-    /// Keeps everybody else from changing a group, and from adding what names it, until the
-    /// transaction ends.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn lock(&mut self, id: &GroupId) -> Result<(), StoreError> {
-        self.db
-            .require_for_update(r#""group""#, id.as_str(), "group")
-            .await
     }
 
     /// Lists groups by id.
@@ -159,75 +132,6 @@ impl Groups<'_> {
         Ok(found.collect())
     }
 
-    /// Adds a group. The unique index judges names: to read first would race.
-    pub async fn insert(&mut self, group: &Group) -> Result<(), StoreError> {
-        self.db
-            .query(
-                r#"INSERT INTO "group" (id, name, domain_id, description, extra)
-                   VALUES (?, ?, ?, ?, ?)"#,
-            )
-            .bind(&group.id)
-            .bind(&group.name)
-            .bind(&group.domain_id)
-            .bind(group.description.as_deref())
-            .bind(json::spaced(&group.extra))
-            .execute()
-            .await
-            .map_err(|error| error.on_unique("group"))?;
-        Ok(())
-    }
-
-    /// Writes all attributes of a group that may change.
-    pub async fn update(&mut self, group: &Group) -> Result<(), StoreError> {
-        self.db
-            .query(r#"UPDATE "group" SET name = ?, description = ?, extra = ? WHERE id = ?"#)
-            .bind(&group.name)
-            .bind(group.description.as_deref())
-            .bind(json::spaced(&group.extra))
-            .bind(&group.id)
-            .execute()
-            .await
-            .map_err(|error| error.on_unique("group"))?;
-        Ok(())
-    }
-
-    /// Removes a group with its memberships and role assignments.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is no such group.
-    pub async fn delete(&mut self, id: &GroupId) -> Result<(), StoreError> {
-        self.lock(id).await?;
-        self.release("= ?", id.into()).await?;
-        let delete = r#"DELETE FROM "group" WHERE id = ?"#;
-        self.db.query(delete).bind(id).execute().await?;
-        Ok(())
-    }
-
-    /// Removes all groups of a domain, and what hangs on them, in a fixed number of statements.
-    pub(crate) async fn delete_of_domain(&mut self, id: &DomainId) -> Result<(), StoreError> {
-        let of_domain = r#"IN (SELECT id FROM "group" WHERE domain_id = ?)"#;
-        self.release(of_domain, id.into()).await?;
-        let delete = r#"DELETE FROM "group" WHERE domain_id = ?"#;
-        self.db.query(delete).bind(id).execute().await?;
-        Ok(())
-    }
-
-    /// Removes what hangs on some groups; `which` follows the name of a column with their ids.
-    async fn release(&mut self, which: &str, value: Value) -> Result<(), StoreError> {
-        for statement in [
-            "DELETE FROM assignment WHERE type IN ('GroupProject', 'GroupDomain') AND actor_id",
-            "DELETE FROM system_assignment WHERE type = 'GroupSystem' AND actor_id",
-            "DELETE FROM user_group_membership WHERE group_id",
-            "DELETE FROM expiring_user_group_membership WHERE group_id",
-            "DELETE FROM id_mapping WHERE public_id",
-        ] {
-            let query = self.db.built_query(format!("{statement} {which}"));
-            query.bind(value.clone()).execute().await?;
-        }
-        Ok(())
-    }
-
     /// Whether a group was given any role.
     pub async fn holds_roles(&mut self, id: &GroupId) -> Result<bool, StoreError> {
         let rows = self
@@ -272,6 +176,122 @@ impl Groups<'_> {
             .await?;
         Ok(!rows.is_empty())
     }
+}
+
+/// Changes groups, in a transaction.
+pub struct GroupsMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl GroupsMut<'_> {
+    /// Finds a group to change it: nobody else does until the transaction ends.
+    pub(crate) async fn find_for_update(
+        &mut self,
+        id: &GroupId,
+    ) -> Result<Option<Group>, StoreError> {
+        self.tx.lock(r#""group""#, id.as_str()).await?;
+        self.tx.groups().find(id).await
+    }
+
+    /// Makes sure, until the transaction ends, that there is such a group, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &GroupId) -> Result<(), StoreError> {
+        self.tx.require(r#""group""#, id.as_str(), "group").await
+    }
+
+    /// Keeps everybody else from changing a group, and from adding what names it, until the
+    /// transaction ends.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn lock(&mut self, id: &GroupId) -> Result<(), StoreError> {
+        self.tx
+            .require_for_update(r#""group""#, id.as_str(), "group")
+            .await
+    }
+
+    /// Adds a group. The unique index judges names: to read first would race.
+    pub async fn insert(&mut self, group: &Group) -> Result<(), StoreError> {
+        self.tx
+            .insert(
+                "group",
+                Entity::New,
+                "(id, name, domain_id, description, extra) VALUES (?, ?, ?, ?, ?)",
+            )
+            .bind(&group.id)
+            .bind(&group.name)
+            .bind(&group.domain_id)
+            .bind(group.description.as_deref())
+            .bind(json::spaced(&group.extra))
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("group"))?;
+        Ok(())
+    }
+
+    /// Writes all attributes of a group that may change.
+    pub(crate) async fn update(&mut self, group: &Group) -> Result<(), StoreError> {
+        self.tx
+            .update(
+                "group",
+                Entity::Any,
+                "SET name = ?, description = ?, extra = ? WHERE id = ?",
+            )
+            .bind(&group.name)
+            .bind(group.description.as_deref())
+            .bind(json::spaced(&group.extra))
+            .bind(&group.id)
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("group"))?;
+        Ok(())
+    }
+
+    /// Removes a group with its memberships and role assignments.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such group.
+    pub async fn delete(&mut self, id: &GroupId) -> Result<(), StoreError> {
+        self.lock(id).await?;
+        self.release("= ?", id.into()).await?;
+        let delete = self.tx.delete("group", Entity::Any, "WHERE id = ?");
+        delete.bind(id).execute().await?;
+        Ok(())
+    }
+
+    /// Removes all groups of a domain, and what hangs on them, in a fixed number of statements.
+    pub(crate) async fn delete_of_domain(&mut self, id: &DomainId) -> Result<(), StoreError> {
+        let of_domain = r#"IN (SELECT id FROM "group" WHERE domain_id = ?)"#;
+        self.release(of_domain, id.into()).await?;
+        let delete = self.tx.delete("group", Entity::Any, "WHERE domain_id = ?");
+        delete.bind(id).execute().await?;
+        Ok(())
+    }
+
+    /// Removes what hangs on some groups; `which` follows the name of a column with their ids.
+    async fn release(&mut self, which: &str, value: Value) -> Result<(), StoreError> {
+        for (table, column) in [
+            (
+                "assignment",
+                "type IN ('GroupProject', 'GroupDomain') AND actor_id",
+            ),
+            ("system_assignment", "type = 'GroupSystem' AND actor_id"),
+            ("user_group_membership", "group_id"),
+            ("expiring_user_group_membership", "group_id"),
+            ("id_mapping", "public_id"),
+        ] {
+            let rest = format!("WHERE {column} {which}");
+            let delete = self.tx.delete(table, Entity::Any, rest);
+            delete.bind(value.clone()).execute().await?;
+        }
+        Ok(())
+    }
 
     /// Adds a member.
     pub async fn insert_member(
@@ -279,8 +299,12 @@ impl Groups<'_> {
         id: &GroupId,
         user_id: &UserId,
     ) -> Result<(), StoreError> {
-        self.db
-            .query("INSERT INTO user_group_membership (group_id, user_id) VALUES (?, ?)")
+        self.tx
+            .insert(
+                "user_group_membership",
+                user_id,
+                "(group_id, user_id) VALUES (?, ?)",
+            )
             .bind(id)
             .bind(user_id)
             .execute()
@@ -296,8 +320,12 @@ impl Groups<'_> {
         user_id: &UserId,
     ) -> Result<bool, StoreError> {
         let removed = self
-            .db
-            .query("DELETE FROM user_group_membership WHERE group_id = ? AND user_id = ?")
+            .tx
+            .delete(
+                "user_group_membership",
+                user_id,
+                "WHERE group_id = ? AND user_id = ?",
+            )
             .bind(id)
             .bind(user_id)
             .execute()

@@ -5,16 +5,16 @@ use model::federation::{IdentityProvider, ProviderFilter};
 use model::ids::{DomainId, IdentityProviderId};
 use model::listing::{Page, TextMatch};
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::Where;
-use crate::users::Users;
 use crate::value::{FromRow, Row, Value};
 
 /// What a conflict is called when another provider signs under the same name.
 const REMOTE_ID: &str = "remote_id";
 
-/// Identity providers of the database.
+/// Reads identity providers.
 pub struct IdentityProviders<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -37,15 +37,6 @@ impl IdentityProviders<'_> {
             .rows()
             .await?;
         Ok(gather(&rows)?.pop().filter(|found| found.id == *id))
-    }
-
-    /// Finds an identity provider to change it: nobody else does until the transaction ends.
-    pub async fn find_for_update(
-        &mut self,
-        id: &IdentityProviderId,
-    ) -> Result<Option<IdentityProvider>, StoreError> {
-        self.db.lock("identity_provider", id.as_str()).await?;
-        self.find(id).await
     }
 
     /// Finds who signs under a name; `None` when nobody does.
@@ -86,14 +77,43 @@ impl IdentityProviders<'_> {
         found.retain(|provider| id_holds(filter.id.as_ref(), provider.id.as_str()));
         Ok(found)
     }
+}
+
+/// Changes identity providers, in a transaction.
+pub struct IdentityProvidersMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl IdentityProvidersMut<'_> {
+    /// Keeps everybody else from changing an identity provider, and from adding what names it,
+    /// until the transaction ends.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn lock(&mut self, id: &IdentityProviderId) -> Result<(), StoreError> {
+        self.tx
+            .require_for_update("identity_provider", id.as_str(), "Identity Provider")
+            .await
+    }
+
+    /// Finds an identity provider to change it: nobody else does until the transaction ends.
+    pub(crate) async fn find_for_update(
+        &mut self,
+        id: &IdentityProviderId,
+    ) -> Result<Option<IdentityProvider>, StoreError> {
+        self.tx.lock("identity_provider", id.as_str()).await?;
+        self.tx.identity_providers().find(id).await
+    }
 
     /// Adds an identity provider. Its id and the names it signs under must both be new; a
     /// conflict over the latter is one of `remote_id`.
     pub async fn insert(&mut self, provider: &IdentityProvider) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "INSERT INTO identity_provider \
-                 (id, enabled, description, domain_id, authorization_ttl) VALUES (?, ?, ?, ?, ?)",
+        self.tx
+            .insert(
+                "identity_provider",
+                Entity::New,
+                "(id, enabled, description, domain_id, authorization_ttl) VALUES (?, ?, ?, ?, ?)",
             )
             .bind(&provider.id)
             .bind(provider.enabled)
@@ -107,10 +127,12 @@ impl IdentityProviders<'_> {
     }
 
     /// Writes all attributes of an identity provider that may change.
-    pub async fn update(&mut self, provider: &IdentityProvider) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "UPDATE identity_provider SET enabled = ?, description = ?, authorization_ttl = ? \
+    pub(crate) async fn update(&mut self, provider: &IdentityProvider) -> Result<(), StoreError> {
+        self.tx
+            .update(
+                "identity_provider",
+                Entity::Any,
+                "SET enabled = ?, description = ?, authorization_ttl = ? \
                  WHERE id = ?",
             )
             .bind(provider.enabled)
@@ -119,8 +141,8 @@ impl IdentityProviders<'_> {
             .bind(&provider.id)
             .execute()
             .await?;
-        self.db
-            .query("DELETE FROM idp_remote_ids WHERE idp_id = ?")
+        self.tx
+            .delete("idp_remote_ids", Entity::Any, "WHERE idp_id = ?")
             .bind(&provider.id)
             .execute()
             .await?;
@@ -138,19 +160,18 @@ impl IdentityProviders<'_> {
         id: &IdentityProviderId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.db
-            .require_for_update("identity_provider", id.as_str(), "Identity Provider")
-            .await?;
-        for statement in [
-            "DELETE FROM federated_user WHERE idp_id = ?",
-            "DELETE FROM expiring_user_group_membership WHERE idp_id = ?",
-            "DELETE FROM federation_protocol WHERE idp_id = ?",
-            "DELETE FROM idp_remote_ids WHERE idp_id = ?",
-            "DELETE FROM identity_provider WHERE id = ?",
+        self.lock(id).await?;
+        for (table, which) in [
+            ("federated_user", "WHERE idp_id = ?"),
+            ("expiring_user_group_membership", "WHERE idp_id = ?"),
+            ("federation_protocol", "WHERE idp_id = ?"),
+            ("idp_remote_ids", "WHERE idp_id = ?"),
+            ("identity_provider", "WHERE id = ?"),
         ] {
-            self.db.query(statement).bind(id).execute().await?;
+            let delete = self.tx.delete(table, Entity::Any, which);
+            delete.bind(id).execute().await?;
         }
-        self.users().delete_unknown(now).await
+        self.tx.users_mut().delete_unknown(now).await
     }
 
     /// Removes the identity providers whose users a domain has.
@@ -159,34 +180,26 @@ impl IdentityProviders<'_> {
         id: &DomainId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        for statement in [
-            "DELETE FROM federated_user WHERE idp_id IN \
-             (SELECT id FROM identity_provider WHERE domain_id = ?)",
-            "DELETE FROM expiring_user_group_membership WHERE idp_id IN \
-             (SELECT id FROM identity_provider WHERE domain_id = ?)",
-            "DELETE FROM federation_protocol WHERE idp_id IN \
-             (SELECT id FROM identity_provider WHERE domain_id = ?)",
-            "DELETE FROM idp_remote_ids WHERE idp_id IN \
-             (SELECT id FROM identity_provider WHERE domain_id = ?)",
+        for table in [
+            "federated_user",
+            "expiring_user_group_membership",
+            "federation_protocol",
+            "idp_remote_ids",
         ] {
-            self.db.query(statement).bind(id).execute().await?;
+            let which = "WHERE idp_id IN (SELECT id FROM identity_provider WHERE domain_id = ?)";
+            let delete = self.tx.delete(table, Entity::Any, which);
+            delete.bind(id).execute().await?;
         }
         let removed = self
-            .db
-            .query("DELETE FROM identity_provider WHERE domain_id = ?")
+            .tx
+            .delete("identity_provider", Entity::Any, "WHERE domain_id = ?")
             .bind(id)
             .execute()
             .await?;
         if removed > 0 {
-            self.users().delete_unknown(now).await?;
+            self.tx.users_mut().delete_unknown(now).await?;
         }
         Ok(())
-    }
-
-    fn users(&mut self) -> Users<'_> {
-        Users {
-            db: self.db.reborrow(),
-        }
     }
 
     async fn insert_remote_ids(&mut self, provider: &IdentityProvider) -> Result<(), StoreError> {
@@ -194,11 +207,11 @@ impl IdentityProviders<'_> {
             return Ok(());
         }
         let rows = vec!["(?, ?)"; provider.remote_ids.len()].join(", ");
-        let sql = format!("INSERT INTO idp_remote_ids (idp_id, remote_id) VALUES {rows}");
+        let rest = format!("(idp_id, remote_id) VALUES {rows}");
         let pairs = provider.remote_ids.iter();
         let values = pairs.flat_map(|remote_id| [Value::from(&provider.id), remote_id.into()]);
-        let query = self.db.built_query(sql).bind_all(values);
-        let done = query.execute().await;
+        let insert = self.tx.insert("idp_remote_ids", Entity::Any, rest);
+        let done = insert.bind_all(values).execute().await;
         done.map_err(|error| error.on_unique(REMOTE_ID))?;
         Ok(())
     }
@@ -286,11 +299,11 @@ mod tests {
             extra: Extra::new(),
         };
         let mut tx = store.begin().await.unwrap();
-        tx.domains().insert(&domain).await.unwrap();
+        tx.domains_mut().insert(&domain).await.unwrap();
         for id in ["ours", "theirs", "both"] {
-            tx.users().insert(&user(id), None, NOW).await.unwrap();
+            tx.users_mut().insert(&user(id), None, NOW).await.unwrap();
         }
-        tx.identity_providers()
+        tx.identity_providers_mut()
             .insert(&provider("corp", &["x"]))
             .await
             .unwrap();
@@ -349,7 +362,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = filled_store(&folder).await;
         let mut tx = store.begin().await.unwrap();
-        tx.identity_providers()
+        tx.identity_providers_mut()
             .delete(&"corp".into(), NOW)
             .await
             .unwrap();
@@ -365,7 +378,7 @@ mod tests {
         let store = filled_store(&folder).await;
         let mut tx = store.begin().await.unwrap();
         let (provider, protocol) = ("corp".into(), "p".into());
-        tx.protocols()
+        tx.protocols_mut()
             .delete(&provider, &protocol, NOW)
             .await
             .unwrap();
@@ -380,7 +393,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = filled_store(&folder).await;
         let mut tx = store.begin().await.unwrap();
-        tx.domains().delete(&"default".into(), NOW).await.unwrap();
+        tx.domains_mut()
+            .delete(&"default".into(), NOW)
+            .await
+            .unwrap();
         drop(tx.commit().await.unwrap());
         assert_eq!(users(&store).await, [""; 0]);
         let found = store
@@ -400,7 +416,11 @@ mod tests {
             (provider("other", &["x"]), REMOTE_ID),
         ] {
             let mut tx = store.begin().await.unwrap();
-            let error = tx.identity_providers().insert(&provider).await.unwrap_err();
+            let error = tx
+                .identity_providers_mut()
+                .insert(&provider)
+                .await
+                .unwrap_err();
             assert!(matches!(error, StoreError::Conflict { kind: k } if k == kind));
         }
     }

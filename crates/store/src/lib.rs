@@ -8,6 +8,8 @@ mod address;
 mod application_credentials;
 mod assignments;
 mod catalog;
+mod change;
+mod changeable;
 mod credentials;
 mod db;
 mod dialect;
@@ -16,6 +18,7 @@ mod endpoints;
 mod error;
 mod facts;
 mod filter;
+mod follower;
 mod groups;
 mod identity_providers;
 mod logins;
@@ -27,6 +30,7 @@ mod projects;
 mod protocols;
 mod provider_sessions;
 mod regions;
+mod repeat;
 mod revocations;
 mod role_assignments;
 mod roles;
@@ -34,39 +38,43 @@ pub mod scratch;
 mod service_providers;
 mod services;
 mod shadow_users;
-mod topic;
+mod sweep;
 mod users;
 mod value;
 
 use std::sync::Arc;
 
-pub use access_rules::{AccessRules, OwnedAccessRule, Undeleted};
-pub use application_credentials::{ApplicationCredentials, StoredCredential};
-pub use assignments::{Assignments, EffectiveRoles};
+pub use access_rules::{AccessRules, AccessRulesMut, OwnedAccessRule, Undeleted};
+pub use application_credentials::{
+    ApplicationCredentials, ApplicationCredentialsMut, StoredCredential,
+};
+pub use assignments::{Assignments, AssignmentsMut, EffectiveRoles};
 pub use catalog::Catalog;
-pub use credentials::Credentials;
+pub use changeable::Changeable;
+pub use credentials::{Credentials, CredentialsMut};
 pub use db::{Options, Saved, Tx};
 pub use dialect::Dialect;
-pub use domains::Domains;
-pub use endpoints::Endpoints;
+pub use domains::{Domains, DomainsMut};
+pub use endpoints::{Endpoints, EndpointsMut};
 pub use error::StoreError;
 pub use facts::FactSettings;
-pub use groups::Groups;
-pub use identity_providers::IdentityProviders;
-pub use logins::Logins;
-pub use mappings::Mappings;
+pub use groups::{Groups, GroupsMut};
+pub use identity_providers::{IdentityProviders, IdentityProvidersMut};
+pub use logins::{Logins, LoginsMut};
+pub use mappings::{Mappings, MappingsMut};
 pub use migrations::{SchemaState, SyncCheck};
-pub use projects::Projects;
-pub use protocols::Protocols;
-pub use provider_sessions::{ProviderSessions, SessionTokens};
-pub use regions::Regions;
-pub use revocations::Revocations;
+pub use projects::{Projects, ProjectsMut};
+pub use protocols::{Protocols, ProtocolsMut};
+pub use provider_sessions::{ProviderSessions, ProviderSessionsMut, SessionTokens};
+pub use regions::{Regions, RegionsMut};
+pub use repeat::repeating;
+pub use revocations::{Revocations, RevocationsMut};
 pub use role_assignments::{HeldRoles, Mentioned, Name};
-pub use roles::Roles;
-pub use service_providers::ServiceProviders;
-pub use services::Services;
-pub use shadow_users::{ShadowUser, ShadowUsers};
-pub use users::Users;
+pub use roles::{Roles, RolesMut};
+pub use service_providers::{ServiceProviders, ServiceProvidersMut};
+pub use services::{Services, ServicesMut};
+pub use shadow_users::{ShadowUser, ShadowUsers, ShadowUsersMut};
+pub use users::{Users, UsersMut};
 
 use db::{Conn, Db};
 
@@ -127,66 +135,74 @@ impl Store {
     }
 }
 
-/// Makes each repository reachable from the store and from a transaction under one name.
+/// Makes each repository reachable: to read from the store and in a transaction under one name, and
+/// to write in a transaction alone.
 macro_rules! repositories {
-    ($($(#[$doc:meta])* $name:ident: $repository:ident,)*) => {
+    ($($(#[$doc:meta])* $name:ident: $reader:ident $(, $name_mut:ident: $writer:ident)?;)*) => {
         impl Store {$(
             $(#[$doc])*
-            pub fn $name(&self) -> $repository<'_> {
-                $repository { db: Conn::Pool(&self.db) }
+            pub fn $name(&self) -> $reader<'_> {
+                $reader { db: Conn::Pool(&self.db) }
             }
         )*}
 
         impl Tx {$(
             $(#[$doc])*
-            pub fn $name(&mut self) -> $repository<'_> {
-                $repository { db: Conn::Tx(self) }
+            pub fn $name(&mut self) -> $reader<'_> {
+                $reader { db: Conn::Tx(self) }
             }
+
+            $(
+                /// The same, to change them.
+                pub fn $name_mut(&mut self) -> $writer<'_> {
+                    $writer { tx: self }
+                }
+            )?
         )*}
     };
 }
 
 repositories! {
     /// Access rules of application credentials.
-    access_rules: AccessRules,
+    access_rules: AccessRules, access_rules_mut: AccessRulesMut;
     /// Application credentials, with their roles and access rules.
-    application_credentials: ApplicationCredentials,
+    application_credentials: ApplicationCredentials, application_credentials_mut: ApplicationCredentialsMut;
     /// Role assignments, and the roles in effect that they come to.
-    assignments: Assignments,
+    assignments: Assignments, assignments_mut: AssignmentsMut;
     /// The service catalog as tokens carry it.
-    catalog: Catalog,
+    catalog: Catalog;
     /// Credentials kept for users.
-    credentials: Credentials,
+    credentials: Credentials, credentials_mut: CredentialsMut;
     /// Domains.
-    domains: Domains,
+    domains: Domains, domains_mut: DomainsMut;
     /// Endpoints of services.
-    endpoints: Endpoints,
+    endpoints: Endpoints, endpoints_mut: EndpointsMut;
     /// Groups of users, and who belongs to them.
-    groups: Groups,
+    groups: Groups, groups_mut: GroupsMut;
     /// Identity providers of federated logins.
-    identity_providers: IdentityProviders,
+    identity_providers: IdentityProviders, identity_providers_mut: IdentityProvidersMut;
     /// What logins and the validation of tokens look up.
-    logins: Logins,
+    logins: Logins, logins_mut: LoginsMut;
     /// Mappings of assertions.
-    mappings: Mappings,
+    mappings: Mappings, mappings_mut: MappingsMut;
     /// Projects, and the domains that share their table.
-    projects: Projects,
+    projects: Projects, projects_mut: ProjectsMut;
     /// Protocols of identity providers.
-    protocols: Protocols,
+    protocols: Protocols, protocols_mut: ProtocolsMut;
     /// One-time values of federated logins, and sessions at providers.
-    provider_sessions: ProviderSessions,
+    provider_sessions: ProviderSessions, provider_sessions_mut: ProviderSessionsMut;
     /// Regions.
-    regions: Regions,
+    regions: Regions, regions_mut: RegionsMut;
     /// Revocation events.
-    revocations: Revocations,
+    revocations: Revocations, revocations_mut: RevocationsMut;
     /// Roles, and which implies which.
-    roles: Roles,
+    roles: Roles, roles_mut: RolesMut;
     /// Service providers, which accept our assertions.
-    service_providers: ServiceProviders,
+    service_providers: ServiceProviders, service_providers_mut: ServiceProvidersMut;
     /// Services of the catalog.
-    services: Services,
+    services: Services, services_mut: ServicesMut;
     /// Users whom identity providers keep.
-    shadow_users: ShadowUsers,
+    shadow_users: ShadowUsers, shadow_users_mut: ShadowUsersMut;
     /// Users and their passwords.
-    users: Users,
+    users: Users, users_mut: UsersMut;
 }

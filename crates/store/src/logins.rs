@@ -4,12 +4,13 @@ use model::Timestamp;
 use model::ids::{DomainId, ProjectId, UserId};
 use model::subject::{DomainRef, Login, ScopeTarget, Subject, UserOptions};
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::projects::ROOT;
 use crate::value::{FromRow, Row};
 
-/// Logins and tokens, as the database sees them.
+/// Reads what logins and tokens are about.
 pub struct Logins<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -55,13 +56,6 @@ impl Logins<'_> {
             .rows()
             .await?;
         login(&rows)
-    }
-
-    /// The same for a login or a change that acts on it: nobody else changes the user, or gives
-    /// them another password, until the transaction ends.
-    pub async fn find_for_update(&mut self, id: &UserId) -> Result<Option<Login>, StoreError> {
-        self.db.lock(r#""user""#, id.as_str()).await?;
-        self.find(id).await
     }
 
     /// Finds who logs in by id, and a project or domain. Without the user it finds neither.
@@ -197,6 +191,20 @@ impl Logins<'_> {
             .optional()
             .await
     }
+}
+
+/// Notes what came of logins, in a transaction.
+pub struct LoginsMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl LoginsMut<'_> {
+    /// Finds who logs in by id, for a login or a change that acts on it: nobody else changes the
+    /// user, or gives them another password, until the transaction ends.
+    pub async fn find_for_update(&mut self, id: &UserId) -> Result<Option<Login>, StoreError> {
+        self.tx.lock(r#""user""#, id.as_str()).await?;
+        self.tx.logins().find(id).await
+    }
 
     /// Notes a successful login: the day, and that no failure counts any more.
     pub async fn note_success(
@@ -205,22 +213,25 @@ impl Logins<'_> {
         today: chrono::NaiveDate,
     ) -> Result<(), StoreError> {
         if login.last_active_at != Some(today) {
-            self.db
-                .query(r#"UPDATE "user" SET last_active_at = ? WHERE id = ?"#)
+            self.tx
+                .update(
+                    "user",
+                    Entity::Unkept,
+                    "SET last_active_at = ? WHERE id = ?",
+                )
                 .bind(today)
                 .bind(&login.subject.id)
-                .quietly()
                 .execute()
                 .await?;
         }
         if login.failed_attempts > 0 {
-            self.db
-                .query(
-                    "UPDATE local_user SET failed_auth_count = 0, failed_auth_at = NULL \
-                     WHERE user_id = ?",
+            self.tx
+                .update(
+                    "local_user",
+                    Entity::Unkept,
+                    "SET failed_auth_count = 0, failed_auth_at = NULL WHERE user_id = ?",
                 )
                 .bind(&login.subject.id)
-                .quietly()
                 .execute()
                 .await?;
         }
@@ -236,16 +247,17 @@ impl Logins<'_> {
         over: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "UPDATE local_user SET failed_auth_count = \
+        self.tx
+            .update(
+                "local_user",
+                Entity::Unkept,
+                "SET failed_auth_count = \
                  CASE WHEN failed_auth_at = ? THEN 1 ELSE COALESCE(failed_auth_count, 0) + 1 END, \
                  failed_auth_at = ? WHERE user_id = ?",
             )
             .bind(over)
             .bind(now)
             .bind(id)
-            .quietly()
             .execute()
             .await?;
         Ok(())

@@ -4,11 +4,12 @@ use model::federation::Mapping;
 use model::ids::MappingId;
 use model::json;
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::value::{FromRow, Row};
 
-/// Mappings of the database.
+/// Reads mappings.
 pub struct Mappings<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -23,16 +24,6 @@ impl Mappings<'_> {
             .await
     }
 
-    /// Makes sure, until the transaction ends, that there is such a mapping, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &MappingId) -> Result<(), StoreError> {
-        self.db.require("mapping", id.as_str(), "mapping").await
-    }
-
     /// Lists all mappings by id.
     pub async fn list(&mut self) -> Result<Vec<Mapping>, StoreError> {
         self.db
@@ -40,11 +31,41 @@ impl Mappings<'_> {
             .all()
             .await
     }
+}
+
+/// Changes mappings, in a transaction.
+pub struct MappingsMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl MappingsMut<'_> {
+    /// Makes sure, until the transaction ends, that there is such a mapping, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &MappingId) -> Result<(), StoreError> {
+        self.tx.require("mapping", id.as_str(), "mapping").await
+    }
+
+    /// Finds a mapping to change it: nobody else does until the transaction ends.
+    pub(crate) async fn find_for_update(
+        &mut self,
+        id: &MappingId,
+    ) -> Result<Option<Mapping>, StoreError> {
+        self.tx.lock("mapping", id.as_str()).await?;
+        self.tx.mappings().find(id).await
+    }
 
     /// Adds a mapping.
     pub async fn insert(&mut self, mapping: &Mapping) -> Result<(), StoreError> {
-        self.db
-            .query("INSERT INTO mapping (id, rules, schema_version) VALUES (?, ?, ?)")
+        self.tx
+            .insert(
+                "mapping",
+                Entity::Any,
+                "(id, rules, schema_version) VALUES (?, ?, ?)",
+            )
             .bind(&mapping.id)
             .bind(stored(&mapping.rules))
             .bind(&mapping.schema_version)
@@ -59,10 +80,14 @@ impl Mappings<'_> {
     /// # Errors
     ///
     /// [`StoreError::Missing`] when there is no such mapping.
-    pub async fn update(&mut self, mapping: &Mapping) -> Result<(), StoreError> {
+    pub(crate) async fn update(&mut self, mapping: &Mapping) -> Result<(), StoreError> {
         let found = self
-            .db
-            .query("UPDATE mapping SET rules = ?, schema_version = ? WHERE id = ?")
+            .tx
+            .update(
+                "mapping",
+                Entity::Any,
+                "SET rules = ?, schema_version = ? WHERE id = ?",
+            )
             .bind(stored(&mapping.rules))
             .bind(&mapping.schema_version)
             .bind(&mapping.id)
@@ -78,8 +103,8 @@ impl Mappings<'_> {
     /// [`StoreError::Missing`] when there is no such mapping.
     pub async fn delete(&mut self, id: &MappingId) -> Result<(), StoreError> {
         let found = self
-            .db
-            .query("DELETE FROM mapping WHERE id = ?")
+            .tx
+            .delete("mapping", Entity::Any, "WHERE id = ?")
             .bind(id)
             .execute()
             .await?;

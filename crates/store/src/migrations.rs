@@ -11,6 +11,7 @@ use crate::Store;
 use crate::db::{Conn, Tx};
 use crate::dialect::Dialect;
 use crate::error::StoreError;
+use crate::repeat::repeating;
 
 /// The last revisions of Keystone 30's branches.
 const EXPAND_HEAD: &str = "742c857f1dfb";
@@ -37,21 +38,19 @@ const FIRST_TABLE: &str = include_str!("migrations/archstone_schema.sql");
 /// Where a migration for MariaDB means the collation of Keystone's ids.
 const KEYSTONE_COLLATION: &str = "{collation}";
 
-/// How often a run is repeated that a concurrent one got in the way of.
-const ATTEMPTS: usize = 5;
-
 /// Names our PostgreSQL lock on changing the schema: "archston" in ASCII.
 const POSTGRES_LOCK: i64 = i64::from_be_bytes(*b"archston");
 
 /// The migrations of a dialect: Keystone's tables, then ours, where the place in the list is the
 /// version that `archstone_schema` records.
-fn migrations(dialect: Dialect) -> [&'static str; 3] {
+fn migrations(dialect: Dialect) -> [&'static str; 4] {
     macro_rules! of {
         ($folder:literal) => {
             [
                 include_str!(concat!("migrations/", $folder, "/0000_keystone_30.sql")),
                 include_str!(concat!("migrations/", $folder, "/0001_change.sql")),
                 include_str!(concat!("migrations/", $folder, "/0002_federation.sql")),
+                include_str!(concat!("migrations/", $folder, "/0003_lease.sql")),
             ]
         };
     }
@@ -267,13 +266,8 @@ impl Store {
     /// [`StoreError::Schema`] when the database belongs to another release of Keystone or to
     /// another program: then it was not touched.
     pub async fn sync_schema(&self) -> Result<(), StoreError> {
-        for _ in 1..ATTEMPTS {
-            match self.try_sync_schema().await {
-                Err(StoreError::Repeat(_)) => {}
-                outcome => return outcome,
-            }
-        }
-        self.try_sync_schema().await
+        let asks_to_repeat = |outcome: &_| matches!(outcome, Err(StoreError::Repeat(_)));
+        repeating(asks_to_repeat, || self.try_sync_schema()).await
     }
 
     /// Checks that nothing is left for [`Self::sync_schema`] to do.
@@ -339,7 +333,7 @@ async fn collated(tx: &mut Tx, statement: &str) -> Result<(), StoreError> {
     let found = texts(&conn.query(sql).rows().await?, "name")?;
     let collation = found.first().map(String::as_str).unwrap_or_default();
     let statement = statement.replace(KEYSTONE_COLLATION, collation);
-    conn.built_query(statement).execute().await.map(drop)
+    tx.define(statement).execute().await.map(drop)
 }
 
 #[cfg(test)]
@@ -361,6 +355,7 @@ mod tests {
         async fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let mut options = Options {
+                clock: std::sync::Arc::new(model::clock::SystemClock::default()),
                 connection: format!("sqlite:///{}", folder.path().join("keystone.db").display()),
                 max_connections: 2,
                 timeout: Duration::from_secs(60),
@@ -390,11 +385,9 @@ mod tests {
     }
 
     async fn run(store: &Store, sql: &str) {
-        Conn::Pool(&store.db)
-            .built_query(sql.into())
-            .execute()
-            .await
-            .unwrap();
+        let mut tx = store.begin().await.unwrap();
+        tx.define(sql.into()).execute().await.unwrap();
+        let _saved = tx.commit().await.unwrap();
     }
 
     /// What a Keystone 30 would have made.
@@ -457,7 +450,7 @@ mod tests {
         assert_eq!(store.schema_state().await.unwrap(), SchemaState::Current);
         assert_eq!(SchemaState::Current.check(), SyncCheck::UpToDate);
         // Keystone's 49, and ours.
-        assert_eq!(tables(&store).await, 54);
+        assert_eq!(tables(&store).await, 55);
     }
 
     #[tokio::test]
@@ -496,7 +489,7 @@ mod tests {
         );
         store.sync_schema().await.unwrap();
         assert_eq!(store.schema_state().await.unwrap(), SchemaState::Current);
-        assert_eq!(tables(&store).await, 54);
+        assert_eq!(tables(&store).await, 55);
         let rows = Conn::Pool(&store.db)
             .query("SELECT id FROM policy")
             .rows()
@@ -591,7 +584,7 @@ mod tests {
             let store = scratch.node();
             store.sync_schema().await.unwrap();
             assert_eq!(store.schema_state().await.unwrap(), SchemaState::Current);
-            assert_eq!(tables(&store).await, 54);
+            assert_eq!(tables(&store).await, 55);
         }
     }
 

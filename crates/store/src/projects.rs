@@ -7,7 +7,8 @@ use model::listing::Page;
 use model::project::{Project, ProjectFilter, ProjectLimit, ResourceOptions, TagFilter};
 
 use crate::assignments::GLOBAL_ROLE;
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::{Where, find_each, placeholders};
 use crate::memberships::GroupsOf;
@@ -22,7 +23,7 @@ pub(crate) const IMMUTABLE: &str = "IMMU";
 const COLUMNS: &str = "project.id, name, domain_id, parent_id, description, enabled, is_domain, \
      extra";
 
-/// Projects of the database.
+/// Reads projects.
 pub struct Projects<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -33,45 +34,6 @@ impl Projects<'_> {
         let found = format!("SELECT {COLUMNS} FROM project WHERE id = ? AND id <> ?");
         let values = vec![id.into(), ROOT.into()];
         Ok(self.read("", &found, "id", values).await?.pop())
-    }
-
-    /// Finds a project to change it: nobody else does until the transaction ends.
-    pub async fn find_for_update(&mut self, id: &ProjectId) -> Result<Option<Project>, StoreError> {
-        self.db.lock("project", id.as_str()).await?;
-        self.find(id).await
-    }
-
-    /// Makes sure, until the transaction ends, that there is such a project, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &ProjectId) -> Result<(), StoreError> {
-        self.db.require("project", id.as_str(), "project").await
-    }
-
-    /// The same for several projects.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] for the first that there is not.
-    pub async fn require_all(&mut self, ids: &[ProjectId]) -> Result<(), StoreError> {
-        let ids = ids.iter().map(ProjectId::as_str);
-        let ids = ids.collect();
-        self.db.require_all("project", ids, "project").await
-    }
-
-    /// Keeps everybody else from changing a project, and from adding what names it, until the
-    /// transaction ends.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn lock(&mut self, id: &ProjectId) -> Result<(), StoreError> {
-        self.db
-            .require_for_update("project", id.as_str(), "project")
-            .await
     }
 
     /// Lists projects by id.
@@ -182,49 +144,6 @@ impl Projects<'_> {
         find_each(&mut self.db, each, values).await
     }
 
-    /// Adds a project. The unique index judges names: to read first would race.
-    pub async fn insert(&mut self, project: &Project) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "INSERT INTO project \
-                 (id, name, domain_id, parent_id, description, enabled, is_domain, extra) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(&project.id)
-            .bind(&project.name)
-            .bind(project.domain_id.as_ref().map_or(ROOT, |id| id.as_str()))
-            .bind(project.parent_id.as_ref())
-            .bind(project.description.as_deref())
-            .bind(project.enabled)
-            .bind(project.is_domain())
-            .bind(json::spaced(&project.extra))
-            .execute()
-            .await
-            .map_err(|error| error.on_unique("project"))?;
-        self.write_labels(project).await
-    }
-
-    /// Writes all attributes of a project that may change.
-    pub async fn update(&mut self, project: &Project) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "UPDATE project SET name = ?, description = ?, enabled = ?, extra = ? \
-                 WHERE id = ?",
-            )
-            .bind(&project.name)
-            .bind(project.description.as_deref())
-            .bind(project.enabled)
-            .bind(json::spaced(&project.extra))
-            .bind(&project.id)
-            .execute()
-            .await
-            .map_err(|error| error.on_unique("project"))?;
-        for table in ["project_tag", "project_option"] {
-            self.delete_labels(table, &project.id).await?;
-        }
-        self.write_labels(project).await
-    }
-
     /// Whether a project has projects below it.
     pub async fn has_children(&mut self, id: &ProjectId) -> Result<bool, StoreError> {
         let rows = self
@@ -300,82 +219,6 @@ impl Projects<'_> {
             .await
     }
 
-    /// Removes a project and everything that hangs on it alone: role assignments, credentials,
-    /// limits, endpoint associations, and its place as somebody's default project. Its trusts are
-    /// marked as deleted.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is no such project.
-    pub async fn delete(&mut self, id: &ProjectId, now: Timestamp) -> Result<(), StoreError> {
-        self.lock(id).await?;
-        self.release("= ?", id.into(), now).await?;
-        let delete = "DELETE FROM project WHERE id = ?";
-        self.db.query(delete).bind(id).execute().await?;
-        Ok(())
-    }
-
-    /// Removes all projects of a domain, and what hangs on them, in a fixed number of statements.
-    pub(crate) async fn delete_of_domain(
-        &mut self,
-        id: &DomainId,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let of_domain = "IN (SELECT id FROM project WHERE domain_id = ?)";
-        self.release(of_domain, id.into(), now).await?;
-        for statement in [
-            // MariaDB looks at each row alone: a child must not refer to its parent any more.
-            "UPDATE project SET parent_id = NULL WHERE domain_id = ?",
-            "DELETE FROM project WHERE domain_id = ?",
-        ] {
-            self.db.query(statement).bind(id).execute().await?;
-        }
-        Ok(())
-    }
-
-    /// Removes what hangs on some projects; `which` follows the name of a column with their ids.
-    async fn release(
-        &mut self,
-        which: &str,
-        value: Value,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let trusts = format!(
-            "UPDATE trust SET deleted_at = ? WHERE project_id {which} AND deleted_at IS NULL"
-        );
-        let query = self.db.built_query(trusts).bind(now).bind(value.clone());
-        query.execute().await?;
-        for statement in [
-            "DELETE FROM assignment WHERE type IN ('UserProject', 'GroupProject') AND target_id",
-            "DELETE FROM credential WHERE project_id",
-            "DELETE FROM project_endpoint WHERE project_id",
-            "DELETE FROM project_endpoint_group WHERE project_id",
-            "DELETE FROM \"limit\" WHERE project_id",
-            "UPDATE \"user\" SET default_project_id = NULL WHERE default_project_id",
-            "DELETE FROM project_tag WHERE project_id",
-            "DELETE FROM project_option WHERE project_id",
-        ] {
-            let query = self.db.built_query(format!("{statement} {which}"));
-            query.bind(value.clone()).execute().await?;
-        }
-        Ok(())
-    }
-
-    /// Replaces the tags of a project.
-    pub async fn replace_tags(
-        &mut self,
-        id: &ProjectId,
-        tags: &[String],
-    ) -> Result<(), StoreError> {
-        self.delete_labels("project_tag", id).await?;
-        self.insert_tags(id, tags).await
-    }
-
-    /// Adds a tag to a project.
-    pub async fn insert_tag(&mut self, id: &ProjectId, tag: &str) -> Result<(), StoreError> {
-        self.insert_tags(id, &[tag.to_owned()]).await
-    }
-
     /// Reads projects with their tags and options in one statement, whatever their number.
     ///
     /// `found` selects the projects, and `tables` are the table expressions that it needs, each
@@ -401,13 +244,182 @@ impl Projects<'_> {
         let rows = self.db.built_query(sql).bind_all(values).rows().await?;
         gather(&rows)
     }
+}
+
+/// Changes projects, in a transaction.
+pub struct ProjectsMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl ProjectsMut<'_> {
+    /// Finds a project to change it: nobody else does until the transaction ends.
+    pub(crate) async fn find_for_update(
+        &mut self,
+        id: &ProjectId,
+    ) -> Result<Option<Project>, StoreError> {
+        self.tx.lock("project", id.as_str()).await?;
+        self.tx.projects().find(id).await
+    }
+
+    /// Makes sure, until the transaction ends, that there is such a project, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &ProjectId) -> Result<(), StoreError> {
+        self.tx.require("project", id.as_str(), "project").await
+    }
+
+    /// The same for several projects.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] for the first that there is not.
+    pub async fn require_all(&mut self, ids: &[ProjectId]) -> Result<(), StoreError> {
+        let ids = ids.iter().map(ProjectId::as_str);
+        let ids = ids.collect();
+        self.tx.require_all("project", ids, "project").await
+    }
+
+    /// Keeps everybody else from changing a project, and from adding what names it, until the
+    /// transaction ends.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn lock(&mut self, id: &ProjectId) -> Result<(), StoreError> {
+        self.tx
+            .require_for_update("project", id.as_str(), "project")
+            .await
+    }
+
+    /// Adds a project. The unique index judges names: to read first would race.
+    pub async fn insert(&mut self, project: &Project) -> Result<(), StoreError> {
+        self.tx
+            .insert(
+                "project",
+                Entity::New,
+                "(id, name, domain_id, parent_id, description, enabled, is_domain, extra) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(&project.id)
+            .bind(&project.name)
+            .bind(project.domain_id.as_ref().map_or(ROOT, |id| id.as_str()))
+            .bind(project.parent_id.as_ref())
+            .bind(project.description.as_deref())
+            .bind(project.enabled)
+            .bind(project.is_domain())
+            .bind(json::spaced(&project.extra))
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("project"))?;
+        self.write_labels(project).await
+    }
+
+    /// Writes all attributes of a project that may change.
+    pub(crate) async fn update(&mut self, project: &Project) -> Result<(), StoreError> {
+        // A domain is part of what is known of its users and projects, too.
+        let entity = match project.is_domain() {
+            true => Entity::Any,
+            false => Entity::from(&project.id),
+        };
+        self.tx
+            .update(
+                "project",
+                entity,
+                "SET name = ?, description = ?, enabled = ?, extra = ? WHERE id = ?",
+            )
+            .bind(&project.name)
+            .bind(project.description.as_deref())
+            .bind(project.enabled)
+            .bind(json::spaced(&project.extra))
+            .bind(&project.id)
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("project"))?;
+        for table in ["project_tag", "project_option"] {
+            self.delete_labels(table, &project.id).await?;
+        }
+        self.write_labels(project).await
+    }
+
+    /// Removes a project and everything that hangs on it alone: role assignments, credentials,
+    /// limits, endpoint associations, and its place as somebody's default project. Its trusts are
+    /// marked as deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such project.
+    pub async fn delete(&mut self, id: &ProjectId, now: Timestamp) -> Result<(), StoreError> {
+        self.lock(id).await?;
+        self.release("= ?", id.into(), now).await?;
+        let delete = self.tx.delete("project", id, "WHERE id = ?");
+        delete.bind(id).execute().await?;
+        Ok(())
+    }
+
+    /// Removes all projects of a domain, and what hangs on them, in a fixed number of statements.
+    pub(crate) async fn delete_of_domain(
+        &mut self,
+        id: &DomainId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let of_domain = "IN (SELECT id FROM project WHERE domain_id = ?)";
+        self.release(of_domain, id.into(), now).await?;
+        // MariaDB looks at each row alone: a child must not refer to its parent any more.
+        let rest = "SET parent_id = NULL WHERE domain_id = ?";
+        let update = self.tx.update("project", Entity::Any, rest);
+        update.bind(id).execute().await?;
+        let delete = self
+            .tx
+            .delete("project", Entity::Any, "WHERE domain_id = ?");
+        delete.bind(id).execute().await?;
+        Ok(())
+    }
+
+    /// Removes what hangs on some projects; `which` follows the name of a column with their ids.
+    async fn release(
+        &mut self,
+        which: &str,
+        value: Value,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let rest = format!("SET deleted_at = ? WHERE project_id {which} AND deleted_at IS NULL");
+        let trusts = self.tx.update("trust", Entity::Any, rest);
+        trusts.bind(now).bind(value.clone()).execute().await?;
+        for (table, column) in [
+            (
+                "assignment",
+                "type IN ('UserProject', 'GroupProject') AND target_id",
+            ),
+            ("credential", "project_id"),
+            ("project_endpoint", "project_id"),
+            ("project_endpoint_group", "project_id"),
+            ("limit", "project_id"),
+        ] {
+            let rest = format!("WHERE {column} {which}");
+            let delete = self.tx.delete(table, Entity::Any, rest);
+            delete.bind(value.clone()).execute().await?;
+        }
+        let rest = format!("SET default_project_id = NULL WHERE default_project_id {which}");
+        let users = self.tx.update("user", Entity::Any, rest);
+        users.bind(value.clone()).execute().await?;
+        for table in ["project_tag", "project_option"] {
+            let rest = format!("WHERE project_id {which}");
+            let delete = self.tx.delete(table, Entity::Any, rest);
+            delete.bind(value.clone()).execute().await?;
+        }
+        Ok(())
+    }
 
     async fn write_labels(&mut self, project: &Project) -> Result<(), StoreError> {
         if let Some(immutable) = project.options.immutable {
-            self.db
-                .query(
-                    "INSERT INTO project_option (project_id, option_id, option_value) \
-                     VALUES (?, ?, ?)",
+            self.tx
+                .insert(
+                    "project_option",
+                    Entity::Any,
+                    "(project_id, option_id, option_value) VALUES (?, ?, ?)",
                 )
                 .bind(&project.id)
                 .bind(IMMUTABLE)
@@ -423,11 +435,11 @@ impl Projects<'_> {
             return Ok(());
         }
         let rows = vec!["(?, ?)"; tags.len()].join(", ");
-        let sql = format!("INSERT INTO project_tag (project_id, name) VALUES {rows}");
+        let rest = format!("(project_id, name) VALUES {rows}");
         let values = tags.iter().flat_map(|tag| [id.as_str(), tag.as_str()]);
-        let query = self.db.built_query(sql).bind_all(values);
+        let insert = self.tx.insert("project_tag", Entity::Any, rest);
         // MariaDB takes tags that differ in case only for the same.
-        let added = query.execute().await;
+        let added = insert.bind_all(values).execute().await;
         added.map_err(|error| error.on_unique("project"))?;
         Ok(())
     }
@@ -437,8 +449,8 @@ impl Projects<'_> {
         table: &'static str,
         id: &ProjectId,
     ) -> Result<(), StoreError> {
-        let sql = format!("DELETE FROM {table} WHERE project_id = ?");
-        self.db.built_query(sql).bind(id).execute().await?;
+        let delete = self.tx.delete(table, Entity::Any, "WHERE project_id = ?");
+        delete.bind(id).execute().await?;
         Ok(())
     }
 }

@@ -5,12 +5,12 @@ use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, MappingId, ProtocolId};
 use model::json;
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
-use crate::users::Users;
 use crate::value::{FromRow, Row};
 
-/// Protocols of the database.
+/// Reads protocols of identity providers.
 pub struct Protocols<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -62,12 +62,21 @@ impl Protocols<'_> {
         let sql = protocols!("ORDER BY p.idp_id, p.id");
         self.db.query(sql).all().await
     }
+}
 
+/// Changes protocols of identity providers, in a transaction.
+pub struct ProtocolsMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl ProtocolsMut<'_> {
     /// Adds a protocol.
     pub async fn insert(&mut self, protocol: &Protocol) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "INSERT INTO federation_protocol (id, idp_id, mapping_id, remote_id_attribute) \
+        self.tx
+            .insert(
+                "federation_protocol",
+                Entity::Any,
+                "(id, idp_id, mapping_id, remote_id_attribute) \
                  VALUES (?, ?, ?, ?)",
             )
             .bind(&protocol.id)
@@ -93,9 +102,11 @@ impl Protocols<'_> {
         if !self.lock(provider, id).await? {
             return Ok(None);
         }
-        self.db
-            .query(
-                "UPDATE federation_protocol SET mapping_id = ?, \
+        self.tx
+            .update(
+                "federation_protocol",
+                Entity::Any,
+                "SET mapping_id = ?, \
                  remote_id_attribute = COALESCE(?, remote_id_attribute) \
                  WHERE idp_id = ? AND id = ?",
             )
@@ -105,7 +116,7 @@ impl Protocols<'_> {
             .bind(id)
             .execute()
             .await?;
-        self.find(provider, id).await
+        self.tx.protocols().find(provider, id).await
     }
 
     /// Removes a protocol, and the users that only came by it; whether there was one.
@@ -118,17 +129,14 @@ impl Protocols<'_> {
         if !self.lock(provider, id).await? {
             return Ok(false);
         }
-        for statement in [
-            "DELETE FROM federated_user WHERE idp_id = ? AND protocol_id = ?",
-            "DELETE FROM federation_protocol WHERE idp_id = ? AND id = ?",
+        for (table, which) in [
+            ("federated_user", "WHERE idp_id = ? AND protocol_id = ?"),
+            ("federation_protocol", "WHERE idp_id = ? AND id = ?"),
         ] {
-            let query = self.db.query(statement).bind(provider).bind(id);
-            query.execute().await?;
+            let delete = self.tx.delete(table, Entity::Any, which);
+            delete.bind(provider).bind(id).execute().await?;
         }
-        let users = &mut Users {
-            db: self.db.reborrow(),
-        };
-        users.delete_unknown(now).await?;
+        self.tx.users_mut().delete_unknown(now).await?;
         Ok(true)
     }
 
@@ -139,9 +147,10 @@ impl Protocols<'_> {
         provider: &IdentityProviderId,
         id: &ProtocolId,
     ) -> Result<bool, StoreError> {
-        let how = self.db.dialect().for_update();
+        let db = &mut self.tx.read();
+        let how = db.dialect().for_update();
         let sql = format!("SELECT id FROM federation_protocol WHERE idp_id = ? AND id = ?{how}");
-        let query = self.db.built_query(sql).bind(provider).bind(id);
+        let query = db.built_query(sql).bind(provider).bind(id);
         Ok(!query.rows().await?.is_empty())
     }
 
@@ -155,9 +164,11 @@ impl Protocols<'_> {
         key_hash: &str,
     ) -> Result<bool, StoreError> {
         let replaced = self
-            .db
-            .query(
-                "UPDATE archstone_protocol SET secrets = ?, key_hash = ? \
+            .tx
+            .update(
+                "archstone_protocol",
+                Entity::Any,
+                "SET secrets = ?, key_hash = ? \
                  WHERE idp_id = ? AND protocol_id = ? AND secrets = ?",
             )
             .bind(after)
@@ -172,8 +183,12 @@ impl Protocols<'_> {
 
     /// Writes how a protocol is spoken.
     pub async fn write_driver(&mut self, protocol: &Protocol) -> Result<(), StoreError> {
-        self.db
-            .query("DELETE FROM archstone_protocol WHERE idp_id = ? AND protocol_id = ?")
+        self.tx
+            .delete(
+                "archstone_protocol",
+                Entity::Any,
+                "WHERE idp_id = ? AND protocol_id = ?",
+            )
             .bind(&protocol.identity_provider_id)
             .bind(&protocol.id)
             .execute()
@@ -182,10 +197,11 @@ impl Protocols<'_> {
             return Ok(());
         };
         let (secrets, key_hash) = driver.secrets.clone().unzip();
-        self.db
-            .query(
-                "INSERT INTO archstone_protocol \
-                 (idp_id, protocol_id, driver, settings, secrets, key_hash) \
+        self.tx
+            .insert(
+                "archstone_protocol",
+                Entity::Any,
+                "(idp_id, protocol_id, driver, settings, secrets, key_hash) \
                  VALUES (?, ?, ?, ?, ?, ?)",
             )
             .bind(&protocol.identity_provider_id)

@@ -5,7 +5,8 @@ use model::Timestamp;
 use model::ids::{IdentityProviderId, ProtocolId, UserId};
 use model::token::AuditId;
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::placeholders;
 use crate::value::unreadable;
@@ -14,7 +15,7 @@ use crate::value::unreadable;
 /// node may be behind, and a provider may be given more time meanwhile.
 const REMEMBERED: TimeDelta = TimeDelta::hours(1);
 
-/// One-time values and sessions of the database.
+/// Reads one-time values and sessions.
 pub struct ProviderSessions<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -29,32 +30,6 @@ pub struct SessionTokens {
 }
 
 impl ProviderSessions<'_> {
-    /// Uses up a value until its end.
-    ///
-    /// # Errors
-    ///
-    /// A conflict when it was used before.
-    pub async fn use_up(&mut self, id: &str, until: Timestamp) -> Result<(), StoreError> {
-        self.db
-            .query("INSERT INTO archstone_one_time (id, until) VALUES (?, ?)")
-            .bind(id)
-            .bind(until.timestamp_micros())
-            .execute()
-            .await
-            .map_err(|error| error.on_unique("one_time"))?;
-        Ok(())
-    }
-
-    /// Notes when something ended, for those that began before and have not come to their end.
-    pub async fn note_end(&mut self, id: &str, at: Timestamp) -> Result<(), StoreError> {
-        let delete = self
-            .db
-            .query("DELETE FROM archstone_one_time WHERE id = ?")
-            .bind(id);
-        delete.execute().await?;
-        self.use_up(id, at).await
-    }
-
     /// When the latest of these ended; `None` when none did of late.
     pub async fn ended_at(&mut self, ids: &[String]) -> Result<Option<Timestamp>, StoreError> {
         let marks = placeholders(ids.len());
@@ -67,6 +42,43 @@ impl ProviderSessions<'_> {
         }
         Ok(latest)
     }
+}
+
+/// Changes one-time values and sessions, in a transaction.
+pub struct ProviderSessionsMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl ProviderSessionsMut<'_> {
+    /// Uses up a value until its end.
+    ///
+    /// # Errors
+    ///
+    /// A conflict when it was used before.
+    pub async fn use_up(&mut self, id: &str, until: Timestamp) -> Result<(), StoreError> {
+        self.tx
+            .insert(
+                "archstone_one_time",
+                Entity::Any,
+                "(id, until) VALUES (?, ?)",
+            )
+            .bind(id)
+            .bind(until.timestamp_micros())
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("one_time"))?;
+        Ok(())
+    }
+
+    /// Notes when something ended, for those that began before and have not come to their end.
+    pub async fn note_end(&mut self, id: &str, at: Timestamp) -> Result<(), StoreError> {
+        let delete = self
+            .tx
+            .delete("archstone_one_time", Entity::Any, "WHERE id = ?")
+            .bind(id);
+        delete.execute().await?;
+        self.use_up(id, at).await
+    }
 
     /// Notes which tokens came of a session, until they expire.
     pub async fn insert(
@@ -78,10 +90,11 @@ impl ProviderSessions<'_> {
         tokens: &SessionTokens,
         until: Timestamp,
     ) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "INSERT INTO archstone_provider_session \
-                 (idp_id, protocol_id, subject, session_id, user_id, audit_id, until) \
+        self.tx
+            .insert(
+                "archstone_provider_session",
+                Entity::Any,
+                "(idp_id, protocol_id, subject, session_id, user_id, audit_id, until) \
                  VALUES (?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(provider)
@@ -98,18 +111,12 @@ impl ProviderSessions<'_> {
 
     /// Forgets what has come to its end. Apart from the logins, which would wait for each other.
     pub async fn forget(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        for (statement, ended) in [
-            (
-                "DELETE FROM archstone_one_time WHERE until < ?",
-                now - REMEMBERED,
-            ),
-            (
-                "DELETE FROM archstone_provider_session WHERE until < ?",
-                now,
-            ),
+        for (table, ended) in [
+            ("archstone_one_time", now - REMEMBERED),
+            ("archstone_provider_session", now),
         ] {
-            let query = self.db.query(statement).bind(ended.timestamp_micros());
-            query.execute().await?;
+            let delete = self.tx.delete(table, Entity::Any, "WHERE until < ?");
+            delete.bind(ended.timestamp_micros()).execute().await?;
         }
         Ok(())
     }
@@ -137,7 +144,8 @@ impl ProviderSessions<'_> {
             values.push(session_id);
         }
         let sql = format!("SELECT user_id, audit_id FROM archstone_provider_session WHERE {which}");
-        let query = self.db.built_query(sql).bind_all(values.iter().copied());
+        let mut conn = self.tx.read();
+        let query = conn.built_query(sql).bind_all(values.iter().copied());
         let mut found = Vec::new();
         for row in query.rows().await? {
             let audit_id = row.text("audit_id")?;
@@ -148,9 +156,12 @@ impl ProviderSessions<'_> {
                     .map_err(|error| unreadable("audit_id", &error))?,
             });
         }
-        let sql = format!("DELETE FROM archstone_provider_session WHERE {which}");
-        let query = self.db.built_query(sql).bind_all(values);
-        query.execute().await?;
+        let delete = self.tx.delete(
+            "archstone_provider_session",
+            Entity::Any,
+            format!("WHERE {which}"),
+        );
+        delete.bind_all(values).execute().await?;
         Ok(found)
     }
 }

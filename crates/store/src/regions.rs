@@ -5,12 +5,13 @@ use model::json;
 use model::listing::Page;
 use model::service::Region;
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::{Where, placeholders};
 use crate::value::{FromRow, Row};
 
-/// Regions of the database.
+/// Reads regions.
 pub struct Regions<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -23,45 +24,6 @@ impl Regions<'_> {
             .bind(id)
             .optional()
             .await
-    }
-
-    /// Makes sure, until the transaction ends, that there is such a region, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &RegionId) -> Result<(), StoreError> {
-        self.db.require("region", id.as_str(), "region").await
-    }
-
-    /// Finds a region to change it: nobody else does until the transaction ends.
-    pub async fn find_for_update(&mut self, id: &RegionId) -> Result<Option<Region>, StoreError> {
-        self.db.lock("region", id.as_str()).await?;
-        self.find(id).await
-    }
-
-    /// Keeps everybody else from changing any region, and from adding what names one, until the
-    /// transaction ends: a tree can only be judged as a whole.
-    pub async fn lock_all(&mut self) -> Result<(), StoreError> {
-        self.db.lock_all("region", "id IS NOT NULL", []).await
-    }
-
-    /// Adds a region.
-    pub async fn insert(&mut self, region: &Region) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "INSERT INTO region (id, description, parent_region_id, extra) \
-                 VALUES (?, ?, ?, ?)",
-            )
-            .bind(&region.id)
-            .bind(&region.description)
-            .bind(region.parent_region_id.as_ref())
-            .bind(json::spaced(&region.extra))
-            .execute()
-            .await
-            .map_err(|error| error.on_unique("region"))?;
-        Ok(())
     }
 
     /// Lists regions by id.
@@ -78,22 +40,6 @@ impl Regions<'_> {
             .bind_all(conditions.into_values())
             .all()
             .await
-    }
-
-    /// Writes all attributes of a region that may change.
-    pub async fn update(&mut self, region: &Region) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "UPDATE region SET description = ?, parent_region_id = ?, extra = ? \
-                 WHERE id = ?",
-            )
-            .bind(&region.description)
-            .bind(region.parent_region_id.as_ref())
-            .bind(json::spaced(&region.extra))
-            .bind(&region.id)
-            .execute()
-            .await?;
-        Ok(())
     }
 
     /// A region and all regions within it.
@@ -125,14 +71,81 @@ impl Regions<'_> {
             .await?
             .is_empty())
     }
+}
+
+/// Changes regions, in a transaction.
+pub struct RegionsMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl RegionsMut<'_> {
+    /// Makes sure, until the transaction ends, that there is such a region, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &RegionId) -> Result<(), StoreError> {
+        self.tx.require("region", id.as_str(), "region").await
+    }
+
+    /// Finds a region to change it: nobody else does until the transaction ends.
+    pub(crate) async fn find_for_update(
+        &mut self,
+        id: &RegionId,
+    ) -> Result<Option<Region>, StoreError> {
+        self.tx.lock("region", id.as_str()).await?;
+        self.tx.regions().find(id).await
+    }
+
+    /// Keeps everybody else from changing any region, and from adding what names one, until the
+    /// transaction ends: a tree can only be judged as a whole.
+    pub async fn lock_all(&mut self) -> Result<(), StoreError> {
+        self.tx.lock_all("region", "id IS NOT NULL", []).await
+    }
+
+    /// Adds a region.
+    pub async fn insert(&mut self, region: &Region) -> Result<(), StoreError> {
+        self.tx
+            .insert(
+                "region",
+                Entity::Any,
+                "(id, description, parent_region_id, extra) \
+                 VALUES (?, ?, ?, ?)",
+            )
+            .bind(&region.id)
+            .bind(&region.description)
+            .bind(region.parent_region_id.as_ref())
+            .bind(json::spaced(&region.extra))
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("region"))?;
+        Ok(())
+    }
+
+    /// Writes all attributes of a region that may change.
+    pub(crate) async fn update(&mut self, region: &Region) -> Result<(), StoreError> {
+        self.tx
+            .update(
+                "region",
+                Entity::Any,
+                "SET description = ?, parent_region_id = ?, extra = ? \
+                 WHERE id = ?",
+            )
+            .bind(&region.description)
+            .bind(region.parent_region_id.as_ref())
+            .bind(json::spaced(&region.extra))
+            .bind(&region.id)
+            .execute()
+            .await?;
+        Ok(())
+    }
 
     /// Removes regions.
     pub async fn delete(&mut self, ids: &[RegionId]) -> Result<(), StoreError> {
-        let sql = format!(
-            "DELETE FROM region WHERE id IN ({})",
-            placeholders(ids.len())
-        );
-        self.db.built_query(sql).bind_all(ids).execute().await?;
+        let which = format!("WHERE id IN ({})", placeholders(ids.len()));
+        let delete = self.tx.delete("region", Entity::Any, which);
+        delete.bind_all(ids).execute().await?;
         Ok(())
     }
 }

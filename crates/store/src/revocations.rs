@@ -5,11 +5,12 @@ use model::ids::{DomainId, GroupId, IdentityProviderId};
 use model::revocation::RevocationEvent;
 use model::token::AuditId;
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::value::Row;
 
-/// Revocation events of the database.
+/// Reads revocation events.
 pub struct Revocations<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -23,35 +24,29 @@ impl Revocations<'_> {
         &mut self,
         since: Option<Timestamp>,
     ) -> Result<Vec<RevocationEvent>, StoreError> {
-        let rows = match since {
-            None => {
-                let sql = format!("SELECT {COLUMNS} FROM revocation_event ORDER BY revoked_at, id");
-                self.db.built_query(sql).rows().await?
-            }
-            Some(since) => {
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM revocation_event WHERE revoked_at > ? \
-                     ORDER BY revoked_at, id"
-                );
-                self.db.built_query(sql).bind(since).rows().await?
-            }
+        let which = match since {
+            None => "",
+            Some(_) => "WHERE revoked_at > ? ",
         };
-        events(&rows)
+        let sql =
+            format!("SELECT id, {COLUMNS} FROM revocation_event {which}ORDER BY revoked_at, id");
+        let query = self.db.built_query(sql).bind_all(since);
+        Ok(events(&query.rows().await?))
     }
+}
 
-    /// Adds an event, and forgets those made before `horizon`: no token of their time can be
-    /// valid any more.
-    pub async fn insert(
-        &mut self,
-        event: &RevocationEvent,
-        horizon: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.forget(horizon).await?;
-        let sql = format!(
-            "INSERT INTO revocation_event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        );
-        self.db
-            .built_query(sql)
+/// Adds revocation events, in a transaction. This node judges by them from its commit on; what the
+/// others read of them, they follow.
+pub struct RevocationsMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl RevocationsMut<'_> {
+    /// Adds an event.
+    pub async fn insert(&mut self, event: &RevocationEvent) -> Result<(), StoreError> {
+        let rest = format!("({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        self.tx
+            .insert("revocation_event", Entity::New, rest)
             .bind(event.user_id.as_ref())
             .bind(event.project_id.as_ref())
             .bind(event.domain_id.as_ref())
@@ -66,6 +61,7 @@ impl Revocations<'_> {
             .bind(event.revoked_at)
             .execute()
             .await?;
+        self.tx.revoke([event.clone()]);
         Ok(())
     }
 
@@ -74,21 +70,18 @@ impl Revocations<'_> {
         &mut self,
         id: &IdentityProviderId,
         revoked_at: Timestamp,
-        horizon: Timestamp,
     ) -> Result<(), StoreError> {
-        self.forget(horizon).await?;
-        self.db
-            .query(
-                r#"INSERT INTO revocation_event (user_id, issued_before, revoked_at)
-                   SELECT id, ?, ? FROM "user"
-                   WHERE id IN (SELECT user_id FROM federated_user WHERE idp_id = ?)"#,
-            )
+        let rest = r#"(user_id, issued_before, revoked_at)
+            SELECT id, ?, ? FROM "user"
+            WHERE id IN (SELECT user_id FROM federated_user WHERE idp_id = ?)"#;
+        self.tx
+            .insert("revocation_event", Entity::New, rest)
             .bind(revoked_at)
             .bind(revoked_at)
             .bind(id)
             .execute()
             .await?;
-        Ok(())
+        self.note(revoked_at).await
     }
 
     /// The same for each member of a group, as one event per user.
@@ -96,20 +89,17 @@ impl Revocations<'_> {
         &mut self,
         id: &GroupId,
         revoked_at: Timestamp,
-        horizon: Timestamp,
     ) -> Result<(), StoreError> {
-        self.forget(horizon).await?;
-        self.db
-            .query(
-                "INSERT INTO revocation_event (user_id, issued_before, revoked_at) \
-                 SELECT user_id, ?, ? FROM user_group_membership WHERE group_id = ?",
-            )
+        let rest = "(user_id, issued_before, revoked_at) \
+             SELECT user_id, ?, ? FROM user_group_membership WHERE group_id = ?";
+        self.tx
+            .insert("revocation_event", Entity::New, rest)
             .bind(revoked_at)
             .bind(revoked_at)
             .bind(id)
             .execute()
             .await?;
-        Ok(())
+        self.note(revoked_at).await
     }
 
     /// The same for all that a domain holds: one event for each of its users and projects, for
@@ -118,9 +108,7 @@ impl Revocations<'_> {
         &mut self,
         id: &DomainId,
         revoked_at: Timestamp,
-        horizon: Timestamp,
     ) -> Result<(), StoreError> {
-        self.forget(horizon).await?;
         for select in [
             r#"SELECT id, NULL, ?, ? FROM "user" WHERE domain_id = ?
                UNION SELECT m.user_id, NULL, ?, ? FROM user_group_membership m
@@ -132,23 +120,42 @@ impl Revocations<'_> {
             "SELECT NULL, id, ?, ? FROM project WHERE domain_id = ? \
              UNION SELECT NULL, id, ?, ? FROM project WHERE id = ?",
         ] {
-            let sql = format!(
-                "INSERT INTO revocation_event (user_id, project_id, issued_before, revoked_at) \
-                 {select}"
-            );
-            let mut query = self.db.built_query(sql);
+            let rest = format!("(user_id, project_id, issued_before, revoked_at) {select}");
+            let mut insert = self.tx.insert("revocation_event", Entity::New, rest);
             for _ in 0..2 {
-                query = query.bind(revoked_at).bind(revoked_at).bind(id);
+                insert = insert.bind(revoked_at).bind(revoked_at).bind(id);
             }
-            query.execute().await?;
+            insert.execute().await?;
         }
+        self.note(revoked_at).await
+    }
+
+    /// Finds out which events the database made of a statement of ours. Others of the same moment
+    /// count as well.
+    async fn note(&mut self, revoked_at: Timestamp) -> Result<(), StoreError> {
+        let sql = format!("SELECT id, {COLUMNS} FROM revocation_event WHERE revoked_at = ?");
+        let mut reading = self.tx.read();
+        let query = reading.built_query(sql).bind(revoked_at);
+        let made = events(&query.rows().await?);
+        self.tx.revoke(made);
         Ok(())
     }
 
-    async fn forget(&mut self, horizon: Timestamp) -> Result<(), StoreError> {
-        self.db
-            .query("DELETE FROM revocation_event WHERE revoked_at < ?")
-            .bind(horizon)
+    /// Removes the events made before a moment, but for the last one: followers know by it that the
+    /// table is the one that they have read, and SQLite gives no id twice.
+    pub async fn purge(&mut self, before: Timestamp) -> Result<(), StoreError> {
+        let mut reading = self.tx.read();
+        let last = "SELECT COALESCE(MAX(id), 0) AS id FROM revocation_event";
+        let rows = reading.query(last).rows().await?;
+        let last = rows.first().map_or(Ok(0), |row| row.int("id"))?;
+        self.tx
+            .delete(
+                "revocation_event",
+                Entity::Unkept,
+                "WHERE revoked_at < ? AND id < ?",
+            )
+            .bind(before)
+            .bind(last)
             .execute()
             .await?;
         Ok(())
@@ -156,35 +163,50 @@ impl Revocations<'_> {
 }
 
 /// Reads events. One whose audit id cannot be one matches no token, and is passed over.
-fn events(rows: &[Row]) -> Result<Vec<RevocationEvent>, StoreError> {
-    let events = rows.iter().map(event).filter_map(Result::transpose);
-    events.collect()
+fn events(rows: &[Row]) -> Vec<RevocationEvent> {
+    rows.iter().filter_map(event).collect()
 }
 
-/// One event; `None` when an audit id cannot be one: such an event fits no token.
-pub(crate) fn event(row: &Row) -> Result<Option<RevocationEvent>, StoreError> {
-    let audit_id = |column| -> Result<_, StoreError> {
-        let text = row.optional_text(column)?;
-        Ok(text.map(|text| text.parse::<AuditId>()).transpose())
+/// One event; `None` when an audit id cannot be one: such an event fits no token. What cannot be read
+/// of an event revokes all that it may stand for.
+pub(crate) fn event(row: &Row) -> Option<RevocationEvent> {
+    let mut unreadable = Vec::new();
+    macro_rules! read {
+        ($how:ident, $column:literal, $otherwise:expr) => {
+            row.$how($column).unwrap_or_else(|error| {
+                unreadable.push(error.to_string());
+                $otherwise
+            })
+        };
+    }
+    let audit_id = read!(optional_text, "audit_id", None);
+    let audit_chain_id = read!(optional_text, "audit_chain_id", None);
+    let event = RevocationEvent {
+        user_id: read!(optional_id, "user_id", None),
+        project_id: read!(optional_id, "project_id", None),
+        domain_id: read!(optional_id, "domain_id", None),
+        role_id: read!(optional_id, "role_id", None),
+        trust_id: read!(optional_id, "trust_id", None),
+        consumer_id: read!(optional_id, "consumer_id", None),
+        access_token_id: read!(optional_id, "access_token_id", None),
+        audit_id: audit_id.map(|id| id.parse::<AuditId>()).transpose().ok()?,
+        audit_chain_id: audit_chain_id
+            .map(|id| id.parse::<AuditId>())
+            .transpose()
+            .ok()?,
+        expires_at: read!(optional_time, "expires_at", None),
+        issued_before: read!(time, "issued_before", Timestamp::MAX_UTC),
+        revoked_at: read!(time, "revoked_at", Timestamp::MAX_UTC),
     };
-    let (Ok(audit_id), Ok(audit_chain_id)) = (audit_id("audit_id")?, audit_id("audit_chain_id")?)
-    else {
-        return Ok(None);
-    };
-    Ok(Some(RevocationEvent {
-        user_id: row.optional_id("user_id")?,
-        project_id: row.optional_id("project_id")?,
-        domain_id: row.optional_id("domain_id")?,
-        role_id: row.optional_id("role_id")?,
-        trust_id: row.optional_id("trust_id")?,
-        consumer_id: row.optional_id("consumer_id")?,
-        access_token_id: row.optional_id("access_token_id")?,
-        audit_id,
-        audit_chain_id,
-        expires_at: row.optional_time("expires_at")?,
-        issued_before: row.time("issued_before")?,
-        revoked_at: row.time("revoked_at")?,
-    }))
+    if !unreadable.is_empty() {
+        let id = row.int("id").unwrap_or_default();
+        tracing::error!(
+            id,
+            columns = unreadable.join("; "),
+            "a row of revocation_event cannot be read: it revokes all that it may stand for"
+        );
+    }
+    Some(event)
 }
 
 #[cfg(test)]

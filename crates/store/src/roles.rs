@@ -7,13 +7,14 @@ use model::project::ResourceOptions;
 use model::role::{Role, RoleFilter};
 
 use crate::assignments::GLOBAL_ROLE;
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::{Where, placeholders};
 use crate::projects::IMMUTABLE;
 use crate::value::{FromRow, Row};
 
-/// Roles of the database.
+/// Reads roles.
 pub struct Roles<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -51,32 +52,6 @@ impl Roles<'_> {
             .bind(id)
             .optional()
             .await
-    }
-
-    /// Finds a role to change it: nobody else does until the transaction ends.
-    pub async fn find_for_update(&mut self, id: &RoleId) -> Result<Option<Role>, StoreError> {
-        self.db.lock("role", id.as_str()).await?;
-        self.find(id).await
-    }
-
-    /// Makes sure, until the transaction ends, that there is such a role, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &RoleId) -> Result<(), StoreError> {
-        self.db.require("role", id.as_str(), "role").await
-    }
-
-    /// The same for several roles.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] for the first that there is not.
-    pub async fn require_all(&mut self, ids: &[RoleId]) -> Result<(), StoreError> {
-        let ids = ids.iter().map(RoleId::as_str);
-        self.db.require_all("role", ids.collect(), "role").await
     }
 
     /// Finds a role by name, within a domain or among those of none.
@@ -135,97 +110,6 @@ impl Roles<'_> {
             .await
     }
 
-    /// Adds a role.
-    pub async fn insert(&mut self, role: &Role) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "INSERT INTO role (id, name, domain_id, description, extra) \
-                 VALUES (?, ?, ?, ?, ?)",
-            )
-            .bind(&role.id)
-            .bind(&role.name)
-            .bind(
-                role.domain_id
-                    .as_ref()
-                    .map_or(GLOBAL_ROLE, |id| id.as_str()),
-            )
-            .bind(role.description.as_deref())
-            .bind(json::spaced(&role.extra))
-            .execute()
-            .await
-            .map_err(|error| error.on_unique("role"))?;
-        self.write_options(role).await
-    }
-
-    /// Writes all attributes of a role that may change.
-    pub async fn update(&mut self, role: &Role) -> Result<(), StoreError> {
-        self.db
-            .query("UPDATE role SET name = ?, description = ?, extra = ? WHERE id = ?")
-            .bind(&role.name)
-            .bind(role.description.as_deref())
-            .bind(json::spaced(&role.extra))
-            .bind(&role.id)
-            .execute()
-            .await
-            .map_err(|error| error.on_unique("role"))?;
-        self.db
-            .query("DELETE FROM role_option WHERE role_id = ?")
-            .bind(&role.id)
-            .execute()
-            .await?;
-        self.write_options(role).await
-    }
-
-    /// Removes a role with its assignments and implications.
-    ///
-    /// With it go the application credentials that were given it, and all those on a project
-    /// where their owner was given it.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is no such role.
-    pub async fn delete(&mut self, id: &RoleId) -> Result<(), StoreError> {
-        self.db
-            .require_for_update("role", id.as_str(), "role")
-            .await?;
-        for statement in [
-            "DELETE FROM application_credential WHERE EXISTS ( \
-               SELECT 1 FROM assignment WHERE type = 'UserProject' AND role_id = ? \
-               AND actor_id = application_credential.user_id \
-               AND target_id = application_credential.project_id)",
-            // Keystone keeps these, and can then show none of their owner's: a role is missing.
-            "DELETE FROM application_credential WHERE internal_id IN ( \
-               SELECT application_credential_id FROM application_credential_role \
-               WHERE role_id = ?)",
-            "DELETE FROM application_credential_role WHERE role_id = ?",
-            "DELETE FROM assignment WHERE role_id = ?",
-            "DELETE FROM system_assignment WHERE role_id = ?",
-            "DELETE FROM implied_role WHERE prior_role_id = ?",
-            "DELETE FROM implied_role WHERE implied_role_id = ?",
-            "DELETE FROM role_option WHERE role_id = ?",
-            "DELETE FROM role WHERE id = ?",
-        ] {
-            self.db.query(statement).bind(id).execute().await?;
-        }
-        Ok(())
-    }
-
-    /// Removes that one role implies another; tells whether it did.
-    pub async fn delete_implication(
-        &mut self,
-        prior: &RoleId,
-        implied: &RoleId,
-    ) -> Result<bool, StoreError> {
-        let removed = self
-            .db
-            .query("DELETE FROM implied_role WHERE prior_role_id = ? AND implied_role_id = ?")
-            .bind(prior)
-            .bind(implied)
-            .execute()
-            .await?;
-        Ok(removed > 0)
-    }
-
     /// Which role implies which, directly.
     pub async fn list_implications(&mut self) -> Result<Vec<(RoleId, RoleId)>, StoreError> {
         let rows = self
@@ -249,22 +133,6 @@ impl Roles<'_> {
         let marks = placeholders(ids.len());
         let sql = format!("{} WHERE role.id IN ({marks}) ORDER BY role.id", roles!(""));
         self.db.built_query(sql).bind_all(ids).all().await
-    }
-
-    /// Adds that one role implies another.
-    pub async fn insert_implication(
-        &mut self,
-        prior: &RoleId,
-        implied: &RoleId,
-    ) -> Result<(), StoreError> {
-        self.db
-            .query("INSERT INTO implied_role (prior_role_id, implied_role_id) VALUES (?, ?)")
-            .bind(prior)
-            .bind(implied)
-            .execute()
-            .await
-            .map_err(|error| error.on_unique("implied_role"))?;
-        Ok(())
     }
 
     /// Whether one role implies another directly.
@@ -293,12 +161,177 @@ impl Roles<'_> {
             .all()
             .await
     }
+}
+
+/// Changes roles, in a transaction.
+pub struct RolesMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl RolesMut<'_> {
+    /// Finds a role to change it: nobody else does until the transaction ends.
+    pub(crate) async fn find_for_update(
+        &mut self,
+        id: &RoleId,
+    ) -> Result<Option<Role>, StoreError> {
+        self.tx.lock("role", id.as_str()).await?;
+        self.tx.roles().find(id).await
+    }
+
+    /// Makes sure, until the transaction ends, that there is such a role, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &RoleId) -> Result<(), StoreError> {
+        self.tx.require("role", id.as_str(), "role").await
+    }
+
+    /// The same for several roles.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] for the first that there is not.
+    pub async fn require_all(&mut self, ids: &[RoleId]) -> Result<(), StoreError> {
+        let ids = ids.iter().map(RoleId::as_str);
+        self.tx.require_all("role", ids.collect(), "role").await
+    }
+
+    /// Adds a role.
+    pub async fn insert(&mut self, role: &Role) -> Result<(), StoreError> {
+        self.tx
+            .insert(
+                "role",
+                Entity::New,
+                "(id, name, domain_id, description, extra) VALUES (?, ?, ?, ?, ?)",
+            )
+            .bind(&role.id)
+            .bind(&role.name)
+            .bind(
+                role.domain_id
+                    .as_ref()
+                    .map_or(GLOBAL_ROLE, |id| id.as_str()),
+            )
+            .bind(role.description.as_deref())
+            .bind(json::spaced(&role.extra))
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("role"))?;
+        self.write_options(role).await
+    }
+
+    /// Writes all attributes of a role that may change.
+    pub(crate) async fn update(&mut self, role: &Role) -> Result<(), StoreError> {
+        self.tx
+            .update(
+                "role",
+                Entity::Any,
+                "SET name = ?, description = ?, extra = ? WHERE id = ?",
+            )
+            .bind(&role.name)
+            .bind(role.description.as_deref())
+            .bind(json::spaced(&role.extra))
+            .bind(&role.id)
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("role"))?;
+        self.tx
+            .delete("role_option", Entity::Any, "WHERE role_id = ?")
+            .bind(&role.id)
+            .execute()
+            .await?;
+        self.write_options(role).await
+    }
+
+    /// Removes a role with its assignments and implications.
+    ///
+    /// With it go the application credentials that were given it, and all those on a project
+    /// where their owner was given it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such role.
+    pub async fn delete(&mut self, id: &RoleId) -> Result<(), StoreError> {
+        self.tx
+            .require_for_update("role", id.as_str(), "role")
+            .await?;
+        for (table, which) in [
+            (
+                "application_credential",
+                "WHERE EXISTS ( \
+                   SELECT 1 FROM assignment WHERE type = 'UserProject' AND role_id = ? \
+                   AND actor_id = application_credential.user_id \
+                   AND target_id = application_credential.project_id)",
+            ),
+            // Keystone keeps these, and can then show none of their owner's: a role is missing.
+            (
+                "application_credential",
+                "WHERE internal_id IN ( \
+                   SELECT application_credential_id FROM application_credential_role \
+                   WHERE role_id = ?)",
+            ),
+            ("application_credential_role", "WHERE role_id = ?"),
+            ("assignment", "WHERE role_id = ?"),
+            ("system_assignment", "WHERE role_id = ?"),
+            ("implied_role", "WHERE prior_role_id = ?"),
+            ("implied_role", "WHERE implied_role_id = ?"),
+            ("role_option", "WHERE role_id = ?"),
+            ("role", "WHERE id = ?"),
+        ] {
+            let delete = self.tx.delete(table, Entity::Any, which);
+            delete.bind(id).execute().await?;
+        }
+        Ok(())
+    }
+
+    /// Removes that one role implies another; tells whether it did.
+    pub async fn delete_implication(
+        &mut self,
+        prior: &RoleId,
+        implied: &RoleId,
+    ) -> Result<bool, StoreError> {
+        let removed = self
+            .tx
+            .delete(
+                "implied_role",
+                Entity::Any,
+                "WHERE prior_role_id = ? AND implied_role_id = ?",
+            )
+            .bind(prior)
+            .bind(implied)
+            .execute()
+            .await?;
+        Ok(removed > 0)
+    }
+
+    /// Adds that one role implies another.
+    pub async fn insert_implication(
+        &mut self,
+        prior: &RoleId,
+        implied: &RoleId,
+    ) -> Result<(), StoreError> {
+        self.tx
+            .insert(
+                "implied_role",
+                Entity::Any,
+                "(prior_role_id, implied_role_id) VALUES (?, ?)",
+            )
+            .bind(prior)
+            .bind(implied)
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("implied_role"))?;
+        Ok(())
+    }
 
     async fn write_options(&mut self, role: &Role) -> Result<(), StoreError> {
         if let Some(immutable) = role.options.immutable {
-            self.db
-                .query(
-                    "INSERT INTO role_option (role_id, option_id, option_value) VALUES (?, ?, ?)",
+            self.tx
+                .insert(
+                    "role_option",
+                    Entity::Any,
+                    "(role_id, option_id, option_value) VALUES (?, ?, ?)",
                 )
                 .bind(&role.id)
                 .bind(IMMUTABLE)

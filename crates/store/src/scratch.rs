@@ -1,6 +1,6 @@
 //! Databases for one test, on a server that is there for tests.
 
-use crate::db::{Conn, Db, Options};
+use crate::db::{Db, Options, Session};
 use crate::error::StoreError;
 
 /// Creates an empty database on the server at `connection`, whose user may do that, and returns
@@ -20,7 +20,7 @@ pub async fn create_database(options: &Options, name: &str) -> Result<String, St
         )));
     }
     let create = format!("CREATE DATABASE {name}");
-    Conn::Pool(&db).built_query(create).execute().await?;
+    Session::run_alone(&db, create).await?;
     db.close().await;
     let (address, query) = match options.connection.split_once('?') {
         Some((address, query)) => (address, format!("?{query}")),
@@ -32,6 +32,50 @@ pub async fn create_database(options: &Options, name: &str) -> Result<String, St
         .filter(|end| address[..*end].contains("://"));
     let server = authority_end.map_or(address, |end| &address[..end]);
     Ok(format!("{server}/{name}{query}"))
+}
+
+/// A clock that moves by hand.
+#[cfg(test)]
+#[derive(Default)]
+pub(crate) struct HandClock {
+    /// The time of day and the time that never goes back, in milliseconds.
+    times: std::sync::Mutex<(i64, u64)>,
+}
+
+#[cfg(test)]
+impl HandClock {
+    /// The first time of day, in seconds since the epoch.
+    const ORIGIN: i64 = 1_700_000_000;
+
+    /// Lets time pass.
+    pub(crate) fn advance(&self, by: std::time::Duration) {
+        let mut times = self.times.lock().unwrap();
+        let millis = u64::try_from(by.as_millis()).unwrap();
+        *times = (times.0 + i64::try_from(millis).unwrap(), times.1 + millis);
+    }
+
+    /// Sets the time of day.
+    pub(crate) fn set(&self, now: model::Timestamp) {
+        self.times.lock().unwrap().0 = now.timestamp_millis() - HandClock::ORIGIN * 1000;
+    }
+
+    /// Sets the time of day back, as somebody does whose clock was ahead.
+    pub(crate) fn set_back(&self, by: std::time::Duration) {
+        self.times.lock().unwrap().0 -= i64::try_from(by.as_millis()).unwrap();
+    }
+}
+
+#[cfg(test)]
+impl model::clock::Clock for HandClock {
+    fn now(&self) -> model::Timestamp {
+        let millis = self.times.lock().unwrap().0;
+        model::Timestamp::from_timestamp(Self::ORIGIN, 0).unwrap()
+            + chrono::TimeDelta::milliseconds(millis)
+    }
+
+    fn elapsed(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.times.lock().unwrap().1)
+    }
 }
 
 /// A database of one test within this crate, with all its tables: on the server that
@@ -47,7 +91,7 @@ pub(crate) async fn store_with(
     folder: &tempfile::TempDir,
     facts: crate::FactSettings,
 ) -> crate::Store {
-    open(folder, facts, 2).await
+    open(folder, facts, 2, A_MINUTE).await
 }
 
 /// The same, with so many connections at most.
@@ -56,21 +100,35 @@ pub(crate) async fn store_with_connections(
     folder: &tempfile::TempDir,
     max_connections: u32,
 ) -> crate::Store {
-    open(folder, crate::FactSettings::NONE, max_connections).await
+    open(folder, crate::FactSettings::NONE, max_connections, A_MINUTE).await
 }
+
+/// The same, whose statements may take so long at most.
+#[cfg(test)]
+pub(crate) async fn store_in_haste(
+    folder: &tempfile::TempDir,
+    timeout: std::time::Duration,
+) -> crate::Store {
+    open(folder, crate::FactSettings::NONE, 2, timeout).await
+}
+
+#[cfg(test)]
+const A_MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
 
 #[cfg(test)]
 async fn open(
     folder: &tempfile::TempDir,
     facts: crate::FactSettings,
     max_connections: u32,
+    timeout: std::time::Duration,
 ) -> crate::Store {
     let file = folder.path().join("keystone.db");
     let mut options = Options {
         connection: format!("sqlite:///{}", file.display()),
         max_connections,
-        timeout: std::time::Duration::from_secs(60),
-        patience: std::time::Duration::from_secs(60),
+        timeout,
+        patience: A_MINUTE,
+        clock: std::sync::Arc::new(model::clock::SystemClock::default()),
         facts,
         authorization_ttl: 0,
         whole_catalog: true,
@@ -95,8 +153,7 @@ async fn open(
 /// When the server does not answer or refuses.
 pub async fn execute(store: &crate::Store, sql: &str) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
-    let mut conn = Conn::Tx(&mut tx);
-    conn.built_query(sql.into()).execute().await?;
+    execute_in(&mut tx, sql).await?;
     let _saved = tx.commit().await?;
     Ok(())
 }
@@ -107,8 +164,7 @@ pub async fn execute(store: &crate::Store, sql: &str) -> Result<(), StoreError> 
 ///
 /// When the server does not answer or refuses.
 pub async fn execute_in(tx: &mut crate::Tx, sql: &str) -> Result<(), StoreError> {
-    let mut conn = Conn::Tx(tx);
-    conn.built_query(sql.into()).execute().await.map(drop)
+    tx.anything(sql.into()).execute().await.map(drop)
 }
 
 /// What a statement gives that selects one whole number `AS number`.

@@ -4,13 +4,14 @@ use model::federation::{ProviderFilter, ServiceProvider};
 use model::ids::ServiceProviderId;
 use model::listing::Page;
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::Where;
 use crate::identity_providers::id_holds;
 use crate::value::{FromRow, Row};
 
-/// Service providers of the database.
+/// Reads service providers.
 pub struct ServiceProviders<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -31,15 +32,6 @@ impl ServiceProviders<'_> {
             .await
     }
 
-    /// Finds a service provider to change it: nobody else does until the transaction ends.
-    pub async fn find_for_update(
-        &mut self,
-        id: &ServiceProviderId,
-    ) -> Result<Option<ServiceProvider>, StoreError> {
-        self.db.lock("service_provider", id.as_str()).await?;
-        self.find(id).await
-    }
-
     /// Lists service providers by id.
     pub async fn list(
         &mut self,
@@ -57,13 +49,30 @@ impl ServiceProviders<'_> {
         found.retain(|provider| id_holds(filter.id.as_ref(), provider.id.as_str()));
         Ok(found)
     }
+}
+
+/// Changes service providers, in a transaction.
+pub struct ServiceProvidersMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl ServiceProvidersMut<'_> {
+    /// Finds a service provider to change it: nobody else does until the transaction ends.
+    pub(crate) async fn find_for_update(
+        &mut self,
+        id: &ServiceProviderId,
+    ) -> Result<Option<ServiceProvider>, StoreError> {
+        self.tx.lock("service_provider", id.as_str()).await?;
+        self.tx.service_providers().find(id).await
+    }
 
     /// Adds a service provider.
     pub async fn insert(&mut self, provider: &ServiceProvider) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "INSERT INTO service_provider \
-                 (id, enabled, description, auth_url, sp_url, relay_state_prefix) \
+        self.tx
+            .insert(
+                "service_provider",
+                Entity::Any,
+                "(id, enabled, description, auth_url, sp_url, relay_state_prefix) \
                  VALUES (?, ?, ?, ?, ?, ?)",
             )
             .bind(&provider.id)
@@ -79,10 +88,12 @@ impl ServiceProviders<'_> {
     }
 
     /// Writes all attributes of a service provider that may change.
-    pub async fn update(&mut self, provider: &ServiceProvider) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "UPDATE service_provider SET enabled = ?, description = ?, auth_url = ?, \
+    pub(crate) async fn update(&mut self, provider: &ServiceProvider) -> Result<(), StoreError> {
+        self.tx
+            .update(
+                "service_provider",
+                Entity::Any,
+                "SET enabled = ?, description = ?, auth_url = ?, \
                  sp_url = ?, relay_state_prefix = ? WHERE id = ?",
             )
             .bind(provider.enabled)
@@ -103,8 +114,8 @@ impl ServiceProviders<'_> {
     /// [`StoreError::Missing`] when there is no such provider.
     pub async fn delete(&mut self, id: &ServiceProviderId) -> Result<(), StoreError> {
         let found = self
-            .db
-            .query("DELETE FROM service_provider WHERE id = ?")
+            .tx
+            .delete("service_provider", Entity::Any, "WHERE id = ?")
             .bind(id)
             .execute()
             .await?;

@@ -5,12 +5,13 @@ use model::json;
 use model::listing::{Page, TextMatch};
 use model::service::Service;
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::Where;
 use crate::value::{FromRow, Row};
 
-/// Services of the database.
+/// Reads services.
 pub struct Services<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -25,19 +26,6 @@ impl Services<'_> {
             .await
     }
 
-    /// Adds a service.
-    pub async fn insert(&mut self, service: &Service) -> Result<(), StoreError> {
-        self.db
-            .query("INSERT INTO service (id, type, enabled, extra) VALUES (?, ?, ?, ?)")
-            .bind(&service.id)
-            .bind(&service.kind)
-            .bind(service.enabled)
-            .bind(json::spaced(&service.extra))
-            .execute()
-            .await?;
-        Ok(())
-    }
-
     /// Finds a service by id.
     pub async fn find(&mut self, id: &ServiceId) -> Result<Option<Service>, StoreError> {
         self.db
@@ -45,12 +33,6 @@ impl Services<'_> {
             .bind(id)
             .optional()
             .await
-    }
-
-    /// Finds a service to change it: nobody else does until the transaction ends.
-    pub async fn find_for_update(&mut self, id: &ServiceId) -> Result<Option<Service>, StoreError> {
-        self.db.lock("service", id.as_str()).await?;
-        self.find(id).await
     }
 
     /// Lists services by id. Their names are kept beside the columns, so that filter is the
@@ -68,11 +50,58 @@ impl Services<'_> {
         }
         Ok(found)
     }
+}
+
+/// Changes services, in a transaction.
+pub struct ServicesMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl ServicesMut<'_> {
+    /// Makes sure, until the transaction ends, that there is such a service, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &ServiceId) -> Result<(), StoreError> {
+        self.tx.require("service", id.as_str(), "service").await
+    }
+
+    /// Adds a service.
+    pub async fn insert(&mut self, service: &Service) -> Result<(), StoreError> {
+        self.tx
+            .insert(
+                "service",
+                Entity::Any,
+                "(id, type, enabled, extra) VALUES (?, ?, ?, ?)",
+            )
+            .bind(&service.id)
+            .bind(&service.kind)
+            .bind(service.enabled)
+            .bind(json::spaced(&service.extra))
+            .execute()
+            .await?;
+        Ok(())
+    }
+
+    /// Finds a service to change it: nobody else does until the transaction ends.
+    pub(crate) async fn find_for_update(
+        &mut self,
+        id: &ServiceId,
+    ) -> Result<Option<Service>, StoreError> {
+        self.tx.lock("service", id.as_str()).await?;
+        self.tx.services().find(id).await
+    }
 
     /// Writes all attributes of a service that may change.
-    pub async fn update(&mut self, service: &Service) -> Result<(), StoreError> {
-        self.db
-            .query("UPDATE service SET type = ?, enabled = ?, extra = ? WHERE id = ?")
+    pub(crate) async fn update(&mut self, service: &Service) -> Result<(), StoreError> {
+        self.tx
+            .update(
+                "service",
+                Entity::Any,
+                "SET type = ?, enabled = ?, extra = ? WHERE id = ?",
+            )
             .bind(&service.kind)
             .bind(service.enabled)
             .bind(json::spaced(&service.extra))
@@ -88,19 +117,19 @@ impl Services<'_> {
     ///
     /// [`StoreError::Missing`] when there is no such service.
     pub async fn delete(&mut self, id: &ServiceId) -> Result<(), StoreError> {
-        self.db
+        self.tx
             .require_for_update("service", id.as_str(), "service")
             .await?;
-        for statement in [
-            "DELETE FROM project_endpoint WHERE endpoint_id IN \
-             (SELECT id FROM endpoint WHERE service_id = ?)",
-            "DELETE FROM policy_association WHERE endpoint_id IN \
-             (SELECT id FROM endpoint WHERE service_id = ?)",
-            "DELETE FROM policy_association WHERE service_id = ?",
-            "DELETE FROM endpoint WHERE service_id = ?",
-            "DELETE FROM service WHERE id = ?",
+        let of_endpoints = "WHERE endpoint_id IN (SELECT id FROM endpoint WHERE service_id = ?)";
+        for (table, which) in [
+            ("project_endpoint", of_endpoints),
+            ("policy_association", of_endpoints),
+            ("policy_association", "WHERE service_id = ?"),
+            ("endpoint", "WHERE service_id = ?"),
+            ("service", "WHERE id = ?"),
         ] {
-            self.db.query(statement).bind(id).execute().await?;
+            let delete = self.tx.delete(table, Entity::Any, which);
+            delete.bind(id).execute().await?;
         }
         Ok(())
     }

@@ -8,12 +8,13 @@ use model::json;
 use model::user::FederatedIdentity;
 use serde_json::{Map, Value};
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::placeholders;
 use crate::value::{FromRow, Row};
 
-/// Shadow users of the database.
+/// Reads shadow users.
 pub struct ShadowUsers<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -61,7 +62,14 @@ impl ShadowUsers<'_> {
         }
         Ok(None)
     }
+}
 
+/// Changes shadow users, in a transaction.
+pub struct ShadowUsersMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl ShadowUsersMut<'_> {
     /// Adds a user at the first login.
     ///
     /// # Errors
@@ -74,10 +82,12 @@ impl ShadowUsers<'_> {
         identity: &FederatedIdentity,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.db
-            .query(
-                r#"INSERT INTO "user" (id, domain_id, enabled, created_at, last_active_at, extra)
-                   VALUES (?, ?, ?, ?, ?, ?)"#,
+        self.tx
+            .insert(
+                "user",
+                Entity::New,
+                "(id, domain_id, enabled, created_at, last_active_at, extra) \
+                 VALUES (?, ?, ?, ?, ?, ?)",
             )
             .bind(&user.id)
             .bind(domain_id)
@@ -88,10 +98,11 @@ impl ShadowUsers<'_> {
             .execute()
             .await
             .map_err(|error| error.on_unique("federated_user"))?;
-        self.db
-            .query(
-                "INSERT INTO federated_user \
-                 (user_id, idp_id, protocol_id, unique_id, display_name) VALUES (?, ?, ?, ?, ?)",
+        self.tx
+            .insert(
+                "federated_user",
+                &user.id,
+                "(user_id, idp_id, protocol_id, unique_id, display_name) VALUES (?, ?, ?, ?, ?)",
             )
             .bind(&user.id)
             .bind(&identity.identity_provider_id)
@@ -110,10 +121,12 @@ impl ShadowUsers<'_> {
         user: &ShadowUser,
         identity: &FederatedIdentity,
     ) -> Result<(), StoreError> {
-        self.db
-            .query(
-                "UPDATE federated_user SET display_name = ? \
-                 WHERE idp_id = ? AND protocol_id = ? AND unique_id = ?",
+        self.tx
+            .update(
+                "federated_user",
+                // Whoever has the identity by now.
+                Entity::Any,
+                "SET display_name = ? WHERE idp_id = ? AND protocol_id = ? AND unique_id = ?",
             )
             .bind(user.display_name.as_deref())
             .bind(&identity.identity_provider_id)
@@ -121,8 +134,8 @@ impl ShadowUsers<'_> {
             .bind(&identity.unique_id)
             .execute()
             .await?;
-        self.db
-            .query(r#"UPDATE "user" SET extra = ? WHERE id = ?"#)
+        self.tx
+            .update("user", &user.id, "SET extra = ? WHERE id = ?")
             .bind(json::spaced(&user.extra))
             .bind(&user.id)
             .execute()
@@ -141,7 +154,8 @@ impl ShadowUsers<'_> {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let rows = self
-            .db
+            .tx
+            .read()
             .query("SELECT group_id, idp_id FROM expiring_user_group_membership WHERE user_id = ?")
             .bind(user_id)
             .rows()
@@ -161,34 +175,36 @@ impl ShadowUsers<'_> {
             .collect();
         if !renewed.is_empty() {
             let marks = placeholders(renewed.len());
-            let sql = format!(
-                "UPDATE expiring_user_group_membership SET last_verified = ? \
-                 WHERE user_id = ? AND group_id IN ({marks})"
-            );
-            let query = self.db.built_query(sql).bind(now).bind(user_id);
-            query.bind_all(renewed).execute().await?;
+            let change =
+                format!("SET last_verified = ? WHERE user_id = ? AND group_id IN ({marks})");
+            let update = self
+                .tx
+                .update("expiring_user_group_membership", user_id, change)
+                .bind(now)
+                .bind(user_id);
+            update.bind_all(renewed).execute().await?;
         }
         if !new.is_empty() {
             let rows = vec!["(?, ?, ?, ?)"; new.len()].join(", ");
-            let sql = format!(
-                "INSERT INTO expiring_user_group_membership \
-                 (user_id, group_id, idp_id, last_verified) VALUES {rows}"
-            );
-            let mut query = self.db.built_query(sql);
+            let rest = format!("(user_id, group_id, idp_id, last_verified) VALUES {rows}");
+            let mut insert = self
+                .tx
+                .insert("expiring_user_group_membership", user_id, rest);
             for group in &new {
-                query = query.bind(user_id).bind(*group).bind(provider).bind(now);
+                insert = insert.bind(user_id).bind(*group).bind(provider).bind(now);
             }
-            let done = query.execute().await;
+            let done = insert.execute().await;
             done.map_err(|error| error.on_unique("membership"))?;
         }
         if !stale.is_empty() {
             let marks = placeholders(stale.len());
-            let sql = format!(
-                "DELETE FROM expiring_user_group_membership \
-                 WHERE user_id = ? AND idp_id = ? AND group_id IN ({marks})"
-            );
-            let query = self.db.built_query(sql).bind(user_id).bind(provider);
-            query.bind_all(stale.iter().copied()).execute().await?;
+            let which = format!("WHERE user_id = ? AND idp_id = ? AND group_id IN ({marks})");
+            let delete = self
+                .tx
+                .delete("expiring_user_group_membership", user_id, which)
+                .bind(user_id)
+                .bind(provider);
+            delete.bind_all(stale.iter().copied()).execute().await?;
         }
         Ok(!new.is_empty() || !stale.is_empty())
     }

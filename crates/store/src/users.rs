@@ -8,12 +8,13 @@ use model::listing::Page;
 use model::subject::UserOptions;
 use model::user::{Comparison, FederatedIdentity, StoredPassword, User, UserFilter};
 
-use crate::db::Conn;
+use crate::change::Entity;
+use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::{Where, placeholders};
 use crate::value::{FromRow, Row, Value};
 
-/// Users of the database.
+/// Reads users.
 pub struct Users<'a> {
     pub(crate) db: Conn<'a>,
 }
@@ -48,34 +49,6 @@ impl Users<'_> {
         let sql = with_options(&format!("{USERS} WHERE u.id = ?"));
         let rows = self.db.built_query(sql).bind(id).rows().await?;
         Ok(gather(&rows)?.pop())
-    }
-
-    /// Finds a user to change it: nobody else does until the transaction ends.
-    pub async fn find_for_update(&mut self, id: &UserId) -> Result<Option<User>, StoreError> {
-        self.db.lock(r#""user""#, id.as_str()).await?;
-        self.find(id).await
-    }
-
-    /// Makes sure, until the transaction ends, that there is such a user, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &UserId) -> Result<(), StoreError> {
-        self.db.require(r#""user""#, id.as_str(), "user").await
-    }
-
-    /// Keeps everybody else from changing a user, and from adding what names it, until the
-    /// transaction ends.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn lock(&mut self, id: &UserId) -> Result<(), StoreError> {
-        self.db
-            .require_for_update(r#""user""#, id.as_str(), "user")
-            .await
     }
 
     /// Lists users by id.
@@ -116,243 +89,6 @@ impl Users<'_> {
         gather(&query.rows().await?)
     }
 
-    /// Adds a user of this database, with a password or without.
-    pub async fn insert(
-        &mut self,
-        user: &User,
-        password: Option<&StoredPassword>,
-        created_at: model::Timestamp,
-    ) -> Result<(), StoreError> {
-        self.db
-            .query(
-                r#"INSERT INTO "user" (id, domain_id, enabled, default_project_id, created_at,
-                   extra) VALUES (?, ?, ?, ?, ?, ?)"#,
-            )
-            .bind(&user.id)
-            .bind(&user.domain_id)
-            .bind(user.enabled)
-            .bind(user.default_project_id.as_ref())
-            .bind(created_at)
-            .bind(json::spaced(&user.extra))
-            .execute()
-            .await?;
-        self.db
-            .query("INSERT INTO local_user (user_id, domain_id, name) VALUES (?, ?, ?)")
-            .bind(&user.id)
-            .bind(&user.domain_id)
-            .bind(&user.name)
-            .execute()
-            .await
-            .map_err(|error| error.on_unique("user"))?;
-        self.write_options(user).await?;
-        if let Some(password) = password {
-            self.insert_password(&user.id, password).await?;
-        }
-        Ok(())
-    }
-
-    /// Adds a password, which is the current one from now on: the newest counts. `false` when the
-    /// user is none of this database.
-    pub async fn insert_password(
-        &mut self,
-        id: &UserId,
-        password: &StoredPassword,
-    ) -> Result<bool, StoreError> {
-        let added = self
-            .db
-            .query(
-                "INSERT INTO password (local_user_id, self_service, password_hash, \
-                 created_at_int, created_at, expires_at_int, expires_at) \
-                 SELECT id, ?, ?, ?, ?, ?, ? FROM local_user WHERE user_id = ?",
-            )
-            .bind(password.self_service)
-            .bind(password.hash.as_deref())
-            .bind(password.created_at.timestamp_micros())
-            .bind(password.created_at)
-            .bind(password.expires_at.map(|end| end.timestamp_micros()))
-            .bind(password.expires_at)
-            .bind(id)
-            .execute()
-            .await?;
-        Ok(added > 0)
-    }
-
-    /// Switches a user on or off.
-    pub async fn set_enabled(&mut self, id: &UserId, enabled: bool) -> Result<(), StoreError> {
-        self.db
-            .query(r#"UPDATE "user" SET enabled = ? WHERE id = ?"#)
-            .bind(enabled)
-            .bind(id)
-            .execute()
-            .await?;
-        Ok(())
-    }
-
-    /// Writes all attributes of a user that may change. A user who is enabled then has no wrong
-    /// passwords on the account any more.
-    pub async fn update(&mut self, user: &User) -> Result<(), StoreError> {
-        self.db
-            .query(
-                r#"UPDATE "user" SET enabled = ?, default_project_id = ?, extra = ?
-                   WHERE id = ?"#,
-            )
-            .bind(user.enabled)
-            .bind(user.default_project_id.as_ref())
-            .bind(json::spaced(&user.extra))
-            .bind(&user.id)
-            .execute()
-            .await?;
-        for statement in [
-            "UPDATE local_user SET name = ? WHERE user_id = ?",
-            "UPDATE federated_user SET display_name = ? WHERE user_id = ?",
-        ] {
-            self.db
-                .query(statement)
-                .bind(&user.name)
-                .bind(&user.id)
-                .execute()
-                .await
-                .map_err(|error| error.on_unique("user"))?;
-        }
-        if user.enabled {
-            self.db
-                .query(
-                    "UPDATE local_user SET failed_auth_count = 0, failed_auth_at = NULL \
-                     WHERE user_id = ? AND failed_auth_count > 0",
-                )
-                .bind(&user.id)
-                .execute()
-                .await?;
-        }
-        self.db
-            .query("DELETE FROM user_option WHERE user_id = ?")
-            .bind(&user.id)
-            .execute()
-            .await?;
-        self.write_options(user).await
-    }
-
-    /// Notes that a user was active on a day.
-    pub async fn note_active(
-        &mut self,
-        id: &UserId,
-        day: chrono::NaiveDate,
-    ) -> Result<(), StoreError> {
-        self.db
-            .query(r#"UPDATE "user" SET last_active_at = ? WHERE id = ?"#)
-            .bind(day)
-            .bind(id)
-            .quietly()
-            .execute()
-            .await?;
-        Ok(())
-    }
-
-    /// Removes a user and everything that hangs on the user alone: passwords, memberships, role
-    /// assignments, credentials of all kinds. Trusts of either side are marked as deleted.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is no such user.
-    pub async fn delete(&mut self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
-        self.lock(id).await?;
-        self.release("= ?", &[id.into()], now).await?;
-        let delete = r#"DELETE FROM "user" WHERE id = ?"#;
-        self.db.query(delete).bind(id).execute().await?;
-        Ok(())
-    }
-
-    /// Removes all users of a domain, and what hangs on them, in a fixed number of statements.
-    pub(crate) async fn delete_of_domain(
-        &mut self,
-        id: &DomainId,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let of_domain = r#"IN (SELECT id FROM "user" WHERE domain_id = ?)"#;
-        self.release(of_domain, &[id.into()], now).await?;
-        let delete = r#"DELETE FROM "user" WHERE domain_id = ?"#;
-        self.db.query(delete).bind(id).execute().await?;
-        Ok(())
-    }
-
-    /// Removes the users that nobody knows any more: neither this server, nor a directory, nor an
-    /// identity provider. All that hangs on them goes as when they are deleted one by one.
-    pub(crate) async fn delete_unknown(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let any = format!("{UNKNOWN} LIMIT 1");
-        if self.db.built_query(any).rows().await?.is_empty() {
-            return Ok(());
-        }
-        // MariaDB does not delete from what it reads, unless it reads a copy: it makes one for
-        // the sake of `DISTINCT`.
-        let unknown = format!("IN (SELECT id FROM ({UNKNOWN}) unknown_user)");
-        self.db
-            .lock_all(r#""user""#, &format!("id {unknown}"), [])
-            .await?;
-        self.release(&unknown, &[], now).await?;
-        let delete = format!(r#"DELETE FROM "user" WHERE id {unknown}"#);
-        self.db.built_query(delete).execute().await?;
-        Ok(())
-    }
-
-    /// Removes what hangs on some users; `which` follows the name of a column with their ids, and
-    /// `values` are what it leaves open.
-    async fn release(
-        &mut self,
-        which: &str,
-        values: &[Value],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let trusts = format!(
-            "UPDATE trust SET deleted_at = ? \
-             WHERE (trustor_user_id {which} OR trustee_user_id {which}) AND deleted_at IS NULL"
-        );
-        let query = self.db.built_query(trusts).bind(now);
-        let both = values.iter().chain(values).cloned();
-        query.bind_all(both).execute().await?;
-        for (statement, end) in [
-            (
-                "DELETE FROM application_credential_access_rule WHERE application_credential_id \
-                 IN (SELECT internal_id FROM application_credential WHERE user_id",
-                ")",
-            ),
-            (
-                "DELETE FROM application_credential_role WHERE application_credential_id \
-                 IN (SELECT internal_id FROM application_credential WHERE user_id",
-                ")",
-            ),
-            ("DELETE FROM application_credential WHERE user_id", ""),
-            ("DELETE FROM access_rule WHERE user_id", ""),
-            ("DELETE FROM credential WHERE user_id", ""),
-            (
-                "DELETE FROM assignment WHERE type IN ('UserProject', 'UserDomain') AND actor_id",
-                "",
-            ),
-            (
-                "DELETE FROM system_assignment WHERE type = 'UserSystem' AND actor_id",
-                "",
-            ),
-            ("DELETE FROM user_group_membership WHERE user_id", ""),
-            (
-                "DELETE FROM expiring_user_group_membership WHERE user_id",
-                "",
-            ),
-            ("DELETE FROM user_option WHERE user_id", ""),
-            ("DELETE FROM federated_user WHERE user_id", ""),
-            ("DELETE FROM nonlocal_user WHERE user_id", ""),
-            (
-                "DELETE FROM password WHERE local_user_id \
-                 IN (SELECT id FROM local_user WHERE user_id",
-                ")",
-            ),
-            ("DELETE FROM local_user WHERE user_id", ""),
-            ("DELETE FROM id_mapping WHERE public_id", ""),
-        ] {
-            let query = self.db.built_query(format!("{statement} {which}{end}"));
-            query.bind_all(values.iter().cloned()).execute().await?;
-        }
-        Ok(())
-    }
-
     /// The hashes of a user's latest passwords, newest first, at most `count`.
     pub async fn list_password_hashes(
         &mut self,
@@ -365,60 +101,6 @@ impl Users<'_> {
             .iter()
             .map(|row| row.optional_text("password_hash").transpose());
         hashes.flatten().collect()
-    }
-
-    /// Ends all former passwords of a user, forgets all but the latest `keep` of them, and adds a
-    /// new one, which is newer than all others whatever the clocks say. `false` when the user is
-    /// none of this database and so has no password.
-    pub async fn replace_password(
-        &mut self,
-        id: &UserId,
-        password: &StoredPassword,
-        keep: usize,
-    ) -> Result<bool, StoreError> {
-        let rows = self.db.query(PASSWORDS).bind(id).rows().await?;
-        // The newest counts, so a node whose clock is behind must not write an older one.
-        let newest = rows.first().map(|row| row.int("created_at_int"));
-        let newest = newest
-            .transpose()?
-            .and_then(DateTime::from_timestamp_micros);
-        let password = StoredPassword {
-            created_at: newest.map_or(password.created_at, |newest| {
-                password.created_at.max(newest + TimeDelta::microseconds(1))
-            }),
-            ..password.clone()
-        };
-        let former = rows
-            .iter()
-            .map(|row| row.int("id"))
-            .collect::<Result<Vec<_>, _>>()?;
-        let (kept, forgotten) = former.split_at(keep.min(former.len()));
-        if !forgotten.is_empty() {
-            let marks = placeholders(forgotten.len());
-            let sql = format!("DELETE FROM password WHERE id IN ({marks})");
-            let forgotten = forgotten.iter().copied();
-            self.db
-                .built_query(sql)
-                .bind_all(forgotten)
-                .execute()
-                .await?;
-        }
-        if !kept.is_empty() {
-            let marks = placeholders(kept.len());
-            let sql = format!(
-                "UPDATE password SET expires_at = ?, expires_at_int = ? WHERE id IN ({marks}) \
-                 AND (expires_at IS NULL OR expires_at > ?)"
-            );
-            self.db
-                .built_query(sql)
-                .bind(password.created_at)
-                .bind(password.created_at.timestamp_micros())
-                .bind_all(kept.iter().copied())
-                .bind(password.created_at)
-                .execute()
-                .await?;
-        }
-        self.insert_password(id, &password).await
     }
 
     /// Under which names identity providers know a user.
@@ -434,36 +116,6 @@ impl Users<'_> {
             .bind(id)
             .all()
             .await
-    }
-
-    /// Replaces the names under which identity providers know a user.
-    pub async fn replace_federated_identities(
-        &mut self,
-        user: &User,
-        identities: &[FederatedIdentity],
-    ) -> Result<(), StoreError> {
-        self.db
-            .query("DELETE FROM federated_user WHERE user_id = ?")
-            .bind(&user.id)
-            .execute()
-            .await?;
-        for identity in identities {
-            self.db
-                .query(
-                    "INSERT INTO federated_user \
-                     (user_id, idp_id, protocol_id, unique_id, display_name) \
-                     VALUES (?, ?, ?, ?, ?)",
-                )
-                .bind(&user.id)
-                .bind(&identity.identity_provider_id)
-                .bind(&identity.protocol_id)
-                .bind(&identity.unique_id)
-                .bind(&user.name)
-                .execute()
-                .await
-                .map_err(|error| error.on_unique("federated_user"))?;
-        }
-        Ok(())
     }
 
     /// Which of some identity providers there are, each with its protocols, one by one; a
@@ -488,12 +140,398 @@ impl Users<'_> {
             .map(|row| Ok((row.id("idp_id")?, row.optional_id("protocol_id")?)))
             .collect()
     }
+}
+
+/// Changes users and their passwords, in a transaction.
+pub struct UsersMut<'a> {
+    pub(crate) tx: &'a mut Tx,
+}
+
+impl UsersMut<'_> {
+    /// Finds a user to change it: nobody else does until the transaction ends.
+    pub(crate) async fn find_for_update(
+        &mut self,
+        id: &UserId,
+    ) -> Result<Option<User>, StoreError> {
+        self.tx.lock(r#""user""#, id.as_str()).await?;
+        self.tx.users().find(id).await
+    }
+
+    /// Makes sure, until the transaction ends, that there is such a user, which something new
+    /// shall name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &UserId) -> Result<(), StoreError> {
+        self.tx.require(r#""user""#, id.as_str(), "user").await
+    }
+
+    /// Keeps everybody else from changing a user, and from adding what names it, until the
+    /// transaction ends.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn lock(&mut self, id: &UserId) -> Result<(), StoreError> {
+        self.tx
+            .require_for_update(r#""user""#, id.as_str(), "user")
+            .await
+    }
+
+    /// Adds a user of this database, with a password or without.
+    pub async fn insert(
+        &mut self,
+        user: &User,
+        password: Option<&StoredPassword>,
+        created_at: model::Timestamp,
+    ) -> Result<(), StoreError> {
+        self.tx
+            .insert(
+                "user",
+                Entity::New,
+                "(id, domain_id, enabled, default_project_id, created_at, extra) \
+                 VALUES (?, ?, ?, ?, ?, ?)",
+            )
+            .bind(&user.id)
+            .bind(&user.domain_id)
+            .bind(user.enabled)
+            .bind(user.default_project_id.as_ref())
+            .bind(created_at)
+            .bind(json::spaced(&user.extra))
+            .execute()
+            .await?;
+        self.tx
+            .insert(
+                "local_user",
+                Entity::New,
+                "(user_id, domain_id, name) VALUES (?, ?, ?)",
+            )
+            .bind(&user.id)
+            .bind(&user.domain_id)
+            .bind(&user.name)
+            .execute()
+            .await
+            .map_err(|error| error.on_unique("user"))?;
+        self.write_options(user).await?;
+        if let Some(password) = password {
+            self.insert_password(&user.id, password).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a password, which is the current one from now on: the newest counts. `false` when the
+    /// user is none of this database.
+    pub async fn insert_password(
+        &mut self,
+        id: &UserId,
+        password: &StoredPassword,
+    ) -> Result<bool, StoreError> {
+        let added = self
+            .tx
+            .insert(
+                "password",
+                id,
+                "(local_user_id, self_service, password_hash, \
+                 created_at_int, created_at, expires_at_int, expires_at) \
+                 SELECT id, ?, ?, ?, ?, ?, ? FROM local_user WHERE user_id = ?",
+            )
+            .bind(password.self_service)
+            .bind(password.hash.as_deref())
+            .bind(password.created_at.timestamp_micros())
+            .bind(password.created_at)
+            .bind(password.expires_at.map(|end| end.timestamp_micros()))
+            .bind(password.expires_at)
+            .bind(id)
+            .execute()
+            .await?;
+        Ok(added > 0)
+    }
+
+    /// Switches a user on or off.
+    pub async fn set_enabled(&mut self, id: &UserId, enabled: bool) -> Result<(), StoreError> {
+        self.tx
+            .update("user", id, "SET enabled = ? WHERE id = ?")
+            .bind(enabled)
+            .bind(id)
+            .execute()
+            .await?;
+        Ok(())
+    }
+
+    /// Writes all attributes of a user that may change. A user who is enabled then has no wrong
+    /// passwords on the account any more.
+    pub(crate) async fn update(&mut self, user: &User) -> Result<(), StoreError> {
+        self.tx
+            .update(
+                "user",
+                &user.id,
+                "SET enabled = ?, default_project_id = ?, extra = ? WHERE id = ?",
+            )
+            .bind(user.enabled)
+            .bind(user.default_project_id.as_ref())
+            .bind(json::spaced(&user.extra))
+            .bind(&user.id)
+            .execute()
+            .await?;
+        for (table, change) in [
+            ("local_user", "SET name = ? WHERE user_id = ?"),
+            ("federated_user", "SET display_name = ? WHERE user_id = ?"),
+        ] {
+            self.tx
+                .update(table, &user.id, change)
+                .bind(&user.name)
+                .bind(&user.id)
+                .execute()
+                .await
+                .map_err(|error| error.on_unique("user"))?;
+        }
+        if user.enabled {
+            self.tx
+                .update(
+                    "local_user",
+                    &user.id,
+                    "SET failed_auth_count = 0, failed_auth_at = NULL \
+                     WHERE user_id = ? AND failed_auth_count > 0",
+                )
+                .bind(&user.id)
+                .execute()
+                .await?;
+        }
+        self.tx
+            .delete("user_option", &user.id, "WHERE user_id = ?")
+            .bind(&user.id)
+            .execute()
+            .await?;
+        self.write_options(user).await
+    }
+
+    /// Notes that a user was active on a day.
+    pub async fn note_active(
+        &mut self,
+        id: &UserId,
+        day: chrono::NaiveDate,
+    ) -> Result<(), StoreError> {
+        self.tx
+            .update(
+                "user",
+                Entity::Unkept,
+                "SET last_active_at = ? WHERE id = ?",
+            )
+            .bind(day)
+            .bind(id)
+            .execute()
+            .await?;
+        Ok(())
+    }
+
+    /// Removes a user and everything that hangs on the user alone: passwords, memberships, role
+    /// assignments, credentials of all kinds. Trusts of either side are marked as deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is no such user.
+    pub async fn delete(&mut self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
+        self.lock(id).await?;
+        self.release(id.into(), "= ?", &[id.into()], now).await?;
+        let delete = self.tx.delete("user", id, "WHERE id = ?");
+        delete.bind(id).execute().await?;
+        Ok(())
+    }
+
+    /// Removes all users of a domain, and what hangs on them, in a fixed number of statements.
+    pub(crate) async fn delete_of_domain(
+        &mut self,
+        id: &DomainId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let of_domain = r#"IN (SELECT id FROM "user" WHERE domain_id = ?)"#;
+        self.release(Entity::Any, of_domain, &[id.into()], now)
+            .await?;
+        let delete = self.tx.delete("user", Entity::Any, "WHERE domain_id = ?");
+        delete.bind(id).execute().await?;
+        Ok(())
+    }
+
+    /// Removes the users that nobody knows any more: neither this server, nor a directory, nor an
+    /// identity provider. All that hangs on them goes as when they are deleted one by one.
+    pub(crate) async fn delete_unknown(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let any = format!("{UNKNOWN} LIMIT 1");
+        if self.tx.read().built_query(any).rows().await?.is_empty() {
+            return Ok(());
+        }
+        // MariaDB does not delete from what it reads, unless it reads a copy: it makes one for
+        // the sake of `DISTINCT`.
+        let unknown = format!("IN (SELECT id FROM ({UNKNOWN}) unknown_user)");
+        self.tx
+            .lock_all(r#""user""#, &format!("id {unknown}"), [])
+            .await?;
+        self.release(Entity::Any, &unknown, &[], now).await?;
+        let which = format!("WHERE id {unknown}");
+        let delete = self.tx.delete("user", Entity::Any, which);
+        delete.execute().await?;
+        Ok(())
+    }
+
+    /// Removes what hangs on some users; `which` follows the name of a column with their ids, and
+    /// `values` are what it leaves open. `users` says who they are.
+    async fn release(
+        &mut self,
+        users: Entity<'_>,
+        which: &str,
+        values: &[Value],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let trusts = format!(
+            "SET deleted_at = ? WHERE (trustor_user_id {which} OR trustee_user_id {which}) \
+             AND deleted_at IS NULL"
+        );
+        let update = self.tx.update("trust", Entity::Any, trusts).bind(now);
+        let both = values.iter().chain(values).cloned();
+        update.bind_all(both).execute().await?;
+        for (table, whose, condition, end) in [
+            (
+                "application_credential_access_rule",
+                Entity::Any,
+                "application_credential_id \
+                 IN (SELECT internal_id FROM application_credential WHERE user_id",
+                ")",
+            ),
+            (
+                "application_credential_role",
+                Entity::Any,
+                "application_credential_id \
+                 IN (SELECT internal_id FROM application_credential WHERE user_id",
+                ")",
+            ),
+            ("application_credential", Entity::Any, "user_id", ""),
+            ("access_rule", Entity::Any, "user_id", ""),
+            ("credential", Entity::Any, "user_id", ""),
+            (
+                "assignment",
+                users,
+                "type IN ('UserProject', 'UserDomain') AND actor_id",
+                "",
+            ),
+            (
+                "system_assignment",
+                users,
+                "type = 'UserSystem' AND actor_id",
+                "",
+            ),
+            ("user_group_membership", users, "user_id", ""),
+            ("expiring_user_group_membership", users, "user_id", ""),
+            ("user_option", users, "user_id", ""),
+            ("federated_user", users, "user_id", ""),
+            ("nonlocal_user", users, "user_id", ""),
+            (
+                "password",
+                users,
+                "local_user_id IN (SELECT id FROM local_user WHERE user_id",
+                ")",
+            ),
+            ("local_user", users, "user_id", ""),
+            ("id_mapping", Entity::Any, "public_id", ""),
+        ] {
+            let rest = format!("WHERE {condition} {which}{end}");
+            let delete = self.tx.delete(table, whose, rest);
+            delete.bind_all(values.iter().cloned()).execute().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends all former passwords of a user, forgets all but the latest `keep` of them, and adds a
+    /// new one, which is newer than all others whatever the clocks say. `false` when the user is
+    /// none of this database and so has no password.
+    pub async fn replace_password(
+        &mut self,
+        id: &UserId,
+        password: &StoredPassword,
+        keep: usize,
+    ) -> Result<bool, StoreError> {
+        let rows = self.tx.read().query(PASSWORDS).bind(id).rows().await?;
+        // The newest counts, so a node whose clock is behind must not write an older one.
+        let newest = rows.first().map(|row| row.int("created_at_int"));
+        let newest = newest
+            .transpose()?
+            .and_then(DateTime::from_timestamp_micros);
+        let password = StoredPassword {
+            created_at: newest.map_or(password.created_at, |newest| {
+                password.created_at.max(newest + TimeDelta::microseconds(1))
+            }),
+            ..password.clone()
+        };
+        let former = rows
+            .iter()
+            .map(|row| row.int("id"))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (kept, forgotten) = former.split_at(keep.min(former.len()));
+        if !forgotten.is_empty() {
+            let marks = placeholders(forgotten.len());
+            let which = format!("WHERE id IN ({marks})");
+            let forgotten = forgotten.iter().copied();
+            self.tx
+                .delete("password", id, which)
+                .bind_all(forgotten)
+                .execute()
+                .await?;
+        }
+        if !kept.is_empty() {
+            let marks = placeholders(kept.len());
+            let change = format!(
+                "SET expires_at = ?, expires_at_int = ? WHERE id IN ({marks}) \
+                 AND (expires_at IS NULL OR expires_at > ?)"
+            );
+            self.tx
+                .update("password", id, change)
+                .bind(password.created_at)
+                .bind(password.created_at.timestamp_micros())
+                .bind_all(kept.iter().copied())
+                .bind(password.created_at)
+                .execute()
+                .await?;
+        }
+        self.insert_password(id, &password).await
+    }
+
+    /// Replaces the names under which identity providers know a user.
+    pub async fn replace_federated_identities(
+        &mut self,
+        user: &User,
+        identities: &[FederatedIdentity],
+    ) -> Result<(), StoreError> {
+        self.tx
+            .delete("federated_user", &user.id, "WHERE user_id = ?")
+            .bind(&user.id)
+            .execute()
+            .await?;
+        for identity in identities {
+            self.tx
+                .insert(
+                    "federated_user",
+                    &user.id,
+                    "(user_id, idp_id, protocol_id, unique_id, display_name) \
+                     VALUES (?, ?, ?, ?, ?)",
+                )
+                .bind(&user.id)
+                .bind(&identity.identity_provider_id)
+                .bind(&identity.protocol_id)
+                .bind(&identity.unique_id)
+                .bind(&user.name)
+                .execute()
+                .await
+                .map_err(|error| error.on_unique("federated_user"))?;
+        }
+        Ok(())
+    }
 
     async fn write_options(&mut self, user: &User) -> Result<(), StoreError> {
         for (id, value) in user.options.stored() {
-            self.db
-                .query(
-                    "INSERT INTO user_option (user_id, option_id, option_value) VALUES (?, ?, ?)",
+            self.tx
+                .insert(
+                    "user_option",
+                    &user.id,
+                    "(user_id, option_id, option_value) VALUES (?, ?, ?)",
                 )
                 .bind(&user.id)
                 .bind(id)

@@ -1,13 +1,13 @@
 //! People with roles, and the places where they hold them.
 
 use model::assignment::{Actor, Assignment, AssignmentTarget};
+use model::clock::Clock as _;
 use model::ids::{DomainId, ProjectId, UserId};
 use model::project::{Project, ResourceOptions};
 use model::subject::UserOptions;
 use model::user::{StoredPassword, User};
 use model::{Extra, Secret};
 use serde_json::{Value, json};
-use server::app::Clock as _;
 
 use crate::{Client, PASSWORD, TestServer};
 
@@ -82,7 +82,7 @@ impl TestServer {
         };
         self.add_home().await;
         let mut tx = self.app.store.begin().await.unwrap();
-        tx.users()
+        tx.users_mut()
             .insert(&user, Some(&password), now)
             .await
             .unwrap();
@@ -100,7 +100,7 @@ impl TestServer {
                 target,
                 inherited: false,
             };
-            tx.assignments().insert(&assignment).await.unwrap();
+            tx.assignments_mut().insert(&assignment).await.unwrap();
         }
         let _saved = tx.commit().await.unwrap();
         user.id
@@ -109,7 +109,7 @@ impl TestServer {
     /// Switches a user off or on, as a node beside this one would: without an event.
     pub async fn set_enabled(&self, id: &UserId, enabled: bool) {
         let mut tx = self.app.store.begin().await.unwrap();
-        tx.users().set_enabled(id, enabled).await.unwrap();
+        tx.users_mut().set_enabled(id, enabled).await.unwrap();
         let _saved = tx.commit().await.unwrap();
     }
 
@@ -137,7 +137,7 @@ impl TestServer {
             extra: Extra::new(),
         };
         let mut tx = self.app.store.begin().await.unwrap();
-        tx.projects().insert(&project).await.unwrap();
+        tx.projects_mut().insert(&project).await.unwrap();
         let _saved = tx.commit().await.unwrap();
     }
 

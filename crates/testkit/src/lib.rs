@@ -19,8 +19,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{TimeDelta, TimeZone as _};
+use model::clock::{Clock, SystemClock};
 use model::{Secret, Timestamp};
-use server::app::{App, Clock, Random};
+use server::app::{App, Random};
 use server::config::Config;
 use server::flows::bootstrap::{Bootstrap, bootstrap};
 use server::key_repository::KeyRepository;
@@ -79,8 +80,6 @@ impl TestServer {
         // The cheapest hash: these tests are about other things.
         config.identity.password_hash_rounds = Some(4);
         config.archstone.hash_threads = 1;
-        // So that no statement comes by itself, and statements can be counted.
-        config.archstone.sole_writer = true;
         change(&mut config);
 
         let clock = Arc::new(TestClock::default());
@@ -202,6 +201,7 @@ async fn fresh_database(folder: &tempfile::TempDir) -> String {
                 max_connections: 1,
                 timeout: Duration::from_secs(60),
                 patience: Duration::from_secs(60),
+                clock: Arc::new(SystemClock::default()),
                 facts: store::FactSettings::NONE,
                 authorization_ttl: 0,
                 whole_catalog: true,
@@ -220,6 +220,7 @@ async fn fresh_database(folder: &tempfile::TempDir) -> String {
 /// A clock that moves by hand.
 pub struct TestClock {
     now: Mutex<Timestamp>,
+    elapsed: Mutex<TimeDelta>,
     panics: AtomicBool,
 }
 
@@ -228,15 +229,17 @@ impl Default for TestClock {
         let now = chrono::Utc.with_ymd_and_hms(2026, 5, 4, 3, 2, 1).unwrap();
         Self {
             now: Mutex::new(now),
+            elapsed: Mutex::new(TimeDelta::zero()),
             panics: AtomicBool::new(false),
         }
     }
 }
 
 impl TestClock {
-    /// Moves the clock.
+    /// Moves the clock. Set back, it is only the time of day that changes.
     pub fn advance(&self, by: TimeDelta) {
         *self.now.lock().unwrap() += by;
+        *self.elapsed.lock().unwrap() += by.max(TimeDelta::zero());
     }
 
     /// Makes the next look at the clock a panic, as a defect of the server would be.
@@ -252,6 +255,10 @@ impl Clock for TestClock {
             "the clock panics, as a test wants"
         );
         *self.now.lock().unwrap()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.elapsed.lock().unwrap().to_std().unwrap()
     }
 }
 

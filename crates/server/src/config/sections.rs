@@ -340,7 +340,7 @@ sections! {
         /// Parameters that are added to the URL: param1=value1&param2=value2.
         connection_parameters: Secret<String> = "";
         /// What a statement on a Galera cluster waits for, as wsrep_sync_wait of its session; when
-        /// unset, what the server says.
+        /// unset, reads wait for what other nodes have committed (1).
         mysql_wsrep_sync_wait: Option<u32>;
         /// How many connections are kept open; 0 means any.
         max_pool_size: u32 = "5", max 10000;

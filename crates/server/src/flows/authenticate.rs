@@ -334,7 +334,9 @@ pub async fn settle_password(
     let mut tx = app.store.begin().await?;
     let login = confirm_password(app, &mut tx, &login).await?;
     require_usable(app, &login, now)?;
-    tx.logins().note_success(&login, now.date_naive()).await?;
+    tx.logins_mut()
+        .note_success(&login, now.date_naive())
+        .await?;
     let _ = tx.commit().await?;
     Ok(CheckedPassword { login, slow })
 }
@@ -396,10 +398,11 @@ pub async fn try_password(
     if counts {
         let is_over = rules.lock_is_over(&login, now);
         let over = login.failed_at.filter(|_| is_over);
-        app.store
-            .logins()
+        let mut tx = app.store.begin().await?;
+        tx.logins_mut()
             .note_failure(&login.subject.id, over, now)
             .await?;
+        let _saved = tx.commit().await?;
     }
     Err(ApiError::unauthorized("wrong password"))
 }
@@ -419,7 +422,7 @@ fn account(asked: &Named<UserId>) -> String {
 ///
 /// 401 when the password is another one now, or the account is locked.
 pub async fn confirm_password(app: &App, tx: &mut Tx, proved: &Login) -> Result<Login, ApiError> {
-    let login = tx.logins().find_for_update(&proved.subject.id).await?;
+    let login = tx.logins_mut().find_for_update(&proved.subject.id).await?;
     let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
     if login.password_hash != proved.password_hash {
         return Err(ApiError::unauthorized("the password was changed meanwhile"));

@@ -11,7 +11,7 @@ use model::service::{Endpoint, EndpointFilter, Region, Service};
 use model::subject::UserOptions;
 use model::user::{StoredPassword, User};
 use model::{Extra, Secret, Timestamp};
-use store::Tx;
+use store::{StoreError, Tx};
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -59,7 +59,7 @@ pub async fn bootstrap(app: &App, wanted: &Bootstrap) -> Result<(), ApiError> {
         let implied = role(app, &mut tx, name, wanted).await?;
         let known = tx.roles().list_implied(&prior).await?;
         if !known.iter().any(|role| role.id == implied) {
-            tx.roles().insert_implication(&prior, &implied).await?;
+            tx.roles_mut().insert_implication(&prior, &implied).await?;
         }
         prior = implied;
     }
@@ -77,7 +77,7 @@ pub async fn bootstrap(app: &App, wanted: &Bootstrap) -> Result<(), ApiError> {
             inherited: false,
         };
         if !tx.assignments().exists(&assignment).await? {
-            tx.assignments().insert(&assignment).await?;
+            tx.assignments_mut().insert(&assignment).await?;
         }
     }
     catalog(app, &mut tx, wanted).await?;
@@ -97,7 +97,7 @@ async fn domain(app: &App, tx: &mut Tx) -> Result<DomainId, ApiError> {
             options: ResourceOptions::default(),
             extra: Extra::new(),
         };
-        tx.domains().insert(&domain).await?;
+        tx.domains_mut().insert(&domain).await?;
     }
     Ok(id)
 }
@@ -126,7 +126,7 @@ async fn project(
         options: ResourceOptions::default(),
         extra: Extra::new(),
     };
-    tx.projects().insert(&project).await?;
+    tx.projects_mut().insert(&project).await?;
     Ok(project.id)
 }
 
@@ -144,7 +144,7 @@ async fn role(app: &App, tx: &mut Tx, name: &str, wanted: &Bootstrap) -> Result<
         },
         extra: Extra::new(),
     };
-    tx.roles().insert(&role).await?;
+    tx.roles_mut().insert(&role).await?;
     Ok(role.id)
 }
 
@@ -191,15 +191,15 @@ async fn user(
         .await?
     {
         let id = found.subject.id;
-        tx.users().set_enabled(&id, true).await?;
+        tx.users_mut().set_enabled(&id, true).await?;
         if let Some(password) = password {
             let keep = app.config.security_compliance.unique_last_password_count;
-            tx.users().find_for_update(&id).await?;
+            tx.users_mut().lock(&id).await?;
             let password = StoredPassword {
                 created_at: app.clock.now(),
                 ..password.clone()
             };
-            tx.users()
+            tx.users_mut()
                 .replace_password(&id, &password, keep.max(1) as usize)
                 .await?;
             // Tokens obtained with the former password must not outlive it.
@@ -218,7 +218,7 @@ async fn user(
         options: UserOptions::default(),
         extra: Extra::new(),
     };
-    tx.users().insert(&user, password, now).await?;
+    tx.users_mut().insert(&user, password, now).await?;
     Ok(user.id)
 }
 
@@ -233,7 +233,7 @@ async fn catalog(app: &App, tx: &mut Tx, wanted: &Bootstrap) -> Result<(), ApiEr
             parent_region_id: None,
             extra: Extra::new(),
         };
-        tx.regions().insert(&region).await?;
+        tx.regions_mut().insert(&region).await?;
     }
     if wanted.endpoints.is_empty() {
         return Ok(());
@@ -250,7 +250,7 @@ async fn catalog(app: &App, tx: &mut Tx, wanted: &Bootstrap) -> Result<(), ApiEr
                 enabled: true,
                 extra,
             };
-            tx.services().insert(&service).await?;
+            tx.services_mut().insert(&service).await?;
             service.id
         }
     };
@@ -265,11 +265,11 @@ async fn catalog(app: &App, tx: &mut Tx, wanted: &Bootstrap) -> Result<(), ApiEr
             endpoint.interface == *interface && here
         };
         if let Some(found) = known.iter().find(same) {
-            let moved = Endpoint {
-                url: url.clone(),
-                ..found.clone()
-            };
-            tx.endpoints().update(&moved).await?;
+            let moved = tx.change(&found.id, |mut endpoint: Endpoint| {
+                endpoint.url.clone_from(url);
+                Ok::<_, StoreError>(endpoint)
+            });
+            moved.await?;
             continue;
         }
         let endpoint = Endpoint {
@@ -281,7 +281,7 @@ async fn catalog(app: &App, tx: &mut Tx, wanted: &Bootstrap) -> Result<(), ApiEr
             enabled: true,
             extra: Extra::new(),
         };
-        tx.endpoints().insert(&endpoint).await?;
+        tx.endpoints_mut().insert(&endpoint).await?;
     }
     Ok(())
 }

@@ -1,8 +1,6 @@
 //! From what an identity provider said to a token: the mapping, the shadow user, groups, projects
 //! and roles.
 
-use std::time::Duration;
-
 use federation::{OneTime, ProviderSession};
 use http::StatusCode;
 use model::federation::{IdentityProvider, Mapping, Protocol};
@@ -11,7 +9,7 @@ use model::mapping::{DomainReference, Evaluation, MappedUser, Rules, SchemaVersi
 use model::subject::{Login, Subject};
 use model::token::FederatedLogin;
 use model::{Assertion, Method, Timestamp};
-use store::{SessionTokens, StoreError, Tx};
+use store::{SessionTokens, StoreError, Tx, repeating};
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -244,24 +242,11 @@ pub async fn federated_login_once(
     said: &Said,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
-    const ATTEMPTS: usize = 5;
-    for _ in 1..ATTEMPTS {
-        match federated_login(app, source, said, now).await {
-            Err(ApiError::Repeat(_)) => pause(app).await,
-            other => return other,
-        }
-    }
-    match federated_login(app, source, said, now).await {
+    let asks_to_repeat = |outcome: &_| matches!(outcome, Err(ApiError::Repeat(_)));
+    match repeating(asks_to_repeat, || federated_login(app, source, said, now)).await {
         Err(ApiError::Repeat(cause)) => Err(ApiError::Unavailable(cause.to_string())),
         other => other,
     }
-}
-
-/// Waits a moment, not for as long as others do.
-async fn pause(app: &App) {
-    let mut byte = [0];
-    app.random.fill(&mut byte);
-    tokio::time::sleep(Duration::from_millis(5 + u64::from(byte[0]) / 4)).await;
 }
 
 /// The method that tokens name: that of the protocol's name, as Keystone has it; for protocols
@@ -475,7 +460,7 @@ pub(crate) async fn use_up(
         return Ok(());
     };
     let id = one_time_id(source, once);
-    let used = tx.provider_sessions().use_up(&id, once.until).await;
+    let used = tx.provider_sessions_mut().use_up(&id, once.until).await;
     used.map_err(|error| match error {
         StoreError::Conflict { .. } => ApiError::unauthorized("the login was used before"),
         other => other.into(),
@@ -563,7 +548,7 @@ async fn note_session(
     let id = session.id.as_deref().map(sha256);
     let insert = async || -> Result<(), StoreError> {
         let mut tx = app.store.begin().await?;
-        tx.provider_sessions()
+        tx.provider_sessions_mut()
             .insert(
                 &source.provider.id,
                 &source.protocol.id,
@@ -577,16 +562,10 @@ async fn note_session(
         Ok(())
     };
     // What the login used up is used up: to do all of it again would fail.
-    for _ in 0..4 {
-        match insert().await {
-            Err(StoreError::Repeat(_)) => pause(app).await,
-            other => {
-                other?;
-                return refuse_ended(app, source, &subject, id.as_deref(), began).await;
-            }
-        }
+    let asks_to_repeat = |outcome: &_| matches!(outcome, Err(StoreError::Repeat(_)));
+    match repeating(asks_to_repeat, insert).await {
+        Err(StoreError::Repeat(cause)) => return Err(ApiError::Unavailable(cause.to_string())),
+        other => other?,
     }
-    let last = insert().await;
-    last.map_err(|error| ApiError::Unavailable(error.to_string()))?;
     refuse_ended(app, source, &subject, id.as_deref(), began).await
 }

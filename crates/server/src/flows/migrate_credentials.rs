@@ -57,7 +57,7 @@ pub async fn migrate_credentials(
             source,
         })?;
         if let Some(EncryptedBlob { text, key_hash }) = renewed {
-            let mut credentials = tx.credentials();
+            let mut credentials = tx.credentials_mut();
             migrated += usize::from(credentials.reencrypt(&credential, &text, &key_hash).await?);
         }
     }
@@ -74,7 +74,7 @@ pub async fn migrate_credentials(
             source,
         })?;
         if let Some(EncryptedBlob { text, key_hash }) = renewed {
-            let mut protocols = tx.protocols();
+            let mut protocols = tx.protocols_mut();
             let done = protocols.reencrypt(&protocol, &stored.text, &text, &key_hash);
             migrated += usize::from(done.await?);
         }

@@ -102,7 +102,10 @@ impl ShownReceipt {
         // Padding at the end is no part of it.
         let id = sha256(&format!("receipt\n{}", self.text.trim_end_matches('=')));
         let mut tx = app.store.begin().await?;
-        let used = tx.provider_sessions().use_up(&id, self.expires_at).await;
+        let used = tx
+            .provider_sessions_mut()
+            .use_up(&id, self.expires_at)
+            .await;
         used.map_err(|error| match error {
             StoreError::Conflict { .. } => not_found(&self.text),
             other => other.into(),

@@ -11,17 +11,6 @@ use store::{StoreError, Tx};
 
 use crate::app::App;
 
-/// Adds a revocation event, and forgets those that no valid token can be old enough for.
-///
-/// # Errors
-///
-/// When the database does not answer.
-pub async fn revoke(app: &App, tx: &mut Tx, event: &RevocationEvent) -> Result<(), StoreError> {
-    tx.revocations()
-        .insert(event, event.revoked_at - lifetime(app))
-        .await
-}
-
 /// Revokes a token and those that were obtained with it.
 ///
 /// # Errors
@@ -38,12 +27,12 @@ pub async fn revoke_chain(
         audit_id: Some(root),
         ..RevocationEvent::at(now)
     };
-    revoke(app, tx, &itself).await?;
+    tx.revocations_mut().insert(&itself).await?;
     let descendants = RevocationEvent {
         audit_chain_id: Some(root),
         ..RevocationEvent::at(now)
     };
-    revoke(app, tx, &descendants).await
+    tx.revocations_mut().insert(&descendants).await
 }
 
 /// Revokes all tokens of a user.
@@ -61,7 +50,7 @@ pub async fn revoke_user(
         user_id: Some(id.clone()),
         ..RevocationEvent::at(written_at(app, now))
     };
-    revoke(app, tx, &event).await
+    tx.revocations_mut().insert(&event).await
 }
 
 /// Revokes all tokens of each member of a group.
@@ -76,9 +65,7 @@ pub async fn revoke_members(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let second = written_at(app, now).trunc_subsecs(0);
-    tx.revocations()
-        .insert_for_members(id, second, second - lifetime(app))
-        .await
+    tx.revocations_mut().insert_for_members(id, second).await
 }
 
 /// Revokes all tokens of each user whom an identity provider keeps.
@@ -93,9 +80,7 @@ pub async fn revoke_users_of_provider(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let second = written_at(app, now).trunc_subsecs(0);
-    tx.revocations()
-        .insert_for_provider(id, second, second - lifetime(app))
-        .await
+    tx.revocations_mut().insert_for_provider(id, second).await
 }
 
 /// Revokes all tokens that name a domain, something in it, or somebody of it.
@@ -110,9 +95,7 @@ pub async fn revoke_domain(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let second = written_at(app, now).trunc_subsecs(0);
-    tx.revocations()
-        .insert_for_domain(id, second, second - lifetime(app))
-        .await
+    tx.revocations_mut().insert_for_domain(id, second).await
 }
 
 /// When an event counts that a request writes which came at `now`. It may have waited since then,

@@ -10,12 +10,11 @@ use model::revocation::RevocationEvent;
 use model::user::FederatedIdentity;
 use model::{Project, Role, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use store::{ShadowUser, Tx};
+use store::{ShadowUser, Tx, repeating};
 
 use crate::app::App;
 use crate::error::ApiError;
 use crate::flows::federated_login::{Said, Source, confirm_source, unusable_mapping, use_up};
-use crate::flows::revoke::revoke;
 use crate::hex::sha256;
 use crate::v3::project_hierarchy::in_disabled_branch;
 use crate::v3::projects::refuse_reserved_characters;
@@ -62,13 +61,16 @@ pub(super) async fn shadow(
 ) -> Result<Shadowed, ApiError> {
     // What somebody else added or deleted at this moment (the user at another first login, a
     // project, a role, a group) is found or missed when it is looked at again.
-    for _ in 0..2 {
-        match look_up_and_write(app, source, said, mapping, mapped, now).await {
-            Err(ApiError::Conflict { .. } | ApiError::Repeat(_)) => {}
-            other => return other,
-        }
-    }
-    look_up_and_write(app, source, said, mapping, mapped, now).await
+    let was_overtaken = |outcome: &_| {
+        matches!(
+            outcome,
+            Err(ApiError::Conflict { .. } | ApiError::Repeat(_))
+        )
+    };
+    repeating(was_overtaken, || {
+        look_up_and_write(app, source, said, mapping, mapped, now)
+    })
+    .await
 }
 
 async fn look_up_and_write(
@@ -349,13 +351,13 @@ async fn write(
         }
         Some(user) => {
             // Locked for writing at once: two logins that share the lock would deadlock when they write.
-            let still = tx.users().lock(&user.id).await;
+            let still = tx.users_mut().lock(&user.id).await;
             still.map_err(ApiError::overtaken)?;
             update_user(&mut tx, user, wanted, now).await?
         }
     };
     let changed = tx
-        .shadow_users()
+        .shadow_users_mut()
         .renew_memberships(&user.id, &source.provider.id, &wanted.group_ids, now)
         .await?;
     if changed && !is_new {
@@ -365,7 +367,7 @@ async fn write(
             issued_before: now - chrono::TimeDelta::seconds(1),
             ..RevocationEvent::at(now)
         };
-        revoke(app, &mut tx, &event).await?;
+        tx.revocations_mut().insert(&event).await?;
     }
     if version.synchronises_roles() || !wanted.projects.is_empty() {
         assign(app, &mut tx, &user.id, version, &wanted.projects).await?;
@@ -378,7 +380,7 @@ async fn write(
 }
 
 async fn insert_user(tx: &mut Tx, wanted: &Wanted, now: Timestamp) -> Result<ShadowUser, ApiError> {
-    tx.domains().require(&wanted.domain_id).await?;
+    tx.domains_mut().require(&wanted.domain_id).await?;
     let domain = tx.domains().find(&wanted.domain_id).await?;
     let domain = domain.ok_or_else(|| ApiError::not_found("domain", &wanted.domain_id))?;
     if !domain.enabled {
@@ -393,7 +395,7 @@ async fn insert_user(tx: &mut Tx, wanted: &Wanted, now: Timestamp) -> Result<Sha
     if let Some(email) = &wanted.email {
         user.extra.insert("email".into(), email.as_str().into());
     }
-    tx.shadow_users()
+    tx.shadow_users_mut()
         .insert(&user, &wanted.domain_id, &wanted.identity, now)
         .await?;
     Ok(user)
@@ -411,9 +413,13 @@ async fn update_user(
         user.extra.insert("email".into(), email.as_str().into());
     }
     if user != known {
-        tx.shadow_users().update(&user, &wanted.identity).await?;
+        tx.shadow_users_mut()
+            .update(&user, &wanted.identity)
+            .await?;
     }
-    tx.users().note_active(&user.id, now.date_naive()).await?;
+    tx.users_mut()
+        .note_active(&user.id, now.date_naive())
+        .await?;
     Ok(user)
 }
 
@@ -453,15 +459,22 @@ async fn assign(
     let added = named.iter().filter(|pair| !known.contains(pair));
     let added: Vec<_> = added.collect();
     let (projects, roles): (BTreeSet<_>, BTreeSet<_>) = added.iter().copied().cloned().unzip();
-    let still = tx.projects().require_all(&Vec::from_iter(projects)).await;
+    let still = tx
+        .projects_mut()
+        .require_all(&Vec::from_iter(projects))
+        .await;
     still.map_err(ApiError::overtaken)?;
-    tx.roles().require_all(&Vec::from_iter(roles)).await?;
+    tx.roles_mut().require_all(&Vec::from_iter(roles)).await?;
     for pair in added {
-        tx.assignments().insert(&assignment(user_id, pair)).await?;
+        tx.assignments_mut()
+            .insert(&assignment(user_id, pair))
+            .await?;
     }
     if version.synchronises_roles() {
         for pair in held.iter().filter(|pair| !seen.contains(pair)) {
-            tx.assignments().delete(&assignment(user_id, pair)).await?;
+            tx.assignments_mut()
+                .delete(&assignment(user_id, pair))
+                .await?;
         }
     }
     Ok(())
@@ -506,7 +519,7 @@ async fn create(
 ) -> Result<ProjectId, ApiError> {
     refuse_reserved_characters(app.config.resource.project_name_url_safe, "Project", name)?;
     ApiError::check_length(name, "name", 64)?;
-    tx.domains().require(domain_id).await?;
+    tx.domains_mut().require(domain_id).await?;
     let domain = tx.domains().find(domain_id).await?;
     let domain = domain.ok_or_else(|| ApiError::not_found("domain", domain_id))?;
     if !domain.enabled {
@@ -523,7 +536,7 @@ async fn create(
         options: Default::default(),
         extra: Default::default(),
     };
-    tx.projects().insert(&project).await?;
+    tx.projects_mut().insert(&project).await?;
     tracing::info!(
         project.id = %project.id,
         project.name = project.name,

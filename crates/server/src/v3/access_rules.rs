@@ -101,7 +101,7 @@ async fn delete(
     let permit = call.authorize(DELETE_ACCESS_RULE, owner(&call, &user_id).await?)?;
     refuse_delegated(&call)?;
     let mut tx = call.begin().await?;
-    match tx.access_rules().delete(&user_id, &id).await? {
+    match tx.access_rules_mut().delete(&user_id, &id).await? {
         Ok(()) => Ok(permit.done(tx.commit().await?)),
         Err(Undeleted::Absent) => Err(ApiError::not_found("Access Rule", &id)),
         Err(Undeleted::InUse) => Err(ApiError::Forbidden(

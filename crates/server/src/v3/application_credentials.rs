@@ -142,11 +142,11 @@ async fn create(
 
     let mut tx = call.begin().await?;
     // Locked, so that two at once cannot pass the limit, nor add the same access rule twice.
-    tx.users().lock(&user_id).await?;
+    tx.users_mut().lock(&user_id).await?;
     if let Some(project_id) = &project_id {
-        tx.projects().require(project_id).await?;
+        tx.projects_mut().require(project_id).await?;
     }
-    tx.roles().require_all(&role_ids).await?;
+    tx.roles_mut().require_all(&role_ids).await?;
     check_limit(&call, &mut tx, &user_id).await?;
     let access_rules = choose_rules(&call, &mut tx, &user_id, request.access_rules).await?;
     let credential = ApplicationCredential {
@@ -164,7 +164,7 @@ async fn create(
         credential,
         secret_hash,
     };
-    let credentials = tx.application_credentials().insert(&stored).await;
+    let credentials = tx.application_credentials_mut().insert(&stored).await;
     credentials.map_err(|error| name_taken(error, &stored.credential.name))?;
     let saved = tx.commit().await?;
     let document = CredentialDocument::new(stored.credential, &roles, &call.links);
@@ -183,7 +183,7 @@ async fn delete(
     refuse_delegated(&call)?;
     refuse_restricted(&call)?;
     let mut tx = call.begin().await?;
-    if !tx.application_credentials().delete(&id).await? {
+    if !tx.application_credentials_mut().delete(&id).await? {
         return Err(not_found(&id));
     }
     Ok(permit.done(tx.commit().await?))
@@ -397,7 +397,7 @@ async fn choose_rules(
             chosen.push(rule);
         }
     }
-    tx.access_rules().insert(user_id, &added).await?;
+    tx.access_rules_mut().insert(user_id, &added).await?;
     Ok(chosen)
 }
 

@@ -128,13 +128,13 @@ async fn create(
     // nobody would remove the credential with it.
     if mentioned.user {
         // Locked, so that two at once cannot pass the limit.
-        tx.users().lock(user_id).await?;
+        tx.users_mut().lock(user_id).await?;
     }
     if let Some(project_id) = project_id.filter(|_| mentioned.project.is_some()) {
-        tx.projects().require(project_id).await?;
+        tx.projects_mut().require(project_id).await?;
     }
     check_limit(&call, &mut tx, &credential.user_id).await?;
-    tx.credentials()
+    tx.credentials_mut()
         .insert(&credential)
         .await
         .map_err(|error| {
@@ -157,20 +157,19 @@ async fn update(
     let cipher = &call.app.credential_cipher;
     cipher.expect_keys([credential.key_hash.as_str()]).await;
     let mut tx = call.begin().await?;
-    // As it is now: what was compared must be what is replaced.
-    let credential = tx.credentials().find_for_update(&id).await?;
-    let mut credential = credential.ok_or_else(|| ApiError::not_found("credential", &id))?;
-    let before = decrypt(&call, &credential)?;
-    refuse_other_authority(&before, &change.blob)?;
-    let sealed = call
-        .app
-        .credential_cipher
-        .encrypt(&credential.kind, &change.blob, call.now());
-    credential.encrypted_blob = sealed.text;
-    credential.key_hash = sealed.key_hash;
-    tx.credentials().update(&credential).await?;
+    let changed = tx.change(&id, |mut credential: Credential| {
+        refuse_delegated(&call, &credential.kind)?;
+        // What is compared must be what is replaced.
+        let before = decrypt(&call, &credential)?;
+        refuse_other_authority(&before, &change.blob)?;
+        let sealed = cipher.encrypt(&credential.kind, &change.blob, call.now());
+        credential.encrypted_blob = sealed.text;
+        credential.key_hash = sealed.key_hash;
+        Ok::<_, ApiError>(credential)
+    });
+    let changed = changed.await?;
     let saved = tx.commit().await?;
-    Ok(permit.updated(saved, One::new("credential", document(&call, credential)?)))
+    Ok(permit.updated(saved, One::new("credential", document(&call, changed)?)))
 }
 
 async fn delete(call: Call, Path(id): Path<CredentialId>) -> Result<Reply<()>, ApiError> {
@@ -179,7 +178,7 @@ async fn delete(call: Call, Path(id): Path<CredentialId>) -> Result<Reply<()>, A
     let credential = credential.ok_or_else(|| ApiError::not_found("credential", &id))?;
     refuse_delegated(&call, &credential.kind)?;
     let mut tx = call.begin().await?;
-    tx.credentials().delete(&id).await?;
+    tx.credentials_mut().delete(&id).await?;
     Ok(permit.done(tx.commit().await?))
 }
 

@@ -5,7 +5,6 @@ use model::ids::DomainId;
 use model::project::{Domain, DomainFilter};
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
-use store::StoreError;
 
 use crate::call::{Call, Collection, Links, SelfLink, Target};
 use crate::error::ApiError;
@@ -109,10 +108,10 @@ async fn create(
     let domain = request.into_domain(&call)?;
     projects::check_name(&call, &domain.name)?;
     let mut tx = call.begin().await?;
-    tx.domains()
+    tx.domains_mut()
         .insert(&domain)
         .await
-        .map_err(|error| name_taken(error, &domain.name))?;
+        .map_err(|error| name_taken(error.into(), &domain.name))?;
     let saved = tx.commit().await?;
     Ok(permit.created(
         saved,
@@ -126,19 +125,13 @@ async fn update(
     Body(change): Body<ChangeDomain>,
 ) -> Result<Reply<One<DomainDocument>>, ApiError> {
     let (permit, domain) = find(&call, &id, UPDATE_DOMAIN).await?;
-    if !change.only_lifts_the_mark() {
-        refuse_immutable("update", "domain", domain.id.as_str(), domain.options)?;
-    }
-    if let Some(name) = change.name.as_deref().filter(|name| *name != domain.name) {
-        check_name(&call, name)?;
-    }
+    let name = change.clone().apply(domain).name;
     let mut tx = call.begin().await?;
-    let domain = tx.domains().find_for_update(&id).await?;
-    let changed = change.apply(domain.ok_or_else(|| ApiError::not_found("domain", &id))?);
-    tx.domains()
-        .update(&changed)
-        .await
-        .map_err(|error| name_taken(error, &changed.name))?;
+    let changed = tx.change(&id, |domain| {
+        change.check(&call, &domain)?;
+        Ok(change.apply(domain))
+    });
+    let changed = changed.await.map_err(|error| name_taken(error, &name))?;
     let saved = tx.commit().await?;
     Ok(permit.updated(
         saved,
@@ -160,8 +153,8 @@ async fn find(call: &Call, id: &DomainId, rule: Rule) -> Result<(Permit, Domain)
     Ok((call.authorize(rule, &domain)?, domain))
 }
 
-pub(crate) fn name_taken(error: StoreError, name: &str) -> ApiError {
-    ApiError::from(error).conflict_details(|| {
+pub(crate) fn name_taken(error: ApiError, name: &str) -> ApiError {
+    error.conflict_details(|| {
         format!(
             "it is not permitted to have two projects acting as domains with the same name: {name}"
         )
@@ -249,7 +242,7 @@ fn is_hex_uuid(id: &str) -> bool {
 }
 
 /// The body of a change. What is absent stays as it is.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct ChangeDomain {
     name: Option<String>,
     #[serde(default, deserialize_with = "nullable")]
@@ -266,6 +259,18 @@ impl Named for ChangeDomain {
 }
 
 impl ChangeDomain {
+    /// Refuses all changes to what is immutable but those that lift the mark, and a name that may
+    /// not be.
+    fn check(&self, call: &Call, domain: &Domain) -> Result<(), ApiError> {
+        if !self.only_lifts_the_mark() {
+            refuse_immutable("update", "domain", domain.id.as_str(), domain.options)?;
+        }
+        match self.name.as_deref().filter(|name| *name != domain.name) {
+            Some(name) => check_name(call, name),
+            None => Ok(()),
+        }
+    }
+
     fn only_lifts_the_mark(&self) -> bool {
         self.options.is_some_and(OptionsDocument::lifts_the_mark)
             && self.name.is_none()

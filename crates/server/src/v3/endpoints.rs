@@ -5,7 +5,7 @@ use model::ids::{EndpointId, RegionId, ServiceId};
 use model::service::{Endpoint, EndpointFilter, Region};
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
-use store::Tx;
+use store::{StoreError, Tx};
 
 use crate::call::{Call, Collection, Links, SelfLink, Target};
 use crate::error::ApiError;
@@ -97,16 +97,17 @@ async fn create(
     let permit = call.authorize(CREATE_ENDPOINT, Target::none())?;
     let legacy_region = request.region.clone();
     let endpoint = request.into_endpoint(call.new_id());
-    check_references(&call, &endpoint, legacy_region.as_ref()).await?;
+    let mut tx = call.begin().await?;
+    add_legacy_region(&mut tx, legacy_region.as_ref()).await?;
+    require_region(&mut tx, endpoint.region_id.as_ref()).await?;
+    require_service(&mut tx, &endpoint.service_id).await?;
     if !token_document::is_template(&endpoint.url) {
         return Err(ApiError::BadRequest(format!(
             "Cannot create an endpoint with an invalid URL: {}.",
             endpoint.url
         )));
     }
-    let mut tx = call.begin().await?;
-    add_legacy_region(&mut tx, legacy_region.as_ref()).await?;
-    tx.endpoints().insert(&endpoint).await?;
+    tx.endpoints_mut().insert(&endpoint).await?;
     let saved = tx.commit().await?;
     Ok(permit.created(
         saved,
@@ -120,18 +121,21 @@ async fn update(
     Body(change): Body<ChangeEndpoint>,
 ) -> Result<Reply<One<EndpointDocument>>, ApiError> {
     let permit = call.authorize(UPDATE_ENDPOINT, Target::none())?;
-    let endpoint = find(&call, &id).await?;
+    find(&call, &id).await?;
     if change.id.as_ref().is_some_and(|other| *other != id) {
         return Err(ApiError::BadRequest("Cannot change ID".into()));
     }
     let legacy_region = change.region.clone().flatten();
-    let wanted = change.clone().apply(endpoint);
-    check_references(&call, &wanted, legacy_region.as_ref()).await?;
     let mut tx = call.begin().await?;
     add_legacy_region(&mut tx, legacy_region.as_ref()).await?;
-    let endpoint = tx.endpoints().find_for_update(&id).await?;
-    let changed = change.apply(endpoint.ok_or_else(|| ApiError::not_found("endpoint", &id))?);
-    tx.endpoints().update(&changed).await?;
+    // What it names already is there for as long as the endpoint is.
+    let region_id = change.region.as_ref().or(change.region_id.as_ref());
+    require_region(&mut tx, region_id.and_then(Option::as_ref)).await?;
+    if let Some(service_id) = &change.service_id {
+        require_service(&mut tx, service_id).await?;
+    }
+    let changed = tx.change(&id, |endpoint| Ok::<_, ApiError>(change.apply(endpoint)));
+    let changed = changed.await?;
     let saved = tx.commit().await?;
     Ok(permit.updated(
         saved,
@@ -143,7 +147,7 @@ async fn delete(call: Call, Path(id): Path<EndpointId>) -> Result<Reply<()>, Api
     let permit = call.authorize(DELETE_ENDPOINT, Target::none())?;
     find(&call, &id).await?;
     let mut tx = call.begin().await?;
-    tx.endpoints().delete(&id).await?;
+    tx.endpoints_mut().delete(&id).await?;
     Ok(permit.done(tx.commit().await?))
 }
 
@@ -152,46 +156,37 @@ async fn find(call: &Call, id: &EndpointId) -> Result<Endpoint, ApiError> {
     endpoint.ok_or_else(|| ApiError::not_found("endpoint", id))
 }
 
-/// Checks that the service and the region exist; a region that comes by its old name is made.
-async fn check_references(
-    call: &Call,
-    endpoint: &Endpoint,
-    legacy_region: Option<&RegionId>,
-) -> Result<(), ApiError> {
-    if let Some(id) = &endpoint.region_id
-        && legacy_region != Some(id)
-        && call.store.regions().find(id).await?.is_none()
-    {
-        return Err(ApiError::expecting("endpoint region_id", "region table"));
-    }
-    if call
-        .store
-        .services()
-        .find(&endpoint.service_id)
-        .await?
-        .is_none()
-    {
-        return Err(ApiError::expecting("endpoint service_id", "service table"));
-    }
-    Ok(())
-}
-
+/// Makes the region that comes by its old name, unless it is there.
 async fn add_legacy_region(tx: &mut Tx, id: Option<&RegionId>) -> Result<(), ApiError> {
     let Some(id) = id else { return Ok(()) };
-    if tx.regions().find(id).await?.is_none() {
-        let region = Region {
-            id: id.clone(),
-            description: String::new(),
-            parent_region_id: None,
-            extra: Extra::new(),
-        };
-        // Somebody else was faster: once more, with the region that is there now.
-        tx.regions()
-            .insert(&region)
-            .await
-            .map_err(ApiError::overtaken)?;
+    match tx.regions_mut().require(id).await {
+        Err(StoreError::Missing { .. }) => {}
+        found => return Ok(found?),
     }
-    Ok(())
+    let region = Region {
+        id: id.clone(),
+        description: String::new(),
+        parent_region_id: None,
+        extra: Extra::new(),
+    };
+    let inserted = tx.regions_mut().insert(&region).await;
+    // Somebody else was faster: once more, with the region that is there now.
+    inserted.map_err(ApiError::overtaken)
+}
+
+/// Makes sure that the region of an endpoint is there, and stays.
+async fn require_region(tx: &mut Tx, id: Option<&RegionId>) -> Result<(), ApiError> {
+    let Some(id) = id else { return Ok(()) };
+    let found = tx.regions_mut().require(id).await;
+    let missing = || ApiError::expecting("endpoint region_id", "region table");
+    found.map_err(|error| ApiError::missing_as(error, missing))
+}
+
+/// Makes sure that the service of an endpoint is there, and stays.
+async fn require_service(tx: &mut Tx, id: &ServiceId) -> Result<(), ApiError> {
+    let found = tx.services_mut().require(id).await;
+    let missing = || ApiError::expecting("endpoint service_id", "service table");
+    found.map_err(|error| ApiError::missing_as(error, missing))
 }
 
 /// The body of a new endpoint. `region` is what `region_id` was called in version 2.
@@ -229,7 +224,7 @@ impl CreateEndpoint {
 }
 
 /// The body of a change. What is absent stays as it is.
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 struct ChangeEndpoint {
     id: Option<EndpointId>,
     interface: Option<String>,

@@ -260,7 +260,7 @@ async fn create(call: Call) -> Result<Reply<()>, ApiError> {
     let mut tx = call.begin().await?;
     named.require_again(&mut tx, &assignment).await?;
     if !tx.assignments().exists(&assignment).await? {
-        match tx.assignments().insert(&assignment).await {
+        match tx.assignments_mut().insert(&assignment).await {
             // Somebody else was faster.
             Err(StoreError::Conflict { .. }) => return Ok(permit.confirmed()),
             outcome => outcome?,
@@ -277,7 +277,7 @@ async fn revoke(call: Call) -> Result<Reply<()>, ApiError> {
     let mut tx = call.begin().await?;
     // Tokens need not be revoked: what they allow is looked up each time they are validated. And
     // application credentials stay, for the roles that are left.
-    if !tx.assignments().delete(&assignment).await? {
+    if !tx.assignments_mut().delete(&assignment).await? {
         return Err(not_granted(&assignment));
     }
     Ok(permit.done(tx.commit().await?))
@@ -368,16 +368,16 @@ impl Named {
     /// was not there before either is no concern here.
     async fn require_again(&self, tx: &mut Tx, assignment: &Assignment) -> Result<(), ApiError> {
         match &assignment.target {
-            AssignmentTarget::Domain(id) => tx.domains().require(id).await?,
-            AssignmentTarget::Project(id) => tx.projects().require(id).await?,
+            AssignmentTarget::Domain(id) => tx.domains_mut().require(id).await?,
+            AssignmentTarget::Project(id) => tx.projects_mut().require(id).await?,
             AssignmentTarget::System => {}
         }
         match &assignment.actor {
             _ if !self.has_actor => {}
-            Actor::User(id) => tx.users().require(id).await?,
-            Actor::Group(id) => tx.groups().require(id).await?,
+            Actor::User(id) => tx.users_mut().require(id).await?,
+            Actor::Group(id) => tx.groups_mut().require(id).await?,
         }
-        Ok(tx.roles().require(&assignment.role_id).await?)
+        Ok(tx.roles_mut().require(&assignment.role_id).await?)
     }
 
     /// Refuses a role of one domain on the projects of others and on the system. The reference

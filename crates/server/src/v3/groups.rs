@@ -154,8 +154,8 @@ async fn create(
     }
     check_name(&group.name)?;
     let mut tx = call.begin().await?;
-    tx.domains().require(&group.domain_id).await?;
-    tx.groups().insert(&group).await.map_err(|error| {
+    tx.domains_mut().require(&group.domain_id).await?;
+    tx.groups_mut().insert(&group).await.map_err(|error| {
         let (name, domain_id) = (&group.name, &group.domain_id);
         ApiError::from(error).conflict_details(|| {
             format!("Duplicate entry found with name {name} at domain ID {domain_id}")
@@ -174,15 +174,15 @@ async fn update(
     let group = call.store.groups().find(&id).await?;
     let permit = call.authorize(UPDATE_GROUP, group.as_ref())?;
     let group = group.ok_or_else(|| ApiError::not_found("group", &id))?;
-    change.check(&group)?;
+    let name = change.clone().apply(group).name;
     let mut tx = call.begin().await?;
-    let group = tx.groups().find_for_update(&id).await?;
-    let changed = change.apply(group.ok_or_else(|| ApiError::not_found("group", &id))?);
-    check_name(&changed.name)?;
-    tx.groups()
-        .update(&changed)
-        .await
-        .map_err(|error| name_taken(error, &changed.name))?;
+    let changed = tx.change(&id, |group| {
+        change.check(&group)?;
+        let changed = change.apply(group);
+        check_name(&changed.name)?;
+        Ok(changed)
+    });
+    let changed = changed.await.map_err(|error| name_taken(error, &name))?;
     let saved = tx.commit().await?;
     let document = GroupDocument::new(changed, &call.links);
     Ok(permit.updated(saved, One::new("group", document)))
@@ -195,12 +195,12 @@ async fn delete(call: Call, Path(id): Path<GroupId>) -> Result<Reply<()>, ApiErr
     let group = group.ok_or_else(|| ApiError::not_found("group", &id))?;
     let permit = call.authorize(DELETE_GROUP, &group)?;
     let mut tx = call.begin().await?;
-    tx.groups().lock(&id).await?;
+    tx.groups_mut().lock(&id).await?;
     // Without roles the group gave its members nothing that their tokens could keep.
     if tx.groups().holds_roles(&id).await? {
         revoke_members(&call.app, &mut tx, &id, call.now()).await?;
     }
-    tx.groups().delete(&id).await?;
+    tx.groups_mut().delete(&id).await?;
     Ok(permit.done(tx.commit().await?))
 }
 
@@ -244,7 +244,7 @@ async fn add_member(
     if tx.groups().has_member(&id, &user_id).await? {
         return Ok(permit.confirmed());
     }
-    match tx.groups().insert_member(&id, &user_id).await {
+    match tx.groups_mut().insert_member(&id, &user_id).await {
         // Somebody else was faster.
         Err(StoreError::Conflict { .. }) => Ok(permit.confirmed()),
         Err(error) => Err(error.into()),
@@ -260,7 +260,7 @@ async fn remove_member(
     let permit = call.authorize(REMOVE_USER_FROM_GROUP, &pair)?;
     pair.check(&id, &user_id)?;
     let mut tx = call.begin().await?;
-    if !tx.groups().delete_member(&id, &user_id).await? {
+    if !tx.groups_mut().delete_member(&id, &user_id).await? {
         return Err(no_member(&id, &user_id));
     }
     revoke_user(&call.app, &mut tx, &user_id, call.now()).await?;
@@ -301,8 +301,8 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     ApiError::check_length(name, "name", 64)
 }
 
-fn name_taken(error: StoreError, name: &str) -> ApiError {
-    ApiError::from(error).conflict_details(|| format!("Duplicate entry found with name {name}"))
+fn name_taken(error: ApiError, name: &str) -> ApiError {
+    error.conflict_details(|| format!("Duplicate entry found with name {name}"))
 }
 
 /// The body of a new group.
@@ -335,7 +335,7 @@ impl CreateGroup {
 }
 
 /// The body of a change. What is absent stays as it is.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct ChangeGroup {
     id: Option<String>,
     name: Option<String>,

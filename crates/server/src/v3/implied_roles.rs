@@ -136,7 +136,7 @@ async fn create(call: Call, Path(ids): Path<(RoleId, RoleId)>) -> Result<Reply<V
         )));
     }
     let mut tx = call.begin().await?;
-    tx.roles()
+    tx.roles_mut()
         .insert_implication(&prior.id, &implied.id)
         .await?;
     let saved = tx.commit().await?;
@@ -148,7 +148,7 @@ async fn delete(call: Call, Path(ids): Path<(RoleId, RoleId)>) -> Result<Reply<(
     let permit = call.authorize(DELETE_IMPLIED, target(&prior, &implied))?;
     let mut tx = call.begin().await?;
     if !tx
-        .roles()
+        .roles_mut()
         .delete_implication(&prior.id, &implied.id)
         .await?
     {

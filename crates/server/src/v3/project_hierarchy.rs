@@ -4,6 +4,7 @@ use model::ids::ProjectId;
 use model::project::{Project, ProjectFilter, ProjectLimit};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use store::{StoreError, Tx};
 
 use crate::call::Call;
 use crate::error::ApiError;
@@ -142,16 +143,36 @@ fn limits_of(id: &ProjectId, limits: &[ProjectLimit]) -> Value {
     own.map(document).collect()
 }
 
-/// Checks that a new project has a parent that may have it.
+/// Keeps a project and all that stands above it as they are until the transaction ends; of what is
+/// not there, nothing. From the top down, as everybody locks them.
+async fn hold_branch(tx: &mut Tx, id: &ProjectId) -> Result<(), StoreError> {
+    let above = tx.projects().ancestors(id).await?;
+    let branch = above.iter().rev().map(|project| &project.id).chain([id]);
+    for id in branch {
+        match tx.projects_mut().require(id).await {
+            Ok(()) | Err(StoreError::Missing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a new project has a parent that may have it, and keeps the parent so.
 ///
 /// # Errors
 ///
 /// 400 when there is no such parent, or it is elsewhere or disabled; 403 when it is too deep.
-pub(crate) async fn check_place(call: &Call, project: &Project) -> Result<(), ApiError> {
+pub(crate) async fn check_place(
+    call: &Call,
+    tx: &mut Tx,
+    project: &Project,
+) -> Result<(), ApiError> {
     let (Some(domain_id), Some(parent_id)) = (&project.domain_id, &project.parent_id) else {
         return Ok(());
     };
-    let mut projects = call.store.projects();
+    // The domain is at the top of it, or the project is refused.
+    hold_branch(tx, parent_id).await?;
+    let mut projects = tx.projects();
     let domain = projects.find(&domain_id.clone().into()).await?;
     if !domain.is_some_and(|domain| domain.is_domain()) {
         return Err(missing("domain", domain_id.as_str()));
@@ -192,20 +213,27 @@ fn missing(kind: &'static str, id: &str) -> ApiError {
     ApiError::BadRequest(ApiError::not_found(kind, id).to_string())
 }
 
-/// Checks that a project may be enabled or disabled, when a change does that. A domain may
-/// always: whatever is below it counts as disabled with it.
+/// Checks that a project may be enabled or disabled, when a change does that, and keeps it so: who
+/// enables what is below it holds it, too. A domain may always: whatever is below it counts as
+/// disabled with it.
 ///
 /// # Errors
 ///
 /// 403 when an enabled project would stand below a disabled one.
 pub(crate) async fn check_enabled(
-    call: &Call,
-    project: &Project,
-    changed: &Project,
+    tx: &mut Tx,
+    id: &ProjectId,
+    enabled: bool,
 ) -> Result<(), ApiError> {
-    let id = &project.id;
-    let mut projects = call.store.projects();
-    match (project.enabled, changed.enabled) {
+    if enabled {
+        let found = tx.projects().find(id).await?;
+        if let Some(parent_id) = found.and_then(|project| project.parent_id) {
+            hold_branch(tx, &parent_id).await?;
+        }
+    }
+    let project: Project = tx.hold(id).await?;
+    let mut projects = tx.projects();
+    match (project.enabled, enabled) {
         (false, true) => {
             let above = projects.ancestors(id).await?;
             if above.iter().any(|project| !project.enabled) {

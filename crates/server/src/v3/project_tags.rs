@@ -6,6 +6,7 @@ use model::ids::ProjectId;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use policy::Rule;
 use serde_json::{Value, json};
+use store::Tx;
 
 use crate::call::Call;
 use crate::error::ApiError;
@@ -60,25 +61,21 @@ async fn replace(
     let given = body.get("tags").cloned().unwrap_or_else(|| json!({}));
     call.app.schemas.validate(SEVERAL, &given)?;
     let given: Vec<String> = serde_json::from_value(given).map_err(ApiError::internal)?;
-    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
-    refuse_immutable("update", &project)?;
+    project.ok_or_else(|| ApiError::not_found("project", &id))?;
     let mut tags: Vec<String> = given.iter().map(|tag| tag.trim().to_owned()).collect();
     tags.sort_unstable();
     tags.dedup();
     let mut tx = call.begin().await?;
-    tx.projects().lock(&id).await?;
-    tx.projects().replace_tags(&id, &tags).await?;
+    let project = set_tags(&mut tx, &id, tags).await?;
     let saved = tx.commit().await?;
-    Ok(permit.updated(saved, document(&call, &tags)))
+    Ok(permit.updated(saved, document(&call, &project.tags)))
 }
 
 async fn clear(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiError> {
     let (permit, project) = find(&call, &id, DELETE_TAGS).await?;
-    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
-    refuse_immutable("update", &project)?;
+    project.ok_or_else(|| ApiError::not_found("project", &id))?;
     let mut tx = call.begin().await?;
-    tx.projects().lock(&id).await?;
-    tx.projects().replace_tags(&id, &[]).await?;
+    set_tags(&mut tx, &id, Vec::new()).await?;
     Ok(permit.done(tx.commit().await?))
 }
 
@@ -101,14 +98,18 @@ async fn add(
     let (permit, project) = find(&call, &id, CREATE_TAG).await?;
     let schemas = &call.app.schemas;
     schemas.validate(ONE_TAG, &json!(tag))?;
-    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
-    let mut tags = project.tags.clone();
-    tags.push(tag.clone());
-    // That it is there already, or that there are too many, is for the schema to tell.
-    schemas.validate(SEVERAL, &json!(tags))?;
-    refuse_immutable("create", &project)?;
+    project.ok_or_else(|| ApiError::not_found("project", &id))?;
     let mut tx = call.begin().await?;
-    tx.projects().insert_tag(&id, tag.trim()).await?;
+    let changed = tx.change(&id, |mut project: Project| {
+        // That it is there already, or that there are too many, is for the schema to tell.
+        let mut tags = project.tags.clone();
+        tags.push(tag.clone());
+        schemas.validate(SEVERAL, &json!(tags))?;
+        refuse_immutable("create", &project)?;
+        project.tags.push(tag.trim().to_owned());
+        Ok::<_, ApiError>(project)
+    });
+    changed.await?;
     let _saved = tx.commit().await?;
     let reply = permit.reply(StatusCode::CREATED, None);
     let html = HeaderValue::from_static("text/html; charset=utf-8");
@@ -125,14 +126,16 @@ async fn remove(
     Path((id, tag)): Path<(ProjectId, String)>,
 ) -> Result<Reply<()>, ApiError> {
     let (permit, project) = find(&call, &id, DELETE_TAG).await?;
-    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
-    refuse_immutable("delete", &project)?;
+    project.ok_or_else(|| ApiError::not_found("project", &id))?;
     let mut tx = call.begin().await?;
-    let project = tx.projects().find_for_update(&id).await?;
-    let mut tags = project.map(|project| project.tags).unwrap_or_default();
-    let place = tags.iter().position(|known| *known == tag);
-    tags.remove(place.ok_or_else(|| ApiError::not_found("project tag", &tag))?);
-    tx.projects().replace_tags(&id, &tags).await?;
+    let changed = tx.change(&id, |mut project: Project| {
+        refuse_immutable("delete", &project)?;
+        let place = project.tags.iter().position(|known| *known == tag);
+        let place = place.ok_or_else(|| ApiError::not_found("project tag", &tag))?;
+        project.tags.remove(place);
+        Ok::<_, ApiError>(project)
+    });
+    changed.await?;
     Ok(permit.done(tx.commit().await?))
 }
 
@@ -162,6 +165,16 @@ async fn find(
     let project = call.store.projects().find(id).await?;
     let permit = call.authorize(rule, project.as_ref())?;
     Ok((permit, project))
+}
+
+/// Gives a project other tags.
+async fn set_tags(tx: &mut Tx, id: &ProjectId, tags: Vec<String>) -> Result<Project, ApiError> {
+    let changed = tx.change(id, |mut project: Project| {
+        refuse_immutable("update", &project)?;
+        project.tags = tags;
+        Ok(project)
+    });
+    changed.await
 }
 
 fn refuse_immutable(act: &str, project: &Project) -> Result<(), ApiError> {

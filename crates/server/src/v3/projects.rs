@@ -7,14 +7,12 @@ use model::revocation::RevocationEvent;
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::StoreError;
 
 use crate::call::{Call, Collection, Links, Query, Range, SelfLink, Target};
 use crate::config::UrlSafe;
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path, nullable};
 use crate::flows::delete_domain::delete_domain;
-use crate::flows::revoke::revoke;
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
 use crate::v3::domains;
@@ -118,12 +116,12 @@ async fn create(
     // Only a domain that the client names counts here: a manager has to name it.
     let permit = call.authorize(CREATE_PROJECT, Target::wanted("project"))?;
     let project = wanted.into_project(&call)?;
-    check_place(&call, &project).await?;
     let mut tx = call.begin().await?;
-    tx.projects()
+    check_place(&call, &mut tx, &project).await?;
+    tx.projects_mut()
         .insert(&project)
         .await
-        .map_err(|error| name_taken(error, &project))?;
+        .map_err(|error| name_taken(error.into(), &project))?;
     let saved = tx.commit().await?;
     let document = ProjectDocument::new(project, &call.links);
     Ok(permit.created(saved, One::new("project", document)))
@@ -137,16 +135,18 @@ async fn update(
     let project = call.store.projects().find(&id).await?;
     let permit = call.authorize(UPDATE_PROJECT, project.as_ref())?;
     let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    // Before its relatives are looked at.
     change.check(&call, &project)?;
-    check_enabled(&call, &project, &change.clone().apply(project.clone())).await?;
+    let wanted = change.clone().apply(project);
     let mut tx = call.begin().await?;
-    // As it is now: somebody may just have changed something else.
-    let project = tx.projects().find_for_update(&id).await?;
-    let changed = change.apply(project.ok_or_else(|| ApiError::not_found("project", &id))?);
-    tx.projects()
-        .update(&changed)
-        .await
-        .map_err(|error| name_taken(error, &changed))?;
+    if let Some(enabled) = change.enabled {
+        check_enabled(&mut tx, &id, enabled).await?;
+    }
+    let changed = tx.change(&id, |project| {
+        change.check(&call, &project)?;
+        Ok(change.apply(project))
+    });
+    let changed = changed.await.map_err(|error| name_taken(error, &wanted))?;
     let saved = tx.commit().await?;
     let document = ProjectDocument::new(changed, &call.links).with_extra();
     Ok(permit.updated(saved, One::new("project", document)))
@@ -161,8 +161,7 @@ async fn delete(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiE
     }
     let mut tx = call.begin().await?;
     // As it is now, when nobody changes it or adds anything to it any more.
-    let project = tx.projects().find_for_update(&id).await?;
-    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    let project: Project = tx.hold(&id).await?;
     refuse_immutable("delete", "project", id.as_str(), project.options)?;
     if tx.projects().has_children(&id).await? {
         return Err(ApiError::Forbidden(format!(
@@ -170,12 +169,12 @@ async fn delete(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiE
              cascade option if you want to delete a whole subtree."
         )));
     }
-    tx.projects().delete(&id, call.now()).await?;
+    tx.projects_mut().delete(&id, call.now()).await?;
     let event = RevocationEvent {
         project_id: Some(id),
         ..RevocationEvent::at(call.app.clock.now())
     };
-    revoke(&call.app, &mut tx, &event).await?;
+    tx.revocations_mut().insert(&event).await?;
     Ok(permit.done(tx.commit().await?))
 }
 
@@ -236,11 +235,11 @@ pub(crate) fn refuse_reserved_characters(
     )))
 }
 
-fn name_taken(error: StoreError, project: &Project) -> ApiError {
+fn name_taken(error: ApiError, project: &Project) -> ApiError {
     if project.is_domain() {
         return domains::name_taken(error, &project.name);
     }
-    ApiError::from(error).conflict_details(|| {
+    error.conflict_details(|| {
         format!(
             "it is not permitted to have two projects with either the same name or same id in \
              the same domain: name is {}, project id {}",

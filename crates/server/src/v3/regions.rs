@@ -5,6 +5,7 @@ use model::ids::RegionId;
 use model::service::Region;
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
+use store::Tx;
 
 use crate::call::{Call, Collection, Links, SelfLink, Target};
 use crate::error::ApiError;
@@ -115,20 +116,14 @@ async fn update(
         return Err(ApiError::BadRequest("Cannot change ID".into()));
     }
     let mut tx = call.begin().await?;
-    if let Some(parent) = &change.clone().apply(region).parent_region_id {
+    if change.clone().apply(region).parent_region_id.is_some() {
         // All of them: two changes at once could close a circle.
-        tx.regions().lock_all().await?;
-        tx.regions().require(parent).await?;
-        if tx.regions().list_tree(&id).await?.contains(parent) {
-            // The reference goes up until it meets the region itself, and names that.
-            return Err(ApiError::BadRequest(format!(
-                "The specified parent region {id} would create a circular region hierarchy."
-            )));
-        }
+        tx.regions_mut().lock_all().await?;
+        let region = tx.hold(&id).await?;
+        check_parent(&mut tx, &change.clone().apply(region)).await?;
     }
-    let region = tx.regions().find_for_update(&id).await?;
-    let changed = change.apply(region.ok_or_else(|| ApiError::not_found("region", &id))?);
-    tx.regions().update(&changed).await?;
+    let changed = tx.change(&id, |region| Ok::<_, ApiError>(change.apply(region)));
+    let changed = changed.await?;
     let saved = tx.commit().await?;
     Ok(permit.updated(
         saved,
@@ -140,8 +135,8 @@ async fn delete(call: Call, Path(id): Path<RegionId>) -> Result<Reply<()>, ApiEr
     let permit = call.authorize(DELETE_REGION, Target::none())?;
     find(&call, &id).await?;
     let mut tx = call.begin().await?;
-    tx.regions().lock_all().await?;
-    tx.regions().require(&id).await?;
+    tx.regions_mut().lock_all().await?;
+    tx.regions_mut().require(&id).await?;
     let tree = tx.regions().list_tree(&id).await?;
     if tx.regions().have_endpoints(&tree).await? {
         return Err(ApiError::Forbidden(format!(
@@ -149,8 +144,24 @@ async fn delete(call: Call, Path(id): Path<RegionId>) -> Result<Reply<()>, ApiEr
              endpoints."
         )));
     }
-    tx.regions().delete(&tree).await?;
+    tx.regions_mut().delete(&tree).await?;
     Ok(permit.done(tx.commit().await?))
+}
+
+/// Checks that the parent of a region is there, and not within the region itself.
+async fn check_parent(tx: &mut Tx, region: &Region) -> Result<(), ApiError> {
+    let Some(parent) = &region.parent_region_id else {
+        return Ok(());
+    };
+    tx.regions_mut().require(parent).await?;
+    if tx.regions().list_tree(&region.id).await?.contains(parent) {
+        // The reference goes up until it meets the region itself, and names that.
+        return Err(ApiError::BadRequest(format!(
+            "The specified parent region {} would create a circular region hierarchy.",
+            region.id
+        )));
+    }
+    Ok(())
 }
 
 async fn insert(
@@ -160,9 +171,9 @@ async fn insert(
 ) -> Result<Reply<One<RegionDocument>>, ApiError> {
     let mut tx = call.begin().await?;
     if let Some(parent) = &region.parent_region_id {
-        tx.regions().require(parent).await?;
+        tx.regions_mut().require(parent).await?;
     }
-    let inserted = tx.regions().insert(&region).await;
+    let inserted = tx.regions_mut().insert(&region).await;
     inserted.map_err(|error| {
         // The reference ends the sentence twice.
         ApiError::from(error).conflict_details(|| format!("Duplicate ID, {}.", region.id))

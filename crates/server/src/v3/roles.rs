@@ -6,7 +6,6 @@ use model::project::ResourceOptions;
 use model::role::{Role, RoleFilter};
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
-use store::StoreError;
 
 use crate::call::{Call, Collection, Links, SelfLink, Target};
 use crate::error::ApiError;
@@ -130,10 +129,10 @@ async fn create(
         call.authorize(CREATE_ROLE, Target::none())?
     };
     let mut tx = call.begin().await?;
-    tx.roles()
+    tx.roles_mut()
         .insert(&role)
         .await
-        .map_err(|error| name_taken(error, &role.name, role.domain_id.as_ref()))?;
+        .map_err(|error| name_taken(error.into(), &role.name, role.domain_id.as_ref()))?;
     let saved = tx.commit().await?;
     Ok(permit.created(
         saved,
@@ -154,16 +153,16 @@ async fn update(
         UPDATE_ROLE
     };
     let permit = call.authorize(rule, &role)?;
-    change.check(&role)?;
     // The reference tells the domain only when the client did.
     let told = change.domain_id.clone().flatten();
+    let name = change.name.clone().unwrap_or(role.name);
     let mut tx = call.begin().await?;
-    let role = tx.roles().find_for_update(&id).await?;
-    let changed = change.apply(role.ok_or_else(|| ApiError::not_found("role", &id))?);
-    tx.roles()
-        .update(&changed)
-        .await
-        .map_err(|error| name_taken(error, &changed.name, told.as_ref()))?;
+    let changed = tx.change(&id, |role| {
+        change.check(&role)?;
+        Ok(change.apply(role))
+    });
+    let changed = changed.await;
+    let changed = changed.map_err(|error| name_taken(error, &name, told.as_ref()))?;
     let saved = tx.commit().await?;
     Ok(permit.updated(
         saved,
@@ -180,9 +179,11 @@ async fn delete(call: Call, Path(id): Path<RoleId>) -> Result<Reply<()>, ApiErro
         DELETE_ROLE
     };
     let permit = call.authorize(rule, &role)?;
-    refuse_immutable("delete", "role", role.id.as_str(), role.options)?;
     let mut tx = call.begin().await?;
-    tx.roles().delete(&id).await?;
+    // As it is now, when nobody changes it any more.
+    let role: Role = tx.hold(&id).await?;
+    refuse_immutable("delete", "role", id.as_str(), role.options)?;
+    tx.roles_mut().delete(&id).await?;
     Ok(permit.done(tx.commit().await?))
 }
 
@@ -196,8 +197,8 @@ pub(crate) async fn find(call: &Call, id: &RoleId) -> Result<Role, ApiError> {
     role.ok_or_else(|| ApiError::not_found("role", id))
 }
 
-fn name_taken(error: StoreError, name: &str, domain_id: Option<&DomainId>) -> ApiError {
-    ApiError::from(error).conflict_details(|| match domain_id {
+fn name_taken(error: ApiError, name: &str, domain_id: Option<&DomainId>) -> ApiError {
+    error.conflict_details(|| match domain_id {
         None => format!("Duplicate entry found with name {name}"),
         Some(id) => format!("Duplicate entry found with name {name} at domain ID {id}"),
     })

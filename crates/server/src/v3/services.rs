@@ -94,7 +94,7 @@ async fn create(
     let permit = call.authorize(CREATE_SERVICE, Target::none())?;
     let service = request.into_service(call.new_id());
     let mut tx = call.begin().await?;
-    tx.services().insert(&service).await?;
+    tx.services_mut().insert(&service).await?;
     let saved = tx.commit().await?;
     Ok(permit.created(
         saved,
@@ -113,9 +113,8 @@ async fn update(
         return Err(ApiError::BadRequest("Cannot change ID".into()));
     }
     let mut tx = call.begin().await?;
-    let service = tx.services().find_for_update(&id).await?;
-    let changed = change.apply(service.ok_or_else(|| ApiError::not_found("service", &id))?);
-    tx.services().update(&changed).await?;
+    let changed = tx.change(&id, |service| Ok::<_, ApiError>(change.apply(service)));
+    let changed = changed.await?;
     let saved = tx.commit().await?;
     Ok(permit.updated(
         saved,
@@ -127,7 +126,7 @@ async fn delete(call: Call, Path(id): Path<ServiceId>) -> Result<Reply<()>, ApiE
     let permit = call.authorize(DELETE_SERVICE, Target::none())?;
     find(&call, &id).await?;
     let mut tx = call.begin().await?;
-    tx.services().delete(&id).await?;
+    tx.services_mut().delete(&id).await?;
     Ok(permit.done(tx.commit().await?))
 }
 

@@ -73,7 +73,9 @@ async fn change(
         .map_err(|refusal| ApiError::BadRequest(refusal.to_string()))?;
     let password = password.set_at(&call.app, &login.options, now);
     let keep = passwords_kept(&call);
-    tx.users().replace_password(&id, &password, keep).await?;
+    tx.users_mut()
+        .replace_password(&id, &password, keep)
+        .await?;
     revoke_user(&call.app, &mut tx, &id, now).await?;
     Ok(call.public().done(tx.commit().await?))
 }

@@ -6,7 +6,7 @@ use model::user::{FederatedIdentity, User, UserFilter};
 use model::{Extra, Secret, Timestamp};
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
-use store::{StoreError, Tx};
+use store::{Projects, StoreError, Tx};
 
 use crate::call::{Call, Collection, Links, Range, SelfLink, Target};
 use crate::error::ApiError;
@@ -127,7 +127,8 @@ async fn create(
     if call.store.domains().find(&user.domain_id).await?.is_none() {
         return Err(ApiError::not_found("domain", &user.domain_id));
     }
-    check_default_project(&call, user.default_project_id.as_ref()).await?;
+    let mut projects = call.store.projects();
+    check_default_project(&mut projects, user.default_project_id.as_ref()).await?;
     check_federation(&call, &identities).await?;
     let password = match password {
         None => None,
@@ -140,11 +141,12 @@ async fn create(
         }
     };
     let mut tx = call.begin().await?;
-    tx.domains().require(&user.domain_id).await?;
+    tx.domains_mut().require(&user.domain_id).await?;
+    hold_default_project(&mut tx, user.default_project_id.as_ref()).await?;
     let now = call.app.clock.now();
     let password = password.map(|password| password.set_at(&call.app, &user.options, now));
     user.password_expires_at = password.as_ref().and_then(|password| password.expires_at);
-    let mut users = tx.users();
+    let mut users = tx.users_mut();
     users
         .insert(&user, password.as_ref(), now)
         .await
@@ -179,7 +181,8 @@ async fn update(
     change.check(&user)?;
     let wanted = change.apply(&user);
     if change.default_project_id.is_some() {
-        check_default_project(&call, wanted.default_project_id.as_ref()).await?;
+        let mut projects = call.store.projects();
+        check_default_project(&mut projects, wanted.default_project_id.as_ref()).await?;
     }
     let given = identities(std::mem::take(&mut change.federated));
     check_federation(&call, &given).await?;
@@ -193,19 +196,28 @@ async fn update(
             Some(hashed)
         }
     };
+    let mut was_enabled = false;
     let mut tx = call.begin().await?;
-    let user = tx.users().find_for_update(&id).await?;
-    let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
-    let mut changed = change.apply(&user);
-    tx.users()
-        .update(&changed)
+    if change.default_project_id.is_some() {
+        hold_default_project(&mut tx, wanted.default_project_id.as_ref()).await?;
+    }
+    let changed = tx.change(&id, |user: User| {
+        was_enabled = user.enabled;
+        change.check(&user)?;
+        Ok(change.apply(&user))
+    });
+    let mut changed = changed
         .await
-        .map_err(|error| name_taken(error, &changed.name))?;
+        .map_err(|error| name_taken(error, &wanted.name))?;
     if let Some(password) = password {
         let password = password.set_at(&call.app, &changed.options, call.app.clock.now());
         changed.password_expires_at = password.expires_at;
         let keep = passwords_kept(&call);
-        if !tx.users().replace_password(&id, &password, keep).await? {
+        if !tx
+            .users_mut()
+            .replace_password(&id, &password, keep)
+            .await?
+        {
             return Err(ApiError::BadRequest(format!(
                 "User {id} is kept elsewhere and has no password here."
             )));
@@ -215,13 +227,13 @@ async fn update(
     let identities = if given.is_empty() {
         tx.users().list_federated_identities(&id).await?
     } else {
-        tx.users()
+        tx.users_mut()
             .replace_federated_identities(&changed, &given)
             .await?;
         given
     };
     let gets_password = matches!(change.password, Some(Some(_)));
-    if gets_password || (user.enabled && !changed.enabled) {
+    if gets_password || (was_enabled && !changed.enabled) {
         revoke_user(&call.app, &mut tx, &id, call.now()).await?;
     }
     let saved = tx.commit().await?;
@@ -236,7 +248,7 @@ async fn delete(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, ApiErro
     let permit = call.authorize(DELETE_USER, user.as_ref())?;
     user.ok_or_else(|| ApiError::not_found("user", &id))?;
     let mut tx = call.begin().await?;
-    tx.users().delete(&id, call.now()).await?;
+    tx.users_mut().delete(&id, call.now()).await?;
     revoke_user(&call.app, &mut tx, &id, call.now()).await?;
     Ok(permit.done(tx.commit().await?))
 }
@@ -303,22 +315,38 @@ async fn note_active(call: &Call, tx: &mut Tx, user: &User) -> Result<(), ApiErr
     let compliance = &call.app.config.security_compliance;
     if user.enabled && compliance.disable_user_account_days_inactive.is_some() {
         let today = call.now().date_naive();
-        tx.users().note_active(&user.id, today).await?;
+        tx.users_mut().note_active(&user.id, today).await?;
     }
     Ok(())
 }
 
 /// A domain cannot be a default project; something that does not exist can.
-async fn check_default_project(call: &Call, id: Option<&ProjectId>) -> Result<(), ApiError> {
+async fn check_default_project(
+    projects: &mut Projects<'_>,
+    id: Option<&ProjectId>,
+) -> Result<(), ApiError> {
     let Some(id) = id else {
         return Ok(());
     };
     ApiError::check_length(id.as_str(), "default_project_id", 64)?;
-    match call.store.projects().find(id).await? {
+    match projects.find(id).await? {
         Some(project) if project.is_domain() => Err(ApiError::BadRequest(format!(
             "User's default project ID cannot be a domain ID: {id}"
         ))),
         _ => Ok(()),
+    }
+}
+
+/// The same in the transaction that writes. A project that is there stays until its end: who removes
+/// the project then finds the user.
+async fn hold_default_project(tx: &mut Tx, id: Option<&ProjectId>) -> Result<(), ApiError> {
+    let Some(id) = id else {
+        return Ok(());
+    };
+    match tx.projects_mut().require(id).await {
+        Ok(()) => check_default_project(&mut tx.projects(), Some(id)).await,
+        Err(StoreError::Missing { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -332,8 +360,8 @@ pub(crate) fn passwords_kept(call: &Call) -> usize {
     count.max(1) as usize
 }
 
-fn name_taken(error: StoreError, name: &str) -> ApiError {
-    ApiError::from(error).conflict_details(|| format!("Duplicate entry found with name {name}"))
+fn name_taken(error: ApiError, name: &str) -> ApiError {
+    error.conflict_details(|| format!("Duplicate entry found with name {name}"))
 }
 
 /// The body of a new user.

@@ -65,9 +65,14 @@ fn login(password: &str) -> Value {
     json!({"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}})
 }
 
+/// A server of which nobody but a request looks at the clock, which is to panic then.
+async fn defective() -> TestServer {
+    TestServer::start_with(|config| config.archstone.sole_writer = true).await
+}
+
 #[tokio::test]
 async fn a_defect_is_answered_and_the_connection_lives_on() {
-    let server = TestServer::start().await;
+    let server = defective().await;
     let mut connection = Connection::open(&server).await;
     let get = b"GET /v3/users HTTP/1.1\r\nHost: server\r\n\r\n";
     connection.send(get).await;
@@ -90,7 +95,7 @@ async fn a_defect_is_answered_and_the_connection_lives_on() {
 
 #[tokio::test]
 async fn a_defect_at_the_token_endpoint_is_told_in_the_form_of_oauth() {
-    let server = TestServer::start().await;
+    let server = defective().await;
     server.clock.panic_once();
     let form = [("grant_type", "client_credentials")];
     let answer = server

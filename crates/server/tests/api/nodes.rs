@@ -1,13 +1,18 @@
 //! Several servers on one database: what one changes, the others learn.
 
+use chrono::TimeDelta;
 use serde_json::json;
 use testkit::{Client, PASSWORD, Scope, TestServer, home};
 
-/// Two nodes, neither of which is the only one to write.
 async fn nodes() -> (TestServer, TestServer) {
-    let one = TestServer::start_with(|config| config.archstone.sole_writer = false).await;
+    let one = TestServer::start().await;
     let other = one.neighbour().await;
     (one, other)
+}
+
+/// Lets the second go by within which nodes learn of each other's changes.
+fn a_second_passes(node: &TestServer) {
+    node.clock.advance(TimeDelta::seconds(1));
 }
 
 async fn validate(node: &TestServer, by: &Client, token: &Client) -> u16 {
@@ -31,7 +36,7 @@ async fn a_token_that_one_node_revokes_is_refused_by_the_others() {
         .with_header("x-subject-token", member.token());
     revoke.delete("/v3/auth/tokens").await.expect(204);
     assert_eq!(validate(&one, &admin, &member).await, 404, "at once here");
-    other.app.store.catch_up().await.unwrap();
+    a_second_passes(&other);
     assert_eq!(validate(&other, &admin, &member).await, 404);
 }
 
@@ -69,7 +74,6 @@ async fn a_role_that_is_taken_away_on_one_node_is_in_no_token_that_another_issue
 async fn a_login_with_a_provider_goes_on_at_any_node() {
     let dashboard = "https://horizon.example/auth/websso/";
     let one = TestServer::start_with(|config| {
-        config.archstone.sole_writer = false;
         config.archstone.private_providers = true;
         config.federation.trusted_dashboard = vec![dashboard.to_owned()].into();
     })
@@ -136,7 +140,7 @@ async fn a_user_that_one_node_disables_is_disabled_on_the_others() {
         .patch(&path, json!({"user": {"enabled": false}}))
         .await
         .expect(200);
-    other.app.store.catch_up().await.unwrap();
+    a_second_passes(&other);
     assert_eq!(validate(&other, &admin, &member).await, 404);
 }
 
@@ -154,7 +158,7 @@ async fn a_service_provider_that_one_node_adds_is_in_the_tokens_of_the_others() 
     provider["service_provider"]["enabled"] = true.into();
     let path = "/v3/OS-FEDERATION/service_providers/elsewhere";
     admin.put(path, provider).await.expect(201);
-    other.app.store.catch_up().await.unwrap();
+    a_second_passes(&other);
     let token = own.get("/v3/auth/tokens").await.expect(200);
     assert_eq!(token["token"]["service_providers"][0]["id"], "elsewhere");
 }
@@ -162,7 +166,6 @@ async fn a_service_provider_that_one_node_adds_is_in_the_tokens_of_the_others() 
 #[tokio::test]
 async fn a_strict_node_asks_before_every_validation() {
     let one = TestServer::start_with(|config| {
-        config.archstone.sole_writer = false;
         config.archstone.strict_validation = true;
     })
     .await;
@@ -181,6 +184,21 @@ async fn a_strict_node_asks_before_every_validation() {
         404,
         "without waiting"
     );
+}
+
+#[tokio::test]
+async fn a_node_learns_of_a_revocation_also_when_nobody_asks_it_anything() {
+    let (one, other) = nodes().await;
+    let admin = one.admin().await;
+    let member = one.with_role("member", Scope::Project).await;
+    assert_eq!(validate(&other, &admin, &member).await, 200);
+    let sql = "INSERT INTO revocation_event (issued_before, revoked_at) \
+               VALUES ('2026-05-04 03:02:01', '2026-05-04 03:02:01')";
+    one.sql(sql).await;
+    // The clock stands still, so that no validation asks for itself.
+    while validate(&other, &admin, &member).await == 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

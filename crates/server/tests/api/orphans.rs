@@ -8,16 +8,17 @@ use std::cell::Cell;
 
 use archstone_server::config::Limit;
 use model::ids::ProjectId;
-use model::{Timestamp, assignment};
+use model::service::Region;
+use model::{Domain, Timestamp, assignment};
 use serde_json::{Value, json};
-use store::{Tx, scratch};
+use store::{StoreError, Tx, scratch};
 use testkit::{Answer, Client, Scope, TestServer, home};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// Asks while a transaction is open that has done its work, and commits it when the request waits
 /// for it, or did not have to.
-async fn meanwhile(
+pub(crate) async fn meanwhile(
     server: &TestServer,
     work: impl AsyncFnOnce(&mut Tx),
     request: impl Future<Output = Answer>,
@@ -38,13 +39,13 @@ async fn meanwhile(
 }
 
 /// How many rows there are.
-async fn rows(server: &TestServer, from: &str) -> i64 {
+pub(crate) async fn rows(server: &TestServer, from: &str) -> i64 {
     let sql = format!("SELECT COUNT(*) AS number FROM {from}");
     scratch::number(&server.app.store, &sql).await.unwrap()
 }
 
 /// Adds something, and gives its id.
-async fn add(admin: &Client, kind: &str, attributes: Value) -> String {
+pub(crate) async fn add(admin: &Client, kind: &str, attributes: Value) -> String {
     let path = format!("/v3/{kind}s");
     let created = admin.post(&path, json!({kind: attributes})).await;
     let created = created.expect(201);
@@ -58,23 +59,23 @@ async fn add_domain(admin: &Client, name: &str) -> String {
 }
 
 async fn delete_domain(tx: &mut Tx, id: &str) {
-    tx.domains().delete(&id.into(), NOW).await.unwrap();
+    tx.domains_mut().delete(&id.into(), NOW).await.unwrap();
 }
 
 async fn delete_project(tx: &mut Tx, id: &str) {
-    tx.projects().delete(&id.into(), NOW).await.unwrap();
+    tx.projects_mut().delete(&id.into(), NOW).await.unwrap();
 }
 
 async fn delete_user(tx: &mut Tx, id: &str) {
-    tx.users().delete(&id.into(), NOW).await.unwrap();
+    tx.users_mut().delete(&id.into(), NOW).await.unwrap();
 }
 
 async fn delete_group(tx: &mut Tx, id: &str) {
-    tx.groups().delete(&id.into()).await.unwrap();
+    tx.groups_mut().delete(&id.into()).await.unwrap();
 }
 
 async fn delete_role(tx: &mut Tx, id: &str) {
-    tx.roles().delete(&id.into()).await.unwrap();
+    tx.roles_mut().delete(&id.into()).await.unwrap();
 }
 
 #[tokio::test]
@@ -176,22 +177,26 @@ async fn what_is_given_to_somebody_who_goes_goes_too() {
                 "group" => assignment::Actor::Group(group.as_str().into()),
                 _ => assignment::Actor::User(user.as_str().into()),
             };
-            tx.projects()
+            tx.projects_mut()
                 .require(&project.as_str().into())
                 .await
                 .unwrap();
             match gone {
-                "group" => tx.groups().require(&group.as_str().into()).await.unwrap(),
-                _ => tx.users().require(&user.as_str().into()).await.unwrap(),
+                "group" => tx
+                    .groups_mut()
+                    .require(&group.as_str().into())
+                    .await
+                    .unwrap(),
+                _ => tx.users_mut().require(&user.as_str().into()).await.unwrap(),
             }
-            tx.roles().require(&role.as_str().into()).await.unwrap();
+            tx.roles_mut().require(&role.as_str().into()).await.unwrap();
             let added = assignment::Assignment {
                 role_id: role.as_str().into(),
                 actor,
                 target: assignment::AssignmentTarget::Project(project.as_str().into()),
                 inherited: false,
             };
-            tx.assignments().insert(&added).await.unwrap();
+            tx.assignments_mut().insert(&added).await.unwrap();
         };
         let path = format!("/v3/{path}/{id}");
         let answer = meanwhile(&server, work, admin.delete(&path)).await;
@@ -207,7 +212,10 @@ async fn who_is_added_to_a_domain_that_goes_goes_too() {
     let admin = server.admin().await;
     let domain = add_domain(&admin, "d").await;
     let work = async |tx: &mut Tx| {
-        tx.domains().require(&domain.as_str().into()).await.unwrap();
+        tx.domains_mut()
+            .require(&domain.as_str().into())
+            .await
+            .unwrap();
         let (user, group) = (
             format!("INSERT INTO \"user\" (id, domain_id) VALUES ('new', '{domain}')"),
             format!("INSERT INTO \"group\" (id, domain_id, name) VALUES ('new', '{domain}', 'x')"),
@@ -233,9 +241,11 @@ async fn a_domain_is_judged_when_nobody_changes_it_any_more() {
     let domain = add_domain(&admin, "d").await;
     let id = domain.as_str().into();
     let enable = async |tx: &mut Tx| {
-        let mut found = tx.domains().find_for_update(&id).await.unwrap().unwrap();
-        found.enabled = true;
-        tx.domains().update(&found).await.unwrap();
+        let changed = tx.change(&id, |mut domain: Domain| {
+            domain.enabled = true;
+            Ok::<_, StoreError>(domain)
+        });
+        changed.await.unwrap();
     };
     let path = format!("/v3/domains/{domain}");
     let answer = meanwhile(&server, enable, admin.delete(&path)).await;
@@ -254,7 +264,7 @@ async fn a_project_that_gets_a_child_stays() {
         child.id = "child".into();
         child.name = "child".into();
         child.parent_id = Some(parent.as_str().into());
-        tx.projects().insert(&child).await.unwrap();
+        tx.projects_mut().insert(&child).await.unwrap();
     };
     let path = format!("/v3/projects/{parent}");
     meanwhile(&server, work, admin.delete(&path))
@@ -516,12 +526,12 @@ async fn nothing_in_the_catalog_names_what_goes() {
             endpoint["region_id"] = json!(region);
             let removal = async |tx: &mut Tx| match gone {
                 "service" => tx
-                    .services()
+                    .services_mut()
                     .delete(&service.as_str().into())
                     .await
                     .unwrap(),
                 _ => tx
-                    .regions()
+                    .regions_mut()
                     .delete(&[region.as_str().into()])
                     .await
                     .unwrap(),
@@ -540,7 +550,7 @@ async fn nothing_in_the_catalog_names_what_goes() {
     let parent = add(&admin, "region", json!({})).await;
     let removal = async |tx: &mut Tx| {
         let ids = [parent.as_str().into()];
-        tx.regions().delete(&ids).await.unwrap();
+        tx.regions_mut().delete(&ids).await.unwrap();
     };
     let body = json!({"region": {"parent_region_id": parent}});
     meanwhile(&server, removal, admin.post("/v3/regions", body))
@@ -557,14 +567,12 @@ async fn two_moves_at_once_close_no_circle_of_regions() {
     let a = add(&admin, "region", json!({})).await;
     let b = add(&admin, "region", json!({})).await;
     let work = async |tx: &mut Tx| {
-        let mut found = tx
-            .regions()
-            .find_for_update(&a.as_str().into())
-            .await
-            .unwrap()
-            .unwrap();
-        found.parent_region_id = Some(b.as_str().into());
-        tx.regions().update(&found).await.unwrap();
+        let id = a.as_str().into();
+        let changed = tx.change(&id, |mut region: Region| {
+            region.parent_region_id = Some(b.as_str().into());
+            Ok::<_, StoreError>(region)
+        });
+        changed.await.unwrap();
     };
     let body = json!({"region": {"parent_region_id": a}});
     let path = format!("/v3/regions/{b}");
@@ -590,11 +598,11 @@ async fn a_protocol_is_not_given_what_goes() {
             .expect(201);
         let removal = async |tx: &mut Tx| match gone {
             "provider" => tx
-                .identity_providers()
+                .identity_providers_mut()
                 .delete(&gone.into(), NOW)
                 .await
                 .unwrap(),
-            _ => tx.mappings().delete(&gone.into()).await.unwrap(),
+            _ => tx.mappings_mut().delete(&gone.into()).await.unwrap(),
         };
         let body = json!({"protocol": {"mapping_id": gone}});
         let path = format!("{provider}/protocols/p");
@@ -618,7 +626,7 @@ async fn a_grant_that_two_give_at_once_is_given() {
             target: assignment::AssignmentTarget::Project(ProjectId::from(project.as_str())),
             inherited: false,
         };
-        tx.assignments().insert(&added).await.unwrap();
+        tx.assignments_mut().insert(&added).await.unwrap();
     };
     let path = format!("/v3/projects/{project}/users/{user}/roles/{role}");
     meanwhile(&server, work, admin.put_empty(&path))
@@ -716,12 +724,12 @@ async fn a_login_meets_what_goes_without_harm() {
             let (provider, protocol) = ("corp".into(), "mapped".into());
             match gone {
                 "provider" => tx
-                    .identity_providers()
+                    .identity_providers_mut()
                     .delete(&provider, NOW)
                     .await
                     .unwrap(),
                 "protocol" => {
-                    let protocols = &mut tx.protocols();
+                    let protocols = &mut tx.protocols_mut();
                     assert!(protocols.delete(&provider, &protocol, NOW).await.unwrap());
                 }
                 "domain" => delete_domain(tx, &domain).await,

@@ -48,7 +48,7 @@ async fn overtaken(
     change: impl AsyncFnOnce(&mut store::Tx),
 ) -> Answer {
     let mut tx = server.app.store.begin().await.unwrap();
-    tx.users().find_for_update(id).await.unwrap();
+    tx.users_mut().lock(id).await.unwrap();
     let request = begin(&server.app, request).await;
     change(&mut tx).await;
     let _saved = tx.commit().await.unwrap();
@@ -76,7 +76,10 @@ async fn a_password_that_is_reset_during_a_login_lets_nobody_in() {
         &id,
         async move { log_in(&thief, proof).await },
         async |tx| {
-            tx.users().replace_password(&id, &reset, 1).await.unwrap();
+            tx.users_mut()
+                .replace_password(&id, &reset, 1)
+                .await
+                .unwrap();
         },
     )
     .await;
@@ -95,7 +98,7 @@ async fn a_user_who_is_disabled_during_a_login_is_not_let_in() {
         &server,
         &id,
         async move { log_in(&client, proof).await },
-        async |tx| tx.users().set_enabled(&id, false).await.unwrap(),
+        async |tx| tx.users_mut().set_enabled(&id, false).await.unwrap(),
     )
     .await;
     assert_eq!(
@@ -116,7 +119,10 @@ async fn a_reset_wins_over_a_change_that_verified_the_password_before() {
         &id,
         async move { thief.post(&path, body).await },
         async |tx| {
-            tx.users().replace_password(&id, &reset, 1).await.unwrap();
+            tx.users_mut()
+                .replace_password(&id, &reset, 1)
+                .await
+                .unwrap();
         },
     )
     .await;
@@ -142,7 +148,10 @@ async fn a_reset_wins_over_a_change_whose_new_password_is_being_hashed() {
         &id,
         async move { thief.post(&path, body).await },
         async |tx| {
-            tx.users().replace_password(&id, &reset, 1).await.unwrap();
+            tx.users_mut()
+                .replace_password(&id, &reset, 1)
+                .await
+                .unwrap();
         },
     )
     .await;
@@ -190,7 +199,10 @@ async fn the_password_that_was_set_last_counts_though_a_clock_is_behind() {
         let mut stored = hashed(&server, text).await;
         stored.created_at += TimeDelta::hours(hours);
         let mut tx = server.app.store.begin().await.unwrap();
-        tx.users().replace_password(&id, &stored, 3).await.unwrap();
+        tx.users_mut()
+            .replace_password(&id, &stored, 3)
+            .await
+            .unwrap();
         let _saved = tx.commit().await.unwrap();
         log_in(&server.nobody(), password(&id, text))
             .await
@@ -208,7 +220,7 @@ async fn a_reset_ends_tokens_that_were_obtained_while_it_waited() {
         .await
         .expect(201);
     let mut tx = server.app.store.begin().await.unwrap();
-    tx.users().find_for_update(&id).await.unwrap();
+    tx.users_mut().lock(&id).await.unwrap();
     let (resetter, path) = (admin.clone(), format!("/v3/users/{id}"));
     let body = json!({"user": {"password": "reset"}});
     let reset = begin(
@@ -474,7 +486,7 @@ async fn an_account_that_is_locked_during_a_login_lets_nobody_in() {
             // As another node counts them.
             for _ in 0..3 {
                 let now = server.app.clock.now();
-                tx.logins().note_failure(&id, None, now).await.unwrap();
+                tx.logins_mut().note_failure(&id, None, now).await.unwrap();
             }
         },
     )

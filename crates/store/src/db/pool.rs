@@ -133,7 +133,7 @@ impl Db {
             statements: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             commits: AtomicU64::new(0),
-            facts: Facts::new(options.facts),
+            facts: Facts::new(options.facts, Arc::clone(&options.clock)),
             authorization_ttl: options.authorization_ttl,
             whole_catalog: options.whole_catalog,
             breaks,
@@ -216,6 +216,12 @@ impl Db {
 
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// How long what needs a connection and one statement may take, and was asked while another such
+    /// had begun.
+    pub(crate) fn longest_wait(&self) -> Duration {
+        2 * (self.timeout.max(self.patience) + self.timeout)
     }
 
     pub(super) fn count_statement(&self) {

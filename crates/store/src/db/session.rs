@@ -32,6 +32,7 @@ pub(crate) struct Session {
     connection: Option<Connection>,
     /// Whether a transaction may be open.
     in_transaction: bool,
+    is_counted: bool,
     db: Arc<Db>,
     /// `None` only while it is dropped.
     permit: Option<Permit>,
@@ -91,9 +92,15 @@ impl Session {
         Ok(Self {
             connection: Some(db.open(&permit).await?),
             in_transaction: false,
+            is_counted: true,
             db,
             permit: Some(permit),
         })
+    }
+
+    /// Whether its statements count among those that requests cost.
+    pub(super) fn count_statements(&mut self, is_counted: bool) {
+        self.is_counted = is_counted;
     }
 
     /// Takes another connection in place of one that broke. An idle connection may have been closed
@@ -105,6 +112,16 @@ impl Session {
         permit.extend(self.db.timeout());
         self.connection = Some(self.db.open(permit).await?);
         Ok(())
+    }
+
+    /// Runs one statement outside of a transaction, as some of a server's administrator must be.
+    pub(crate) async fn run_alone(db: &Arc<Db>, sql: String) -> Result<(), StoreError> {
+        let statement = Statement {
+            sql: sql.into(),
+            values: Vec::new(),
+        };
+        let mut session = Self::open(Arc::clone(db), db.permit(true).await?).await?;
+        session.execute(&statement).await.map(drop)
     }
 
     /// Opens a transaction that will write.
@@ -241,7 +258,9 @@ impl Session {
     }
 
     fn connection(&mut self) -> Result<&mut Connection, Failure> {
-        self.db.count_statement();
+        if self.is_counted {
+            self.db.count_statement();
+        }
         self.connection.as_mut().ok_or(Failure {
             breaks: false,
             error: lost(),
@@ -293,6 +312,7 @@ impl Drop for Session {
         let mut session = Self {
             connection: self.connection.take(),
             in_transaction: false,
+            is_counted: self.is_counted,
             db: Arc::clone(&self.db),
             permit: self.permit.take(),
         };
@@ -312,5 +332,108 @@ fn refuse_too_many(values: &[Value]) -> Result<(), StoreError> {
         many => Err(StoreError::Unstorable(format!(
             "{many} values in one statement"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Store;
+    use crate::dialect::Dialect;
+    use crate::scratch;
+
+    async fn number(session: &mut Session, sql: &'static str) -> Result<i64, StoreError> {
+        let statement = Statement {
+            sql: sql.into(),
+            values: Vec::new(),
+        };
+        let rows = session.fetch(&statement).await?;
+        rows[0].int("number")
+    }
+
+    async fn session(store: &Store, write: bool) -> Session {
+        let permit = store.db.permit(write).await.unwrap();
+        Session::open(Arc::clone(&store.db), permit).await.unwrap()
+    }
+
+    /// What tells a connection from others: for SQLite a setting that a test has made.
+    async fn identity(session: &mut Session) -> i64 {
+        let sql = match session.db.dialect() {
+            Dialect::MariaDb => "SELECT CAST(CONNECTION_ID() AS SIGNED) AS number",
+            Dialect::Postgres => "SELECT CAST(pg_backend_pid() AS BIGINT) AS number",
+            Dialect::Sqlite => "SELECT cache_size AS number FROM pragma_cache_size",
+        };
+        number(session, sql).await.unwrap()
+    }
+
+    async fn mark(session: &mut Session) {
+        if session.db.dialect() == Dialect::Sqlite {
+            session.batch("PRAGMA cache_size = 4242").await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_takes_too_long_costs_its_own_connection_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = scratch::store_in_haste(&folder, Duration::from_secs(2)).await;
+        let mut slow = session(&store, false).await;
+        let mut idle = session(&store, false).await;
+        mark(&mut idle).await;
+        let kept = identity(&mut idle).await;
+        drop(idle);
+        let sql = match store.dialect() {
+            Dialect::MariaDb => "SELECT SLEEP(5) AS number",
+            Dialect::Postgres => "SELECT CAST(COUNT(pg_sleep(5)) AS BIGINT) AS number",
+            Dialect::Sqlite => {
+                "WITH RECURSIVE up (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up \
+                 WHERE n < 20000000) SELECT COUNT(*) AS number FROM up"
+            }
+        };
+        let outcome = number(&mut slow, sql).await;
+        assert!(
+            matches!(outcome, Err(StoreError::TimedOut(_))),
+            "{outcome:?}"
+        );
+        // It is not used again, and the other is.
+        let outcome = number(&mut slow, "SELECT 1 AS number").await;
+        assert!(
+            matches!(outcome, Err(StoreError::Unavailable(_))),
+            "{outcome:?}"
+        );
+        let mut next = session(&store, false).await;
+        assert_eq!(identity(&mut next).await, kept);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_the_database_refuses_costs_no_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = scratch::store_with_connections(&folder, 1).await;
+        if store.dialect() == Dialect::MariaDb {
+            // It judges constraints at once, so that no commit of a single server fails.
+            return;
+        }
+        let mut first = session(&store, true).await;
+        mark(&mut first).await;
+        let kept = identity(&mut first).await;
+        first.begin().await.unwrap();
+        first
+            .batch(
+                "CREATE TABLE later (id INT PRIMARY KEY, other INT REFERENCES later (id) \
+                 DEFERRABLE INITIALLY DEFERRED); INSERT INTO later VALUES (1, 2)",
+            )
+            .await
+            .unwrap();
+        let refused = first.commit().await;
+        assert!(
+            matches!(refused, Err(StoreError::Reference(_))),
+            "{refused:?}"
+        );
+        drop(first);
+        let mut next = session(&store, true).await;
+        assert_eq!(identity(&mut next).await, kept);
+        next.begin().await.unwrap();
+        next.commit().await.unwrap();
     }
 }

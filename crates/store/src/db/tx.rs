@@ -1,22 +1,28 @@
 //! The one way to write: a transaction.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use model::revocation::RevocationEvent;
 
 use super::pool::Db;
 use super::query::Conn;
 use super::session::{Session, Statement, lost, on_task};
+use crate::change::{Changes, Entity};
 use crate::dialect::Dialect;
 use crate::error::StoreError;
-use crate::facts::announce;
-use crate::topic::Topics;
-use crate::value::Row;
+use crate::filter::placeholders;
+use crate::value::{Row, Value};
 
 /// An open transaction. Dropping it rolls back.
 pub struct Tx {
     /// `None` once the connection broke, or a statement was given up.
     session: Option<Session>,
     /// What its statements have changed so far.
-    changed: Topics,
+    changed: Changes,
+    /// The revocation events that it has added so far.
+    revoked: Vec<RevocationEvent>,
     db: Arc<Db>,
 }
 
@@ -33,7 +39,8 @@ impl Tx {
             session.begin().await?;
             Ok(Self {
                 session: Some(session),
-                changed: Topics::NONE,
+                changed: Changes::default(),
+                revoked: Vec::new(),
                 db,
             })
         })
@@ -44,24 +51,43 @@ impl Tx {
     ///
     /// # Errors
     ///
-    /// When the database refuses or does not answer: then it is unknown whether the work was
-    /// done, as with any commit.
+    /// [`StoreError::Repeat`] when the database asks for the whole transaction once more; when it does
+    /// not answer, it is unknown whether the work was done, as with any commit.
     pub async fn commit(mut self) -> Result<Saved, StoreError> {
-        let changed = self.changed;
-        announce(&mut Conn::Tx(&mut self), changed).await?;
+        self.announce().await?;
         let mut session = self.session.take().ok_or_else(lost)?;
-        let db = Arc::clone(&self.db);
+        let (db, changed) = (Arc::clone(&self.db), self.changed);
+        let revoked = std::mem::take(&mut self.revoked);
         // A request may be given up, but not between what the database does and what is kept in
         // memory.
         on_task(async move {
             let committed = session.commit().await;
-            // Whatever became of it: it may be there now.
-            db.facts.changed(changed);
+            // It may be there even when nobody said so.
+            if committed.as_ref().err().is_none_or(StoreError::is_passing) {
+                db.facts.revoked(revoked);
+            }
+            db.facts.changed(&changed);
             db.count_commit();
             committed
         })
         .await??;
         Ok(Saved(()))
+    }
+
+    /// Writes into the transaction what it has changed, for the other nodes.
+    async fn announce(&mut self) -> Result<(), StoreError> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let at = self.db.facts.clock.now().timestamp_micros();
+        let rows = vec!["(?, ?, ?)"; self.changed.len()].join(", ");
+        let mut values: Vec<Value> = Vec::with_capacity(self.changed.len() * 3);
+        for (topic, id) in self.changed.iter() {
+            values.extend([topic.name().into(), id.unwrap_or("").into(), at.into()]);
+        }
+        let rest = format!("(kind, entity_id, at) VALUES {rows}");
+        let insert = self.insert("archstone_change", Entity::New, rest);
+        insert.bind_all(values).execute().await.map(drop)
     }
 
     /// Runs a statement that gives rows.
@@ -76,13 +102,7 @@ impl Tx {
         outcome
     }
 
-    /// Runs a statement that changes something; returns how many rows it touched.
-    pub(super) async fn execute(
-        &mut self,
-        statement: Statement,
-        changes: Topics,
-    ) -> Result<u64, StoreError> {
-        self.changed |= changes;
+    async fn execute(&mut self, statement: Statement) -> Result<u64, StoreError> {
         let mut session = self.session.take().ok_or_else(lost)?;
         let (session, outcome) = on_task(async move {
             let outcome = session.execute(&statement).await;
@@ -105,12 +125,207 @@ impl Tx {
         outcome
     }
 
+    /// Reads in this transaction.
+    pub(crate) fn read(&mut self) -> Conn<'_> {
+        Conn::Tx(self)
+    }
+
+    /// Adds rows: `rest` is what follows `INSERT INTO table`.
+    pub(crate) fn insert<'e>(
+        &mut self,
+        table: &'static str,
+        entity: impl Into<Entity<'e>>,
+        rest: impl AsRef<str>,
+    ) -> Write<'_> {
+        let sql = format!("INSERT INTO \"{table}\" {}", rest.as_ref());
+        self.write(table, entity.into(), sql)
+    }
+
+    /// Changes rows: `rest` is what follows `UPDATE table`.
+    pub(crate) fn update<'e>(
+        &mut self,
+        table: &'static str,
+        entity: impl Into<Entity<'e>>,
+        rest: impl AsRef<str>,
+    ) -> Write<'_> {
+        let sql = format!("UPDATE \"{table}\" {}", rest.as_ref());
+        self.write(table, entity.into(), sql)
+    }
+
+    /// Removes rows: `rest` is what follows `DELETE FROM table`.
+    pub(crate) fn delete<'e>(
+        &mut self,
+        table: &'static str,
+        entity: impl Into<Entity<'e>>,
+        rest: impl AsRef<str>,
+    ) -> Write<'_> {
+        let sql = format!("DELETE FROM \"{table}\" {}", rest.as_ref());
+        self.write(table, entity.into(), sql)
+    }
+
+    /// Runs a statement that defines a table.
+    pub(crate) fn define(&mut self, sql: String) -> Write<'_> {
+        Write {
+            sql: sql.into(),
+            tx: self,
+            values: Vec::new(),
+        }
+    }
+
+    /// Runs a statement of which nobody says what it changes.
+    pub(crate) fn anything(&mut self, sql: String) -> Write<'_> {
+        self.changed.add(Changes::all());
+        Write {
+            sql: self.dialect().placeholders_owned(sql),
+            tx: self,
+            values: Vec::new(),
+        }
+    }
+
+    fn write(&mut self, table: &'static str, entity: Entity<'_>, sql: String) -> Write<'_> {
+        self.changed.add(Changes::of(table, entity));
+        Write {
+            sql: self.dialect().placeholders_owned(sql),
+            tx: self,
+            values: Vec::new(),
+        }
+    }
+
+    /// Makes this node judge by events that the transaction adds, from its commit on.
+    pub(crate) fn revoke(&mut self, events: impl IntoIterator<Item = RevocationEvent>) {
+        self.revoked.extend(events);
+    }
+
+    /// Keeps others from changing a row until the transaction ends; whether there is one. To be
+    /// asked before anything is read of it: what is read then is what was committed last.
+    pub(crate) async fn lock(&mut self, table: &'static str, id: &str) -> Result<bool, StoreError> {
+        // SQLite is asked too, so that a change costs the same everywhere.
+        let how = self.dialect().for_update();
+        let sql = format!("SELECT id FROM {table} WHERE id = ?{how}");
+        Ok(!self
+            .read()
+            .built_query(sql)
+            .bind(id)
+            .rows()
+            .await?
+            .is_empty())
+    }
+
+    /// Keeps others from changing some rows until the transaction ends; `which` selects them, and
+    /// may have a place for a value.
+    pub(crate) async fn lock_all(
+        &mut self,
+        table: &'static str,
+        which: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<(), StoreError> {
+        let how = self.dialect().for_update();
+        let sql = format!("SELECT id FROM {table} WHERE {which} ORDER BY id{how}");
+        self.read()
+            .built_query(sql)
+            .bind_all(values)
+            .rows()
+            .await
+            .map(drop)
+    }
+
+    /// Makes sure, until the transaction ends, that there is a row which a new one names: anyone
+    /// who removes it waits, locks it first ([`Tx::lock`]), and takes along what names it.
+    pub(crate) async fn require(
+        &mut self,
+        table: &'static str,
+        id: &str,
+        kind: &'static str,
+    ) -> Result<(), StoreError> {
+        let how = self.dialect().for_share();
+        let sql = format!("SELECT id FROM {table} WHERE id = ?{how}");
+        match self
+            .read()
+            .built_query(sql)
+            .bind(id)
+            .rows()
+            .await?
+            .is_empty()
+        {
+            true => Err(StoreError::missing(kind, id)),
+            false => Ok(()),
+        }
+    }
+
+    /// The same for several rows, in one statement.
+    pub(crate) async fn require_all(
+        &mut self,
+        table: &'static str,
+        ids: Vec<&str>,
+        kind: &'static str,
+    ) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let (marks, how) = (placeholders(ids.len()), self.dialect().for_share());
+        let sql = format!("SELECT id FROM {table} WHERE id IN ({marks}) ORDER BY id{how}");
+        let mut reading = self.read();
+        let query = reading.built_query(sql).bind_all(ids.iter().copied());
+        let rows = query.rows().await?;
+        let found = rows.iter().map(|row| row.text("id"));
+        let found = found.collect::<Result<HashSet<_>, _>>()?;
+        match ids.iter().find(|id| !found.contains(**id)) {
+            Some(id) => Err(StoreError::missing(kind, id)),
+            None => Ok(()),
+        }
+    }
+
+    /// The same for what is about to be removed, or must not be used by two at once: nobody else
+    /// changes it, or names it in a new row, until the transaction ends.
+    pub(crate) async fn require_for_update(
+        &mut self,
+        table: &'static str,
+        id: &str,
+        kind: &'static str,
+    ) -> Result<(), StoreError> {
+        match self.lock(table, id).await? {
+            true => Ok(()),
+            false => Err(StoreError::missing(kind, id)),
+        }
+    }
+
     pub(super) fn dialect(&self) -> Dialect {
         self.db.dialect()
     }
 
     pub(super) fn db(&self) -> &Db {
         &self.db
+    }
+}
+
+/// A statement that writes, and its values.
+#[must_use = "a statement does nothing until it runs"]
+pub(crate) struct Write<'t> {
+    tx: &'t mut Tx,
+    sql: Cow<'static, str>,
+    values: Vec<Value>,
+}
+
+impl Write<'_> {
+    /// Binds the next `?`.
+    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Binds the next placeholders in order.
+    pub(crate) fn bind_all<V: Into<Value>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
+        self.values.extend(values.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs the statement; returns how many rows it touched.
+    pub(crate) async fn execute(self) -> Result<u64, StoreError> {
+        let statement = Statement {
+            sql: self.sql,
+            values: self.values,
+        };
+        self.tx.execute(statement).await
     }
 }
 
@@ -145,7 +360,7 @@ mod tests {
             let work = async {
                 let mut tx = store.begin().await.unwrap();
                 let sql = "UPDATE project SET description = 'given up'";
-                Conn::Tx(&mut tx).query(sql).execute().await.unwrap();
+                tx.anything(sql.into()).execute().await.unwrap();
                 Conn::Tx(&mut tx).query(description).rows().await.unwrap();
                 std::future::pending::<()>().await;
             };

@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::extract::Json;
 use crate::flows::issue_token::{IssuedToken, issue_token};
 use crate::flows::login_request::LoginRequest;
-use crate::flows::revoke::{revoke, revoke_chain};
+use crate::flows::revoke::revoke_chain;
 use crate::flows::validate_token::{Leniency, ValidToken, validate_token};
 use crate::operation::{Operation, Routes};
 use crate::proxy_variables::variables;
@@ -150,7 +150,7 @@ async fn revoke_token(call: Call) -> Result<Reply<()>, ApiError> {
             audit_id: Some(own),
             ..RevocationEvent::at(call.app.clock.now())
         };
-        revoke(&call.app, &mut tx, &event).await?;
+        tx.revocations_mut().insert(&event).await?;
     }
     Ok(permit.done(tx.commit().await?))
 }

@@ -7,7 +7,6 @@ use model::project::{Domain, ResourceOptions};
 use policy::Rule;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::StoreError;
 
 use super::{check_id, manage_rule, read_rule};
 use crate::call::{Call, Collection, Links, SelfLink, Target};
@@ -113,11 +112,11 @@ async fn create(
     check_ttl(&provider)?;
     let mut tx = call.begin().await?;
     match &own_domain {
-        Some(domain) => tx.domains().insert(domain).await?,
-        None => tx.domains().require(&provider.domain_id).await?,
+        Some(domain) => tx.domains_mut().insert(domain).await?,
+        None => tx.domains_mut().require(&provider.domain_id).await?,
     }
-    let inserted = tx.identity_providers().insert(&provider).await;
-    inserted.map_err(|error| taken(error, &provider))?;
+    let inserted = tx.identity_providers_mut().insert(&provider).await;
+    inserted.map_err(|error| taken(error.into(), &provider.id, &provider.remote_ids))?;
     let saved = tx.commit().await?;
     Ok(permit.created(saved, document(provider, &call)))
 }
@@ -128,14 +127,17 @@ async fn update(
     Body(change): Body<ChangeProvider>,
 ) -> Result<Reply<One<ProviderDocument>>, ApiError> {
     let permit = call.authorize(UPDATE_PROVIDER, Target::none())?;
+    let remote_ids = change.remote_ids.clone().flatten().unwrap_or_default();
+    let mut was_enabled = false;
     let mut tx = call.begin().await?;
-    let before = tx.identity_providers().find_for_update(&id).await?;
-    let before = before.ok_or_else(|| no_such_provider(&id))?;
-    let was_enabled = before.enabled;
-    let provider = change.apply(before);
-    check_ttl(&provider)?;
-    let updated = tx.identity_providers().update(&provider).await;
-    updated.map_err(|error| taken(error, &provider))?;
+    let changed = tx.change(&id, |provider: IdentityProvider| {
+        was_enabled = provider.enabled;
+        let changed = change.apply(provider);
+        check_ttl(&changed)?;
+        Ok(changed)
+    });
+    let changed = changed.await;
+    let provider = changed.map_err(|error| taken(error, &id, &remote_ids))?;
     // So that they do not live again when the provider does.
     if was_enabled && !provider.enabled && call.app.config.archstone.disabled_provider_ends_tokens {
         revoke_users_of_provider(&call.app, &mut tx, &id, call.now()).await?;
@@ -149,9 +151,8 @@ async fn delete(call: Call, Path(id): Path<IdentityProviderId>) -> Result<Reply<
     find(&call, &id).await?;
     // The domain stays: people may have put more into it.
     let mut tx = call.begin().await?;
-    // A login that is under way comes wholly before or after.
-    tx.identity_providers().find_for_update(&id).await?;
-    tx.identity_providers().delete(&id, call.now()).await?;
+    // It is locked first: a login that is under way comes wholly before or after.
+    tx.identity_providers_mut().delete(&id, call.now()).await?;
     Ok(permit.done(tx.commit().await?))
 }
 
@@ -192,14 +193,12 @@ fn check_ttl(provider: &IdentityProvider) -> Result<(), ApiError> {
     }
 }
 
-fn taken(error: StoreError, provider: &IdentityProvider) -> ApiError {
+fn taken(error: ApiError, id: &IdentityProviderId, remote_ids: &[String]) -> ApiError {
     const KIND: &str = "identity_provider";
     let details = match error {
-        StoreError::Conflict { kind: KIND } => format!("Duplicate entry: {}", provider.id),
-        StoreError::Conflict { .. } => {
-            format!("Duplicate remote ID: {}", provider.remote_ids.join(", "))
-        }
-        other => return other.into(),
+        ApiError::Conflict { kind: KIND, .. } => format!("Duplicate entry: {id}"),
+        ApiError::Conflict { .. } => format!("Duplicate remote ID: {}", remote_ids.join(", ")),
+        other => return other,
     };
     ApiError::Conflict {
         kind: KIND,

@@ -95,7 +95,7 @@ async fn create(
     let mapping = read(&call, id, body.get("mapping"))?;
     check_id(mapping.id.as_str())?;
     let mut tx = call.begin().await?;
-    tx.mappings().insert(&mapping).await?;
+    tx.mappings_mut().insert(&mapping).await?;
     let saved = tx.commit().await?;
     Ok(permit.created(saved, document(mapping, &call)))
 }
@@ -108,18 +108,18 @@ async fn update(
 ) -> Result<Reply<One<MappingDocument>>, ApiError> {
     let permit = call.authorize(UPDATE_MAPPING, Target::none())?;
     let mapping = read(&call, id, body.get("mapping"))?;
-    find(&call, &mapping.id).await?;
     let mut tx = call.begin().await?;
-    tx.mappings().update(&mapping).await?;
+    let id = mapping.id.clone();
+    let changed = tx.change(&id, |_before| Ok::<_, ApiError>(mapping)).await?;
     let saved = tx.commit().await?;
-    Ok(permit.updated(saved, document(mapping, &call)))
+    Ok(permit.updated(saved, document(changed, &call)))
 }
 
 async fn delete(call: Call, Path(id): Path<MappingId>) -> Result<Reply<()>, ApiError> {
     let permit = call.authorize(DELETE_MAPPING, Target::none())?;
     find(&call, &id).await?;
     let mut tx = call.begin().await?;
-    tx.mappings().delete(&id).await?;
+    tx.mappings_mut().delete(&id).await?;
     Ok(permit.done(tx.commit().await?))
 }
 

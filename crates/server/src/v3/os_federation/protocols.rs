@@ -107,7 +107,7 @@ async fn create(
     };
     let mut tx = call.begin().await?;
     require_mapping(&mut tx, &protocol.mapping_id).await?;
-    let inserted = tx.protocols().insert(&protocol).await;
+    let inserted = tx.protocols_mut().insert(&protocol).await;
     inserted.map_err(|error| {
         ApiError::from(error)
             .conflict_details(|| format!("Duplicate entry found with ID {}", protocol.id))
@@ -127,7 +127,7 @@ async fn update(
     require_mapping(&mut tx, &change.mapping_id).await?;
     let remote_id_attribute = change.remote_id_attribute.as_deref();
     let known = tx
-        .protocols()
+        .protocols_mut()
         .update(&provider, &id, &change.mapping_id, remote_id_attribute)
         .await?
         .ok_or_else(|| no_such_protocol(&provider, &id))?;
@@ -136,7 +136,7 @@ async fn update(
         driver: change.driver(&call, known.driver.as_ref())?,
         ..known
     };
-    tx.protocols().write_driver(&protocol).await?;
+    tx.protocols_mut().write_driver(&protocol).await?;
     let saved = tx.commit().await?;
     Ok(permit.updated(saved, document(protocol, &call)))
 }
@@ -149,8 +149,13 @@ async fn delete(
     find(&call, &provider, &id).await?;
     let mut tx = call.begin().await?;
     // A login that is under way comes wholly before or after.
-    tx.identity_providers().find_for_update(&provider).await?;
-    if !tx.protocols().delete(&provider, &id, call.now()).await? {
+    let locked = tx.identity_providers_mut().lock(&provider).await;
+    locked.map_err(|error| ApiError::missing_as(error, || no_such_protocol(&provider, &id)))?;
+    if !tx
+        .protocols_mut()
+        .delete(&provider, &id, call.now())
+        .await?
+    {
         return Err(no_such_protocol(&provider, &id));
     }
     Ok(permit.done(tx.commit().await?))
@@ -175,7 +180,7 @@ async fn check_mapping(call: &Call, id: &MappingId) -> Result<(), ApiError> {
 
 /// The same in the transaction that writes: nobody takes the mapping away before.
 async fn require_mapping(tx: &mut Tx, id: &MappingId) -> Result<(), ApiError> {
-    let found = tx.mappings().require(id).await;
+    let found = tx.mappings_mut().require(id).await;
     found.map_err(|error| ApiError::missing_as(error, || no_such_mapping(id)))
 }
 

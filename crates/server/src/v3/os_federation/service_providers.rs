@@ -94,7 +94,7 @@ async fn create(
     let provider = request.into_provider(id, &call)?;
     check_prefix(&provider)?;
     let mut tx = call.begin().await?;
-    let inserted = tx.service_providers().insert(&provider).await;
+    let inserted = tx.service_providers_mut().insert(&provider).await;
     inserted.map_err(|error| {
         ApiError::from(error)
             .conflict_details(|| format!("Duplicate entry found with ID {}", provider.id))
@@ -110,10 +110,12 @@ async fn update(
 ) -> Result<Reply<One<ProviderDocument>>, ApiError> {
     let permit = call.authorize(UPDATE_PROVIDER, Target::none())?;
     let mut tx = call.begin().await?;
-    let provider = tx.service_providers().find_for_update(&id).await?;
-    let provider = change.apply(provider.ok_or_else(|| no_such_provider(&id))?)?;
-    check_prefix(&provider)?;
-    tx.service_providers().update(&provider).await?;
+    let changed = tx.change(&id, |provider| {
+        let changed = change.apply(provider)?;
+        check_prefix(&changed)?;
+        Ok::<_, ApiError>(changed)
+    });
+    let provider = changed.await?;
     let saved = tx.commit().await?;
     Ok(permit.updated(saved, document(provider, &call)))
 }
@@ -122,7 +124,7 @@ async fn delete(call: Call, Path(id): Path<ServiceProviderId>) -> Result<Reply<(
     let permit = call.authorize(DELETE_PROVIDER, Target::none())?;
     find(&call, &id).await?;
     let mut tx = call.begin().await?;
-    tx.service_providers().delete(&id).await?;
+    tx.service_providers_mut().delete(&id).await?;
     Ok(permit.done(tx.commit().await?))
 }
 

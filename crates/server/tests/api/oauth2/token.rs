@@ -454,7 +454,10 @@ async fn a_client_without_a_role_of_its_user_is_refused() {
         credential,
         secret_hash,
     };
-    tx.application_credentials().insert(&stored).await.unwrap();
+    tx.application_credentials_mut()
+        .insert(&stored)
+        .await
+        .unwrap();
     let _saved = tx.commit().await.unwrap();
     refused(&obtain(&server, "client", "right").await);
 }

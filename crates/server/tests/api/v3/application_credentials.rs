@@ -1,8 +1,8 @@
 //! Application credentials over HTTP, and the tokens obtained with them.
 
-use archstone_server::app::Clock as _;
 use archstone_server::config::Limit;
 use chrono::TimeDelta;
+use model::clock::Clock as _;
 use model::role::Role;
 use model::token::{AuditId, AuditIds, TokenKind};
 use model::{Method, Scope as TokenScope, Token};
@@ -242,7 +242,7 @@ async fn roles_that_the_token_does_not_carry_are_refused() {
         extra: Default::default(),
     };
     let mut tx = server.app.store.begin().await.unwrap();
-    tx.roles().insert(&twin).await.unwrap();
+    tx.roles_mut().insert(&twin).await.unwrap();
     let _saved = tx.commit().await.unwrap();
     let answer = create(
         &owner,

@@ -583,7 +583,7 @@ async fn a_list_of_thousands_takes_one_statement() {
             },
             extra: Extra::new(),
         };
-        tx.projects().insert(&project).await.unwrap();
+        tx.projects_mut().insert(&project).await.unwrap();
     }
     let _saved = tx.commit().await.unwrap();
 

@@ -54,7 +54,7 @@ async fn log_out(
     }
     for end in ends_of_logout(&source, subject.as_deref(), id.as_deref()) {
         let ended_at = call.app.clock.now();
-        tx.provider_sessions().note_end(&end, ended_at).await?;
+        tx.provider_sessions_mut().note_end(&end, ended_at).await?;
     }
     let _noted = tx.commit().await?;
     let mut tx = call.begin().await?;
@@ -62,7 +62,7 @@ async fn log_out(
         .await
         .map_err(refuse)?;
     let tokens = tx
-        .provider_sessions()
+        .provider_sessions_mut()
         .take(&provider, &protocol, subject.as_deref(), id.as_deref())
         .await?;
     for tokens in &tokens {

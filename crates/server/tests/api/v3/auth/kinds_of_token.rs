@@ -1,8 +1,8 @@
 //! Tokens of every kind that a Keystone on the same database issues, some of which are refused here.
 
-use archstone_server::app::Clock as _;
 use archstone_server::tokens::payload::MethodBits;
 use chrono::{SubsecRound as _, TimeDelta};
+use model::clock::Clock as _;
 use model::token::{AuditId, AuditIds, FederatedLogin, FederatedScope, TokenKind};
 use model::{Method, Scope as TokenScope, Token};
 use serde_json::json;

@@ -505,7 +505,7 @@ async fn the_end_of_a_session_takes_the_tokens_that_came_of_it() {
         ] {
             let (provider, protocol) = (provider.into(), "openid".into());
             let tokens = tokens(number);
-            let mut sessions = tx.provider_sessions();
+            let mut sessions = tx.provider_sessions_mut();
             let inserted = sessions
                 .insert(&provider, &protocol, subject, session, &tokens, until)
                 .await;
@@ -516,7 +516,7 @@ async fn the_end_of_a_session_takes_the_tokens_that_came_of_it() {
     let take = async |subject, session| {
         let mut tx = store.begin().await.unwrap();
         let (provider, protocol) = ("a".into(), "openid".into());
-        let mut sessions = tx.provider_sessions();
+        let mut sessions = tx.provider_sessions_mut();
         let taken = sessions.take(&provider, &protocol, subject, session).await;
         let mut taken: Vec<u8> = taken
             .unwrap()
@@ -537,12 +537,12 @@ async fn the_end_of_a_session_takes_the_tokens_that_came_of_it() {
     assert_eq!(take(Some("nobody"), None).await, [0; 0]);
 
     let mut tx = store.begin().await.unwrap();
-    tx.provider_sessions().forget(until).await.unwrap();
+    tx.provider_sessions_mut().forget(until).await.unwrap();
     let _ = tx.commit().await.unwrap();
     assert_eq!(take(Some("jane"), None).await, [1, 2, 3]);
     let mut tx = store.begin().await.unwrap();
     let after = until + chrono::TimeDelta::seconds(1);
-    tx.provider_sessions().forget(after).await.unwrap();
+    tx.provider_sessions_mut().forget(after).await.unwrap();
     let _ = tx.commit().await.unwrap();
     assert_eq!(take(Some("jane"), None).await, [0; 0]);
 }
@@ -554,7 +554,7 @@ async fn what_counts_once_is_remembered_an_hour_beyond_its_end() {
     let until = server.app.clock.now() + chrono::TimeDelta::minutes(5);
     let use_up = async || {
         let mut tx = store.begin().await.unwrap();
-        let used = tx.provider_sessions().use_up("word", until).await;
+        let used = tx.provider_sessions_mut().use_up("word", until).await;
         if used.is_ok() {
             let _ = tx.commit().await.unwrap();
         }
@@ -562,7 +562,7 @@ async fn what_counts_once_is_remembered_an_hour_beyond_its_end() {
     };
     let forget = async |now| {
         let mut tx = store.begin().await.unwrap();
-        tx.provider_sessions().forget(now).await.unwrap();
+        tx.provider_sessions_mut().forget(now).await.unwrap();
         let _ = tx.commit().await.unwrap();
     };
     assert!(use_up().await);

@@ -149,7 +149,7 @@ async fn a_login_with_more_groups_than_a_token_holds_is_told_so() {
             description: None,
             extra: model::Extra::default(),
         };
-        tx.groups().insert(&group).await.unwrap();
+        tx.groups_mut().insert(&group).await.unwrap();
     }
     let _saved = tx.commit().await.unwrap();
     for (count, status) in [(400, 201), (600, 403)] {

@@ -225,10 +225,10 @@ async fn a_provider_or_group_that_is_deleted_while_the_login_is_written_lets_nob
         let mut tx = store.begin().await.unwrap();
         if deletes_provider {
             let now = corp.server.app.clock.now();
-            let mut providers = tx.identity_providers();
+            let mut providers = tx.identity_providers_mut();
             providers.delete(&"corp".into(), now).await.unwrap();
         } else {
-            let mut groups = tx.groups();
+            let mut groups = tx.groups_mut();
             groups.delete(&group.as_str().into()).await.unwrap();
         }
         corp.provider.may_answer.notify_one();
@@ -267,7 +267,9 @@ async fn a_mapping_that_is_changed_after_it_was_applied_lets_nobody_in() {
             rules: mapping(json!({"name": "new-{0}"}))["mapping"]["rules"].clone(),
             schema_version: "1.0".into(),
         };
-        tx.mappings().update(&changed).await.unwrap();
+        let id = "m".into();
+        let change = tx.change(&id, |_| Ok::<_, store::StoreError>(changed));
+        change.await.unwrap();
         let _saved = tx.commit().await.unwrap();
         // Or it was slow to get there, and has applied the new one.
         let answer = login.await.unwrap();

@@ -258,8 +258,8 @@ async fn a_disabled_provider_ends_tokens_that_were_obtained_while_the_change_wai
     let first = log_in(&server, "jane").await;
     first.expect(201);
     let mut tx = server.app.store.begin().await.unwrap();
-    let mut providers = tx.identity_providers();
-    providers.find_for_update(&"b".into()).await.unwrap();
+    let mut providers = tx.identity_providers_mut();
+    providers.lock(&"b".into()).await.unwrap();
     let set = |enabled: bool| {
         let admin = admin.clone();
         let body = json!({"identity_provider": {"enabled": enabled}});

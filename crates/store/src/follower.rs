@@ -1,0 +1,446 @@
+//! What other nodes have changed: one task asks the database, and everybody waits for its answers.
+//!
+//! Nodes write what they change into `archstone_change`, in the transaction of the change, and
+//! Keystone and we write revocations into `revocation_event`. The task reads what was added to both
+//! since it read last, in one statement. Nothing is decided by ids alone:
+//!
+//! - Ids become visible out of order, and some never do. What comes behind a gap is read again until
+//!   the gap has been waited for for [`GAP`].
+//! - A row that comes later still, or whose id went back, is found by its time, which is looked at on
+//!   each look that no request waits for.
+//! - Where a row that was read is gone, or is another now, the table went back: it was restored, or
+//!   emptied. Then everything is read anew, and everything else that is kept is doubtful.
+//!
+//! All rows are read before any is applied, and a request that is given up ends none of this.
+
+mod position;
+
+#[cfg(test)]
+mod state_machine;
+
+use std::hash::{DefaultHasher, Hasher as _};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use model::Timestamp;
+use model::revocation::RevocationEvent;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::Store;
+use crate::change::Changes;
+use crate::db::{Conn, Db};
+use crate::error::StoreError;
+use crate::revocations;
+use crate::value::Row;
+use position::{Found, MOST_GAPS, Position};
+
+/// How long facts may be believed without asking for changes.
+const BOUND: Duration = Duration::from_secs(1);
+
+/// How far back rows are looked at again by their time. Clocks of nodes differ by less.
+const RECENT: TimeDelta = TimeDelta::seconds(15);
+
+/// How often revocations are forgotten that the database has forgotten.
+const FORGET: Duration = Duration::from_secs(300);
+
+/// What requests ask, and what they are answered.
+pub(crate) struct Questions {
+    asked: watch::Sender<Asked>,
+    answer: watch::Sender<Answer>,
+    /// Whether there is a task that answers.
+    is_followed: AtomicBool,
+    /// When what is known was asked for, in microseconds of the clock that never goes back, plus one;
+    /// 0 means never.
+    fresh_at: AtomicU64,
+}
+
+impl Default for Questions {
+    fn default() -> Self {
+        Self {
+            asked: watch::Sender::new(Asked::default()),
+            answer: watch::Sender::new(Answer::default()),
+            is_followed: AtomicBool::new(false),
+            fresh_at: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Those who asked are numbered.
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    last: u64,
+    /// The last one who asked for a thorough look.
+    thorough: u64,
+}
+
+/// The last answer: to all up to this number.
+#[derive(Clone, Default)]
+struct Answer {
+    up_to: u64,
+    error: Option<Arc<StoreError>>,
+}
+
+impl Store {
+    /// Makes sure that what is kept is at most a second behind the database.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn ensure_fresh(&self) -> Result<(), StoreError> {
+        if self.is_fresh() {
+            return Ok(());
+        }
+        self.ask(true).await
+    }
+
+    fn is_fresh(&self) -> bool {
+        let facts = self.facts();
+        let Some(at) = facts
+            .questions
+            .fresh_at
+            .load(Ordering::SeqCst)
+            .checked_sub(1)
+        else {
+            return false;
+        };
+        let age = facts
+            .clock
+            .elapsed()
+            .saturating_sub(Duration::from_micros(at));
+        facts.settings.sole_writer || age < BOUND
+    }
+
+    /// Learns of all changes up to now: to be called before a token is issued on facts that are
+    /// kept. Who waits together shares one question, asked after the last of them came.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        if self.facts().settings.sole_writer && self.is_fresh() {
+            return Ok(());
+        }
+        self.ask(false).await
+    }
+
+    async fn ask(&self, is_thorough: bool) -> Result<(), StoreError> {
+        let questions = &self.facts().questions;
+        let mut answers = questions.answer.subscribe();
+        let mut ticket = 0;
+        questions.asked.send_modify(|asked| {
+            asked.last += 1;
+            ticket = asked.last;
+            if is_thorough {
+                asked.thorough = ticket;
+            }
+        });
+        self.follow();
+        let patience = self.db.longest_wait();
+        let answer = answers.wait_for(|answer| answer.up_to >= ticket);
+        match tokio::time::timeout(patience, answer).await {
+            Ok(Ok(answer)) => match &answer.error {
+                None => Ok(()),
+                Some(error) => Err(error.again()),
+            },
+            // The sender lives as long as the store.
+            Ok(Err(_)) => Err(StoreError::Unavailable("shutting down".into())),
+            Err(_) => Err(StoreError::TimedOut(patience)),
+        }
+    }
+
+    /// Starts the task that follows the database, unless there is one. It ends with the store.
+    pub fn follow(&self) {
+        let questions = &self.facts().questions;
+        if questions.is_followed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let running = Running(Arc::downgrade(&self.db));
+        let asked = questions.asked.subscribe();
+        tokio::spawn(async move { Follower::new(running).run(asked).await });
+    }
+}
+
+/// That the task runs. When it ends, by a defect or with its runtime, the next who asks starts another.
+struct Running(Weak<Db>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(db) = self.0.upgrade() {
+            db.facts
+                .questions
+                .is_followed
+                .store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+/// The task, and how far it has read.
+struct Follower {
+    running: Running,
+    /// `None` until both tables were read whole.
+    positions: Option<Positions>,
+    /// Whether the database answered last, to say so once when that changes.
+    answers: bool,
+    /// When revocations that the database has forgotten were last forgotten here too.
+    forgot_at: Duration,
+}
+
+struct Positions {
+    changes: Position,
+    revocations: Position,
+}
+
+impl Follower {
+    fn new(running: Running) -> Self {
+        Self {
+            running,
+            positions: None,
+            answers: true,
+            forgot_at: Duration::ZERO,
+        }
+    }
+
+    async fn run(mut self, mut asked: watch::Receiver<Asked>) {
+        let settings = self.running.0.upgrade().map(|db| db.facts.settings);
+        let poll = settings.filter(|it| !it.sole_writer).and_then(|it| it.poll);
+        let mut due = poll.map(|poll| Instant::now() + poll);
+        let mut answered = 0;
+        // Whoever started this asks already.
+        asked.mark_changed();
+        loop {
+            let pause = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let is_asked = tokio::select! {
+                biased;
+                changed = asked.changed() => match changed {
+                    Ok(()) => true,
+                    Err(_) => return,
+                },
+                () = pause => false,
+            };
+            let Some(db) = self.running.0.upgrade() else {
+                return;
+            };
+            let Asked { last, thorough } = *asked.borrow_and_update();
+            // However many ask otherwise: rows that come late are found in time.
+            let is_due = due.is_some_and(|due| due <= Instant::now());
+            let is_thorough = is_due || thorough > answered;
+            if is_thorough {
+                due = poll.map(|poll| Instant::now() + poll);
+            }
+            answered = last;
+            let asked_at = db.facts.clock.elapsed();
+            let outcome = self.look(&db, is_asked, is_thorough).await;
+            self.report(&outcome);
+            let questions = &db.facts.questions;
+            let error = match outcome {
+                Ok(()) => {
+                    let micros = u64::try_from(asked_at.as_micros()).unwrap_or(u64::MAX - 1);
+                    questions.fresh_at.store(micros + 1, Ordering::SeqCst);
+                    None
+                }
+                Err(error) => Some(Arc::new(error)),
+            };
+            let up_to = last;
+            questions.answer.send_replace(Answer { up_to, error });
+        }
+    }
+
+    /// Says once when the database stops to answer, and once when it answers again.
+    fn report(&mut self, outcome: &Result<(), StoreError>) {
+        match outcome {
+            Err(error) if self.answers => tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "the database does not answer"
+            ),
+            Ok(()) if !self.answers => tracing::info!("the database answers again"),
+            _ => {}
+        }
+        self.answers = outcome.is_ok();
+    }
+
+    /// Reads what was added, and applies it; with a thorough look also by its time. One that nobody
+    /// asked for is not counted among the statements that requests cost.
+    async fn look(
+        &mut self,
+        db: &Arc<Db>,
+        is_asked: bool,
+        is_thorough: bool,
+    ) -> Result<(), StoreError> {
+        let now = db.facts.clock.elapsed();
+        let Some(positions) = &mut self.positions else {
+            self.positions = Some(read_all(db).await?);
+            return Ok(());
+        };
+        let since = is_thorough.then(|| db.facts.clock.now() - RECENT);
+        let (changes, revocations) = read_new(db, positions, since, is_asked).await?;
+        let went_back =
+            positions.changes.went_back(&changes) || positions.revocations.went_back(&revocations);
+        if went_back {
+            tracing::warn!("the database went back: all that is kept of it is read anew");
+            self.positions = None;
+            self.positions = Some(read_all(db).await?);
+            return Ok(());
+        }
+        let mut changed = Changes::default();
+        for row in positions.changes.take_new(changes, now) {
+            changed.add(row.content);
+        }
+        let revoked = positions.revocations.take_new(revocations, now);
+        db.facts
+            .revoked(revoked.into_iter().filter_map(|row| row.content));
+        db.facts.changed(&changed);
+        if is_thorough && now.saturating_sub(self.forgot_at) >= FORGET {
+            self.forgot_at = now;
+            forget(db).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads both tables anew: all revocations, and of the changes where they end, since all that is
+/// kept otherwise is doubtful.
+async fn read_all(db: &Arc<Db>) -> Result<Positions, StoreError> {
+    let facts = &db.facts;
+    let (now, elapsed) = (facts.clock.now(), facts.clock.elapsed());
+    // Transactions that are open now may have taken ids before those of the last rows.
+    let settled = (now - OPEN).timestamp_micros();
+    facts.begin_replacing_revocations();
+    let sql = format!("SELECT {REVOCATION} FROM revocation_event");
+    let rows = Conn::Pool(db).built_query(sql).rows().await?;
+    let found: Vec<_> = rows.iter().map(revocation).collect::<Result<_, _>>()?;
+    let mut revocations = Position::before(&found, settled);
+    let events = found.iter().filter_map(|found| found.content.clone());
+    let events = events.collect();
+    revocations.take_new(found, elapsed);
+    let sql = format!(
+        "SELECT {CHANGE} FROM archstone_change \
+         WHERE id >= (SELECT COALESCE(MAX(id), 0) FROM archstone_change WHERE at < ?)"
+    );
+    let mut reading = Conn::Pool(db);
+    let rows = reading.built_query(sql).bind(settled).rows().await?;
+    let found: Vec<_> = rows.iter().map(change).collect::<Result<_, _>>()?;
+    let mut changes = Position::before(&found, settled);
+    changes.take_new(found, elapsed);
+    facts.replace_revocations(events);
+    facts.changed(&Changes::all());
+    Ok(Positions {
+        changes,
+        revocations,
+    })
+}
+
+/// How long a transaction may have been open that is not visible yet.
+const OPEN: TimeDelta = TimeDelta::seconds(120);
+
+const REVOCATION: &str = "id, 'revocation' AS kind, NULL AS entity_id, NULL AS at, user_id, \
+     project_id, domain_id, role_id, trust_id, consumer_id, access_token_id, audit_id, \
+     audit_chain_id, expires_at, issued_before, revoked_at";
+const CHANGE: &str = "id, kind, entity_id, at, NULL AS user_id, NULL AS project_id, \
+     NULL AS domain_id, NULL AS role_id, NULL AS trust_id, NULL AS consumer_id, \
+     NULL AS access_token_id, NULL AS audit_id, NULL AS audit_chain_id, NULL AS expires_at, \
+     NULL AS issued_before, NULL AS revoked_at";
+
+/// Forgets the revocations that the database no longer has: not by the time of this node alone, which
+/// may be set to anything.
+async fn forget(db: &Arc<Db>) -> Result<(), StoreError> {
+    let now = db.facts.clock.now();
+    let sql = "SELECT MIN(revoked_at) AS revoked_at FROM revocation_event";
+    let rows = Conn::Pool(db).query(sql).uncounted().rows().await?;
+    let first = rows.first().map(|row| row.optional_time("revoked_at"));
+    match first {
+        Some(Ok(first)) => db.facts.forget(first.unwrap_or(now - OPEN)),
+        // Some row cannot be read, and may be the first.
+        Some(Err(_)) | None => {}
+    }
+    Ok(())
+}
+
+type New = (Vec<Found<Changes>>, Vec<Found<Option<RevocationEvent>>>);
+
+/// Reads in one statement what may be new in both tables; beyond their ends and gaps also what was
+/// written since a moment.
+async fn read_new(
+    db: &Arc<Db>,
+    positions: &Positions,
+    since: Option<Timestamp>,
+    is_counted: bool,
+) -> Result<New, StoreError> {
+    let gaps = " OR id BETWEEN ? AND ?".repeat(MOST_GAPS);
+    let mut parts = vec![
+        format!("SELECT {REVOCATION} FROM revocation_event WHERE id >= ?{gaps}"),
+        format!("SELECT {CHANGE} FROM archstone_change WHERE id >= ?{gaps}"),
+    ];
+    if since.is_some() {
+        parts.push(format!(
+            "SELECT {REVOCATION} FROM revocation_event WHERE revoked_at >= ?"
+        ));
+        parts.push(format!(
+            "SELECT {CHANGE} FROM archstone_change WHERE at >= ?"
+        ));
+    }
+    let mut conn = Conn::Pool(db);
+    let mut query = conn.built_query(parts.join(" UNION ALL "));
+    for position in [&positions.revocations, &positions.changes] {
+        query = query.bind_all(position.bounds());
+    }
+    if let Some(since) = since {
+        query = query.bind(since).bind(since.timestamp_micros());
+    }
+    if !is_counted {
+        query = query.uncounted();
+    }
+    let rows = query.rows().await?;
+    let (mut changes, mut revocations) = (Vec::new(), Vec::new());
+    for row in &rows {
+        if row.text("kind").is_ok_and(|kind| kind == "revocation") {
+            revocations.push(revocation(row)?);
+        } else {
+            changes.push(change(row)?);
+        }
+    }
+    Ok((changes, revocations))
+}
+
+fn revocation(row: &Row) -> Result<Found<Option<RevocationEvent>>, StoreError> {
+    let id = row.int("id")?;
+    let content = revocations::event(row);
+    let revoked_at = row.time("revoked_at").unwrap_or(Timestamp::MAX_UTC);
+    Ok(Found {
+        id,
+        at: revoked_at.timestamp_micros(),
+        fingerprint: fingerprint(&(revoked_at, format!("{content:?}"))),
+        content,
+    })
+}
+
+fn change(row: &Row) -> Result<Found<Changes>, StoreError> {
+    let id = row.int("id")?;
+    let told = || Ok::<_, StoreError>((row.text("kind")?, row.text("entity_id")?, row.int("at")?));
+    let (content, at) = match told() {
+        Ok((kind, entity_id, at)) => (Changes::told(&kind, &entity_id), at),
+        Err(error) => {
+            tracing::error!(id, %error, "a row of archstone_change cannot be read");
+            (Changes::all(), 0)
+        }
+    };
+    Ok(Found {
+        id,
+        at,
+        fingerprint: fingerprint(&(at, format!("{content:?}"))),
+        content,
+    })
+}
+
+fn fingerprint(of: &impl std::hash::Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
