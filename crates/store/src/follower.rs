@@ -355,10 +355,9 @@ async fn forget(db: &Arc<Db>) -> Result<(), StoreError> {
     let sql = "SELECT MIN(revoked_at) AS revoked_at FROM revocation_event";
     let rows = Conn::Pool(db).query(sql).uncounted().rows().await?;
     let first = rows.first().map(|row| row.optional_time("revoked_at"));
-    match first {
-        Some(Ok(first)) => db.facts.forget(first.unwrap_or(now - OPEN)),
-        // Some row cannot be read, and may be the first.
-        Some(Err(_)) | None => {}
+    // Of a row that cannot be read nobody knows whether it is the first.
+    if let Some(Ok(first)) = first {
+        db.facts.forget(first.unwrap_or(now - OPEN));
     }
     Ok(())
 }
@@ -443,4 +442,47 @@ fn fingerprint(of: &impl std::hash::Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FactSettings;
+    use crate::scratch;
+
+    #[test]
+    fn a_follower_that_has_ended_is_started_again_by_the_next_who_asks() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = || tokio::runtime::Runtime::new().unwrap();
+        let first = runtime();
+        let store = first.block_on(async {
+            let settings = FactSettings {
+                poll: Some(Duration::from_millis(10)),
+                ..FactSettings::NONE
+            };
+            let store = scratch::store_with(&folder, settings).await;
+            store.catch_up().await.unwrap();
+            store
+        });
+        drop(first);
+        let is_followed = || store.facts().questions.is_followed.load(Ordering::SeqCst);
+        assert!(!is_followed(), "it ended with its runtime");
+        runtime().block_on(async {
+            store.catch_up().await.unwrap();
+            assert!(is_followed());
+        });
+    }
+
+    #[tokio::test]
+    async fn the_follower_ends_with_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = scratch::store(&folder).await;
+        store.catch_up().await.unwrap();
+        let db = Arc::downgrade(&store.db);
+        drop(store);
+        // What the task holds while it looks it lets go again.
+        while db.upgrade().is_some() {
+            tokio::task::yield_now().await;
+        }
+    }
 }

@@ -197,16 +197,18 @@ mod tests {
         began: u64,
     }
 
+    /// By id: when each row was written, and its number.
+    type Rows = BTreeMap<i64, (i64, u64)>;
+
     /// A table whose rows hold numbers that come once.
     #[derive(Default)]
     struct Table {
-        /// When each was written, and its number.
-        rows: BTreeMap<i64, (i64, u64)>,
+        rows: Rows,
         last_id: i64,
         open: Vec<Open>,
         written: u64,
         now: u64,
-        saved: Option<(BTreeMap<i64, (i64, u64)>, i64)>,
+        saved: Option<(Rows, i64)>,
     }
 
     impl Table {
