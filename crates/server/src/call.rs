@@ -333,13 +333,12 @@ impl Query {
         }
     }
 
-    /// Refuses what no database can take as conditions: too many of them, or one that is too long;
-    /// and those of these filters that compare a truth with text.
+    /// Refuses what no database can take as conditions: too many of them, or one that is too long.
     ///
     /// # Errors
     ///
     /// 400, saying what is wrong.
-    pub fn check(&self, filters: &[&str]) -> Result<(), ApiError> {
+    pub fn check(&self) -> Result<(), ApiError> {
         const MOST: usize = 500;
         const LONGEST: usize = 8 * 1024;
         // A list of tags is one value, with commas between them.
@@ -351,16 +350,6 @@ impl Query {
         if self.pairs.iter().any(|(_, value)| value.len() > LONGEST) {
             let complaint = format!("A value of the query has more than {LONGEST} bytes.");
             return Err(ApiError::malformed(&complaint));
-        }
-        for (name, _) in &self.pairs {
-            if let Some((attribute, comparator)) = name.split_once("__")
-                && ["enabled", "is_domain"].contains(&attribute)
-                && filters.contains(&attribute)
-                && ["contains", "startswith", "endswith"].contains(&comparator)
-            {
-                let complaint = format!("Invalid filter {name}: {attribute} is a boolean.");
-                return Err(ApiError::malformed(&complaint));
-            }
         }
         Ok(())
     }
@@ -408,6 +397,24 @@ impl Query {
         let denials = ["0", "false", "no", "off", "n", "f"];
         self.get(name)
             .map(|text| !denials.contains(&text.trim().to_lowercase().as_str()))
+    }
+
+    /// A truth value to filter by.
+    ///
+    /// # Errors
+    ///
+    /// 400 when the query compares it with text.
+    pub fn flag_filter(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        for (key, _) in &self.pairs {
+            if let Some((attribute, comparator)) = key.split_once("__")
+                && attribute == name
+                && ["contains", "startswith", "endswith"].contains(&comparator)
+            {
+                let complaint = format!("Invalid filter {key}: {name} is a boolean.");
+                return Err(ApiError::malformed(&complaint));
+            }
+        }
+        Ok(self.flag(name))
     }
 
     /// A flag of a show: present and not `0`.

@@ -388,7 +388,7 @@ impl Router {
         query: &Query,
     ) -> Result<(), ApiError> {
         if !operation.rules.is_empty() {
-            query.check(operation.filters)?;
+            query.check()?;
         }
         if operation.body_schema.is_none() && operation.query_schema.is_none() {
             return Ok(());

@@ -76,7 +76,7 @@ async fn list(call: Call) -> Result<Reply<Collection<DomainDocument>>, ApiError>
     let query = &call.request.query;
     let filter = DomainFilter {
         id: scope,
-        enabled: query.flag("enabled"),
+        enabled: query.flag_filter("enabled")?,
         name: query.text("name"),
     };
     let range = projects::range(&call).await?;

@@ -86,7 +86,7 @@ async fn list(call: Call) -> Result<Reply<Collection<ProjectDocument>>, ApiError
     let filter = ProjectFilter {
         // A token of a domain sees nothing else, whatever was asked for.
         within: scope,
-        ..filter(&call.request.query)
+        ..filter(&call.request.query)?
     };
     let range = range(&call).await?;
     let page = range.page();
@@ -192,7 +192,7 @@ pub(crate) async fn range(call: &Call) -> Result<Range, ApiError> {
 }
 
 /// The filters that the query of a list asks for.
-fn filter(query: &Query) -> ProjectFilter {
+fn filter(query: &Query) -> Result<ProjectFilter, ApiError> {
     let tags = |name: &str| -> Option<Vec<String>> {
         Some(query.get(name)?.split(',').map(str::to_owned).collect())
     };
@@ -202,16 +202,16 @@ fn filter(query: &Query) -> ProjectFilter {
         tags("not-tags").map(TagFilter::NotAll),
         tags("not-tags-any").map(TagFilter::NotAny),
     ];
-    ProjectFilter {
+    Ok(ProjectFilter {
         domain_id: query.id("domain_id"),
-        enabled: query.flag("enabled"),
+        enabled: query.flag_filter("enabled")?,
         name: query.text("name"),
         parent_id: query.id("parent_id"),
         // Domains are listed only for those who ask for them.
-        is_domain: Some(query.flag("is_domain").unwrap_or(false)),
+        is_domain: Some(query.flag_filter("is_domain")?.unwrap_or(false)),
         tags: conditions.into_iter().flatten().collect(),
         ..ProjectFilter::default()
-    }
+    })
 }
 
 /// `[resource] project_name_url_safe` says whether a name may hold anything.

@@ -13,7 +13,7 @@ pub(crate) fn filter(call: &Call) -> Result<UserFilter, ApiError> {
     let query = &call.request.query;
     Ok(UserFilter {
         domain_id: query.id("domain_id"),
-        enabled: query.flag("enabled"),
+        enabled: query.flag_filter("enabled")?,
         name: query.text("name"),
         password_expires: password_expires(query)?,
         within: call.caller.domain_scope(),

@@ -41,7 +41,7 @@ async fn list(
     let query = &call.request.query;
     let filter = ProjectFilter {
         domain_id: query.id("domain_id"),
-        enabled: query.flag("enabled"),
+        enabled: query.flag_filter("enabled")?,
         name: query.text("name"),
         ..ProjectFilter::default()
     };

@@ -67,7 +67,7 @@ async fn list(call: Call) -> Result<Reply<Collection<ProviderDocument>>, ApiErro
     let permit = call.authorize(LIST_PROVIDERS, Target::none())?;
     let filter = ProviderFilter {
         id: call.request.query.text("id"),
-        enabled: call.request.query.flag("enabled"),
+        enabled: call.request.query.flag_filter("enabled")?,
     };
     let providers = call.store.identity_providers().list(&filter).await?;
     let mut documents: Vec<_> = providers
