@@ -51,7 +51,15 @@ impl RevocationIndex {
         } else {
             &mut self.others
         };
-        match place.iter_mut().find(|known| known.names_the_same(&event)) {
+        // One of which a time is not known stays by itself: it must not keep others for ever.
+        let has_times = |event: &RevocationEvent| {
+            event.issued_before < Timestamp::MAX_UTC && event.revoked_at < Timestamp::MAX_UTC
+        };
+        let joins = |known: &&mut RevocationEvent| {
+            known.names_the_same(&event)
+                && (**known == event || (has_times(known) && has_times(&event)))
+        };
+        match place.iter_mut().find(joins) {
             Some(known) => {
                 known.issued_before = known.issued_before.max(event.issued_before);
                 known.revoked_at = known.revoked_at.max(event.revoked_at);

@@ -139,6 +139,9 @@ pub fn database(config: &Config, clock: Arc<dyn Clock>) -> Options {
             foreign_ttl: config.cache.foreign_ttl,
             sole_writer: config.archstone.sole_writer,
             poll: Some(FOLLOW),
+            // A request ends in time, and the statement that it waits for last.
+            longest_transaction: (config.archstone.request_timeout + timeout * 2)
+                .max(Duration::from_secs(60)),
         },
         authorization_ttl: config.federation.default_authorization_ttl,
         whole_catalog: config.endpoint_filter.return_all_endpoints_if_no_filter,
@@ -206,20 +209,27 @@ const FOLLOW: Duration = Duration::from_millis(500);
 /// How often a node asks whether it is its turn to remove what nobody needs any more.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// Removes from the database what nobody needs any more, for as long as the server lives. A failure is
-/// made up for the next time; that the database does not answer, whoever follows it says.
+/// Removes from the database what nobody needs any more, for as long as the server lives. What fails is
+/// tried again; when it goes on to fail, the operator is told.
 pub async fn sweep(app: Arc<App>) {
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut failures = 0;
     loop {
         ticks.tick().await;
         let lifetime = crate::flows::revoke::lifetime(&app);
         let lifetime = TimeDelta::from_std(lifetime).unwrap_or(TimeDelta::MAX);
-        if let Err(error) = app.store.sweep(lifetime).await {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "nothing was removed"
-            );
+        match app.store.sweep(lifetime).await {
+            Ok(_) => failures = 0,
+            Err(error) => {
+                failures += 1;
+                if failures == 3 {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "what nobody needs any more is not removed from the database"
+                    );
+                }
+            }
         }
     }
 }

@@ -77,6 +77,16 @@ impl Dialect {
         }
     }
 
+    /// Asks for the time of the database in UTC, as `now`.
+    pub(crate) fn utc_now(self) -> &'static str {
+        match self {
+            // Sessions are set to UTC when they are opened.
+            Self::MariaDb => "SELECT NOW() AS now",
+            Self::Postgres => "SELECT (NOW() AT TIME ZONE 'UTC') AS now",
+            Self::Sqlite => "SELECT datetime('now') AS now",
+        }
+    }
+
     /// Lists the tables of the database by `name`, those aside that the database keeps for itself.
     pub(crate) fn tables(self) -> &'static str {
         match self {

@@ -8,7 +8,7 @@
 //!
 //! What other nodes and a Keystone on the same database change, [`crate::follower`] finds out.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -41,6 +41,8 @@ pub struct FactSettings {
     /// How often the database is asked for changes although no request needs to know; `None` means
     /// never.
     pub poll: Option<Duration>,
+    /// For how long a transaction of any node may be open. What it has written is looked for for so long.
+    pub longest_transaction: Duration,
 }
 
 impl FactSettings {
@@ -50,6 +52,7 @@ impl FactSettings {
         foreign_ttl: Duration::ZERO,
         sole_writer: false,
         poll: None,
+        longest_transaction: Duration::from_secs(60),
     };
 }
 
@@ -76,8 +79,14 @@ type RolesKey = (UserId, Option<Vec<GroupId>>, Scope);
 
 struct Kept<T> {
     fact: Arc<T>,
+    moment: Moment,
+}
+
+/// From when a fact is.
+#[derive(Clone, Copy)]
+struct Moment {
     epoch: u64,
-    /// When it was read, by the clock that never goes back.
+    /// By the clock that never goes back.
     at: Duration,
 }
 
@@ -93,8 +102,14 @@ impl<T> Clone for Kept<T> {
 /// For each topic, how often all of it, or one of its entities, has changed. Entities share counters by
 /// their hash, so that these need the same memory however many entities there are; a change of one
 /// makes a few others doubtful without need.
+///
+/// MariaDB takes ids for the same that differ in case, in accents or in spaces at the end, and so a
+/// change may name an entity otherwise than its row does. Ids are hashed without what differs; those
+/// with other letters than ASCII change with any entity of their topic.
 struct Epochs {
     whole: [AtomicU64; Topic::COUNT],
+    /// How often any single entity has changed.
+    single: [AtomicU64; Topic::COUNT],
     stripes: Vec<AtomicU64>,
     hasher: RandomState,
 }
@@ -107,29 +122,43 @@ impl Epochs {
         let stripes = (0..STRIPES * Topic::COUNT).map(|_| AtomicU64::new(0));
         Self {
             whole: Default::default(),
+            single: Default::default(),
             stripes: stripes.collect(),
             hasher: RandomState::new(),
         }
     }
 
     fn stripe(&self, topic: Topic, id: &str) -> &AtomicU64 {
-        let hash = usize::try_from(self.hasher.hash_one(id) % STRIPES as u64);
+        let mut hasher = self.hasher.build_hasher();
+        for byte in id.trim_end_matches(' ').bytes() {
+            hasher.write_u8(byte.to_ascii_lowercase());
+        }
+        let hash = usize::try_from(hasher.finish() % STRIPES as u64);
         &self.stripes[topic as usize * STRIPES + hash.unwrap_or(0)]
     }
 
-    /// Moves on whenever the topic or the entity changes: both only ever grow, and so does their sum.
+    /// Moves on whenever the topic or the entity changes: all counters only ever grow, and so does their
+    /// sum.
     fn of(&self, topic: Topic, id: &str) -> u64 {
+        let own = match id.is_ascii() {
+            true => self.stripe(topic, id),
+            false => &self.single[topic as usize],
+        };
         let whole = self.whole[topic as usize].load(Ordering::SeqCst);
-        whole + self.stripe(topic, id).load(Ordering::SeqCst)
+        whole + own.load(Ordering::SeqCst)
     }
 
     fn advance(&self, changes: &Changes) {
         for (topic, id) in changes.iter() {
-            let counter = match id {
-                Some(id) => self.stripe(topic, id),
-                None => &self.whole[topic as usize],
-            };
-            counter.fetch_add(1, Ordering::SeqCst);
+            match id.filter(|id| id.is_ascii()) {
+                Some(id) => {
+                    self.stripe(topic, id).fetch_add(1, Ordering::SeqCst);
+                    self.single[topic as usize].fetch_add(1, Ordering::SeqCst);
+                }
+                None => {
+                    self.whole[topic as usize].fetch_add(1, Ordering::SeqCst);
+                }
+            }
         }
     }
 }
@@ -160,8 +189,12 @@ impl Facts {
         }
     }
 
-    fn epoch(&self, (topic, id): (Topic, &str)) -> u64 {
-        self.epochs.of(topic, id)
+    /// The state of an entity before something of it is read.
+    fn before_reading(&self, (topic, id): (Topic, &str)) -> Moment {
+        Moment {
+            epoch: self.epochs.of(topic, id),
+            at: self.clock.elapsed(),
+        }
     }
 
     /// What was written is visible now, to us and to everybody.
@@ -216,25 +249,24 @@ impl Facts {
         (topic, id): (Topic, &str),
     ) -> Option<Arc<T>> {
         let kept = cache.get(key)?;
-        let valid = kept.epoch == self.epochs.of(topic, id)
-            && (self.settings.sole_writer
-                || self.clock.elapsed().saturating_sub(kept.at) < self.settings.foreign_ttl);
+        let age = || self.clock.elapsed().saturating_sub(kept.moment.at);
+        let valid = kept.moment.epoch == self.epochs.of(topic, id)
+            && (self.settings.sole_writer || age() < self.settings.foreign_ttl);
         valid.then_some(kept.fact)
     }
 
-    /// Keeps a fact that was read at this epoch or after it.
+    /// Keeps a fact that was read after this moment.
     fn keep<K: Eq + Hash, T>(
         &self,
         cache: &Cache<K, Kept<T>>,
         key: K,
-        epoch: u64,
+        moment: Moment,
         fact: Arc<T>,
     ) -> Arc<T> {
         if self.settings.enabled {
             let kept = Kept {
                 fact: Arc::clone(&fact),
-                epoch,
-                at: self.clock.elapsed(),
+                moment,
             };
             cache.insert(key, kept);
         }
@@ -277,19 +309,19 @@ impl Store {
         let Some(target_id) = target_id else {
             return Ok((subject, target));
         };
-        let (subject_epoch, target_epoch) = (
-            facts.epoch(subject_of(user_id)),
-            facts.epoch(target_of(target_id)),
+        let (subject_moment, target_moment) = (
+            facts.before_reading(subject_of(user_id)),
+            facts.before_reading(target_of(target_id)),
         );
         let (login, target) = self.logins().find_with_target(user_id, target_id).await?;
         let subject = login.map(|login| {
             let subject = Arc::new(login.subject);
-            facts.keep(&facts.subjects, user_id.clone(), subject_epoch, subject)
+            facts.keep(&facts.subjects, user_id.clone(), subject_moment, subject)
         });
         let target = match (target, &subject) {
             (Some(target), _) => {
                 let target = Arc::new(target);
-                Some(facts.keep(&facts.targets, target_id.clone(), target_epoch, target))
+                Some(facts.keep(&facts.targets, target_id.clone(), target_moment, target))
             }
             // Without the user the statement finds nothing, but the place may be there.
             (None, None) => self.target(target_id).await?,
@@ -300,10 +332,10 @@ impl Store {
 
     async fn subject(&self, id: &UserId) -> Result<Option<Arc<Subject>>, StoreError> {
         let facts = self.facts();
-        let epoch = facts.epoch(subject_of(id));
+        let moment = facts.before_reading(subject_of(id));
         let found = self.logins().find(id).await?;
         let found = found.map(|login| Arc::new(login.subject));
-        Ok(found.map(|subject| facts.keep(&facts.subjects, id.clone(), epoch, subject)))
+        Ok(found.map(|subject| facts.keep(&facts.subjects, id.clone(), moment, subject)))
     }
 
     /// A project or domain that a token may be valid on.
@@ -316,9 +348,9 @@ impl Store {
         if let Some(target) = facts.get(&facts.targets, id, target_of(id)) {
             return Ok(Some(target));
         }
-        let epoch = facts.epoch(target_of(id));
+        let moment = facts.before_reading(target_of(id));
         let found = self.logins().find_target(id).await?.map(Arc::new);
-        Ok(found.map(|target| facts.keep(&facts.targets, id.clone(), epoch, target)))
+        Ok(found.map(|target| facts.keep(&facts.targets, id.clone(), moment, target)))
     }
 
     /// The roles that a user holds in effect in a scope; none without one. `brought` are the
@@ -343,7 +375,7 @@ impl Store {
         {
             return Ok(held);
         }
-        let epoch = facts.epoch(entity);
+        let moment = facts.before_reading(entity);
         let mut assignments = self.assignments();
         let held = match scope {
             Scope::Unscoped => return Ok(Arc::default()),
@@ -366,7 +398,7 @@ impl Store {
         if held.roles.is_empty() {
             return Ok(Arc::new(held));
         }
-        Ok(facts.keep(&facts.roles, key, epoch, Arc::new(held)))
+        Ok(facts.keep(&facts.roles, key, moment, Arc::new(held)))
     }
 
     /// An application credential, without its secret.
@@ -383,10 +415,10 @@ impl Store {
         if let Some(credential) = facts.get(&facts.credentials, id, entity) {
             return Ok(Some(credential));
         }
-        let epoch = facts.epoch(entity);
+        let moment = facts.before_reading(entity);
         let found = self.application_credentials().find(id).await?;
         let found = found.map(|stored| Arc::new(stored.credential));
-        Ok(found.map(|it| facts.keep(&facts.credentials, id.clone(), epoch, it)))
+        Ok(found.map(|it| facts.keep(&facts.credentials, id.clone(), moment, it)))
     }
 
     /// The services that a token can be used at, with their endpoints.
@@ -403,17 +435,17 @@ impl Store {
         if let Some(services) = facts.get(&facts.catalogs, &key, CATALOG) {
             return Ok(services);
         }
-        let epoch = facts.epoch(CATALOG);
+        let moment = facts.before_reading(CATALOG);
         let shown = self.catalog().list(project_id).await?;
         let mut services = Arc::new(shown.services);
         if !shown.are_chosen {
             // Most projects see the same, which is kept once.
             services = match facts.get(&facts.catalogs, &None, CATALOG) {
                 Some(whole) if whole == services => whole,
-                _ => facts.keep(&facts.catalogs, None, epoch, services),
+                _ => facts.keep(&facts.catalogs, None, moment, services),
             };
         }
-        Ok(facts.keep(&facts.catalogs, key, epoch, services))
+        Ok(facts.keep(&facts.catalogs, key, moment, services))
     }
 
     /// Whether an identity provider is enabled; `None` when there is no such provider.
@@ -430,14 +462,14 @@ impl Store {
         if let Some(enabled) = facts.get(&facts.identity_providers, id, entity) {
             return Ok(Some(*enabled));
         }
-        let epoch = facts.epoch(entity);
+        let moment = facts.before_reading(entity);
         let found = self.identity_providers().find(id).await?;
         // That something is not there is never kept.
         let Some(provider) = found else {
             return Ok(None);
         };
         let enabled = Arc::new(provider.enabled);
-        let kept = facts.keep(&facts.identity_providers, id.clone(), epoch, enabled);
+        let kept = facts.keep(&facts.identity_providers, id.clone(), moment, enabled);
         Ok(Some(*kept))
     }
 
@@ -451,13 +483,13 @@ impl Store {
         if let Some(providers) = facts.get(&facts.service_providers, &(), SERVICE_PROVIDERS) {
             return Ok(providers);
         }
-        let epoch = facts.epoch(SERVICE_PROVIDERS);
+        let moment = facts.before_reading(SERVICE_PROVIDERS);
         let enabled = ProviderFilter {
             enabled: Some(true),
             ..ProviderFilter::default()
         };
         let providers = self.service_providers().list(&enabled).await?;
-        Ok(facts.keep(&facts.service_providers, (), epoch, Arc::new(providers)))
+        Ok(facts.keep(&facts.service_providers, (), moment, Arc::new(providers)))
     }
 }
 
@@ -486,8 +518,7 @@ mod tests {
         let settings = FactSettings {
             enabled: true,
             foreign_ttl: Duration::from_secs(60),
-            sole_writer: false,
-            poll: None,
+            ..FactSettings::NONE
         };
         let clock = Arc::new(HandClock::default());
         (Facts::new(settings, Arc::clone(&clock) as _), clock)
@@ -495,9 +526,9 @@ mod tests {
 
     const ADA: (Topic, &str) = (Topic::Roles, "ada");
 
-    fn keeps_roles(facts: &Facts, epoch: u64) -> bool {
+    fn keeps_roles(facts: &Facts, moment: Moment) -> bool {
         let key = (UserId::from("ada"), None, Scope::System);
-        facts.keep(&facts.roles, key, epoch, Arc::default());
+        facts.keep(&facts.roles, key, moment, Arc::default());
         kept_roles(facts)
     }
 
@@ -509,7 +540,7 @@ mod tests {
     #[test]
     fn a_fact_is_kept_until_something_of_it_changes() {
         let (facts, _) = facts();
-        let before = facts.epoch(ADA);
+        let before = facts.before_reading(ADA);
         assert!(keeps_roles(&facts, before));
         facts.changed(&Changes::of("endpoint", Entity::Any));
         facts.changed(&Changes::of("password", Entity::One("ada")));
@@ -517,16 +548,34 @@ mod tests {
         facts.changed(&Changes::of("assignment", Entity::One("ada")));
         assert!(!kept_roles(&facts), "a grant to her");
         assert!(!keeps_roles(&facts, before), "read before the change");
-        assert!(keeps_roles(&facts, facts.epoch(ADA)));
+        assert!(keeps_roles(&facts, facts.before_reading(ADA)));
         facts.changed(&Changes::of("assignment", Entity::Any));
         assert!(!kept_roles(&facts), "a grant to many");
+    }
+
+    #[test]
+    fn a_change_counts_however_the_database_lets_the_id_be_written() {
+        let (facts, _) = facts();
+        for (kept, changed) in [
+            ("ab12", "AB12"),
+            ("ab12", "ab12  "),
+            ("Ab12 ", "aB12"),
+            ("é12", "e12"),
+            ("e12", "é12"),
+            ("É12", "é12"),
+        ] {
+            let before = facts.epochs.of(Topic::Roles, kept);
+            facts.changed(&Changes::of("assignment", Entity::One(changed)));
+            let after = facts.epochs.of(Topic::Roles, kept);
+            assert_ne!(before, after, "{kept} and {changed}");
+        }
     }
 
     #[test]
     fn what_is_granted_to_others_makes_few_facts_doubtful() {
         let (facts, _) = facts();
         let everybody: Vec<String> = (0..500).map(|number| format!("user {number}")).collect();
-        let epoch = |user: &String| facts.epoch((Topic::Roles, user.as_str()));
+        let epoch = |user: &String| facts.epochs.of(Topic::Roles, user);
         let before: Vec<u64> = everybody.iter().map(epoch).collect();
         facts.changed(&Changes::of("assignment", Entity::One("user 7")));
         let after = everybody.iter().map(epoch);
@@ -541,7 +590,7 @@ mod tests {
     #[test]
     fn a_fact_that_nobody_reports_as_changed_gets_too_old() {
         let (facts, clock) = facts();
-        assert!(keeps_roles(&facts, facts.epoch(ADA)));
+        assert!(keeps_roles(&facts, facts.before_reading(ADA)));
         clock.advance(Duration::from_secs(59));
         assert!(kept_roles(&facts));
         clock.set_back(Duration::from_secs(3600));
@@ -560,12 +609,12 @@ mod tests {
             enabled: true,
             foreign_ttl: Duration::from_secs(60),
             sole_writer: true,
-            poll: None,
+            ..FactSettings::NONE
         };
         let store = scratch::store_with(&folder, settings).await;
         let mut committed = 0;
         for turns in 0..6 {
-            let before = store.facts().epoch((Topic::Targets, ""));
+            let before = store.facts().epochs.of(Topic::Targets, "");
             let mut tx = store.begin().await.unwrap();
             let set = format!("SET description = '{turns}'");
             let update = tx.update("project", Entity::Any, set);
@@ -591,7 +640,7 @@ mod tests {
             if there {
                 committed += 1;
                 let noticed = async {
-                    while store.facts().epoch((Topic::Targets, "")) == before {
+                    while store.facts().epochs.of(Topic::Targets, "") == before {
                         tokio::task::yield_now().await;
                     }
                 };

@@ -4,12 +4,12 @@
 //! Keystone and we write revocations into `revocation_event`. The task reads what was added to both
 //! since it read last, in one statement. Nothing is decided by ids alone:
 //!
-//! - Ids become visible out of order, and some never do. What comes behind a gap is read again until
-//!   the gap has been waited for for [`GAP`].
-//! - A row that comes later still, or whose id went back, is found by its time, which is looked at on
-//!   each look that no request waits for.
+//! - Ids become visible out of order, and some never do. Those that are missing are looked for again
+//!   for as long as a transaction may be open that has taken them.
+//! - A row that comes later still, or whose id went back, is found by its time, which is looked at
+//!   twice a second.
 //! - Where a row that was read is gone, or is another now, the table went back: it was restored, or
-//!   emptied. Then everything is read anew, and everything else that is kept is doubtful.
+//!   emptied. Then everything is read again, and all else that is kept is invalid.
 //!
 //! All rows are read before any is applied, and a request that is given up ends none of this.
 
@@ -40,7 +40,7 @@ use position::{Found, MOST_GAPS, Position};
 /// How long facts may be believed without asking for changes.
 const BOUND: Duration = Duration::from_secs(1);
 
-/// How far back rows are looked at again by their time. Clocks of nodes differ by less.
+/// How far from now rows are looked at again by their time. Clocks of nodes are to differ by less.
 const RECENT: TimeDelta = TimeDelta::seconds(15);
 
 /// How often revocations are forgotten that the database has forgotten.
@@ -205,7 +205,11 @@ impl Follower {
 
     async fn run(mut self, mut asked: watch::Receiver<Asked>) {
         let settings = self.running.0.upgrade().map(|db| db.facts.settings);
-        let poll = settings.filter(|it| !it.sole_writer).and_then(|it| it.poll);
+        // Where nobody else writes, there is only to forget what is old.
+        let poll = settings.and_then(|settings| match settings.sole_writer {
+            true => settings.poll.map(|_| FORGET),
+            false => settings.poll,
+        });
         let mut due = poll.map(|poll| Instant::now() + poll);
         let mut answered = 0;
         // Whoever started this asks already.
@@ -274,28 +278,32 @@ impl Follower {
         is_asked: bool,
         is_thorough: bool,
     ) -> Result<(), StoreError> {
-        let now = db.facts.clock.elapsed();
         let Some(positions) = &mut self.positions else {
             self.positions = Some(read_all(db).await?);
             return Ok(());
         };
-        let since = is_thorough.then(|| db.facts.clock.now() - RECENT);
-        let (changes, revocations) = read_new(db, positions, since, is_asked).await?;
+        let around = is_thorough.then(|| db.facts.clock.now());
+        let (changes, revocations) = read_new(db, positions, around, is_asked).await?;
+        // A gap is waited for since it was seen.
+        let now = db.facts.clock.elapsed();
         let went_back =
             positions.changes.went_back(&changes) || positions.revocations.went_back(&revocations);
         if went_back {
-            tracing::warn!("the database went back: all that is kept of it is read anew");
+            tracing::warn!("the database was restored or purged: all that is kept is read again");
             self.positions = None;
             self.positions = Some(read_all(db).await?);
             return Ok(());
         }
         let mut changed = Changes::default();
         for row in positions.changes.take_new(changes, now) {
+            row.complain("archstone_change");
             changed.add(row.content);
         }
         let revoked = positions.revocations.take_new(revocations, now);
-        db.facts
-            .revoked(revoked.into_iter().filter_map(|row| row.content));
+        db.facts.revoked(revoked.into_iter().filter_map(|row| {
+            row.complain("revocation_event");
+            row.content
+        }));
         db.facts.changed(&changed);
         if is_thorough && now.saturating_sub(self.forgot_at) >= FORGET {
             self.forgot_at = now;
@@ -309,17 +317,21 @@ impl Follower {
 /// kept otherwise is doubtful.
 async fn read_all(db: &Arc<Db>) -> Result<Positions, StoreError> {
     let facts = &db.facts;
-    let (now, elapsed) = (facts.clock.now(), facts.clock.elapsed());
     // Transactions that are open now may have taken ids before those of the last rows.
-    let settled = (now - OPEN).timestamp_micros();
+    let open = facts.settings.longest_transaction;
+    let settled = facts.clock.now() - TimeDelta::from_std(open * 2).unwrap_or(TimeDelta::MAX);
+    let settled = settled.timestamp_micros();
     facts.begin_replacing_revocations();
     let sql = format!("SELECT {REVOCATION} FROM revocation_event");
     let rows = Conn::Pool(db).built_query(sql).rows().await?;
     let found: Vec<_> = rows.iter().map(revocation).collect::<Result<_, _>>()?;
-    let mut revocations = Position::before(&found, settled);
-    let events = found.iter().filter_map(|found| found.content.clone());
+    let mut revocations = Position::before(&found, settled, open);
+    let events = found.iter().filter_map(|row| {
+        row.complain("revocation_event");
+        row.content.clone()
+    });
     let events = events.collect();
-    revocations.take_new(found, elapsed);
+    revocations.take_new(found, facts.clock.elapsed());
     let sql = format!(
         "SELECT {CHANGE} FROM archstone_change \
          WHERE id >= (SELECT COALESCE(MAX(id), 0) FROM archstone_change WHERE at < ?)"
@@ -327,8 +339,8 @@ async fn read_all(db: &Arc<Db>) -> Result<Positions, StoreError> {
     let mut reading = Conn::Pool(db);
     let rows = reading.built_query(sql).bind(settled).rows().await?;
     let found: Vec<_> = rows.iter().map(change).collect::<Result<_, _>>()?;
-    let mut changes = Position::before(&found, settled);
-    changes.take_new(found, elapsed);
+    let mut changes = Position::before(&found, settled, open);
+    changes.take_new(found, facts.clock.elapsed());
     facts.replace_revocations(events);
     facts.changed(&Changes::all());
     Ok(Positions {
@@ -336,9 +348,6 @@ async fn read_all(db: &Arc<Db>) -> Result<Positions, StoreError> {
         revocations,
     })
 }
-
-/// How long a transaction may have been open that is not visible yet.
-const OPEN: TimeDelta = TimeDelta::seconds(120);
 
 const REVOCATION: &str = "id, 'revocation' AS kind, NULL AS entity_id, NULL AS at, user_id, \
      project_id, domain_id, role_id, trust_id, consumer_id, access_token_id, audit_id, \
@@ -357,7 +366,7 @@ async fn forget(db: &Arc<Db>) -> Result<(), StoreError> {
     let first = rows.first().map(|row| row.optional_time("revoked_at"));
     // Of a row that cannot be read nobody knows whether it is the first.
     if let Some(Ok(first)) = first {
-        db.facts.forget(first.unwrap_or(now - OPEN));
+        db.facts.forget(first.unwrap_or(now - RECENT));
     }
     Ok(())
 }
@@ -365,11 +374,11 @@ async fn forget(db: &Arc<Db>) -> Result<(), StoreError> {
 type New = (Vec<Found<Changes>>, Vec<Found<Option<RevocationEvent>>>);
 
 /// Reads in one statement what may be new in both tables; beyond their ends and gaps also what was
-/// written since a moment.
+/// written around a moment.
 async fn read_new(
     db: &Arc<Db>,
     positions: &Positions,
-    since: Option<Timestamp>,
+    around: Option<Timestamp>,
     is_counted: bool,
 ) -> Result<New, StoreError> {
     let gaps = " OR id BETWEEN ? AND ?".repeat(MOST_GAPS);
@@ -377,12 +386,12 @@ async fn read_new(
         format!("SELECT {REVOCATION} FROM revocation_event WHERE id >= ?{gaps}"),
         format!("SELECT {CHANGE} FROM archstone_change WHERE id >= ?{gaps}"),
     ];
-    if since.is_some() {
+    if around.is_some() {
         parts.push(format!(
-            "SELECT {REVOCATION} FROM revocation_event WHERE revoked_at >= ?"
+            "SELECT {REVOCATION} FROM revocation_event WHERE revoked_at BETWEEN ? AND ?"
         ));
         parts.push(format!(
-            "SELECT {CHANGE} FROM archstone_change WHERE at >= ?"
+            "SELECT {CHANGE} FROM archstone_change WHERE at BETWEEN ? AND ?"
         ));
     }
     let mut conn = Conn::Pool(db);
@@ -390,8 +399,13 @@ async fn read_new(
     for position in [&positions.revocations, &positions.changes] {
         query = query.bind_all(position.bounds());
     }
-    if let Some(since) = since {
-        query = query.bind(since).bind(since.timestamp_micros());
+    if let Some(now) = around {
+        // No further into the future than clocks differ: whoever is ahead for long, hides nothing.
+        let (from, to) = (now - RECENT, now + RECENT);
+        query = query.bind(from).bind(to);
+        query = query
+            .bind(from.timestamp_micros())
+            .bind(to.timestamp_micros());
     }
     if !is_counted {
         query = query.uncounted();
@@ -410,31 +424,30 @@ async fn read_new(
 
 fn revocation(row: &Row) -> Result<Found<Option<RevocationEvent>>, StoreError> {
     let id = row.int("id")?;
-    let content = revocations::event(row);
+    let (content, complaint) = revocations::event(row);
     let revoked_at = row.time("revoked_at").unwrap_or(Timestamp::MAX_UTC);
     Ok(Found {
         id,
         at: revoked_at.timestamp_micros(),
         fingerprint: fingerprint(&(revoked_at, format!("{content:?}"))),
         content,
+        complaint,
     })
 }
 
 fn change(row: &Row) -> Result<Found<Changes>, StoreError> {
     let id = row.int("id")?;
     let told = || Ok::<_, StoreError>((row.text("kind")?, row.text("entity_id")?, row.int("at")?));
-    let (content, at) = match told() {
-        Ok((kind, entity_id, at)) => (Changes::told(&kind, &entity_id), at),
-        Err(error) => {
-            tracing::error!(id, %error, "a row of archstone_change cannot be read");
-            (Changes::all(), 0)
-        }
+    let (content, at, complaint) = match told() {
+        Ok((kind, entity_id, at)) => (Changes::told(&kind, &entity_id), at, None),
+        Err(error) => (Changes::all(), 0, Some(error.to_string())),
     };
     Ok(Found {
         id,
         at,
         fingerprint: fingerprint(&(at, format!("{content:?}"))),
         content,
+        complaint,
     })
 }
 

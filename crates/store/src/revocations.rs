@@ -140,36 +140,16 @@ impl RevocationsMut<'_> {
         self.tx.revoke(made);
         Ok(())
     }
-
-    /// Removes the events made before a moment, but for the last one: followers know by it that the
-    /// table is the one that they have read, and SQLite gives no id twice.
-    pub async fn purge(&mut self, before: Timestamp) -> Result<(), StoreError> {
-        let mut reading = self.tx.read();
-        let last = "SELECT COALESCE(MAX(id), 0) AS id FROM revocation_event";
-        let rows = reading.query(last).rows().await?;
-        let last = rows.first().map_or(Ok(0), |row| row.int("id"))?;
-        self.tx
-            .delete(
-                "revocation_event",
-                Entity::Unkept,
-                "WHERE revoked_at < ? AND id < ?",
-            )
-            .bind(before)
-            .bind(last)
-            .execute()
-            .await?;
-        Ok(())
-    }
 }
 
 /// Reads events. One whose audit id cannot be one matches no token, and is passed over.
 fn events(rows: &[Row]) -> Vec<RevocationEvent> {
-    rows.iter().filter_map(event).collect()
+    rows.iter().filter_map(|row| event(row).0).collect()
 }
 
-/// One event; `None` when an audit id cannot be one: such an event fits no token. What cannot be read
-/// of an event revokes all that it may stand for.
-pub(crate) fn event(row: &Row) -> Option<RevocationEvent> {
+/// One event, and what of it cannot be read: it revokes all that it may stand for. `None` when an audit
+/// id cannot be one: such an event fits no token.
+pub(crate) fn event(row: &Row) -> (Option<RevocationEvent>, Option<String>) {
     let mut unreadable = Vec::new();
     macro_rules! read {
         ($how:ident, $column:literal, $otherwise:expr) => {
@@ -179,8 +159,14 @@ pub(crate) fn event(row: &Row) -> Option<RevocationEvent> {
             })
         };
     }
-    let audit_id = read!(optional_text, "audit_id", None);
-    let audit_chain_id = read!(optional_text, "audit_chain_id", None);
+    let audit_ids = (
+        read!(optional_text, "audit_id", None),
+        read!(optional_text, "audit_chain_id", None),
+    );
+    let parse = |id: Option<String>| id.map(|id| id.parse::<AuditId>()).transpose();
+    let (Ok(audit_id), Ok(audit_chain_id)) = (parse(audit_ids.0), parse(audit_ids.1)) else {
+        return (None, None);
+    };
     let event = RevocationEvent {
         user_id: read!(optional_id, "user_id", None),
         project_id: read!(optional_id, "project_id", None),
@@ -189,24 +175,14 @@ pub(crate) fn event(row: &Row) -> Option<RevocationEvent> {
         trust_id: read!(optional_id, "trust_id", None),
         consumer_id: read!(optional_id, "consumer_id", None),
         access_token_id: read!(optional_id, "access_token_id", None),
-        audit_id: audit_id.map(|id| id.parse::<AuditId>()).transpose().ok()?,
-        audit_chain_id: audit_chain_id
-            .map(|id| id.parse::<AuditId>())
-            .transpose()
-            .ok()?,
+        audit_id,
+        audit_chain_id,
         expires_at: read!(optional_time, "expires_at", None),
         issued_before: read!(time, "issued_before", Timestamp::MAX_UTC),
         revoked_at: read!(time, "revoked_at", Timestamp::MAX_UTC),
     };
-    if !unreadable.is_empty() {
-        let id = row.int("id").unwrap_or_default();
-        tracing::error!(
-            id,
-            columns = unreadable.join("; "),
-            "a row of revocation_event cannot be read: it revokes all that it may stand for"
-        );
-    }
-    Some(event)
+    let complaint = (!unreadable.is_empty()).then(|| unreadable.join("; "));
+    (Some(event), complaint)
 }
 
 #[cfg(test)]
@@ -216,6 +192,7 @@ mod tests {
     use model::{Method, Scope};
 
     use super::*;
+    use crate::dialect::Dialect;
     use crate::scratch::{run, store};
 
     #[tokio::test]
@@ -249,5 +226,46 @@ mod tests {
         });
         assert!(!revoked);
         assert!(store.revocations().list(None).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_event_of_a_time_that_cannot_be_read_revokes_all_that_it_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        let time = match store.dialect() {
+            Dialect::MariaDb => "0000-00-00 00:00:00",
+            Dialect::Postgres => "infinity",
+            Dialect::Sqlite => "not a time",
+        };
+        let sql = format!(
+            "INSERT INTO revocation_event (user_id, issued_before, revoked_at) \
+             VALUES ('ada', '{time}', '2030-01-01 00:00:00'), \
+               ('joe', '2030-01-01 00:00:00', '{time}')"
+        );
+        run(&store, &sql).await;
+        store.catch_up().await.unwrap();
+        let is_revoked = |user: &str, year| {
+            let day = chrono::NaiveDate::from_ymd_opt(year, 1, 1).unwrap();
+            let token = Token {
+                user_id: user.into(),
+                methods: vec![Method::Password],
+                kind: TokenKind::Direct(Scope::Unscoped),
+                audit_ids: AuditIds::root(AuditId::from_bytes([1; 16])),
+                issued_at: day.and_hms_opt(0, 0, 0).unwrap().and_utc(),
+                expires_at: Timestamp::MAX_UTC,
+            };
+            store.is_revoked(&TokenFacts {
+                token: &token,
+                user_domain_id: &"default".into(),
+                role_ids: &[],
+                trust: None,
+                consumer_id: None,
+            })
+        };
+        assert!(is_revoked("ada", 2040), "no time is after it");
+        assert!(is_revoked("joe", 2029));
+        assert!(!is_revoked("joe", 2031), "this time can be read");
+        assert!(!is_revoked("eve", 2029));
+        assert_eq!(store.revocations().list(None).await.unwrap().len(), 2);
     }
 }

@@ -1,8 +1,9 @@
 //! What goes into a statement and comes out of it, alike on all three databases.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 use model::Timestamp;
-use sqlx::Row as _;
+use sqlx::error::BoxDynError;
+use sqlx::{Postgres, Row as _};
 
 use crate::error::StoreError;
 
@@ -173,7 +174,13 @@ impl Row {
     pub(crate) fn optional_time(&self, column: &str) -> Result<Option<Timestamp>, StoreError> {
         let naive = match self {
             Self::MySql(row) => column!(row, column, NaiveDateTime)?,
-            Self::Postgres(row) => column!(row, column, NaiveDateTime)?,
+            Self::Postgres(row) => match column!(row, column, PostgresTime)? {
+                Some(PostgresTime(None)) => {
+                    return Err(unreadable(column, &"outside the calendar"));
+                }
+                Some(PostgresTime(time)) => time,
+                None => None,
+            },
             Self::Sqlite(row) => column!(row, column, String)?
                 .map(|text| NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f"))
                 .transpose()
@@ -192,7 +199,11 @@ impl Row {
     pub(crate) fn optional_date(&self, column: &str) -> Result<Option<NaiveDate>, StoreError> {
         match self {
             Self::MySql(row) => column!(row, column, NaiveDate),
-            Self::Postgres(row) => column!(row, column, NaiveDate),
+            Self::Postgres(row) => match column!(row, column, PostgresDate)? {
+                Some(PostgresDate(None)) => Err(unreadable(column, &"outside the calendar")),
+                Some(PostgresDate(date)) => Ok(date),
+                None => Ok(None),
+            },
             Self::Sqlite(row) => column!(row, column, String)?
                 .map(|text| NaiveDate::parse_from_str(&text, "%Y-%m-%d"))
                 .transpose()
@@ -238,6 +249,53 @@ impl Row {
             Some(_) => self.micros(int_column),
         }
     }
+}
+
+/// A date and time of PostgreSQL; `None` when it is outside of our calendar, as `infinity` is. The driver
+/// would panic at it.
+struct PostgresTime(Option<NaiveDateTime>);
+
+/// The same for a date.
+struct PostgresDate(Option<NaiveDate>);
+
+/// The day that PostgreSQL counts from.
+const POSTGRES_EPOCH: NaiveDate = NaiveDate::from_ymd_opt(2000, 1, 1).expect("a day");
+
+macro_rules! postgres_times {
+    ($($type:ident: $number:ty as $like:ty, $convert:expr;)*) => {$(
+        impl sqlx::Type<Postgres> for $type {
+            fn type_info() -> sqlx::postgres::PgTypeInfo {
+                <$like as sqlx::Type<Postgres>>::type_info()
+            }
+        }
+
+        impl<'r> sqlx::Decode<'r, Postgres> for $type {
+            fn decode(value: sqlx::postgres::PgValueRef<'r>) -> Result<Self, BoxDynError> {
+                match value.format() {
+                    sqlx::postgres::PgValueFormat::Binary => {
+                        let number = <$number as sqlx::Decode<Postgres>>::decode(value)?;
+                        let convert: fn($number) -> Option<$like> = $convert;
+                        Ok(Self(convert(number)))
+                    }
+                    sqlx::postgres::PgValueFormat::Text => {
+                        let time = <$like as sqlx::Decode<Postgres>>::decode(value)?;
+                        Ok(Self(Some(time)))
+                    }
+                }
+            }
+        }
+    )*};
+}
+
+postgres_times! {
+    PostgresTime: i64 as NaiveDateTime, |micros| {
+        let since = TimeDelta::microseconds(micros);
+        POSTGRES_EPOCH.and_time(NaiveTime::MIN).checked_add_signed(since)
+    };
+    PostgresDate: i32 as NaiveDate, |days| {
+        let since = TimeDelta::try_days(days.into())?;
+        POSTGRES_EPOCH.checked_add_signed(since)
+    };
 }
 
 /// A type that one row makes.

@@ -18,6 +18,7 @@ use crate::v3::resource_options::refuse_immutable;
 pub async fn delete_domain(call: &Call, id: &DomainId) -> Result<Saved, ApiError> {
     let mut tx = call.begin().await?;
     let domain: Domain = tx.hold(id).await?;
+    let id = &domain.id;
     refuse_immutable("delete", "domain", id.as_str(), domain.options)?;
     if domain.enabled {
         return Err(ApiError::Forbidden(

@@ -142,6 +142,8 @@ pub(super) async fn confirm_source(
     mapping: &Mapping,
 ) -> Result<(), ApiError> {
     let (id, protocol_id) = (&source.provider.id, &source.protocol.id);
+    // Held until the login is written: it comes wholly before or after a change of the provider.
+    tx.identity_providers_mut().lock(id).await?;
     let provider = tx.identity_providers().find(id).await?;
     let provider = provider.ok_or_else(|| ApiError::not_found("Identity Provider", id))?;
     let protocol = tx.protocols().find(id, protocol_id).await?;
@@ -223,7 +225,8 @@ async fn let_in(
                 protocol_id: source.protocol.id.clone(),
                 group_ids: user.group_ids,
             };
-            let issued = issue_for(app, authenticated(login, method, Some(federated)), now).await?;
+            let user_of_token = authenticated(login, method, Some(federated));
+            let issued = issue_for(app, user_of_token, user.token_issued_at).await?;
             note_session(app, source, said, &issued, now).await?;
             Ok(issued)
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::SubsecRound as _;
+use chrono::{SubsecRound as _, TimeDelta};
 use model::Timestamp;
 use model::ids::{DomainId, GroupId, IdentityProviderId, UserId};
 use model::revocation::RevocationEvent;
@@ -35,7 +35,8 @@ pub async fn revoke_chain(
     tx.revocations_mut().insert(&descendants).await
 }
 
-/// Revokes all tokens of a user.
+/// Revokes all tokens of a user. The id has to be the stored one, letter by letter, and not what a
+/// client wrote: MariaDB finds a user by other spellings as well, and no event fits by them.
 ///
 /// # Errors
 ///
@@ -51,6 +52,29 @@ pub async fn revoke_user(
         ..RevocationEvent::at(written_at(app, now))
     };
     tx.revocations_mut().insert(&event).await
+}
+
+/// Revokes the tokens of a user that were issued before this second, which is returned: as in
+/// Keystone the token of the very login that does so survives, when it is issued then.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub async fn revoke_former(
+    app: &App,
+    tx: &mut Tx,
+    id: &UserId,
+    now: Timestamp,
+) -> Result<Timestamp, StoreError> {
+    let now = written_at(app, now);
+    let event = RevocationEvent::at(now);
+    let event = RevocationEvent {
+        user_id: Some(id.clone()),
+        issued_before: event.issued_before - TimeDelta::seconds(1),
+        ..event
+    };
+    tx.revocations_mut().insert(&event).await?;
+    Ok(now)
 }
 
 /// Revokes all tokens of each member of a group.

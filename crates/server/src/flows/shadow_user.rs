@@ -6,15 +6,15 @@ use model::assignment::{Actor, Assignment, AssignmentTarget};
 use model::federation::{Mapping, Protocol};
 use model::ids::{DomainId, GroupId, ProjectId, RoleId, UserId};
 use model::mapping::{DomainReference, Mapped, MappedProject, SchemaVersion};
-use model::revocation::RevocationEvent;
 use model::user::FederatedIdentity;
 use model::{Project, Role, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use store::{ShadowUser, Tx, repeating};
+use store::{ShadowUser, StoreError, Tx, repeating};
 
 use crate::app::App;
 use crate::error::ApiError;
 use crate::flows::federated_login::{Said, Source, confirm_source, unusable_mapping, use_up};
+use crate::flows::revoke::revoke_former;
 use crate::hex::sha256;
 use crate::v3::project_hierarchy::in_disabled_branch;
 use crate::v3::projects::refuse_reserved_characters;
@@ -25,6 +25,8 @@ pub(super) struct Shadowed {
     pub(super) id: UserId,
     /// The groups that the login brought.
     pub(super) group_ids: Vec<GroupId>,
+    /// When the token of the login counts as issued: the user's former ones may have been revoked.
+    pub(super) token_issued_at: Timestamp,
 }
 
 /// Everything that a mapping names, looked up before anything is written.
@@ -346,13 +348,8 @@ async fn write(
     let is_new = known.is_none();
     let user = match known {
         None => insert_user(&mut tx, wanted, now).await?,
-        Some(user) if !user.enabled => {
-            return Err(ApiError::unauthorized("the user or the domain is disabled"));
-        }
         Some(user) => {
-            // Locked for writing at once: two logins that share the lock would deadlock when they write.
-            let still = tx.users_mut().lock(&user.id).await;
-            still.map_err(ApiError::overtaken)?;
+            let user = hold_user(&mut tx, user.id, &wanted.identity).await?;
             update_user(&mut tx, user, wanted, now).await?
         }
     };
@@ -360,15 +357,10 @@ async fn write(
         .shadow_users_mut()
         .renew_memberships(&user.id, &source.provider.id, &wanted.group_ids, now)
         .await?;
-    if changed && !is_new {
-        // Keystone sets it back by a second, so that the token of this very login survives.
-        let event = RevocationEvent {
-            user_id: Some(user.id.clone()),
-            issued_before: now - chrono::TimeDelta::seconds(1),
-            ..RevocationEvent::at(now)
-        };
-        tx.revocations_mut().insert(&event).await?;
-    }
+    let token_issued_at = match changed && !is_new {
+        true => revoke_former(app, &mut tx, &user.id, now).await?,
+        false => now,
+    };
     if version.synchronises_roles() || !wanted.projects.is_empty() {
         assign(app, &mut tx, &user.id, version, &wanted.projects).await?;
     }
@@ -376,7 +368,28 @@ async fn write(
     Ok(Shadowed {
         id: user.id,
         group_ids: wanted.group_ids.clone(),
+        token_issued_at,
     })
+}
+
+/// Finds a user as they are now, and keeps everybody else from changing them until the login is
+/// written.
+async fn hold_user(
+    tx: &mut Tx,
+    id: UserId,
+    identity: &FederatedIdentity,
+) -> Result<ShadowUser, ApiError> {
+    // For writing at once: two logins that share the lock would deadlock when they write.
+    let locked = tx.users_mut().lock(&id).await;
+    locked.map_err(ApiError::overtaken)?;
+    let user = tx.shadow_users().find(identity).await?;
+    // The identity may be somebody else's by now.
+    let user = user.filter(|user| user.id == id);
+    let user = user.ok_or_else(|| ApiError::overtaken(StoreError::missing("user", &id)))?;
+    if !user.enabled {
+        return Err(ApiError::unauthorized("the user or the domain is disabled"));
+    }
+    Ok(user)
 }
 
 async fn insert_user(tx: &mut Tx, wanted: &Wanted, now: Timestamp) -> Result<ShadowUser, ApiError> {

@@ -182,8 +182,10 @@ async fn delete(
     let permit = call.authorize(DELETE_APPLICATION_CREDENTIAL, found.as_ref())?;
     refuse_delegated(&call)?;
     refuse_restricted(&call)?;
+    let credential = found.ok_or_else(|| not_found(&id))?;
     let mut tx = call.begin().await?;
-    if !tx.application_credentials_mut().delete(&id).await? {
+    let mut credentials = tx.application_credentials_mut();
+    if !credentials.delete(&credential.id).await? {
         return Err(not_found(&id));
     }
     Ok(permit.done(tx.commit().await?))

@@ -125,6 +125,7 @@ async fn update(
     Body(change): Body<ChangeDomain>,
 ) -> Result<Reply<One<DomainDocument>>, ApiError> {
     let (permit, domain) = find(&call, &id, UPDATE_DOMAIN).await?;
+    let id = domain.id.clone();
     let name = change.clone().apply(domain).name;
     let mut tx = call.begin().await?;
     let changed = tx.change(&id, |domain| {

@@ -423,7 +423,7 @@ impl Named {
 /// agreed, and then the actor is not missed at all.
 async fn authorized(call: &Call, existence: Existence) -> Result<(Named, Permit), ApiError> {
     let _known = call.authenticated()?;
-    let place = Place::of(call);
+    let mut place = Place::of(call);
     let role = match &place.role_id {
         None => None,
         Some(id) => call.store.roles().find(id).await?,
@@ -434,21 +434,24 @@ async fn authorized(call: &Call, existence: Existence) -> Result<(Named, Permit)
         AssignmentTarget::Project(id) => (None, call.store.projects().find(id).await?),
     };
     let actor = match &place.actor {
-        Actor::User(id) => call
-            .store
-            .users()
-            .find(id)
-            .await?
-            .as_ref()
-            .map(Target::from),
-        Actor::Group(id) => call
-            .store
-            .groups()
-            .find(id)
-            .await?
-            .as_ref()
-            .map(Target::from),
+        Actor::User(id) => {
+            let user = call.store.users().find(id).await?;
+            user.map(|user| (Target::from(&user), Actor::User(user.id)))
+        }
+        Actor::Group(id) => {
+            let group = call.store.groups().find(id).await?;
+            group.map(|group| (Target::from(&group), Actor::Group(group.id)))
+        }
     };
+    // From here on by the ids that are stored: MariaDB finds them by other spellings as well.
+    let (actor, actor_as_stored) = actor.unzip();
+    place.actor = actor_as_stored.unwrap_or(place.actor);
+    if let Some(domain) = &domain {
+        place.target = AssignmentTarget::Domain(domain.id.clone());
+    }
+    if let Some(project) = &project {
+        place.target = AssignmentTarget::Project(project.id.clone());
+    }
     let named = Named {
         place,
         role,

@@ -174,6 +174,7 @@ async fn update(
     let group = call.store.groups().find(&id).await?;
     let permit = call.authorize(UPDATE_GROUP, group.as_ref())?;
     let group = group.ok_or_else(|| ApiError::not_found("group", &id))?;
+    let id = group.id.clone();
     let name = change.clone().apply(group).name;
     let mut tx = call.begin().await?;
     let changed = tx.change(&id, |group| {
@@ -195,12 +196,12 @@ async fn delete(call: Call, Path(id): Path<GroupId>) -> Result<Reply<()>, ApiErr
     let group = group.ok_or_else(|| ApiError::not_found("group", &id))?;
     let permit = call.authorize(DELETE_GROUP, &group)?;
     let mut tx = call.begin().await?;
-    tx.groups_mut().lock(&id).await?;
+    tx.groups_mut().lock(&group.id).await?;
     // Without roles the group gave its members nothing that their tokens could keep.
-    if tx.groups().holds_roles(&id).await? {
-        revoke_members(&call.app, &mut tx, &id, call.now()).await?;
+    if tx.groups().holds_roles(&group.id).await? {
+        revoke_members(&call.app, &mut tx, &group.id, call.now()).await?;
     }
-    tx.groups_mut().delete(&id).await?;
+    tx.groups_mut().delete(&group.id).await?;
     Ok(permit.done(tx.commit().await?))
 }
 
@@ -225,10 +226,10 @@ async fn check_member(
 ) -> Result<Reply<()>, ApiError> {
     let pair = Pair::find(&call, &id, &user_id).await?;
     let permit = call.authorize(CHECK_USER_IN_GROUP, &pair)?;
-    pair.check(&id, &user_id)?;
+    let (id, user_id) = pair.ids(&id, &user_id)?;
     let mut groups = call.store.groups();
-    if !groups.is_member(&id, &user_id, call.now()).await? {
-        return Err(no_member(&id, &user_id));
+    if !groups.is_member(id, user_id, call.now()).await? {
+        return Err(no_member(id, user_id));
     }
     Ok(permit.confirmed())
 }
@@ -239,12 +240,12 @@ async fn add_member(
 ) -> Result<Reply<()>, ApiError> {
     let pair = Pair::find(&call, &id, &user_id).await?;
     let permit = call.authorize(ADD_USER_TO_GROUP, &pair)?;
-    pair.check(&id, &user_id)?;
+    let (id, user_id) = pair.ids(&id, &user_id)?;
     let mut tx = call.begin().await?;
-    if tx.groups().has_member(&id, &user_id).await? {
+    if tx.groups().has_member(id, user_id).await? {
         return Ok(permit.confirmed());
     }
-    match tx.groups_mut().insert_member(&id, &user_id).await {
+    match tx.groups_mut().insert_member(id, user_id).await {
         // Somebody else was faster.
         Err(StoreError::Conflict { .. }) => Ok(permit.confirmed()),
         Err(error) => Err(error.into()),
@@ -258,12 +259,12 @@ async fn remove_member(
 ) -> Result<Reply<()>, ApiError> {
     let pair = Pair::find(&call, &id, &user_id).await?;
     let permit = call.authorize(REMOVE_USER_FROM_GROUP, &pair)?;
-    pair.check(&id, &user_id)?;
+    let (id, user_id) = pair.ids(&id, &user_id)?;
     let mut tx = call.begin().await?;
-    if !tx.groups_mut().delete_member(&id, &user_id).await? {
-        return Err(no_member(&id, &user_id));
+    if !tx.groups_mut().delete_member(id, user_id).await? {
+        return Err(no_member(id, user_id));
     }
-    revoke_user(&call.app, &mut tx, &user_id, call.now()).await?;
+    revoke_user(&call.app, &mut tx, user_id, call.now()).await?;
     Ok(permit.done(tx.commit().await?))
 }
 
@@ -281,14 +282,13 @@ impl Pair {
         })
     }
 
-    fn check(&self, id: &GroupId, user_id: &UserId) -> Result<(), ApiError> {
-        if self.group.is_none() {
-            return Err(ApiError::not_found("group", id));
-        }
-        if self.user.is_none() {
-            return Err(ApiError::not_found("user", user_id));
-        }
-        Ok(())
+    /// The ids of both as they are stored. MariaDB finds them by other spellings as well.
+    fn ids(&self, id: &GroupId, user_id: &UserId) -> Result<(&GroupId, &UserId), ApiError> {
+        let group = self.group.as_ref();
+        let group = group.ok_or_else(|| ApiError::not_found("group", id))?;
+        let user = self.user.as_ref();
+        let user = user.ok_or_else(|| ApiError::not_found("user", user_id))?;
+        Ok((&group.id, &user.id))
     }
 }
 

@@ -61,21 +61,21 @@ async fn replace(
     let given = body.get("tags").cloned().unwrap_or_else(|| json!({}));
     call.app.schemas.validate(SEVERAL, &given)?;
     let given: Vec<String> = serde_json::from_value(given).map_err(ApiError::internal)?;
-    project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
     let mut tags: Vec<String> = given.iter().map(|tag| tag.trim().to_owned()).collect();
     tags.sort_unstable();
     tags.dedup();
     let mut tx = call.begin().await?;
-    let project = set_tags(&mut tx, &id, tags).await?;
+    let project = set_tags(&mut tx, &project.id, tags).await?;
     let saved = tx.commit().await?;
     Ok(permit.updated(saved, document(&call, &project.tags)))
 }
 
 async fn clear(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiError> {
     let (permit, project) = find(&call, &id, DELETE_TAGS).await?;
-    project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
     let mut tx = call.begin().await?;
-    set_tags(&mut tx, &id, Vec::new()).await?;
+    set_tags(&mut tx, &project.id, Vec::new()).await?;
     Ok(permit.done(tx.commit().await?))
 }
 
@@ -98,9 +98,9 @@ async fn add(
     let (permit, project) = find(&call, &id, CREATE_TAG).await?;
     let schemas = &call.app.schemas;
     schemas.validate(ONE_TAG, &json!(tag))?;
-    project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
     let mut tx = call.begin().await?;
-    let changed = tx.change(&id, |mut project: Project| {
+    let changed = tx.change(&project.id, |mut project: Project| {
         // That it is there already, or that there are too many, is for the schema to tell.
         let mut tags = project.tags.clone();
         tags.push(tag.clone());
@@ -126,9 +126,9 @@ async fn remove(
     Path((id, tag)): Path<(ProjectId, String)>,
 ) -> Result<Reply<()>, ApiError> {
     let (permit, project) = find(&call, &id, DELETE_TAG).await?;
-    project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
     let mut tx = call.begin().await?;
-    let changed = tx.change(&id, |mut project: Project| {
+    let changed = tx.change(&project.id, |mut project: Project| {
         refuse_immutable("delete", &project)?;
         let place = project.tags.iter().position(|known| *known == tag);
         let place = place.ok_or_else(|| ApiError::not_found("project tag", &tag))?;

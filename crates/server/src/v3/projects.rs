@@ -137,6 +137,7 @@ async fn update(
     let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
     // Before its relatives are looked at.
     change.check(&call, &project)?;
+    let id = project.id.clone();
     let wanted = change.clone().apply(project);
     let mut tx = call.begin().await?;
     if let Some(enabled) = change.enabled {
@@ -157,11 +158,12 @@ async fn delete(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiE
     let permit = call.authorize(DELETE_PROJECT, project.as_ref())?;
     let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
     if project.is_domain() {
-        return Ok(permit.done(delete_domain(&call, &id.into()).await?));
+        return Ok(permit.done(delete_domain(&call, &project.id.into()).await?));
     }
     let mut tx = call.begin().await?;
     // As it is now, when nobody changes it or adds anything to it any more.
-    let project: Project = tx.hold(&id).await?;
+    let project: Project = tx.hold(&project.id).await?;
+    let id = project.id;
     refuse_immutable("delete", "project", id.as_str(), project.options)?;
     if tx.projects().has_children(&id).await? {
         return Err(ApiError::Forbidden(format!(

@@ -153,6 +153,7 @@ async fn update(
         UPDATE_ROLE
     };
     let permit = call.authorize(rule, &role)?;
+    let id = role.id;
     // The reference tells the domain only when the client did.
     let told = change.domain_id.clone().flatten();
     let name = change.name.clone().unwrap_or(role.name);
@@ -181,9 +182,9 @@ async fn delete(call: Call, Path(id): Path<RoleId>) -> Result<Reply<()>, ApiErro
     let permit = call.authorize(rule, &role)?;
     let mut tx = call.begin().await?;
     // As it is now, when nobody changes it any more.
-    let role: Role = tx.hold(&id).await?;
-    refuse_immutable("delete", "role", id.as_str(), role.options)?;
-    tx.roles_mut().delete(&id).await?;
+    let role: Role = tx.hold(&role.id).await?;
+    refuse_immutable("delete", "role", role.id.as_str(), role.options)?;
+    tx.roles_mut().delete(&role.id).await?;
     Ok(permit.done(tx.commit().await?))
 }
 

@@ -47,6 +47,7 @@ async fn change(
         Err(ApiError::PasswordExpired { .. }) => checked.login,
         Err(error) => return Err(error),
     };
+    let id = &login.subject.id;
     // Told first, as in the reference.
     check_form(&call.app, Some(&request.password))?;
     let compliance = &call.app.config.security_compliance;
@@ -55,7 +56,7 @@ async fn change(
         .map_err(|refusal| ApiError::BadRequest(refusal.to_string()))?;
     let count = compliance.unique_last_password_count;
     if count > 0 {
-        let former = call.store.users().list_password_hashes(&id, count).await?;
+        let former = call.store.users().list_password_hashes(id, count).await?;
         check_history(&call.app, &request.password, &former).await?;
     }
     let password = new_password(&call.app, Some(&request.password), ChosenBy::User).await?;
@@ -71,12 +72,13 @@ async fn change(
     login
         .may_change_password(compliance.minimum_password_age, now)
         .map_err(|refusal| ApiError::BadRequest(refusal.to_string()))?;
+    let id = &login.subject.id;
     let password = password.set_at(&call.app, &login.options, now);
     let keep = passwords_kept(&call);
     tx.users_mut()
-        .replace_password(&id, &password, keep)
+        .replace_password(id, &password, keep)
         .await?;
-    revoke_user(&call.app, &mut tx, &id, now).await?;
+    revoke_user(&call.app, &mut tx, id, now).await?;
     Ok(call.public().done(tx.commit().await?))
 }
 

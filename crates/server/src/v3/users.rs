@@ -201,7 +201,7 @@ async fn update(
     if change.default_project_id.is_some() {
         hold_default_project(&mut tx, wanted.default_project_id.as_ref()).await?;
     }
-    let changed = tx.change(&id, |user: User| {
+    let changed = tx.change(&user.id, |user: User| {
         was_enabled = user.enabled;
         change.check(&user)?;
         Ok(change.apply(&user))
@@ -215,17 +215,18 @@ async fn update(
         let keep = passwords_kept(&call);
         if !tx
             .users_mut()
-            .replace_password(&id, &password, keep)
+            .replace_password(&changed.id, &password, keep)
             .await?
         {
             return Err(ApiError::BadRequest(format!(
-                "User {id} is kept elsewhere and has no password here."
+                "User {} is kept elsewhere and has no password here.",
+                changed.id
             )));
         }
     }
     note_active(&call, &mut tx, &changed).await?;
     let identities = if given.is_empty() {
-        tx.users().list_federated_identities(&id).await?
+        tx.users().list_federated_identities(&changed.id).await?
     } else {
         tx.users_mut()
             .replace_federated_identities(&changed, &given)
@@ -234,7 +235,7 @@ async fn update(
     };
     let gets_password = matches!(change.password, Some(Some(_)));
     if gets_password || (was_enabled && !changed.enabled) {
-        revoke_user(&call.app, &mut tx, &id, call.now()).await?;
+        revoke_user(&call.app, &mut tx, &changed.id, call.now()).await?;
     }
     let saved = tx.commit().await?;
     let document = UserDocument::new(changed, &call.links)
@@ -246,19 +247,19 @@ async fn update(
 async fn delete(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, ApiError> {
     let user = call.store.users().find(&id).await?;
     let permit = call.authorize(DELETE_USER, user.as_ref())?;
-    user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
     let mut tx = call.begin().await?;
-    tx.users_mut().delete(&id, call.now()).await?;
-    revoke_user(&call.app, &mut tx, &id, call.now()).await?;
+    tx.users_mut().delete(&user.id, call.now()).await?;
+    revoke_user(&call.app, &mut tx, &user.id, call.now()).await?;
     Ok(permit.done(tx.commit().await?))
 }
 
 async fn revoke_tokens(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, ApiError> {
     let user = call.store.users().find(&id).await?;
     let permit = call.authorize(REVOKE_TOKENS_FOR_USER, user.as_ref())?;
-    user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
     let mut tx = call.begin().await?;
-    revoke_user(&call.app, &mut tx, &id, call.now()).await?;
+    revoke_user(&call.app, &mut tx, &user.id, call.now()).await?;
     Ok(permit.done(tx.commit().await?))
 }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, Postgres, Sqlite};
+use tracing::Instrument as _;
 
 use super::pool::{Db, Permit};
+use crate::dialect::Dialect;
 use crate::error::StoreError;
 use crate::value::{Row, Value, is_beyond, without};
 
@@ -25,8 +27,8 @@ pub(super) enum Connection {
 /// One connection in use. It goes back to the pool when dropped, once what it has not committed is
 /// rolled back.
 ///
-/// It is always owned by the task that talks to the database, which a request that is given up does
-/// not end ([`on_task`]): so no answer is ever on its way that nobody reads.
+/// While it waits for the database, it belongs to a task that a request which is given up does not end
+/// ([`on_task`]): so no answer is ever on its way that nobody reads.
 pub(crate) struct Session {
     /// `None` once the connection broke and was thrown away.
     connection: Option<Connection>,
@@ -43,11 +45,13 @@ pub(crate) struct Session {
 ///
 /// # Errors
 ///
-/// [`StoreError::Unavailable`] when the process is shutting down.
+/// [`StoreError::Unavailable`] when the process is shutting down, or the work panics.
 pub(crate) async fn on_task<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, StoreError> {
-    tokio::spawn(work).await.map_err(|_| lost())
+    tokio::spawn(work.in_current_span())
+        .await
+        .map_err(|_| lost())
 }
 
 pub(super) fn lost() -> StoreError {
@@ -317,8 +321,12 @@ impl Drop for Session {
             permit: self.permit.take(),
         };
         runtime.spawn(async move {
-            // SQLite says so when it has rolled back by itself: the connection is as good.
-            let _ = session.batch("ROLLBACK").await;
+            let rolled_back = session.batch("ROLLBACK").await;
+            // SQLite says so when it has rolled back by itself; with the others nobody knows what is
+            // open.
+            if rolled_back.is_err() && session.db.dialect() != Dialect::Sqlite {
+                session.discard();
+            }
         });
     }
 }
@@ -341,7 +349,6 @@ mod tests {
 
     use super::*;
     use crate::Store;
-    use crate::dialect::Dialect;
     use crate::scratch;
 
     async fn number(session: &mut Session, sql: &'static str) -> Result<i64, StoreError> {

@@ -17,7 +17,7 @@ use crate::value::{Row, Value};
 
 /// An open transaction. Dropping it rolls back.
 pub struct Tx {
-    /// `None` once the connection broke, or a statement was given up.
+    /// `None` once a statement was given up or panicked.
     session: Option<Session>,
     /// What its statements have changed so far.
     changed: Changes,
@@ -62,12 +62,21 @@ impl Tx {
         // memory.
         on_task(async move {
             let committed = session.commit().await;
-            // It may be there even when nobody said so.
-            if committed.as_ref().err().is_none_or(StoreError::is_passing) {
-                db.facts.revoked(revoked);
+            match &committed {
+                Ok(()) => db.count_commit(),
+                Err(error) if error.is_passing() => {
+                    // It may be there even though nobody said so, now or a little later.
+                    let db = Arc::clone(&db);
+                    let changed = changed.clone();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(db.timeout()).await;
+                        db.facts.changed(&changed);
+                    });
+                }
+                Err(_) => return committed,
             }
+            db.facts.revoked(revoked);
             db.facts.changed(&changed);
-            db.count_commit();
             committed
         })
         .await??;

@@ -4,9 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// How long a missing id is waited for: its transaction may be open still.
-const GAP: Duration = Duration::from_secs(60);
-
 /// A row of one of the two tables.
 pub(super) struct Found<T> {
     pub(super) id: i64,
@@ -15,19 +12,32 @@ pub(super) struct Found<T> {
     /// Stands for all that the row holds.
     pub(super) fingerprint: u64,
     pub(super) content: T,
+    /// What of the row could not be read.
+    pub(super) complaint: Option<String>,
+}
+
+impl<T> Found<T> {
+    /// Tells the operator what could not be read: it counts for all that it may stand for.
+    pub(super) fn complain(&self, table: &str) {
+        if let Some(complaint) = &self.complaint {
+            tracing::error!(table, id = self.id, complaint, "a row cannot be read");
+        }
+    }
 }
 
 /// How far a growing table was read.
 #[derive(Debug)]
 pub(super) struct Position {
+    /// How long a missing id is waited for: its transaction may be open still.
+    wait: Duration,
     /// The highest id that was read.
     top: i64,
     /// What the row there held; `None` when there was none.
     anchor: Option<u64>,
     /// Ids below that were not there, in their order.
     gaps: Vec<RangeInclusive<i64>>,
-    /// What the highest id was over the last minute, and when: a gap below it has been waited for
-    /// since then.
+    /// What the highest id was for as long as gaps are waited for, and when: a gap below it has been
+    /// waited for since then.
     tops: VecDeque<(Duration, i64)>,
     /// The rows that may come again, by id.
     read: BTreeMap<i64, Known>,
@@ -49,10 +59,11 @@ const LOOK_BACK: i64 = 1000;
 
 impl Position {
     /// Where to begin to take rows: behind the last one that is older than any open transaction.
-    pub(super) fn before<T>(found: &[Found<T>], settled: i64) -> Self {
+    pub(super) fn before<T>(found: &[Found<T>], settled: i64, wait: Duration) -> Self {
         let is_settled = |found: &&Found<T>| found.at < settled;
         let last = found.iter().filter(is_settled).max_by_key(|found| found.id);
         let mut position = Self {
+            wait,
             top: 0,
             anchor: None,
             gaps: Vec::new(),
@@ -62,7 +73,7 @@ impl Position {
         if let Some(last) = last {
             (position.top, position.anchor) = (last.id, Some(last.fingerprint));
         } else if let Some(first) = found.iter().map(|found| found.id).min() {
-            position.top = (first - 1 - LOOK_BACK).max(0);
+            position.top = first.saturating_sub(1 + LOOK_BACK).max(0);
         }
         position
     }
@@ -100,8 +111,9 @@ impl Position {
             };
             let is_new = self.read.insert(row.id, known).is_none();
             if row.id > self.top {
-                if row.id > self.top + 1 {
-                    self.gaps.push(self.top + 1..=row.id - 1);
+                let gap = self.top.saturating_add(1)..=row.id - 1;
+                if !gap.is_empty() {
+                    self.gaps.push(gap);
                 }
                 (self.top, self.anchor) = (row.id, Some(row.fingerprint));
                 return true;
@@ -112,7 +124,7 @@ impl Position {
         });
         self.pass_gaps(now);
         self.read
-            .retain(|_, known| now.saturating_sub(known.at) < GAP);
+            .retain(|_, known| now.saturating_sub(known.at) < self.wait);
         found
     }
 
@@ -122,7 +134,10 @@ impl Position {
             return;
         };
         let gap = self.gaps.remove(place);
-        let rest = [*gap.start()..=id - 1, id + 1..=*gap.end()];
+        let rest = [
+            *gap.start()..=id.saturating_sub(1),
+            id.saturating_add(1)..=*gap.end(),
+        ];
         let rest = rest.into_iter().filter(|gap| !gap.is_empty());
         self.gaps.splice(place..place, rest);
     }
@@ -136,13 +151,13 @@ impl Position {
         }
         let mut passed = 0;
         while let Some(&(at, top)) = self.tops.front()
-            && now.saturating_sub(at) >= GAP
+            && now.saturating_sub(at) >= self.wait
         {
             passed = top;
             self.tops.pop_front();
         }
         self.gaps.retain_mut(|gap| {
-            *gap = *gap.start().max(&(passed + 1))..=*gap.end();
+            *gap = *gap.start().max(&passed.saturating_add(1))..=*gap.end();
             !gap.is_empty()
         });
         while self.gaps.len() > MOST_GAPS {
@@ -192,6 +207,8 @@ mod tests {
         ]
     }
 
+    const WAIT: Duration = Duration::from_secs(60);
+
     struct Open {
         id: i64,
         began: u64,
@@ -234,7 +251,7 @@ mod tests {
                     self.now += seconds;
                     // Nothing stays open for longer than is waited for.
                     self.open
-                        .retain(|open| self.now - open.began < GAP.as_secs());
+                        .retain(|open| self.now - open.began < WAIT.as_secs());
                 }
                 Event::Empty => (self.rows, self.last_id, self.open) = Default::default(),
                 Event::Save => self.saved = Some((self.rows.clone(), self.last_id)),
@@ -254,6 +271,7 @@ mod tests {
                 at: *at,
                 fingerprint: *number,
                 content: *number,
+                complaint: None,
             });
             found.collect()
         }
@@ -274,7 +292,7 @@ mod tests {
             let all = table.rows(|_| true);
             let settled = i64::try_from(table.now).unwrap() - 120;
             let known = table.numbers();
-            let mut position = Position::before(&all, settled);
+            let mut position = Position::before(&all, settled, WAIT);
             position.take_new(all, Duration::from_secs(table.now));
             Self { position, known }
         }

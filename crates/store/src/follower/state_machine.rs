@@ -107,7 +107,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Restore),
         1 => node.clone().prop_map(Event::Restart),
         2 => prop_oneof![0..20i64, 50..70i64, 3000..4000i64].prop_map(Event::Pass),
-        1 => (-60..60i64).prop_map(Event::SetClock),
+        1 => (-14..14i64).prop_map(Event::SetClock),
         6 => node.clone().prop_map(Event::Strict),
         3 => node.prop_map(Event::Bounded),
     ]
@@ -163,8 +163,7 @@ fn connect(file: &Path, clock: &Arc<HandClock>) -> Store {
     let facts = FactSettings {
         enabled: true,
         foreign_ttl: Duration::from_secs(5),
-        sole_writer: false,
-        poll: None,
+        ..FactSettings::NONE
     };
     Store::connect(&crate::Options {
         connection: format!("sqlite:///{}", file.display()),

@@ -65,6 +65,8 @@ async fn respond(call: &Call, body: &Value) -> Result<(ServiceProvider, Response
         let reason = format!("Service Provider {id} is disabled");
         return Err(ApiError::refused(reason));
     }
+    // The other cloud believes us for longer than what we keep in memory may be old.
+    call.app.store.catch_up().await?;
     let token = request.identity.token.id;
     let valid = validate_token(&call.app, &token, call.now(), Leniency::default()).await;
     let valid = valid.map_err(Refusal::of_proof)?;
