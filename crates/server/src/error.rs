@@ -92,9 +92,9 @@ pub enum ApiError {
         /// Why, for the operator.
         reason: Cow<'static, str>,
     },
-    /// The database asks for the whole request once more. Never rendered before it was tried.
+    /// The whole request has to be retried. Never rendered before it was.
     #[error("An unexpected error prevented the server from fulfilling your request.")]
-    Repeat(#[source] StoreError),
+    Retry(#[source] StoreError),
     /// 413.
     #[error("The request body is too large.")]
     TooLarge,
@@ -184,7 +184,7 @@ impl ApiError {
     /// somebody else added or removed something meanwhile, so it is run again.
     pub fn overtaken(error: StoreError) -> Self {
         match error {
-            StoreError::Conflict { .. } | StoreError::Missing { .. } => Self::Repeat(error),
+            StoreError::Conflict { .. } | StoreError::Missing { .. } => Self::Retry(error),
             other => other.into(),
         }
     }
@@ -218,7 +218,7 @@ impl ApiError {
                 StatusCode::FORBIDDEN
             }
             Self::Gone(_) => StatusCode::GONE,
-            Self::Internal(_) | Self::Repeat(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Internal(_) | Self::Retry(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::AccountDisabled { .. }
             | Self::LoginIncomplete { .. }
             | Self::MoreMethods { .. }
@@ -241,7 +241,7 @@ impl From<StoreError> for ApiError {
             },
             // What a request has read may be gone when it writes: then it finds that out, and says
             // what is missing.
-            StoreError::Repeat(_) | StoreError::Reference(_) => Self::Repeat(error),
+            StoreError::Retry(_) | StoreError::Reference(_) => Self::Retry(error),
             StoreError::Missing { kind, id } => Self::NotFound { kind, id },
             StoreError::Unstorable(reason) => {
                 tracing::info!(reason, "the database cannot hold what the request says");
@@ -278,8 +278,8 @@ pub trait Failure: From<ApiError> + Send + 'static {
     /// The answer that the client gets.
     fn into_response(self, context: &ErrorContext<'_>) -> Response<Body>;
 
-    /// Whether the database asked for the whole request once more.
-    fn asks_to_repeat(&self) -> bool;
+    /// Whether the whole request has to be retried.
+    fn should_retry(&self) -> bool;
 }
 
 impl Failure for ApiError {
@@ -318,8 +318,8 @@ impl Failure for ApiError {
         response
     }
 
-    fn asks_to_repeat(&self) -> bool {
-        matches!(self, Self::Repeat(_))
+    fn should_retry(&self) -> bool {
+        matches!(self, Self::Retry(_))
     }
 }
 
@@ -366,10 +366,10 @@ fn log(error: &ApiError) {
                 "request failed"
             );
         }
-        ApiError::Repeat(cause) => {
+        ApiError::Retry(cause) => {
             tracing::error!(
                 error = cause as &dyn std::error::Error,
-                "request failed: repeating it did not help"
+                "request failed: retrying it did not help"
             );
         }
         ApiError::Unavailable(reason) => tracing::warn!(reason, "request refused for now"),
@@ -386,7 +386,7 @@ impl ApiError {
         matches!(
             self,
             Self::Internal(_)
-                | Self::Repeat(_)
+                | Self::Retry(_)
                 | Self::Unavailable(_)
                 | Self::Unauthorized { .. }
                 | Self::Refused { .. }

@@ -142,9 +142,9 @@ type Answer = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// How one run of a handler ended.
 pub(crate) enum Outcome {
     /// An answer, good or bad.
-    Answer(Response<Body>),
-    /// The database asks for the whole request once more; this makes the answer if that is in vain.
-    Repeat(Box<dyn FnOnce() -> Response<Body> + Send>),
+    Response(Response<Body>),
+    /// The whole request has to be retried; this makes the response if that is in vain.
+    Retry(Box<dyn FnOnce() -> Response<Body> + Send>),
 }
 
 pub(crate) type Handle = Arc<dyn Fn(Call) -> Answer + Send + Sync>;
@@ -175,9 +175,9 @@ impl Routes {
                 let base_url = call.links.base_url().to_owned();
                 let request = Arc::clone(&call.request);
                 match handler.run(call).await {
-                    Ok(response) => Outcome::Answer(response),
+                    Ok(response) => Outcome::Response(response),
                     Err(failure) => {
-                        let repeat = failure.asks_to_repeat();
+                        let retry = failure.should_retry();
                         let into_response = move || {
                             failure.into_response(&ErrorContext {
                                 base_url: &base_url,
@@ -186,10 +186,10 @@ impl Routes {
                                 wants_html: request.wants_html(),
                             })
                         };
-                        if repeat {
-                            Outcome::Repeat(Box::new(into_response))
+                        if retry {
+                            Outcome::Retry(Box::new(into_response))
                         } else {
-                            Outcome::Answer(into_response())
+                            Outcome::Response(into_response())
                         }
                     }
                 }

@@ -236,8 +236,8 @@ impl Failure for PageError {
         response
     }
 
-    fn asks_to_repeat(&self) -> bool {
-        self.error.asks_to_repeat()
+    fn should_retry(&self) -> bool {
+        self.error.should_retry()
     }
 }
 

@@ -299,8 +299,8 @@ impl Router {
         request: Arc<Incoming>,
         now: model::Timestamp,
     ) -> Response<Body> {
-        let asks_to_repeat = |outcome: &Outcome| matches!(outcome, Outcome::Repeat(_));
-        let outcome = store::repeating(asks_to_repeat, || {
+        let should_retry = |outcome: &Outcome| matches!(outcome, Outcome::Retry(_));
+        let outcome = store::retrying(should_retry, || {
             handle(Call {
                 app: Arc::clone(&self.app),
                 store: self.app.store.clone(),
@@ -311,8 +311,8 @@ impl Router {
             })
         });
         match outcome.await {
-            Outcome::Answer(response) => response,
-            Outcome::Repeat(into_response) => into_response(),
+            Outcome::Response(response) => response,
+            Outcome::Retry(into_response) => into_response(),
         }
     }
 

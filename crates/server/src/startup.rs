@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use model::Method;
 use model::clock::Clock;
-use store::{FactSettings, Options, Store, StoreError};
+use store::{CacheSettings, Options, Store, StoreError};
 
 use crate::app::{App, Random};
 use crate::blocking_pool::BlockingPool;
@@ -132,9 +132,9 @@ pub fn database(config: &Config, clock: Arc<dyn Clock>) -> Options {
         wsrep_sync_wait: config.database.mysql_wsrep_sync_wait,
         max_connections,
         timeout,
-        patience: config.database.pool_timeout.unwrap_or(timeout),
+        acquire_timeout: config.database.pool_timeout.unwrap_or(timeout),
         clock,
-        facts: FactSettings {
+        cache: CacheSettings {
             enabled: config.cache.enabled,
             foreign_ttl: config.cache.foreign_ttl,
             sole_writer: config.archstone.sole_writer,

@@ -90,7 +90,7 @@ impl AccessRules<'_> {
     }
 
     /// All access rules that a new application credential of the user may refer to, and those of
-    /// the given ids, whoever owns them.
+    /// the given ids, of any owner.
     pub async fn list_candidates(
         &mut self,
         user_id: &UserId,

@@ -1,10 +1,10 @@
-//! What a write changes, as far as facts are kept in memory.
+//! What a write invalidates of the cache.
 
 use std::collections::BTreeSet;
 
-/// A group of facts that become doubtful together.
+/// A part of the cache that is invalidated as a whole or by entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Topic {
+pub(crate) enum CacheRegion {
     /// Users as tokens name them, by their ids.
     Subjects,
     /// Projects and domains as tokens name them, by their ids.
@@ -19,7 +19,7 @@ pub(crate) enum Topic {
     ServiceProviders,
 }
 
-impl Topic {
+impl CacheRegion {
     pub(crate) const COUNT: usize = 6;
 
     pub(crate) const ALL: [Self; Self::COUNT] = [
@@ -44,7 +44,7 @@ impl Topic {
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|topic| topic.name() == name)
+        Self::ALL.into_iter().find(|region| region.name() == name)
     }
 }
 
@@ -52,59 +52,69 @@ impl Topic {
 /// and so on. An id stands for itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Entity<'a> {
-    /// Nobody's who was there before. That something is not there is never kept in memory.
+    /// No existing one: that something is missing is never cached.
     New,
     /// Those of one.
     One(&'a str),
     /// Those of many, or of whom is not known.
     Any,
-    /// Nobody's: the columns are such as are always read anew.
-    Unkept,
+    /// None: these columns are never cached.
+    Uncached,
 }
 
-/// The facts that became doubtful: all of a topic without an id. No more are counted one by one
-/// than are worth it.
+/// What is invalid: all of a region where there is no id. Beyond a number of entities the whole
+/// region is invalid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Changes(BTreeSet<(Topic, Option<String>)>);
+pub(crate) struct Changes(BTreeSet<(CacheRegion, Option<String>)>);
 
-/// Beyond so many entities, all of the topic are taken to have changed.
+/// With more entities than this, the whole region is invalid.
 const MOST_ENTITIES: usize = 100;
 
 impl Changes {
     /// Everything.
     pub(crate) fn all() -> Self {
-        Self(Topic::ALL.map(|topic| (topic, None)).into())
+        Self(CacheRegion::ALL.map(|region| (region, None)).into())
     }
 
     /// What a write to a table changes. What is not known about a table is taken for the worst.
     pub(crate) fn of(table: &str, entity: Entity<'_>) -> Self {
-        let (topics, per_entity): (&[Topic], bool) = match table {
+        let (regions, per_entity): (&[CacheRegion], bool) = match table {
             "user" | "local_user" | "nonlocal_user" | "federated_user" | "password"
-            | "user_option" => (&[Topic::Subjects], true),
+            | "user_option" => (&[CacheRegion::Subjects], true),
             // One project is a fact by itself. A domain is part of what is known of its users and
             // projects, and what is inherited hangs on the tree.
             "project" => match entity {
-                Entity::One(_) => (&[Topic::Targets], true),
-                _ => (&[Topic::Subjects, Topic::Targets, Topic::Roles], true),
+                Entity::One(_) => (&[CacheRegion::Targets], true),
+                _ => (
+                    &[
+                        CacheRegion::Subjects,
+                        CacheRegion::Targets,
+                        CacheRegion::Roles,
+                    ],
+                    true,
+                ),
             },
             "assignment"
             | "system_assignment"
             | "user_group_membership"
-            | "expiring_user_group_membership" => (&[Topic::Roles], true),
+            | "expiring_user_group_membership" => (&[CacheRegion::Roles], true),
             // An identity provider says how long the memberships live that it brought.
-            "implied_role" | "group" | "identity_provider" => (&[Topic::Roles], false),
-            "role" | "role_option" => (&[Topic::Roles, Topic::ApplicationCredentials], false),
+            "implied_role" | "group" | "identity_provider" => (&[CacheRegion::Roles], false),
+            "role" | "role_option" => (
+                &[CacheRegion::Roles, CacheRegion::ApplicationCredentials],
+                false,
+            ),
             "application_credential"
             | "application_credential_role"
             | "application_credential_access_rule"
-            | "access_rule" => (&[Topic::ApplicationCredentials], true),
+            | "access_rule" => (&[CacheRegion::ApplicationCredentials], true),
             "service"
             | "endpoint"
             | "region"
             | "project_endpoint"
             | "endpoint_group"
-            | "project_endpoint_group" => (&[Topic::Catalog], false),
-            "service_provider" => (&[Topic::ServiceProviders], false),
+            | "project_endpoint_group" => (&[CacheRegion::Catalog], false),
+            "service_provider" => (&[CacheRegion::ServiceProviders], false),
             // Revocation events have an index of their own; of the others nothing is kept.
             "revocation_event"
             | "access_token"
@@ -139,21 +149,26 @@ impl Changes {
         };
         let whose = match entity {
             Entity::New if stands_for_itself(table) => return Self::default(),
-            Entity::Unkept => return Self::default(),
+            Entity::Uncached => return Self::default(),
             Entity::One(id) if per_entity && is_plain(id) => Some(id.to_owned()),
             Entity::One(_) | Entity::New | Entity::Any => None,
         };
-        Self(topics.iter().map(|topic| (*topic, whose.clone())).collect())
+        Self(
+            regions
+                .iter()
+                .map(|region| (*region, whose.clone()))
+                .collect(),
+        )
     }
 
     /// Adds others.
     pub(crate) fn add(&mut self, others: Self) {
         self.0.extend(others.0);
-        for topic in Topic::ALL {
-            let whole = (topic, None);
-            let many = self.0.iter().filter(|(of, _)| *of == topic).count() > MOST_ENTITIES;
+        for region in CacheRegion::ALL {
+            let whole = (region, None);
+            let many = self.0.iter().filter(|(of, _)| *of == region).count() > MOST_ENTITIES;
             if many || self.0.contains(&whole) {
-                self.0.retain(|(of, _)| *of != topic);
+                self.0.retain(|(of, _)| *of != region);
                 self.0.insert(whole);
             }
         }
@@ -167,19 +182,19 @@ impl Changes {
         self.0.len()
     }
 
-    /// Each topic, with the entity of it that changed, if not all.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Topic, Option<&str>)> {
-        self.0.iter().map(|(topic, id)| (*topic, id.as_deref()))
+    /// Each region, with the entity of it that changed, if not all.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (CacheRegion, Option<&str>)> {
+        self.0.iter().map(|(region, id)| (*region, id.as_deref()))
     }
 
     /// One change as another node tells of it. A later release may know of more: then everything
     /// may have changed.
     pub(crate) fn told(kind: &str, entity_id: &str) -> Self {
-        let Some(topic) = Topic::named(kind) else {
+        let Some(region) = CacheRegion::named(kind) else {
             return Self::all();
         };
         let whose = (!entity_id.is_empty()).then(|| entity_id.to_owned());
-        Self(BTreeSet::from([(topic, whose)]))
+        Self(BTreeSet::from([(region, whose)]))
     }
 }
 
@@ -227,22 +242,22 @@ entities!(ApplicationCredentialId, DomainId, ProjectId, UserId);
 mod tests {
     use super::*;
 
-    fn changes<const N: usize>(changes: [(Topic, Option<&str>); N]) -> Changes {
+    fn changes<const N: usize>(changes: [(CacheRegion, Option<&str>); N]) -> Changes {
         Changes(
             changes
-                .map(|(topic, id)| (topic, id.map(str::to_owned)))
+                .map(|(region, id)| (region, id.map(str::to_owned)))
                 .into(),
         )
     }
 
     #[test]
     fn writes_change_what_is_known_of_their_entity() {
-        use Topic::{Catalog, Roles, Subjects, Targets};
+        use CacheRegion::{Catalog, Roles, Subjects, Targets};
         let ada = Entity::One("ada");
         for (table, entity, expected) in [
             ("user", ada, changes([(Subjects, Some("ada"))])),
             ("user", Entity::New, Changes::default()),
-            ("user", Entity::Unkept, Changes::default()),
+            ("user", Entity::Uncached, Changes::default()),
             ("password", ada, changes([(Subjects, Some("ada"))])),
             ("password", Entity::Any, changes([(Subjects, None)])),
             (
@@ -310,7 +325,10 @@ mod tests {
         assert_eq!(many.len(), MOST_ENTITIES);
         many.add(Changes::of("assignment", Entity::One("ada")));
         many.add(Changes::of("password", Entity::One("one more")));
-        let expected = changes([(Topic::Subjects, None), (Topic::Roles, Some("ada"))]);
+        let expected = changes([
+            (CacheRegion::Subjects, None),
+            (CacheRegion::Roles, Some("ada")),
+        ]);
         assert_eq!(many, expected);
         many.add(Changes::of("password", Entity::One("and another")));
         assert_eq!(many, expected);
@@ -318,12 +336,15 @@ mod tests {
 
     #[test]
     fn what_another_node_tells_is_understood_or_taken_for_everything() {
-        for topic in Topic::ALL {
-            assert_eq!(Topic::named(topic.name()), Some(topic));
+        for region in CacheRegion::ALL {
+            assert_eq!(CacheRegion::named(region.name()), Some(region));
         }
         let told = Changes::told("roles", "ada");
-        assert_eq!(told, changes([(Topic::Roles, Some("ada"))]));
-        assert_eq!(Changes::told("roles", ""), changes([(Topic::Roles, None)]));
+        assert_eq!(told, changes([(CacheRegion::Roles, Some("ada"))]));
+        assert_eq!(
+            Changes::told("roles", ""),
+            changes([(CacheRegion::Roles, None)])
+        );
         assert_eq!(Changes::told("something later", "ada"), Changes::all());
     }
 }

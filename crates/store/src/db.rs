@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use model::clock::Clock;
 
-use crate::facts::FactSettings;
+use crate::cache::CacheSettings;
 
 pub(crate) use pool::Db;
 pub(crate) use query::Conn;
@@ -30,11 +30,11 @@ pub struct Options {
     /// How long a statement, or to open a connection, may take.
     pub timeout: Duration,
     /// How long the wait for a free connection may take.
-    pub patience: Duration,
+    pub acquire_timeout: Duration,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// How facts are kept in memory.
-    pub facts: FactSettings,
+    /// What is cached.
+    pub cache: CacheSettings,
     /// Minutes that a membership which an identity provider brought lives, when the provider says
     /// nothing of it.
     pub authorization_ttl: u32,

@@ -31,10 +31,10 @@ pub enum StoreError {
     /// characters.
     #[error("a text cannot be compared with a column: {0}")]
     Uncomparable(String),
-    /// The database asks for the whole transaction once more: a deadlock, a serialisation
+    /// The whole transaction has to be retried: a deadlock, a serialisation
     /// failure, a failed certification of a cluster, a locked file.
-    #[error("the database asks to repeat the transaction")]
-    Repeat(#[source] sqlx::Error),
+    #[error("the database asks to retry the transaction")]
+    Retry(#[source] sqlx::Error),
     /// The database cannot be reached, or closed the connection.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
@@ -135,8 +135,8 @@ fn number(error: &dyn sqlx::error::DatabaseError) -> Option<u16> {
         .map(|error| error.number())
 }
 
-/// Whether the database asks for the transaction once more.
-fn asks_to_repeat(error: &dyn sqlx::error::DatabaseError) -> bool {
+/// Whether the transaction has to be retried.
+fn should_retry(error: &dyn sqlx::error::DatabaseError) -> bool {
     if let Some(number) = number(error) {
         // Deadlock, lock wait timeout, node not ready, statement to be prepared again.
         return [1213, 1205, 1047, 1615].contains(&number);
@@ -182,7 +182,7 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(database) => match database.kind() {
                 ErrorKind::UniqueViolation => Self::Duplicate(database.message().to_owned()),
                 ErrorKind::ForeignKeyViolation => Self::Reference(database.message().to_owned()),
-                _ if asks_to_repeat(database.as_ref()) => Self::Repeat(error),
+                _ if should_retry(database.as_ref()) => Self::Retry(error),
                 _ if is_incomparable(database.as_ref()) => {
                     Self::Uncomparable(database.message().to_owned())
                 }

@@ -37,7 +37,7 @@ use crate::revocations;
 use crate::value::Row;
 use position::{Found, MOST_GAPS, Position};
 
-/// How long facts may be believed without asking for changes.
+/// How old what is cached may get without asking for changes.
 const BOUND: Duration = Duration::from_secs(1);
 
 /// How far from now rows are looked at again by their time. Clocks of nodes are to differ by less.
@@ -47,8 +47,8 @@ const RECENT: TimeDelta = TimeDelta::seconds(15);
 const FORGET: Duration = Duration::from_secs(300);
 
 /// What requests ask, and what they are answered.
-pub(crate) struct Questions {
-    asked: watch::Sender<Asked>,
+pub(crate) struct SyncState {
+    asked: watch::Sender<Requested>,
     answer: watch::Sender<Answer>,
     /// Whether there is a task that answers.
     is_followed: AtomicBool,
@@ -57,10 +57,10 @@ pub(crate) struct Questions {
     fresh_at: AtomicU64,
 }
 
-impl Default for Questions {
+impl Default for SyncState {
     fn default() -> Self {
         Self {
-            asked: watch::Sender::new(Asked::default()),
+            asked: watch::Sender::new(Requested::default()),
             answer: watch::Sender::new(Answer::default()),
             is_followed: AtomicBool::new(false),
             fresh_at: AtomicU64::new(0),
@@ -70,7 +70,7 @@ impl Default for Questions {
 
 /// Those who asked are numbered.
 #[derive(Clone, Copy, Default)]
-struct Asked {
+struct Requested {
     last: u64,
     /// The last one who asked for a thorough look.
     thorough: u64,
@@ -89,7 +89,7 @@ impl Store {
     /// # Errors
     ///
     /// When the database does not answer.
-    pub async fn ensure_fresh(&self) -> Result<(), StoreError> {
+    pub async fn ensure_synced(&self) -> Result<(), StoreError> {
         if self.is_fresh() {
             return Ok(());
         }
@@ -97,40 +97,40 @@ impl Store {
     }
 
     fn is_fresh(&self) -> bool {
-        let facts = self.facts();
-        let Some(at) = facts
-            .questions
+        let caches = self.caches();
+        let Some(at) = caches
+            .sync_state
             .fresh_at
             .load(Ordering::SeqCst)
             .checked_sub(1)
         else {
             return false;
         };
-        let age = facts
+        let age = caches
             .clock
             .elapsed()
             .saturating_sub(Duration::from_micros(at));
-        facts.settings.sole_writer || age < BOUND
+        caches.settings.sole_writer || age < BOUND
     }
 
-    /// Learns of all changes up to now: to be called before a token is issued on facts that are
-    /// kept. Who waits together shares one question, asked after the last of them came.
+    /// Learns of all changes up to now: to be called before a token is issued from what is cached.
+    /// Requests that wait together share one question, asked after the last of them arrived.
     ///
     /// # Errors
     ///
     /// When the database does not answer.
-    pub async fn catch_up(&self) -> Result<(), StoreError> {
-        if self.facts().settings.sole_writer && self.is_fresh() {
+    pub async fn sync(&self) -> Result<(), StoreError> {
+        if self.caches().settings.sole_writer && self.is_fresh() {
             return Ok(());
         }
         self.ask(false).await
     }
 
     async fn ask(&self, is_thorough: bool) -> Result<(), StoreError> {
-        let questions = &self.facts().questions;
-        let mut answers = questions.answer.subscribe();
+        let sync_state = &self.caches().sync_state;
+        let mut answers = sync_state.answer.subscribe();
         let mut ticket = 0;
-        questions.asked.send_modify(|asked| {
+        sync_state.asked.send_modify(|asked| {
             asked.last += 1;
             ticket = asked.last;
             if is_thorough {
@@ -138,27 +138,27 @@ impl Store {
             }
         });
         self.follow();
-        let patience = self.db.longest_wait();
+        let acquire_timeout = self.db.longest_wait();
         let answer = answers.wait_for(|answer| answer.up_to >= ticket);
-        match tokio::time::timeout(patience, answer).await {
+        match tokio::time::timeout(acquire_timeout, answer).await {
             Ok(Ok(answer)) => match &answer.error {
                 None => Ok(()),
                 Some(error) => Err(error.again()),
             },
             // The sender lives as long as the store.
             Ok(Err(_)) => Err(StoreError::Unavailable("shutting down".into())),
-            Err(_) => Err(StoreError::TimedOut(patience)),
+            Err(_) => Err(StoreError::TimedOut(acquire_timeout)),
         }
     }
 
     /// Starts the task that follows the database, unless there is one. It ends with the store.
     pub fn follow(&self) {
-        let questions = &self.facts().questions;
-        if questions.is_followed.swap(true, Ordering::SeqCst) {
+        let sync_state = &self.caches().sync_state;
+        if sync_state.is_followed.swap(true, Ordering::SeqCst) {
             return;
         }
         let running = Running(Arc::downgrade(&self.db));
-        let asked = questions.asked.subscribe();
+        let asked = sync_state.asked.subscribe();
         tokio::spawn(async move { Follower::new(running).run(asked).await });
     }
 }
@@ -169,8 +169,8 @@ struct Running(Weak<Db>);
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(db) = self.0.upgrade() {
-            db.facts
-                .questions
+            db.caches
+                .sync_state
                 .is_followed
                 .store(false, Ordering::SeqCst);
         }
@@ -203,8 +203,8 @@ impl Follower {
         }
     }
 
-    async fn run(mut self, mut asked: watch::Receiver<Asked>) {
-        let settings = self.running.0.upgrade().map(|db| db.facts.settings);
+    async fn run(mut self, mut asked: watch::Receiver<Requested>) {
+        let settings = self.running.0.upgrade().map(|db| db.caches.settings);
         // Where nobody else writes, there is only to forget what is old.
         let poll = settings.and_then(|settings| match settings.sole_writer {
             true => settings.poll.map(|_| FORGET),
@@ -232,7 +232,7 @@ impl Follower {
             let Some(db) = self.running.0.upgrade() else {
                 return;
             };
-            let Asked { last, thorough } = *asked.borrow_and_update();
+            let Requested { last, thorough } = *asked.borrow_and_update();
             // However many ask otherwise: rows that come late are found in time.
             let is_due = due.is_some_and(|due| due <= Instant::now());
             let is_thorough = is_due || thorough > answered;
@@ -240,20 +240,20 @@ impl Follower {
                 due = poll.map(|poll| Instant::now() + poll);
             }
             answered = last;
-            let asked_at = db.facts.clock.elapsed();
+            let asked_at = db.caches.clock.elapsed();
             let outcome = self.look(&db, is_asked, is_thorough).await;
             self.report(&outcome);
-            let questions = &db.facts.questions;
+            let sync_state = &db.caches.sync_state;
             let error = match outcome {
                 Ok(()) => {
                     let micros = u64::try_from(asked_at.as_micros()).unwrap_or(u64::MAX - 1);
-                    questions.fresh_at.store(micros + 1, Ordering::SeqCst);
+                    sync_state.fresh_at.store(micros + 1, Ordering::SeqCst);
                     None
                 }
                 Err(error) => Some(Arc::new(error)),
             };
             let up_to = last;
-            questions.answer.send_replace(Answer { up_to, error });
+            sync_state.answer.send_replace(Answer { up_to, error });
         }
     }
 
@@ -282,10 +282,10 @@ impl Follower {
             self.positions = Some(read_all(db).await?);
             return Ok(());
         };
-        let around = is_thorough.then(|| db.facts.clock.now());
+        let around = is_thorough.then(|| db.caches.clock.now());
         let (changes, revocations) = read_new(db, positions, around, is_asked).await?;
         // A gap is waited for since it was seen.
-        let now = db.facts.clock.elapsed();
+        let now = db.caches.clock.elapsed();
         let went_back =
             positions.changes.went_back(&changes) || positions.revocations.went_back(&revocations);
         if went_back {
@@ -300,11 +300,11 @@ impl Follower {
             changed.add(row.content);
         }
         let revoked = positions.revocations.take_new(revocations, now);
-        db.facts.revoked(revoked.into_iter().filter_map(|row| {
+        db.caches.revoked(revoked.into_iter().filter_map(|row| {
             row.complain("revocation_event");
             row.content
         }));
-        db.facts.changed(&changed);
+        db.caches.changed(&changed);
         if is_thorough && now.saturating_sub(self.forgot_at) >= FORGET {
             self.forgot_at = now;
             forget(db).await?;
@@ -313,15 +313,15 @@ impl Follower {
     }
 }
 
-/// Reads both tables anew: all revocations, and of the changes where they end, since all that is
-/// kept otherwise is doubtful.
+/// Reads both tables again: all revocations, and of the changes where they end, since all else that is
+/// cached is invalidated.
 async fn read_all(db: &Arc<Db>) -> Result<Positions, StoreError> {
-    let facts = &db.facts;
+    let caches = &db.caches;
     // Transactions that are open now may have taken ids before those of the last rows.
-    let open = facts.settings.longest_transaction;
-    let settled = facts.clock.now() - TimeDelta::from_std(open * 2).unwrap_or(TimeDelta::MAX);
+    let open = caches.settings.longest_transaction;
+    let settled = caches.clock.now() - TimeDelta::from_std(open * 2).unwrap_or(TimeDelta::MAX);
     let settled = settled.timestamp_micros();
-    facts.begin_replacing_revocations();
+    caches.begin_replacing_revocations();
     let sql = format!("SELECT {REVOCATION} FROM revocation_event");
     let rows = Conn::Pool(db).built_query(sql).rows().await?;
     let found: Vec<_> = rows.iter().map(revocation).collect::<Result<_, _>>()?;
@@ -331,7 +331,7 @@ async fn read_all(db: &Arc<Db>) -> Result<Positions, StoreError> {
         row.content.clone()
     });
     let events = events.collect();
-    revocations.take_new(found, facts.clock.elapsed());
+    revocations.take_new(found, caches.clock.elapsed());
     let sql = format!(
         "SELECT {CHANGE} FROM archstone_change \
          WHERE id >= (SELECT COALESCE(MAX(id), 0) FROM archstone_change WHERE at < ?)"
@@ -340,9 +340,9 @@ async fn read_all(db: &Arc<Db>) -> Result<Positions, StoreError> {
     let rows = reading.built_query(sql).bind(settled).rows().await?;
     let found: Vec<_> = rows.iter().map(change).collect::<Result<_, _>>()?;
     let mut changes = Position::before(&found, settled, open);
-    changes.take_new(found, facts.clock.elapsed());
-    facts.replace_revocations(events);
-    facts.changed(&Changes::all());
+    changes.take_new(found, caches.clock.elapsed());
+    caches.replace_revocations(events);
+    caches.changed(&Changes::all());
     Ok(Positions {
         changes,
         revocations,
@@ -360,13 +360,13 @@ const CHANGE: &str = "id, kind, entity_id, at, NULL AS user_id, NULL AS project_
 /// Forgets the revocations that the database no longer has: not by the time of this node alone, which
 /// may be set to anything.
 async fn forget(db: &Arc<Db>) -> Result<(), StoreError> {
-    let now = db.facts.clock.now();
+    let now = db.caches.clock.now();
     let sql = "SELECT MIN(revoked_at) AS revoked_at FROM revocation_event";
     let rows = Conn::Pool(db).query(sql).uncounted().rows().await?;
     let first = rows.first().map(|row| row.optional_time("revoked_at"));
     // Of a row that cannot be read nobody knows whether it is the first.
     if let Some(Ok(first)) = first {
-        db.facts.forget(first.unwrap_or(now - RECENT));
+        db.caches.forget(first.unwrap_or(now - RECENT));
     }
     Ok(())
 }
@@ -400,7 +400,7 @@ async fn read_new(
         query = query.bind_all(position.bounds());
     }
     if let Some(now) = around {
-        // No further into the future than clocks differ: whoever is ahead for long, hides nothing.
+        // No further into the future than clocks differ: a node that is ahead hides nothing.
         let (from, to) = (now - RECENT, now + RECENT);
         query = query.bind(from).bind(to);
         query = query
@@ -460,7 +460,7 @@ fn fingerprint(of: &impl std::hash::Hash) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::FactSettings;
+    use crate::CacheSettings;
     use crate::scratch;
 
     #[test]
@@ -469,19 +469,19 @@ mod tests {
         let runtime = || tokio::runtime::Runtime::new().unwrap();
         let first = runtime();
         let store = first.block_on(async {
-            let settings = FactSettings {
+            let settings = CacheSettings {
                 poll: Some(Duration::from_millis(10)),
-                ..FactSettings::NONE
+                ..CacheSettings::NONE
             };
             let store = scratch::store_with(&folder, settings).await;
-            store.catch_up().await.unwrap();
+            store.sync().await.unwrap();
             store
         });
         drop(first);
-        let is_followed = || store.facts().questions.is_followed.load(Ordering::SeqCst);
+        let is_followed = || store.caches().sync_state.is_followed.load(Ordering::SeqCst);
         assert!(!is_followed(), "it ended with its runtime");
         runtime().block_on(async {
-            store.catch_up().await.unwrap();
+            store.sync().await.unwrap();
             assert!(is_followed());
         });
     }
@@ -490,7 +490,7 @@ mod tests {
     async fn the_follower_ends_with_the_store() {
         let folder = tempfile::tempdir().unwrap();
         let store = scratch::store(&folder).await;
-        store.catch_up().await.unwrap();
+        store.sync().await.unwrap();
         let db = Arc::downgrade(&store.db);
         drop(store);
         // What the task holds while it looks it lets go again.

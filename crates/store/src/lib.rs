@@ -7,6 +7,7 @@ mod access_rules;
 mod address;
 mod application_credentials;
 mod assignments;
+mod cache;
 mod catalog;
 mod change;
 mod changeable;
@@ -16,7 +17,6 @@ mod dialect;
 mod domains;
 mod endpoints;
 mod error;
-mod facts;
 mod filter;
 mod follower;
 mod groups;
@@ -30,7 +30,7 @@ mod projects;
 mod protocols;
 mod provider_sessions;
 mod regions;
-mod repeat;
+mod retry;
 mod revocations;
 mod role_assignments;
 mod roles;
@@ -49,6 +49,7 @@ pub use application_credentials::{
     ApplicationCredentials, ApplicationCredentialsMut, StoredCredential,
 };
 pub use assignments::{Assignments, AssignmentsMut, EffectiveRoles};
+pub use cache::CacheSettings;
 pub use catalog::Catalog;
 pub use changeable::Changeable;
 pub use credentials::{Credentials, CredentialsMut};
@@ -57,7 +58,6 @@ pub use dialect::Dialect;
 pub use domains::{Domains, DomainsMut};
 pub use endpoints::{Endpoints, EndpointsMut};
 pub use error::StoreError;
-pub use facts::FactSettings;
 pub use groups::{Groups, GroupsMut};
 pub use identity_providers::{IdentityProviders, IdentityProvidersMut};
 pub use logins::{Logins, LoginsMut};
@@ -67,7 +67,7 @@ pub use projects::{Projects, ProjectsMut};
 pub use protocols::{Protocols, ProtocolsMut};
 pub use provider_sessions::{ProviderSessions, ProviderSessionsMut, SessionTokens};
 pub use regions::{Regions, RegionsMut};
-pub use repeat::repeating;
+pub use retry::retrying;
 pub use revocations::{Revocations, RevocationsMut};
 pub use role_assignments::{HeldRoles, Mentioned, Name};
 pub use roles::{Roles, RolesMut};
@@ -121,8 +121,8 @@ impl Store {
         self.db.commits()
     }
 
-    pub(crate) fn facts(&self) -> &facts::Facts {
-        &self.db.facts
+    pub(crate) fn caches(&self) -> &cache::Caches {
+        &self.db.caches
     }
 
     pub(crate) fn pool(&self) -> Conn<'_> {

@@ -216,7 +216,7 @@ impl LoginsMut<'_> {
             self.tx
                 .update(
                     "user",
-                    Entity::Unkept,
+                    Entity::Uncached,
                     "SET last_active_at = ? WHERE id = ?",
                 )
                 .bind(today)
@@ -228,7 +228,7 @@ impl LoginsMut<'_> {
             self.tx
                 .update(
                     "local_user",
-                    Entity::Unkept,
+                    Entity::Uncached,
                     "SET failed_auth_count = 0, failed_auth_at = NULL WHERE user_id = ?",
                 )
                 .bind(&login.subject.id)
@@ -250,7 +250,7 @@ impl LoginsMut<'_> {
         self.tx
             .update(
                 "local_user",
-                Entity::Unkept,
+                Entity::Uncached,
                 "SET failed_auth_count = \
                  CASE WHEN failed_auth_at = ? THEN 1 ELSE COALESCE(failed_auth_count, 0) + 1 END, \
                  failed_auth_at = ? WHERE user_id = ?",

@@ -11,7 +11,7 @@ use crate::Store;
 use crate::db::{Conn, Tx};
 use crate::dialect::Dialect;
 use crate::error::StoreError;
-use crate::repeat::repeating;
+use crate::retry::retrying;
 
 /// The last revisions of Keystone 30's branches.
 const EXPAND_HEAD: &str = "742c857f1dfb";
@@ -266,8 +266,8 @@ impl Store {
     /// [`StoreError::Schema`] when the database belongs to another release of Keystone or to
     /// another program: then it was not touched.
     pub async fn sync_schema(&self) -> Result<(), StoreError> {
-        let asks_to_repeat = |outcome: &_| matches!(outcome, Err(StoreError::Repeat(_)));
-        repeating(asks_to_repeat, || self.try_sync_schema()).await
+        let should_retry = |outcome: &_| matches!(outcome, Err(StoreError::Retry(_)));
+        retrying(should_retry, || self.try_sync_schema()).await
     }
 
     /// Checks that nothing is left for [`Self::sync_schema`] to do.
@@ -293,7 +293,7 @@ impl Store {
             let lock = conn.query("SELECT pg_advisory_xact_lock(?)");
             lock.bind(POSTGRES_LOCK).rows().await?;
         }
-        // Once more, because whoever held the lock may have done the work.
+        // Again, because the one who held the lock may have done the work.
         let state = SchemaState::read(&mut Conn::Tx(&mut tx)).await?;
         if let Some(next) = state.next()? {
             tracing::info!(?state, "making the tables that are missing");
@@ -359,8 +359,8 @@ mod tests {
                 connection: format!("sqlite:///{}", folder.path().join("keystone.db").display()),
                 max_connections: 2,
                 timeout: Duration::from_secs(60),
-                patience: Duration::from_secs(60),
-                facts: crate::FactSettings::NONE,
+                acquire_timeout: Duration::from_secs(60),
+                cache: crate::CacheSettings::NONE,
                 authorization_ttl: 0,
                 whole_catalog: true,
                 wsrep_sync_wait: None,

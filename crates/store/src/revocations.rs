@@ -216,7 +216,7 @@ mod tests {
             issued_at: at(1000),
             expires_at: at(2000),
         };
-        store.ensure_fresh().await.unwrap();
+        store.ensure_synced().await.unwrap();
         let revoked = store.is_revoked(&TokenFacts {
             token: &token,
             user_domain_id: &"default".into(),
@@ -243,7 +243,7 @@ mod tests {
                ('joe', '2030-01-01 00:00:00', '{time}')"
         );
         run(&store, &sql).await;
-        store.catch_up().await.unwrap();
+        store.sync().await.unwrap();
         let is_revoked = |user: &str, year| {
             let day = chrono::NaiveDate::from_ymd_opt(year, 1, 1).unwrap();
             let token = Token {

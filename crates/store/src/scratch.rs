@@ -82,16 +82,16 @@ impl model::clock::Clock for HandClock {
 /// `ARCHSTONE_TEST_DATABASE` names, or an SQLite file in the folder.
 #[cfg(test)]
 pub(crate) async fn store(folder: &tempfile::TempDir) -> crate::Store {
-    store_with(folder, crate::FactSettings::NONE).await
+    store_with(folder, crate::CacheSettings::NONE).await
 }
 
-/// The same, with facts in memory.
+/// The same, with a cache.
 #[cfg(test)]
 pub(crate) async fn store_with(
     folder: &tempfile::TempDir,
-    facts: crate::FactSettings,
+    cache: crate::CacheSettings,
 ) -> crate::Store {
-    open(folder, facts, 2, A_MINUTE).await
+    open(folder, cache, 2, A_MINUTE).await
 }
 
 /// The same, with so many connections at most.
@@ -100,7 +100,13 @@ pub(crate) async fn store_with_connections(
     folder: &tempfile::TempDir,
     max_connections: u32,
 ) -> crate::Store {
-    open(folder, crate::FactSettings::NONE, max_connections, A_MINUTE).await
+    open(
+        folder,
+        crate::CacheSettings::NONE,
+        max_connections,
+        A_MINUTE,
+    )
+    .await
 }
 
 /// The same, whose statements may take so long at most.
@@ -109,7 +115,7 @@ pub(crate) async fn store_in_haste(
     folder: &tempfile::TempDir,
     timeout: std::time::Duration,
 ) -> crate::Store {
-    open(folder, crate::FactSettings::NONE, 2, timeout).await
+    open(folder, crate::CacheSettings::NONE, 2, timeout).await
 }
 
 #[cfg(test)]
@@ -118,7 +124,7 @@ const A_MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
 #[cfg(test)]
 async fn open(
     folder: &tempfile::TempDir,
-    facts: crate::FactSettings,
+    cache: crate::CacheSettings,
     max_connections: u32,
     timeout: std::time::Duration,
 ) -> crate::Store {
@@ -127,9 +133,9 @@ async fn open(
         connection: format!("sqlite:///{}", file.display()),
         max_connections,
         timeout,
-        patience: A_MINUTE,
+        acquire_timeout: A_MINUTE,
         clock: std::sync::Arc::new(model::clock::SystemClock::default()),
-        facts,
+        cache,
         authorization_ttl: 0,
         whole_catalog: true,
         wsrep_sync_wait: None,

@@ -26,13 +26,13 @@ impl Store {
     ///
     /// When the database does not answer. What was removed until then stays removed.
     pub async fn sweep(&self, lifetime: TimeDelta) -> Result<bool, StoreError> {
-        let now = self.facts().clock.now();
+        let now = self.caches().clock.now();
         let mut tx = self.begin().await?;
         // A node whose clock was far ahead must not end this for all time.
         let claimed = tx
             .update(
                 "archstone_lease",
-                Entity::Unkept,
+                Entity::Uncached,
                 "SET until = ? WHERE name = 'sweep' AND (until <= ? OR until > ?)",
             )
             .bind((now + INTERVAL).timestamp_micros())
@@ -87,7 +87,7 @@ impl Store {
             };
             let mut tx = self.begin().await?;
             let which = format!("WHERE {time} < ? AND id <= ?");
-            let delete = tx.delete(table, Entity::Unkept, which);
+            let delete = tx.delete(table, Entity::Uncached, which);
             delete.bind(horizon.clone()).bind(last).execute().await?;
             let _saved = tx.commit().await?;
             if row.int("number")? < SLICE {

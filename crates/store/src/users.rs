@@ -315,7 +315,7 @@ impl UsersMut<'_> {
         self.tx
             .update(
                 "user",
-                Entity::Unkept,
+                Entity::Uncached,
                 "SET last_active_at = ? WHERE id = ?",
             )
             .bind(day)

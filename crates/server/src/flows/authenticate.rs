@@ -194,7 +194,7 @@ impl Proved {
 async fn look_again(app: &App, proved: &mut Proved) -> Result<(), ApiError> {
     let now = app.clock.now();
     // A token is not issued on facts from before the slow step either.
-    app.store.catch_up().await?;
+    app.store.sync().await?;
     if let Some(source) = &mut proved.source {
         *source = validate_again(app, source, now)
             .await

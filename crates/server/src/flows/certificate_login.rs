@@ -34,7 +34,7 @@ pub async fn certificate_login(
     let certificate = certificate.map_err(|error| ApiError::unauthorized(error.to_string()))?;
     let assertion = assertion(certificate)
         .ok_or_else(|| ApiError::unauthorized("the names in the certificate cannot be read"))?;
-    app.store.catch_up().await?;
+    app.store.sync().await?;
     let login = app.store.logins().find(user_id).await?;
     let login = login.ok_or_else(|| ApiError::unauthorized("no such user"))?;
     let user = app.store.users().find(user_id).await?;

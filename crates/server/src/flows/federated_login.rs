@@ -9,7 +9,7 @@ use model::mapping::{DomainReference, Evaluation, MappedUser, Rules, SchemaVersi
 use model::subject::{Login, Subject};
 use model::token::FederatedLogin;
 use model::{Assertion, Method, Timestamp};
-use store::{SessionTokens, StoreError, Tx, repeating};
+use store::{SessionTokens, StoreError, Tx, retrying};
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -180,7 +180,7 @@ pub async fn federated_login(
     let outcome = let_in(app, source, said, &mapping, &evaluation, now).await;
     if let Err(error) = &outcome
         && error.status() != StatusCode::SERVICE_UNAVAILABLE
-        && !matches!(error, ApiError::Repeat(_))
+        && !matches!(error, ApiError::Retry(_))
     {
         log_explanation(source, &said.assertion, &evaluation);
     }
@@ -204,7 +204,7 @@ async fn let_in(
             false => unusable_mapping(&source.protocol, &reason),
         }
     })?;
-    app.store.catch_up().await?;
+    app.store.sync().await?;
     match mapped.user.kind {
         UserKind::Local => {
             check_groups(app, source, mapped).await?;
@@ -245,9 +245,9 @@ pub async fn federated_login_once(
     said: &Said,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
-    let asks_to_repeat = |outcome: &_| matches!(outcome, Err(ApiError::Repeat(_)));
-    match repeating(asks_to_repeat, || federated_login(app, source, said, now)).await {
-        Err(ApiError::Repeat(cause)) => Err(ApiError::Unavailable(cause.to_string())),
+    let should_retry = |outcome: &_| matches!(outcome, Err(ApiError::Retry(_)));
+    match retrying(should_retry, || federated_login(app, source, said, now)).await {
+        Err(ApiError::Retry(cause)) => Err(ApiError::Unavailable(cause.to_string())),
         other => other,
     }
 }
@@ -565,9 +565,9 @@ async fn note_session(
         Ok(())
     };
     // What the login used up is used up: to do all of it again would fail.
-    let asks_to_repeat = |outcome: &_| matches!(outcome, Err(StoreError::Repeat(_)));
-    match repeating(asks_to_repeat, insert).await {
-        Err(StoreError::Repeat(cause)) => return Err(ApiError::Unavailable(cause.to_string())),
+    let should_retry = |outcome: &_| matches!(outcome, Err(StoreError::Retry(_)));
+    match retrying(should_retry, insert).await {
+        Err(StoreError::Retry(cause)) => return Err(ApiError::Unavailable(cause.to_string())),
         other => other?,
     }
     refuse_ended(app, source, &subject, id.as_deref(), began).await

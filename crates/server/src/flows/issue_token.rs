@@ -51,7 +51,7 @@ pub async fn issue_token(
         });
     }
     // A token is never issued on facts that are older than the request.
-    app.store.catch_up().await?;
+    app.store.sync().await?;
     let mut asked = match &request.scope {
         None => None,
         Some(scope) => Some(find_scope(app, scope).await?),

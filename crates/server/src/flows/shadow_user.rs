@@ -9,7 +9,7 @@ use model::mapping::{DomainReference, Mapped, MappedProject, SchemaVersion};
 use model::user::FederatedIdentity;
 use model::{Project, Role, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use store::{ShadowUser, StoreError, Tx, repeating};
+use store::{ShadowUser, StoreError, Tx, retrying};
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -63,13 +63,9 @@ pub(super) async fn shadow(
 ) -> Result<Shadowed, ApiError> {
     // What somebody else added or deleted at this moment (the user at another first login, a
     // project, a role, a group) is found or missed when it is looked at again.
-    let was_overtaken = |outcome: &_| {
-        matches!(
-            outcome,
-            Err(ApiError::Conflict { .. } | ApiError::Repeat(_))
-        )
-    };
-    repeating(was_overtaken, || {
+    let was_overtaken =
+        |outcome: &_| matches!(outcome, Err(ApiError::Conflict { .. } | ApiError::Retry(_)));
+    retrying(was_overtaken, || {
         look_up_and_write(app, source, said, mapping, mapped, now)
     })
     .await

@@ -105,9 +105,9 @@ pub async fn validate_token(
     require_supported(&token.kind, text)?;
     // What is kept in memory counts from here on as known.
     if app.config.archstone.strict_validation {
-        app.store.catch_up().await?;
+        app.store.sync().await?;
     } else {
-        app.store.ensure_fresh().await?;
+        app.store.ensure_synced().await?;
     }
     let valid = look_up(app, token, text, now).await?;
     require_valid(app, &valid, now, leniency.expired_for).await?;
@@ -169,7 +169,7 @@ pub async fn validate_again(
     valid: &ValidToken,
     now: Timestamp,
 ) -> Result<Arc<ValidToken>, Refusal> {
-    app.store.catch_up().await?;
+    app.store.sync().await?;
     let valid = look_up(app, valid.token.clone(), "", now).await?;
     require_valid(app, &valid, now, chrono::TimeDelta::zero()).await?;
     Ok(Arc::new(valid))
@@ -235,7 +235,7 @@ async fn look_up(
         Scope::Domain(id) => Some((id.clone().into(), "domain")),
     };
     let place_id = place.as_ref().map(|(id, _)| id);
-    let (subject, target) = store.parties(&token.user_id, place_id).await?;
+    let (subject, target) = store.subject_and_target(&token.user_id, place_id).await?;
     let target = match &place {
         None => None,
         Some((id, kind)) => Some(usable_target(target, id, kind)?),

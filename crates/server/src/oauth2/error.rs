@@ -115,7 +115,7 @@ impl Failure for OAuthError {
         response
     }
 
-    fn asks_to_repeat(&self) -> bool {
-        matches!(self, Self::Login(ApiError::Repeat(_)))
+    fn should_retry(&self) -> bool {
+        matches!(self, Self::Login(ApiError::Retry(_)))
     }
 }

@@ -75,9 +75,7 @@ async fn change(
     let id = &login.subject.id;
     let password = password.set_at(&call.app, &login.options, now);
     let keep = passwords_kept(&call);
-    tx.users_mut()
-        .replace_password(id, &password, keep)
-        .await?;
+    tx.users_mut().replace_password(id, &password, keep).await?;
     revoke_user(&call.app, &mut tx, id, now).await?;
     Ok(call.public().done(tx.commit().await?))
 }

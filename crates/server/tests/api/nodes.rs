@@ -205,11 +205,11 @@ async fn a_node_learns_of_a_revocation_also_when_nobody_asks_it_anything() {
 async fn those_who_ask_together_share_a_question() {
     let (one, _) = nodes().await;
     let store = &one.app.store;
-    store.catch_up().await.unwrap();
+    store.sync().await.unwrap();
     let before = store.statements();
     let questions = (0..50).map(|_| {
         let store = store.clone();
-        tokio::spawn(async move { store.catch_up().await })
+        tokio::spawn(async move { store.sync().await })
     });
     for question in questions.collect::<Vec<_>>() {
         question.await.unwrap().unwrap();

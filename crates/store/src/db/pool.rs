@@ -12,9 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Options;
 use super::session::Connection;
 use crate::address::Address;
+use crate::cache::Caches;
 use crate::dialect::Dialect;
 use crate::error::StoreError;
-use crate::facts::Facts;
 
 /// The connection pools of one database.
 pub(crate) struct Db {
@@ -25,12 +25,12 @@ pub(crate) struct Db {
     /// The same as `permits`, but for SQLite, where one at a time may write.
     write_permits: Arc<Semaphore>,
     timeout: Duration,
-    patience: Duration,
+    acquire_timeout: Duration,
     statements: AtomicU64,
     /// How many wait until they may write.
     waiting: AtomicU64,
     commits: AtomicU64,
-    pub(crate) facts: Facts,
+    pub(crate) caches: Caches,
     authorization_ttl: u32,
     whole_catalog: bool,
     breaks: Arc<Breaks>,
@@ -51,7 +51,7 @@ impl Breaks {
     }
 
     /// Whether a connection of this age was opened after the last break.
-    fn spare(&self, age: Duration) -> bool {
+    fn is_usable(&self, age: Duration) -> bool {
         let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
         last.is_zero() || self.origin.elapsed().saturating_sub(age) > last
     }
@@ -83,7 +83,7 @@ impl Db {
                     .max_lifetime(options.lifetime)
                     .test_before_acquire(false)
                     .before_acquire(move |_, idle| {
-                        let spare = breaks.spare(idle.age);
+                        let spare = breaks.is_usable(idle.age);
                         Box::pin(async move { Ok(spare) })
                     })
             }};
@@ -129,11 +129,11 @@ impl Db {
             permits,
             write_permits,
             timeout: options.timeout,
-            patience: options.patience,
+            acquire_timeout: options.acquire_timeout,
             statements: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             commits: AtomicU64::new(0),
-            facts: Facts::new(options.facts, Arc::clone(&options.clock)),
+            caches: Caches::new(options.cache, Arc::clone(&options.clock)),
             authorization_ttl: options.authorization_ttl,
             whole_catalog: options.whole_catalog,
             breaks,
@@ -177,7 +177,7 @@ impl Db {
     /// Waits for leave to use a connection, for reading or for one transaction that writes.
     pub(super) async fn permit(&self, write: bool) -> Result<Permit, StoreError> {
         // Both waits together, so that a crowd before a database that hangs is answered in time.
-        let deadline = tokio::time::Instant::now() + self.timeout.max(self.patience);
+        let deadline = tokio::time::Instant::now() + self.timeout.max(self.acquire_timeout);
         let permits = if write {
             &self.write_permits
         } else {
@@ -185,14 +185,14 @@ impl Db {
         };
         let _waiting = write.then(|| Waiting::begin(&self.waiting));
         let permit = Arc::clone(permits).acquire_owned();
-        match tokio::time::timeout(self.patience, permit).await {
+        match tokio::time::timeout(self.acquire_timeout, permit).await {
             Ok(Ok(permit)) => Ok(Permit {
                 deadline,
                 write,
                 _permit: permit,
             }),
             Ok(Err(_)) => Err(StoreError::Unavailable("shutting down".into())),
-            Err(_) => Err(StoreError::TimedOut(self.patience)),
+            Err(_) => Err(StoreError::TimedOut(self.acquire_timeout)),
         }
     }
 
@@ -208,7 +208,7 @@ impl Db {
                 }
             })
         };
-        let timed_out = |_| Err(StoreError::TimedOut(self.timeout.max(self.patience)));
+        let timed_out = |_| Err(StoreError::TimedOut(self.timeout.max(self.acquire_timeout)));
         tokio::time::timeout_at(permit.deadline, open)
             .await
             .unwrap_or_else(timed_out)
@@ -221,7 +221,7 @@ impl Db {
     /// How long what needs a connection and one statement may take, and was asked while another such
     /// had begun.
     pub(crate) fn longest_wait(&self) -> Duration {
-        2 * (self.timeout.max(self.patience) + self.timeout)
+        2 * (self.timeout.max(self.acquire_timeout) + self.timeout)
     }
 
     pub(super) fn count_statement(&self) {
@@ -319,13 +319,13 @@ mod tests {
             origin: Instant::now() - Duration::from_secs(60),
             last: AtomicU64::new(0),
         };
-        assert!(breaks.spare(Duration::from_secs(60)), "none broke yet");
+        assert!(breaks.is_usable(Duration::from_secs(60)), "none broke yet");
         breaks.note();
-        assert!(!breaks.spare(Duration::from_secs(1)));
-        assert!(!breaks.spare(Duration::from_secs(60)));
-        assert!(!breaks.spare(Duration::from_secs(600)));
+        assert!(!breaks.is_usable(Duration::from_secs(1)));
+        assert!(!breaks.is_usable(Duration::from_secs(60)));
+        assert!(!breaks.is_usable(Duration::from_secs(600)));
         breaks.last.store(30_000_000, Ordering::Relaxed);
-        assert!(breaks.spare(Duration::from_secs(20)));
-        assert!(!breaks.spare(Duration::from_secs(40)));
+        assert!(breaks.is_usable(Duration::from_secs(20)));
+        assert!(!breaks.is_usable(Duration::from_secs(40)));
     }
 }

@@ -40,7 +40,7 @@ pub(crate) struct Session {
     permit: Option<Permit>,
 }
 
-/// Does work on a task of its own, which goes on when the caller is dropped: a client that leaves
+/// Does work on a separate task, which goes on when the caller is dropped: a client that leaves
 /// costs no connection, and no statement ends half-way.
 ///
 /// # Errors
@@ -272,7 +272,7 @@ impl Session {
     }
 
     /// Throws a connection away that broke or did not answer: its protocol state is unknown. One that
-    /// broke makes those doubtful that were open then; one statement that takes too long does not.
+    /// broke marks those that were open then as suspect; one statement that takes too long does not.
     fn settle<T>(
         &mut self,
         outcome: Result<Result<T, Failure>, tokio::time::error::Elapsed>,

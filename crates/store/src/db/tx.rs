@@ -51,10 +51,10 @@ impl Tx {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Repeat`] when the database asks for the whole transaction once more; when it does
-    /// not answer, it is unknown whether the work was done, as with any commit.
+    /// [`StoreError::Retry`] when the whole transaction has to be retried; when the database does not
+    /// answer, it is unknown whether the work was done, as with any commit.
     pub async fn commit(mut self) -> Result<Saved, StoreError> {
-        self.announce().await?;
+        self.publish().await?;
         let mut session = self.session.take().ok_or_else(lost)?;
         let (db, changed) = (Arc::clone(&self.db), self.changed);
         let revoked = std::mem::take(&mut self.revoked);
@@ -70,13 +70,13 @@ impl Tx {
                     let changed = changed.clone();
                     tokio::spawn(async move {
                         tokio::time::sleep(db.timeout()).await;
-                        db.facts.changed(&changed);
+                        db.caches.changed(&changed);
                     });
                 }
                 Err(_) => return committed,
             }
-            db.facts.revoked(revoked);
-            db.facts.changed(&changed);
+            db.caches.revoked(revoked);
+            db.caches.changed(&changed);
             committed
         })
         .await??;
@@ -84,15 +84,15 @@ impl Tx {
     }
 
     /// Writes into the transaction what it has changed, for the other nodes.
-    async fn announce(&mut self) -> Result<(), StoreError> {
+    async fn publish(&mut self) -> Result<(), StoreError> {
         if self.changed.is_empty() {
             return Ok(());
         }
-        let at = self.db.facts.clock.now().timestamp_micros();
+        let at = self.db.caches.clock.now().timestamp_micros();
         let rows = vec!["(?, ?, ?)"; self.changed.len()].join(", ");
         let mut values: Vec<Value> = Vec::with_capacity(self.changed.len() * 3);
-        for (topic, id) in self.changed.iter() {
-            values.extend([topic.name().into(), id.unwrap_or("").into(), at.into()]);
+        for (region, id) in self.changed.iter() {
+            values.extend([region.name().into(), id.unwrap_or("").into(), at.into()]);
         }
         let rest = format!("(kind, entity_id, at) VALUES {rows}");
         let insert = self.insert("archstone_change", Entity::New, rest);

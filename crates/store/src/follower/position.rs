@@ -7,7 +7,7 @@ use std::time::Duration;
 /// A row of one of the two tables.
 pub(super) struct Found<T> {
     pub(super) id: i64,
-    /// When it was written, by the clock of whoever wrote it, in microseconds since the epoch.
+    /// When it was written, by the writer's clock, in microseconds since the epoch.
     pub(super) at: i64,
     /// Stands for all that the row holds.
     pub(super) fingerprint: u64,

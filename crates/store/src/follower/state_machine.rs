@@ -10,7 +10,7 @@ use ::model::{Method, Scope};
 use proptest::prelude::*;
 
 use super::*;
-use crate::FactSettings;
+use crate::CacheSettings;
 use crate::db::Session;
 use crate::scratch::HandClock;
 use ::model::revocation::TokenFacts;
@@ -59,7 +59,7 @@ enum Event {
         enabled: bool,
         gap: i64,
     },
-    /// A node of a release to come does, and tells it in words of its own, or in none.
+    /// A node of a later release does, and names a region that is unknown here, or unreadable.
     LaterRelease {
         user: usize,
         enabled: bool,
@@ -160,18 +160,18 @@ struct World {
 }
 
 fn connect(file: &Path, clock: &Arc<HandClock>) -> Store {
-    let facts = FactSettings {
+    let cache = CacheSettings {
         enabled: true,
         foreign_ttl: Duration::from_secs(5),
-        ..FactSettings::NONE
+        ..CacheSettings::NONE
     };
     Store::connect(&crate::Options {
         connection: format!("sqlite:///{}", file.display()),
         max_connections: 2,
         timeout: Duration::from_secs(60),
-        patience: Duration::from_secs(60),
+        acquire_timeout: Duration::from_secs(60),
         clock: Arc::clone(clock) as _,
-        facts,
+        cache,
         authorization_ttl: 0,
         whole_catalog: true,
         wsrep_sync_wait: None,
@@ -452,7 +452,7 @@ impl World {
                 self.clocks[1].set(time(self.now() + second));
             }
             Event::Strict(node) => {
-                self.nodes[node].catch_up().await.unwrap();
+                self.nodes[node].sync().await.unwrap();
                 self.check(node).await;
             }
             Event::Bounded(node) => {
@@ -501,10 +501,10 @@ impl World {
 
     async fn look_after_a_second(&self, node: usize) {
         self.pass(1);
-        self.nodes[node].ensure_fresh().await.unwrap();
+        self.nodes[node].ensure_synced().await.unwrap();
     }
 
-    fn facts_of(&self, user: usize) -> Token {
+    fn token_of(&self, user: usize) -> Token {
         let issued = &self.tokens[user];
         let another = AuditId::from_bytes([0xff; 16]);
         Token {
@@ -519,7 +519,7 @@ impl World {
 
     fn is_revoked(&self, node: usize, user: usize) -> bool {
         self.nodes[node].is_revoked(&TokenFacts {
-            token: &self.facts_of(user),
+            token: &self.token_of(user),
             user_domain_id: &"default".into(),
             role_ids: &[],
             trust: None,
@@ -539,7 +539,7 @@ impl World {
     async fn check(&self, node: usize) {
         for (user, issued) in self.tokens.iter().enumerate() {
             let (subject, _) = self.nodes[node]
-                .parties(&user_id(user), None)
+                .subject_and_target(&user_id(user), None)
                 .await
                 .unwrap();
             let enabled = subject.is_some_and(|subject| subject.enabled);
@@ -584,7 +584,7 @@ proptest! {
                 world.happens(event).await;
             }
             for node in 0..2 {
-                world.nodes[node].catch_up().await.unwrap();
+                world.nodes[node].sync().await.unwrap();
                 world.check(node).await;
             }
         });

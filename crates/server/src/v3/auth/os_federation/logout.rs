@@ -82,7 +82,7 @@ async fn log_out(
 /// What will pass stays as it is, so that the provider tries again.
 fn refuse(error: ApiError) -> ApiError {
     match error {
-        ApiError::Unavailable(_) | ApiError::Repeat(_) | ApiError::Internal(_) => error,
+        ApiError::Unavailable(_) | ApiError::Retry(_) | ApiError::Internal(_) => error,
         other => {
             let reason = other.reason();
             tracing::info!(%reason, "a logout of an identity provider was refused");

@@ -66,7 +66,7 @@ async fn respond(call: &Call, body: &Value) -> Result<(ServiceProvider, Response
         return Err(ApiError::refused(reason));
     }
     // The other cloud believes us for longer than what we keep in memory may be old.
-    call.app.store.catch_up().await?;
+    call.app.store.sync().await?;
     let token = request.identity.token.id;
     let valid = validate_token(&call.app, &token, call.now(), Leniency::default()).await;
     let valid = valid.map_err(Refusal::of_proof)?;

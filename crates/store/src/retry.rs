@@ -1,29 +1,29 @@
-//! The one loop that does work again when the database asks for it.
+//! The one loop that retries what the database asks to retry.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
-/// How often work is tried.
+/// How often work is tried at most.
 const ATTEMPTS: u32 = 5;
 
 /// The most that the first pause takes; each may take twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
-/// Does work, and does it again from the beginning for as long as it asks for that: after a deadlock, a
-/// serialisation failure or a failed certification nothing of it is left. The last outcome is given back
-/// when it asks in vain.
+/// Does work, and retries it from the beginning while its outcome asks for that: after a deadlock, a
+/// serialisation failure or a failed certification nothing of it is left. After the last attempt its
+/// outcome is returned, whatever it is.
 ///
-/// Those who got in each other's way pause for times that differ at random, so as not to meet again.
-pub async fn repeating<T, W: Future<Output = T>>(
-    asks_to_repeat: impl Fn(&T) -> bool,
+/// Pauses between attempts are random, so that two that were in each other's way do not meet again.
+pub async fn retrying<T, W: Future<Output = T>>(
+    should_retry: impl Fn(&T) -> bool,
     mut work: impl FnMut() -> W,
 ) -> T {
     for attempt in 1..ATTEMPTS {
         let outcome = work().await;
-        if !asks_to_repeat(&outcome) {
+        if !should_retry(&outcome) {
             return outcome;
         }
-        tracing::debug!(attempt, "the database asks to repeat");
+        tracing::debug!(attempt, "retrying");
         let most = FIRST_PAUSE * (1 << (attempt - 1));
         // A new state is seeded at random.
         let random = RandomState::new().hash_one(attempt) % 1000;
@@ -38,10 +38,10 @@ mod tests {
 
     use super::*;
 
-    /// How often work is done that asks to be repeated so many times, and how it ends.
+    /// How often work is done that asks for so many retries, and how it ends.
     async fn done(asks: u32) -> (u32, Result<u32, u32>) {
         let times = AtomicU32::new(0);
-        let outcome = repeating(Result::is_err, || async {
+        let outcome = retrying(Result::is_err, || async {
             let time = times.fetch_add(1, Ordering::SeqCst) + 1;
             if time <= asks { Err(time) } else { Ok(time) }
         });
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_is_repeated_while_it_asks_for_that_but_not_for_ever() {
+    async fn work_is_retried_while_it_asks_for_that_but_not_for_ever() {
         assert_eq!(done(0).await, (1, Ok(1)));
         assert_eq!(done(3).await, (4, Ok(4)));
         assert_eq!(done(ATTEMPTS - 1).await, (ATTEMPTS, Ok(ATTEMPTS)));

@@ -1,4 +1,4 @@
-//! Facts that every request needs, kept in memory: users, places, roles, the catalog, service
+//! The cache of what every request needs: users, projects and domains, roles, the catalog, service
 //! providers, revocations.
 //!
 //! A fact is valid for as long as nothing was written that it was read from; [`crate::change`] says
@@ -25,13 +25,13 @@ use quick_cache::sync::Cache;
 
 use crate::Store;
 use crate::assignments::EffectiveRoles;
-use crate::change::{Changes, Topic};
+use crate::change::{CacheRegion, Changes};
 use crate::error::StoreError;
-use crate::follower::Questions;
+use crate::follower::SyncState;
 
 /// How facts are kept.
 #[derive(Clone, Copy, Debug)]
-pub struct FactSettings {
+pub struct CacheSettings {
     /// Whether any are kept but revocation events.
     pub enabled: bool,
     /// How old a fact may get that nobody reported as changed.
@@ -45,7 +45,7 @@ pub struct FactSettings {
     pub longest_transaction: Duration,
 }
 
-impl FactSettings {
+impl CacheSettings {
     /// Nothing is kept: for tools that look once.
     pub const NONE: Self = Self {
         enabled: false,
@@ -57,27 +57,27 @@ impl FactSettings {
 }
 
 /// The facts of one database.
-pub(crate) struct Facts {
-    pub(crate) settings: FactSettings,
+pub(crate) struct Caches {
+    pub(crate) settings: CacheSettings,
     pub(crate) clock: Arc<dyn Clock>,
     epochs: Epochs,
-    subjects: Cache<UserId, Kept<Subject>>,
-    targets: Cache<ProjectId, Kept<ScopeTarget>>,
-    roles: Cache<RolesKey, Kept<EffectiveRoles>>,
-    credentials: Cache<ApplicationCredentialId, Kept<ApplicationCredential>>,
+    subjects: Cache<UserId, Cached<Subject>>,
+    targets: Cache<ProjectId, Cached<ScopeTarget>>,
+    roles: Cache<RolesKey, Cached<EffectiveRoles>>,
+    credentials: Cache<ApplicationCredentialId, Cached<ApplicationCredential>>,
     /// By project. Those to whom the whole catalog is shown share it.
-    catalogs: Cache<Option<ProjectId>, Kept<Vec<CatalogService>>>,
-    /// Whether identity providers are enabled. What changes one makes roles doubtful too.
-    identity_providers: Cache<IdentityProviderId, Kept<bool>>,
+    catalogs: Cache<Option<ProjectId>, Cached<Vec<CatalogService>>>,
+    /// Whether identity providers are enabled. They share the region of the roles.
+    identity_providers: Cache<IdentityProviderId, Cached<bool>>,
     /// All that are enabled, under the one key.
-    service_providers: Cache<(), Kept<Vec<ServiceProvider>>>,
+    service_providers: Cache<(), Cached<Vec<ServiceProvider>>>,
     revocations: RwLock<Revocations>,
-    pub(crate) questions: Questions,
+    pub(crate) sync_state: SyncState,
 }
 
 type RolesKey = (UserId, Option<Vec<GroupId>>, Scope);
 
-struct Kept<T> {
+struct Cached<T> {
     fact: Arc<T>,
     moment: Moment,
 }
@@ -90,7 +90,7 @@ struct Moment {
     at: Duration,
 }
 
-impl<T> Clone for Kept<T> {
+impl<T> Clone for Cached<T> {
     fn clone(&self) -> Self {
         Self {
             fact: Arc::clone(&self.fact),
@@ -99,27 +99,27 @@ impl<T> Clone for Kept<T> {
     }
 }
 
-/// For each topic, how often all of it, or one of its entities, has changed. Entities share counters by
+/// For each region, how often all of it, or one of its entities, has changed. Entities share counters by
 /// their hash, so that these need the same memory however many entities there are; a change of one
-/// makes a few others doubtful without need.
+/// invalidates a few others without need.
 ///
 /// MariaDB takes ids for the same that differ in case, in accents or in spaces at the end, and so a
 /// change may name an entity otherwise than its row does. Ids are hashed without what differs; those
-/// with other letters than ASCII change with any entity of their topic.
+/// with other letters than ASCII change with any entity of their region.
 struct Epochs {
-    whole: [AtomicU64; Topic::COUNT],
+    whole: [AtomicU64; CacheRegion::COUNT],
     /// How often any single entity has changed.
-    single: [AtomicU64; Topic::COUNT],
+    single: [AtomicU64; CacheRegion::COUNT],
     stripes: Vec<AtomicU64>,
     hasher: RandomState,
 }
 
-/// How many counters the entities of a topic share.
+/// How many counters the entities of a region share.
 const STRIPES: usize = 1024;
 
 impl Epochs {
     fn new() -> Self {
-        let stripes = (0..STRIPES * Topic::COUNT).map(|_| AtomicU64::new(0));
+        let stripes = (0..STRIPES * CacheRegion::COUNT).map(|_| AtomicU64::new(0));
         Self {
             whole: Default::default(),
             single: Default::default(),
@@ -128,35 +128,35 @@ impl Epochs {
         }
     }
 
-    fn stripe(&self, topic: Topic, id: &str) -> &AtomicU64 {
+    fn stripe(&self, region: CacheRegion, id: &str) -> &AtomicU64 {
         let mut hasher = self.hasher.build_hasher();
         for byte in id.trim_end_matches(' ').bytes() {
             hasher.write_u8(byte.to_ascii_lowercase());
         }
         let hash = usize::try_from(hasher.finish() % STRIPES as u64);
-        &self.stripes[topic as usize * STRIPES + hash.unwrap_or(0)]
+        &self.stripes[region as usize * STRIPES + hash.unwrap_or(0)]
     }
 
-    /// Moves on whenever the topic or the entity changes: all counters only ever grow, and so does their
+    /// Moves on whenever the region or the entity changes: all counters only ever grow, and so does their
     /// sum.
-    fn of(&self, topic: Topic, id: &str) -> u64 {
+    fn of(&self, region: CacheRegion, id: &str) -> u64 {
         let own = match id.is_ascii() {
-            true => self.stripe(topic, id),
-            false => &self.single[topic as usize],
+            true => self.stripe(region, id),
+            false => &self.single[region as usize],
         };
-        let whole = self.whole[topic as usize].load(Ordering::SeqCst);
+        let whole = self.whole[region as usize].load(Ordering::SeqCst);
         whole + own.load(Ordering::SeqCst)
     }
 
     fn advance(&self, changes: &Changes) {
-        for (topic, id) in changes.iter() {
+        for (region, id) in changes.iter() {
             match id.filter(|id| id.is_ascii()) {
                 Some(id) => {
-                    self.stripe(topic, id).fetch_add(1, Ordering::SeqCst);
-                    self.single[topic as usize].fetch_add(1, Ordering::SeqCst);
+                    self.stripe(region, id).fetch_add(1, Ordering::SeqCst);
+                    self.single[region as usize].fetch_add(1, Ordering::SeqCst);
                 }
                 None => {
-                    self.whole[topic as usize].fetch_add(1, Ordering::SeqCst);
+                    self.whole[region as usize].fetch_add(1, Ordering::SeqCst);
                 }
             }
         }
@@ -167,12 +167,12 @@ impl Epochs {
 #[derive(Default)]
 struct Revocations {
     index: RevocationIndex,
-    /// Those that came while all were being read anew.
+    /// Those that came while all were being read again.
     meanwhile: Option<Vec<RevocationEvent>>,
 }
 
-impl Facts {
-    pub(crate) fn new(settings: FactSettings, clock: Arc<dyn Clock>) -> Self {
+impl Caches {
+    pub(crate) fn new(settings: CacheSettings, clock: Arc<dyn Clock>) -> Self {
         Self {
             settings,
             clock,
@@ -185,14 +185,14 @@ impl Facts {
             identity_providers: Cache::new(1_000),
             service_providers: Cache::new(1),
             revocations: RwLock::default(),
-            questions: Questions::default(),
+            sync_state: SyncState::default(),
         }
     }
 
     /// The state of an entity before something of it is read.
-    fn before_reading(&self, (topic, id): (Topic, &str)) -> Moment {
+    fn before_reading(&self, (region, id): (CacheRegion, &str)) -> Moment {
         Moment {
-            epoch: self.epochs.of(topic, id),
+            epoch: self.epochs.of(region, id),
             at: self.clock.elapsed(),
         }
     }
@@ -213,7 +213,7 @@ impl Facts {
         }
     }
 
-    /// From here on all events are read anew; until [`Self::replace_revocations`], those known count.
+    /// From here on all events are read again; until [`Self::replace_revocations`], those known count.
     pub(crate) fn begin_replacing_revocations(&self) {
         self.revocations_mut().meanwhile = Some(Vec::new());
     }
@@ -244,27 +244,27 @@ impl Facts {
 
     fn get<K: Eq + Hash, T>(
         &self,
-        cache: &Cache<K, Kept<T>>,
+        cache: &Cache<K, Cached<T>>,
         key: &K,
-        (topic, id): (Topic, &str),
+        (region, id): (CacheRegion, &str),
     ) -> Option<Arc<T>> {
         let kept = cache.get(key)?;
         let age = || self.clock.elapsed().saturating_sub(kept.moment.at);
-        let valid = kept.moment.epoch == self.epochs.of(topic, id)
+        let valid = kept.moment.epoch == self.epochs.of(region, id)
             && (self.settings.sole_writer || age() < self.settings.foreign_ttl);
         valid.then_some(kept.fact)
     }
 
     /// Keeps a fact that was read after this moment.
-    fn keep<K: Eq + Hash, T>(
+    fn insert<K: Eq + Hash, T>(
         &self,
-        cache: &Cache<K, Kept<T>>,
+        cache: &Cache<K, Cached<T>>,
         key: K,
         moment: Moment,
         fact: Arc<T>,
     ) -> Arc<T> {
         if self.settings.enabled {
-            let kept = Kept {
+            let kept = Cached {
                 fact: Arc::clone(&fact),
                 moment,
             };
@@ -275,9 +275,9 @@ impl Facts {
 }
 
 impl Store {
-    /// Whether an event revokes the token, as far as [`Store::ensure_fresh`] has read.
+    /// Whether an event revokes the token, as far as [`Store::ensure_synced`] has read.
     pub fn is_revoked(&self, token: &TokenFacts<'_>) -> bool {
-        let revocations = self.facts().revocations.read();
+        let revocations = self.caches().revocations.read();
         let revocations = revocations.unwrap_or_else(PoisonError::into_inner);
         revocations.index.revokes(token)
     }
@@ -287,14 +287,14 @@ impl Store {
     /// # Errors
     ///
     /// When the database does not answer.
-    pub async fn parties(
+    pub async fn subject_and_target(
         &self,
         user_id: &UserId,
         target_id: Option<&ProjectId>,
     ) -> Result<(Option<Arc<Subject>>, Option<Arc<ScopeTarget>>), StoreError> {
-        let facts = self.facts();
-        let subject = facts.get(&facts.subjects, user_id, subject_of(user_id));
-        let target = target_id.and_then(|id| facts.get(&facts.targets, id, target_of(id)));
+        let caches = self.caches();
+        let subject = caches.get(&caches.subjects, user_id, subject_of(user_id));
+        let target = target_id.and_then(|id| caches.get(&caches.targets, id, target_of(id)));
         if subject.is_some() || target.is_some() || target_id.is_none() {
             let subject = match subject {
                 Some(subject) => Some(subject),
@@ -310,18 +310,18 @@ impl Store {
             return Ok((subject, target));
         };
         let (subject_moment, target_moment) = (
-            facts.before_reading(subject_of(user_id)),
-            facts.before_reading(target_of(target_id)),
+            caches.before_reading(subject_of(user_id)),
+            caches.before_reading(target_of(target_id)),
         );
         let (login, target) = self.logins().find_with_target(user_id, target_id).await?;
         let subject = login.map(|login| {
             let subject = Arc::new(login.subject);
-            facts.keep(&facts.subjects, user_id.clone(), subject_moment, subject)
+            caches.insert(&caches.subjects, user_id.clone(), subject_moment, subject)
         });
         let target = match (target, &subject) {
             (Some(target), _) => {
                 let target = Arc::new(target);
-                Some(facts.keep(&facts.targets, target_id.clone(), target_moment, target))
+                Some(caches.insert(&caches.targets, target_id.clone(), target_moment, target))
             }
             // Without the user the statement finds nothing, but the place may be there.
             (None, None) => self.target(target_id).await?,
@@ -331,11 +331,11 @@ impl Store {
     }
 
     async fn subject(&self, id: &UserId) -> Result<Option<Arc<Subject>>, StoreError> {
-        let facts = self.facts();
-        let moment = facts.before_reading(subject_of(id));
+        let caches = self.caches();
+        let moment = caches.before_reading(subject_of(id));
         let found = self.logins().find(id).await?;
         let found = found.map(|login| Arc::new(login.subject));
-        Ok(found.map(|subject| facts.keep(&facts.subjects, id.clone(), moment, subject)))
+        Ok(found.map(|subject| caches.insert(&caches.subjects, id.clone(), moment, subject)))
     }
 
     /// A project or domain that a token may be valid on.
@@ -344,13 +344,13 @@ impl Store {
     ///
     /// When the database does not answer.
     pub async fn target(&self, id: &ProjectId) -> Result<Option<Arc<ScopeTarget>>, StoreError> {
-        let facts = self.facts();
-        if let Some(target) = facts.get(&facts.targets, id, target_of(id)) {
+        let caches = self.caches();
+        if let Some(target) = caches.get(&caches.targets, id, target_of(id)) {
             return Ok(Some(target));
         }
-        let moment = facts.before_reading(target_of(id));
+        let moment = caches.before_reading(target_of(id));
         let found = self.logins().find_target(id).await?.map(Arc::new);
-        Ok(found.map(|target| facts.keep(&facts.targets, id.clone(), moment, target)))
+        Ok(found.map(|target| caches.insert(&caches.targets, id.clone(), moment, target)))
     }
 
     /// The roles that a user holds in effect in a scope; none without one. `brought` are the
@@ -367,15 +367,15 @@ impl Store {
         scope: &Scope,
         now: Timestamp,
     ) -> Result<Arc<EffectiveRoles>, StoreError> {
-        let facts = self.facts();
+        let caches = self.caches();
         let key = (user_id.clone(), brought.map(<[_]>::to_vec), scope.clone());
-        let entity = (Topic::Roles, user_id.as_str());
-        if let Some(held) = facts.get(&facts.roles, &key, entity)
+        let entity = (CacheRegion::Roles, user_id.as_str());
+        if let Some(held) = caches.get(&caches.roles, &key, entity)
             && held.ends_at.is_none_or(|end| now < end)
         {
             return Ok(held);
         }
-        let moment = facts.before_reading(entity);
+        let moment = caches.before_reading(entity);
         let mut assignments = self.assignments();
         let held = match scope {
             Scope::Unscoped => return Ok(Arc::default()),
@@ -398,7 +398,7 @@ impl Store {
         if held.roles.is_empty() {
             return Ok(Arc::new(held));
         }
-        Ok(facts.keep(&facts.roles, key, moment, Arc::new(held)))
+        Ok(caches.insert(&caches.roles, key, moment, Arc::new(held)))
     }
 
     /// An application credential, without its secret.
@@ -410,15 +410,15 @@ impl Store {
         &self,
         id: &ApplicationCredentialId,
     ) -> Result<Option<Arc<ApplicationCredential>>, StoreError> {
-        let facts = self.facts();
-        let entity = (Topic::ApplicationCredentials, id.as_str());
-        if let Some(credential) = facts.get(&facts.credentials, id, entity) {
+        let caches = self.caches();
+        let entity = (CacheRegion::ApplicationCredentials, id.as_str());
+        if let Some(credential) = caches.get(&caches.credentials, id, entity) {
             return Ok(Some(credential));
         }
-        let moment = facts.before_reading(entity);
+        let moment = caches.before_reading(entity);
         let found = self.application_credentials().find(id).await?;
         let found = found.map(|stored| Arc::new(stored.credential));
-        Ok(found.map(|it| facts.keep(&facts.credentials, id.clone(), moment, it)))
+        Ok(found.map(|it| caches.insert(&caches.credentials, id.clone(), moment, it)))
     }
 
     /// The services that a token can be used at, with their endpoints.
@@ -430,22 +430,22 @@ impl Store {
         &self,
         project_id: Option<&ProjectId>,
     ) -> Result<Arc<Vec<CatalogService>>, StoreError> {
-        let facts = self.facts();
+        let caches = self.caches();
         let key = project_id.cloned();
-        if let Some(services) = facts.get(&facts.catalogs, &key, CATALOG) {
+        if let Some(services) = caches.get(&caches.catalogs, &key, CATALOG) {
             return Ok(services);
         }
-        let moment = facts.before_reading(CATALOG);
+        let moment = caches.before_reading(CATALOG);
         let shown = self.catalog().list(project_id).await?;
         let mut services = Arc::new(shown.services);
         if !shown.are_chosen {
             // Most projects see the same, which is kept once.
-            services = match facts.get(&facts.catalogs, &None, CATALOG) {
+            services = match caches.get(&caches.catalogs, &None, CATALOG) {
                 Some(whole) if whole == services => whole,
-                _ => facts.keep(&facts.catalogs, None, moment, services),
+                _ => caches.insert(&caches.catalogs, None, moment, services),
             };
         }
-        Ok(facts.keep(&facts.catalogs, key, moment, services))
+        Ok(caches.insert(&caches.catalogs, key, moment, services))
     }
 
     /// Whether an identity provider is enabled; `None` when there is no such provider.
@@ -457,19 +457,19 @@ impl Store {
         &self,
         id: &IdentityProviderId,
     ) -> Result<Option<bool>, StoreError> {
-        let facts = self.facts();
-        let entity = (Topic::Roles, id.as_str());
-        if let Some(enabled) = facts.get(&facts.identity_providers, id, entity) {
+        let caches = self.caches();
+        let entity = (CacheRegion::Roles, id.as_str());
+        if let Some(enabled) = caches.get(&caches.identity_providers, id, entity) {
             return Ok(Some(*enabled));
         }
-        let moment = facts.before_reading(entity);
+        let moment = caches.before_reading(entity);
         let found = self.identity_providers().find(id).await?;
         // That something is not there is never kept.
         let Some(provider) = found else {
             return Ok(None);
         };
         let enabled = Arc::new(provider.enabled);
-        let kept = facts.keep(&facts.identity_providers, id.clone(), moment, enabled);
+        let kept = caches.insert(&caches.identity_providers, id.clone(), moment, enabled);
         Ok(Some(*kept))
     }
 
@@ -479,30 +479,30 @@ impl Store {
     ///
     /// When the database does not answer.
     pub async fn enabled_service_providers(&self) -> Result<Arc<Vec<ServiceProvider>>, StoreError> {
-        let facts = self.facts();
-        if let Some(providers) = facts.get(&facts.service_providers, &(), SERVICE_PROVIDERS) {
+        let caches = self.caches();
+        if let Some(providers) = caches.get(&caches.service_providers, &(), SERVICE_PROVIDERS) {
             return Ok(providers);
         }
-        let moment = facts.before_reading(SERVICE_PROVIDERS);
+        let moment = caches.before_reading(SERVICE_PROVIDERS);
         let enabled = ProviderFilter {
             enabled: Some(true),
             ..ProviderFilter::default()
         };
         let providers = self.service_providers().list(&enabled).await?;
-        Ok(facts.keep(&facts.service_providers, (), moment, Arc::new(providers)))
+        Ok(caches.insert(&caches.service_providers, (), moment, Arc::new(providers)))
     }
 }
 
 /// What is kept of all together has no id.
-const CATALOG: (Topic, &str) = (Topic::Catalog, "");
-const SERVICE_PROVIDERS: (Topic, &str) = (Topic::ServiceProviders, "");
+const CATALOG: (CacheRegion, &str) = (CacheRegion::Catalog, "");
+const SERVICE_PROVIDERS: (CacheRegion, &str) = (CacheRegion::ServiceProviders, "");
 
-fn subject_of(id: &UserId) -> (Topic, &str) {
-    (Topic::Subjects, id.as_str())
+fn subject_of(id: &UserId) -> (CacheRegion, &str) {
+    (CacheRegion::Subjects, id.as_str())
 }
 
-fn target_of(id: &ProjectId) -> (Topic, &str) {
-    (Topic::Targets, id.as_str())
+fn target_of(id: &ProjectId) -> (CacheRegion, &str) {
+    (CacheRegion::Targets, id.as_str())
 }
 
 #[cfg(test)]
@@ -514,48 +514,48 @@ mod tests {
     use crate::change::Entity;
     use crate::scratch::{self, HandClock};
 
-    fn facts() -> (Facts, Arc<HandClock>) {
-        let settings = FactSettings {
+    fn caches() -> (Caches, Arc<HandClock>) {
+        let settings = CacheSettings {
             enabled: true,
             foreign_ttl: Duration::from_secs(60),
-            ..FactSettings::NONE
+            ..CacheSettings::NONE
         };
         let clock = Arc::new(HandClock::default());
-        (Facts::new(settings, Arc::clone(&clock) as _), clock)
+        (Caches::new(settings, Arc::clone(&clock) as _), clock)
     }
 
-    const ADA: (Topic, &str) = (Topic::Roles, "ada");
+    const ADA: (CacheRegion, &str) = (CacheRegion::Roles, "ada");
 
-    fn keeps_roles(facts: &Facts, moment: Moment) -> bool {
+    fn keeps_roles(caches: &Caches, moment: Moment) -> bool {
         let key = (UserId::from("ada"), None, Scope::System);
-        facts.keep(&facts.roles, key, moment, Arc::default());
-        kept_roles(facts)
+        caches.insert(&caches.roles, key, moment, Arc::default());
+        kept_roles(caches)
     }
 
-    fn kept_roles(facts: &Facts) -> bool {
+    fn kept_roles(caches: &Caches) -> bool {
         let key = (UserId::from("ada"), None, Scope::System);
-        facts.get(&facts.roles, &key, ADA).is_some()
+        caches.get(&caches.roles, &key, ADA).is_some()
     }
 
     #[test]
     fn a_fact_is_kept_until_something_of_it_changes() {
-        let (facts, _) = facts();
-        let before = facts.before_reading(ADA);
-        assert!(keeps_roles(&facts, before));
-        facts.changed(&Changes::of("endpoint", Entity::Any));
-        facts.changed(&Changes::of("password", Entity::One("ada")));
-        assert!(kept_roles(&facts), "another topic");
-        facts.changed(&Changes::of("assignment", Entity::One("ada")));
-        assert!(!kept_roles(&facts), "a grant to her");
-        assert!(!keeps_roles(&facts, before), "read before the change");
-        assert!(keeps_roles(&facts, facts.before_reading(ADA)));
-        facts.changed(&Changes::of("assignment", Entity::Any));
-        assert!(!kept_roles(&facts), "a grant to many");
+        let (caches, _) = caches();
+        let before = caches.before_reading(ADA);
+        assert!(keeps_roles(&caches, before));
+        caches.changed(&Changes::of("endpoint", Entity::Any));
+        caches.changed(&Changes::of("password", Entity::One("ada")));
+        assert!(kept_roles(&caches), "another region");
+        caches.changed(&Changes::of("assignment", Entity::One("ada")));
+        assert!(!kept_roles(&caches), "a grant to her");
+        assert!(!keeps_roles(&caches, before), "read before the change");
+        assert!(keeps_roles(&caches, caches.before_reading(ADA)));
+        caches.changed(&Changes::of("assignment", Entity::Any));
+        assert!(!kept_roles(&caches), "a grant to many");
     }
 
     #[test]
     fn a_change_counts_however_the_database_lets_the_id_be_written() {
-        let (facts, _) = facts();
+        let (caches, _) = caches();
         for (kept, changed) in [
             ("ab12", "AB12"),
             ("ab12", "ab12  "),
@@ -564,57 +564,57 @@ mod tests {
             ("e12", "é12"),
             ("É12", "é12"),
         ] {
-            let before = facts.epochs.of(Topic::Roles, kept);
-            facts.changed(&Changes::of("assignment", Entity::One(changed)));
-            let after = facts.epochs.of(Topic::Roles, kept);
+            let before = caches.epochs.of(CacheRegion::Roles, kept);
+            caches.changed(&Changes::of("assignment", Entity::One(changed)));
+            let after = caches.epochs.of(CacheRegion::Roles, kept);
             assert_ne!(before, after, "{kept} and {changed}");
         }
     }
 
     #[test]
-    fn what_is_granted_to_others_makes_few_facts_doubtful() {
-        let (facts, _) = facts();
+    fn what_is_granted_to_others_invalidates_few_entries() {
+        let (caches, _) = caches();
         let everybody: Vec<String> = (0..500).map(|number| format!("user {number}")).collect();
-        let epoch = |user: &String| facts.epochs.of(Topic::Roles, user);
+        let epoch = |user: &String| caches.epochs.of(CacheRegion::Roles, user);
         let before: Vec<u64> = everybody.iter().map(epoch).collect();
-        facts.changed(&Changes::of("assignment", Entity::One("user 7")));
+        caches.changed(&Changes::of("assignment", Entity::One("user 7")));
         let after = everybody.iter().map(epoch);
-        let doubtful = before
+        let invalid = before
             .iter()
             .zip(after)
             .filter(|(before, after)| **before != *after);
-        let doubtful = doubtful.count();
-        assert!((1..10).contains(&doubtful), "{doubtful}");
+        let invalid = invalid.count();
+        assert!((1..10).contains(&invalid), "{invalid}");
     }
 
     #[test]
     fn a_fact_that_nobody_reports_as_changed_gets_too_old() {
-        let (facts, clock) = facts();
-        assert!(keeps_roles(&facts, facts.before_reading(ADA)));
+        let (caches, clock) = caches();
+        assert!(keeps_roles(&caches, caches.before_reading(ADA)));
         clock.advance(Duration::from_secs(59));
-        assert!(kept_roles(&facts));
+        assert!(kept_roles(&caches));
         clock.set_back(Duration::from_secs(3600));
         assert!(
-            kept_roles(&facts),
+            kept_roles(&caches),
             "the time of day has nothing to do with it"
         );
         clock.advance(Duration::from_secs(1));
-        assert!(!kept_roles(&facts));
+        assert!(!kept_roles(&caches));
     }
 
     #[tokio::test]
     async fn a_commit_that_is_given_up_midway_is_noticed_all_the_same() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = FactSettings {
+        let settings = CacheSettings {
             enabled: true,
             foreign_ttl: Duration::from_secs(60),
             sole_writer: true,
-            ..FactSettings::NONE
+            ..CacheSettings::NONE
         };
         let store = scratch::store_with(&folder, settings).await;
         let mut committed = 0;
         for turns in 0..6 {
-            let before = store.facts().epochs.of(Topic::Targets, "");
+            let before = store.caches().epochs.of(CacheRegion::Targets, "");
             let mut tx = store.begin().await.unwrap();
             let set = format!("SET description = '{turns}'");
             let update = tx.update("project", Entity::Any, set);
@@ -631,7 +631,7 @@ mod tests {
             drop(commit);
             // Its rows are free once it is over, by one end or the other.
             let mut next = store.begin().await.unwrap();
-            let free = next.update("project", Entity::Unkept, "SET enabled = enabled");
+            let free = next.update("project", Entity::Uncached, "SET enabled = enabled");
             free.execute().await.unwrap();
             let mut reading = next.read();
             let look = reading.query("SELECT description FROM project LIMIT 1");
@@ -640,7 +640,7 @@ mod tests {
             if there {
                 committed += 1;
                 let noticed = async {
-                    while store.facts().epochs.of(Topic::Targets, "") == before {
+                    while store.caches().epochs.of(CacheRegion::Targets, "") == before {
                         tokio::task::yield_now().await;
                     }
                 };
