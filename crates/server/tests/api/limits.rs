@@ -67,7 +67,10 @@ fn login(password: &str) -> Value {
 
 /// A server of which nobody but a request looks at the clock, which is to panic then.
 async fn defective() -> TestServer {
-    TestServer::start_with(|config| config.archstone.sole_writer = true).await
+    let server = TestServer::start_with(|config| config.archstone.sole_writer = true).await;
+    // The first request makes the server look at the database.
+    server.admin().await;
+    server
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod policy;
 mod races;
 mod schemas;
 mod smuggling;
+mod spellings;
 mod statements;
 mod texts;
 mod v3;

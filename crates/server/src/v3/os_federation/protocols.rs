@@ -88,12 +88,19 @@ async fn create(
 ) -> Result<Reply<One<ProtocolDocument>>, ApiError> {
     let permit = call.authorize(CREATE_PROTOCOL, Target::none())?;
     check_mapping(&call, &wanted.mapping_id).await?;
-    let found = call.store.identity_providers().find(&provider).await?;
-    let provider = found.ok_or_else(|| ApiError::not_found("Identity Provider", &provider))?;
+    if call
+        .store
+        .identity_providers()
+        .find(&provider)
+        .await?
+        .is_none()
+    {
+        return Err(ApiError::not_found("Identity Provider", &provider));
+    }
     check_id(id.as_str())?;
     let protocol = Protocol {
         id,
-        identity_provider_id: provider.id,
+        identity_provider_id: provider,
         driver: wanted.driver(&call, None)?,
         mapping_id: wanted.mapping_id,
         remote_id_attribute: wanted.remote_id_attribute,

@@ -6,7 +6,12 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use chrono::{SubsecRound as _, TimeDelta};
+use model::federation::IdentityProvider;
+use model::ids::UserId;
+use model::user::{FederatedIdentity, User};
 use serde_json::{Value, json};
+use store::{StoreError, Tx};
 use testkit::{Answer, Client, TestServer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -134,6 +139,21 @@ impl Corp {
     /// Lets the provider answer a login.
     async fn finish(&self, login: JoinHandle<Answer>) -> Answer {
         self.provider.may_answer.notify_one();
+        login.await.unwrap()
+    }
+
+    /// The same while a transaction is open that has done its work, and is committed when the login
+    /// waits for it, or did not have to.
+    async fn finish_meanwhile(
+        &self,
+        login: JoinHandle<Answer>,
+        work: impl AsyncFnOnce(&mut Tx),
+    ) -> Answer {
+        let mut tx = self.server.app.store.begin().await.unwrap();
+        work(&mut tx).await;
+        self.provider.may_answer.notify_one();
+        self.server.until_it_waits(|| login.is_finished()).await;
+        let _saved = tx.commit().await.unwrap();
         login.await.unwrap()
     }
 
@@ -278,6 +298,117 @@ async fn a_mapping_that_is_changed_after_it_was_applied_lets_nobody_in() {
         } else {
             answer.expect(401);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_disabled_while_a_first_login_is_written_lets_nobody_in() {
+    let corp = Corp::new().await;
+    let login = corp.begin().await;
+    let disabling = async |tx: &mut Tx| {
+        let id = "corp".into();
+        let disabled = tx.change(&id, |mut provider: IdentityProvider| {
+            provider.enabled = false;
+            Ok::<_, StoreError>(provider)
+        });
+        disabled.await.unwrap();
+    };
+    let refused = corp.finish_meanwhile(login, disabling).await;
+    refused.expect(403);
+    let users = corp.admin.get("/v3/users?name=jane").await.expect(200);
+    assert_eq!(users["users"], json!([]));
+}
+
+/// Whose a federated token is.
+fn user_of(answer: &Answer) -> UserId {
+    let token = answer.expect(201);
+    token["token"]["user"]["id"].as_str().unwrap().into()
+}
+
+#[tokio::test]
+async fn what_is_changed_of_a_user_while_their_login_is_written_stays() {
+    let corp = Corp::new().await;
+    let id = user_of(&corp.log_in().await);
+    let with_address = mapping(json!({"name": "{0}", "email": "{0}@corp.example"}));
+    corp.admin.patch(MAPPING, with_address).await.expect(200);
+    let login = corp.begin().await;
+    let colouring = async |tx: &mut Tx| {
+        let coloured = tx.change(&id, |mut user: User| {
+            user.extra.insert("colour".into(), "red".into());
+            Ok::<_, StoreError>(user)
+        });
+        coloured.await.unwrap();
+    };
+    let answer = corp.finish_meanwhile(login, colouring).await;
+    assert_eq!(user_of(&answer), id);
+    let user = corp.admin.get(&format!("/v3/users/{id}")).await.expect(200);
+    assert_eq!(user["user"]["colour"], "red");
+    assert_eq!(user["user"]["email"], "jane@corp.example");
+}
+
+#[tokio::test]
+async fn a_name_that_becomes_another_users_while_a_login_is_written_logs_them_in() {
+    let corp = Corp::new().await;
+    let jane = user_of(&corp.log_in().await);
+    let joe = corp.server.add_person("joe", &[]).await;
+    let login = corp.begin().await;
+    let identity = FederatedIdentity {
+        identity_provider_id: "corp".into(),
+        protocol_id: "mapped".into(),
+        unique_id: "jane".into(),
+    };
+    let giving = async |tx: &mut Tx| {
+        for (id, identities) in [(&jane, vec![]), (&joe, vec![identity])] {
+            let user: User = tx.hold(id).await.unwrap();
+            let mut users = tx.users_mut();
+            let replaced = users.replace_federated_identities(&user, &identities).await;
+            replaced.unwrap();
+        }
+    };
+    let answer = corp.finish_meanwhile(login, giving).await;
+    assert_eq!(user_of(&answer), joe);
+}
+
+#[tokio::test]
+async fn a_login_with_other_groups_ends_tokens_that_were_obtained_while_it_waited() {
+    let corp = Corp::new().await;
+    let first = corp.log_in().await;
+    let id = user_of(&first);
+    let body = json!({"group": {"name": "staff", "domain_id": "default"}});
+    let group = corp.admin.post("/v3/groups", body).await.expect(201);
+    let mut by_group = mapping(json!({"name": "{0}"}));
+    by_group["mapping"]["rules"][0]["local"][0]["group"] = json!({"id": group["group"]["id"]});
+    corp.admin.patch(MAPPING, by_group).await.expect(200);
+    let login = corp.begin().await;
+    let identity = json!({"methods": ["token"], "token": {"id": first.header("X-Subject-Token")}});
+    let body = json!({"auth": {"identity": identity}});
+    let clock = &corp.server.clock;
+    let mut tx = corp.server.app.store.begin().await.unwrap();
+    tx.users_mut().lock(&id).await.unwrap();
+    corp.provider.may_answer.notify_one();
+    corp.server.until_it_waits(|| login.is_finished()).await;
+    clock.advance(TimeDelta::seconds(5));
+    let second = corp.server.nobody().post("/v3/auth/tokens", body).await;
+    second.expect(201);
+    clock.advance(TimeDelta::milliseconds(5700));
+    drop(tx);
+    let third = login.await.unwrap();
+    assert_eq!(user_of(&third), id);
+    let app = &corp.server.app;
+    let events = app.store.revocations().list(None).await.unwrap();
+    let second_of_writing = app.clock.now().trunc_subsecs(0);
+    let before = second_of_writing - TimeDelta::seconds(1);
+    assert!(
+        events
+            .iter()
+            .any(|event| event.user_id.as_ref() == Some(&id)
+                && (event.issued_before, event.revoked_at) == (before, second_of_writing)),
+        "{events:?}"
+    );
+    for (token, status) in [(first, 404), (second, 404), (third, 200)] {
+        let about = corp.admin.clone();
+        let about = about.with_header("x-subject-token", token.header("X-Subject-Token"));
+        about.get("/v3/auth/tokens").await.expect(status);
     }
 }
 

@@ -212,6 +212,24 @@ async fn an_assertion_needs_a_token_of_a_project_and_a_provider_that_is_on() {
 }
 
 #[tokio::test]
+async fn a_node_vouches_for_nobody_whose_token_another_has_revoked() {
+    let (one, _folder) = start().await;
+    let other = one.neighbour().await;
+    let admin = one.admin().await;
+    add_cloud(&admin, "https://cloud.example/sp").await;
+    let ada = one.with_role("member", Scope::Project).await;
+    for path in [PLAIN, ENVELOPED] {
+        ask(&other, path, ada.token()).await.expect_text(200);
+    }
+    let revoke = admin.with_header("x-subject-token", ada.token());
+    revoke.delete("/v3/auth/tokens").await.expect(204);
+    // No word was passed between the nodes, and no time has gone by.
+    for path in [PLAIN, ENVELOPED] {
+        ask(&other, path, ada.token()).await.expect(404);
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_xml_cannot_hold_is_told_of() {
     let (server, _folder) = start().await;
     let admin = server.admin().await;
