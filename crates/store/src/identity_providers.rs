@@ -97,6 +97,18 @@ impl IdentityProvidersMut<'_> {
             .await
     }
 
+    /// Makes sure, until the transaction ends, that there is such an identity provider and that it stays
+    /// as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] when there is none.
+    pub async fn require(&mut self, id: &IdentityProviderId) -> Result<(), StoreError> {
+        self.tx
+            .require("identity_provider", id.as_str(), "Identity Provider")
+            .await
+    }
+
     /// Finds an identity provider to change it: nobody else does until the transaction ends.
     pub(crate) async fn find_for_update(
         &mut self,

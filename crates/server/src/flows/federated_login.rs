@@ -143,7 +143,7 @@ pub(super) async fn confirm_source(
 ) -> Result<(), ApiError> {
     let (id, protocol_id) = (&source.provider.id, &source.protocol.id);
     // Held until the login is written: it comes wholly before or after a change of the provider.
-    tx.identity_providers_mut().lock(id).await?;
+    tx.identity_providers_mut().require(id).await?;
     let provider = tx.identity_providers().find(id).await?;
     let provider = provider.ok_or_else(|| ApiError::not_found("Identity Provider", id))?;
     let protocol = tx.protocols().find(id, protocol_id).await?;
