@@ -161,13 +161,16 @@ fn endpoint(row: &Row) -> Result<Option<CatalogEndpoint>, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::Store;
-    use crate::scratch::{run, store};
+    use crate::CacheSettings;
+    use crate::scratch::{run, store_with};
 
     /// Two services: `one` with the endpoints `a` and `b` (disabled), `two` with `c`.
-    async fn filled(folder: &tempfile::TempDir) -> Store {
-        let store = store(folder).await;
+    async fn filled(folder: &tempfile::TempDir, cache: CacheSettings) -> Store {
+        let store = store_with(folder, cache).await;
         for id in ["one", "two"] {
             let sql =
                 format!("INSERT INTO service (id, type, extra) VALUES ('{id}', '{id}', '{{}}')");
@@ -231,7 +234,7 @@ mod tests {
     #[tokio::test]
     async fn endpoints_are_chosen_for_a_project() {
         let folder = tempfile::tempdir().unwrap();
-        let store = filled(&folder).await;
+        let store = filled(&folder, CacheSettings::NONE).await;
         choose(&store, "a", "chooser").await;
         choose(&store, "gone", "forgotten").await;
         choose(&store, "b", "disabled").await;
@@ -245,9 +248,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn projects_that_are_shown_the_whole_catalog_share_it_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CacheSettings {
+            enabled: true,
+            sole_writer: true,
+            ..CacheSettings::NONE
+        };
+        let store = filled(&folder, cache).await;
+        choose(&store, "a", "chooser").await;
+        let shown = async |project: &str| {
+            let project = ProjectId::from(project);
+            store.services_for(Some(&project)).await.unwrap()
+        };
+        let (chooser, one, other) = (
+            shown("chooser").await,
+            shown("one").await,
+            shown("other").await,
+        );
+        assert!(Arc::ptr_eq(&one, &other));
+        assert_eq!((chooser.len(), one.len()), (1, 2));
+        assert!(Arc::ptr_eq(&one, &store.services_for(None).await.unwrap()));
+        // What was read before a change is shared with nobody after it.
+        choose(&store, "c", "someone").await;
+        assert!(!Arc::ptr_eq(&one, &shown("other").await));
+    }
+
+    #[tokio::test]
     async fn groups_choose_endpoints_for_a_project() {
         let folder = tempfile::tempdir().unwrap();
-        let store = filled(&folder).await;
+        let store = filled(&folder, CacheSettings::NONE).await;
         choose_group(&store, "first", r#"{"service_id": "one"}"#, "by-service").await;
         choose_group(
             &store,

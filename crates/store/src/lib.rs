@@ -1,7 +1,19 @@
 //! Keystone's database on SQLite, PostgreSQL and MariaDB, behind [`Store`] and [`Tx`].
 //!
-//! One file holds the SQL of one resource. A repository is reached through the store, which reads
-//! from the pool, or through the one transaction of a request, and is written once for both.
+//! One file holds the SQL of one resource, in two types: one reads, from the pool or in the one
+//! transaction of a request, and one writes, in a transaction alone.
+//!
+//! ```compile_fail,E0599
+//! async fn outside_of_a_transaction(store: &archstone_store::Store) {
+//!     let _ = store.domains().delete(&"d".into(), chrono::Utc::now()).await;
+//! }
+//! ```
+//!
+//! ```
+//! async fn in_a_transaction(tx: &mut archstone_store::Tx) {
+//!     let _ = tx.domains_mut().delete(&"d".into(), chrono::Utc::now()).await;
+//! }
+//! ```
 
 mod access_rules;
 mod address;

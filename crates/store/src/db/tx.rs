@@ -360,6 +360,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn each_statement_sees_what_was_committed_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = scratch::store(&folder).await;
+        let sql = match store.dialect() {
+            Dialect::MariaDb => "SELECT @@tx_isolation AS level",
+            Dialect::Postgres => "SELECT current_setting('transaction_isolation') AS level",
+            // It has one writer, who sees everything.
+            Dialect::Sqlite => "SELECT 'read committed' AS level",
+        };
+        let mut tx = store.begin().await.unwrap();
+        let rows = tx.read().query(sql).rows().await.unwrap();
+        let level = rows[0].text("level").unwrap().to_lowercase();
+        assert_eq!(level.replace('-', " "), "read committed");
+    }
+
+    #[tokio::test]
     async fn a_request_that_is_given_up_costs_no_connection_and_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let store = scratch::store_with_connections(&folder, 1).await;
