@@ -220,7 +220,9 @@ pub async fn sweep(app: Arc<App>) {
         let lifetime = crate::flows::revoke::lifetime(&app);
         let lifetime = TimeDelta::from_std(lifetime).unwrap_or(TimeDelta::MAX);
         match app.store.sweep(lifetime).await {
-            Ok(_) => failures = 0,
+            Ok(true) => failures = 0,
+            // Another node's turn, or not yet.
+            Ok(false) => {}
             Err(error) => {
                 failures += 1;
                 if failures == 3 {

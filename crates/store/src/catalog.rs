@@ -164,8 +164,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::Store;
     use crate::CacheSettings;
+    use crate::Store;
     use crate::scratch::{run, store_with};
 
     /// Two services: `one` with the endpoints `a` and `b` (disabled), `two` with `c`.

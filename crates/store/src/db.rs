@@ -42,6 +42,7 @@ pub struct Options {
     pub whole_catalog: bool,
     /// The age at which a connection is replaced; `None` means never.
     pub lifetime: Option<Duration>,
-    /// What statements on a Galera cluster wait for (`wsrep_sync_wait`); `None` leaves it to the server.
+    /// What statements on a Galera cluster wait for (`wsrep_sync_wait`); with `None` at least for what other
+    /// nodes have committed (1).
     pub wsrep_sync_wait: Option<u32>,
 }

@@ -138,16 +138,16 @@ impl Store {
             }
         });
         self.follow();
-        let acquire_timeout = self.db.longest_wait();
+        let limit = self.db.longest_wait();
         let answer = answers.wait_for(|answer| answer.up_to >= ticket);
-        match tokio::time::timeout(acquire_timeout, answer).await {
+        match tokio::time::timeout(limit, answer).await {
             Ok(Ok(answer)) => match &answer.error {
                 None => Ok(()),
                 Some(error) => Err(error.again()),
             },
             // The sender lives as long as the store.
             Ok(Err(_)) => Err(StoreError::Unavailable("shutting down".into())),
-            Err(_) => Err(StoreError::TimedOut(acquire_timeout)),
+            Err(_) => Err(StoreError::TimedOut(limit)),
         }
     }
 
@@ -212,7 +212,7 @@ impl Follower {
         });
         let mut due = poll.map(|poll| Instant::now() + poll);
         let mut answered = 0;
-        // Whoever started this asks already.
+        // The one who started this asks already.
         asked.mark_changed();
         loop {
             let pause = async {
@@ -494,8 +494,12 @@ mod tests {
         let db = Arc::downgrade(&store.db);
         drop(store);
         // What the task holds while it looks it lets go again.
-        while db.upgrade().is_some() {
-            tokio::task::yield_now().await;
-        }
+        let ended = async {
+            while db.upgrade().is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(30), ended);
+        ended.await.expect("nothing holds the database any longer");
     }
 }

@@ -268,4 +268,56 @@ mod tests {
         assert!(!is_revoked("eve", 2029));
         assert_eq!(store.revocations().list(None).await.unwrap().len(), 2);
     }
+
+    #[tokio::test]
+    async fn what_the_database_makes_of_a_statement_counts_here_from_the_commit_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        for sql in [
+            "INSERT INTO project (id, name, domain_id, is_domain, enabled, extra) \
+             SELECT 'd', 'd', id, is_domain, enabled, '{}' FROM project",
+            "INSERT INTO \"user\" (id, domain_id, extra) VALUES ('ada', 'd', '{}')",
+            "INSERT INTO \"user\" (id, domain_id, extra) VALUES ('joe', 'd', '{}')",
+            "INSERT INTO \"group\" (id, domain_id, name, extra) VALUES ('g', 'd', 'g', '{}')",
+            "INSERT INTO user_group_membership (user_id, group_id) VALUES ('ada', 'g')",
+        ] {
+            run(&store, sql).await;
+        }
+        store.sync().await.unwrap();
+        let revoked = |user: &str| {
+            let token = Token {
+                user_id: user.into(),
+                methods: vec![Method::Password],
+                kind: TokenKind::Direct(Scope::Unscoped),
+                audit_ids: AuditIds::root(AuditId::from_bytes([1; 16])),
+                issued_at: Timestamp::from_timestamp(1_000, 0).unwrap(),
+                expires_at: Timestamp::MAX_UTC,
+            };
+            store.is_revoked(&TokenFacts {
+                token: &token,
+                user_domain_id: &"d".into(),
+                role_ids: &[],
+                trust: None,
+                consumer_id: None,
+            })
+        };
+        let at = Timestamp::from_timestamp(2_000, 0).unwrap();
+        let mut tx = store.begin().await.unwrap();
+        let mut revocations = tx.revocations_mut();
+        revocations
+            .insert_for_members(&"g".into(), at)
+            .await
+            .unwrap();
+        assert!(!revoked("ada"), "not before the commit");
+        let _saved = tx.commit().await.unwrap();
+        assert!(revoked("ada") && !revoked("joe"));
+        let mut tx = store.begin().await.unwrap();
+        let mut revocations = tx.revocations_mut();
+        revocations
+            .insert_for_domain(&"d".into(), at)
+            .await
+            .unwrap();
+        let _saved = tx.commit().await.unwrap();
+        assert!(revoked("joe"));
+    }
 }

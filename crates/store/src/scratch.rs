@@ -119,6 +119,18 @@ pub(crate) async fn store_in_haste(
 }
 
 #[cfg(test)]
+impl crate::Store {
+    /// Another node on the same database, with a clock of its own.
+    pub(crate) fn with_clock(&self, clock: HandClock) -> Self {
+        let options = Options {
+            clock: std::sync::Arc::new(clock),
+            ..self.db.options.clone()
+        };
+        Self::connect(&options).unwrap()
+    }
+}
+
+#[cfg(test)]
 const A_MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
 
 #[cfg(test)]

@@ -99,6 +99,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use chrono::Utc;
+
     use super::*;
     use crate::scratch;
 
@@ -135,5 +137,28 @@ mod tests {
             !store.sweep(TimeDelta::hours(1)).await.unwrap(),
             "it is not due"
         );
+        // A node whose clock was a day ahead has claimed it until then.
+        let ahead = (Utc::now() + TimeDelta::days(1)).timestamp_micros();
+        let sql = format!("UPDATE archstone_lease SET until = {ahead}");
+        scratch::run(&store, &sql).await;
+        assert!(store.sweep(TimeDelta::hours(1)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_ahead_removes_nothing_that_still_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = scratch::store(&folder).await;
+        let clock = scratch::HandClock::default();
+        clock.set(Utc::now() + TimeDelta::days(1));
+        let ahead = store.with_clock(clock);
+        let now = Value::sqlite_time(Utc::now());
+        let sql = format!(
+            "INSERT INTO revocation_event (user_id, issued_before, revoked_at) \
+             VALUES ('ada', '{now}', '{now}'), ('joe', '{now}', '{now}')"
+        );
+        scratch::run(&store, &sql).await;
+        assert!(ahead.sweep(TimeDelta::hours(1)).await.unwrap());
+        let left = "SELECT COUNT(*) AS number FROM revocation_event";
+        assert_eq!(scratch::number(&store, left).await.unwrap(), 2);
     }
 }

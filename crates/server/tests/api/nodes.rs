@@ -1,5 +1,7 @@
 //! Several servers on one database: what one changes, the others learn.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use serde_json::json;
 use testkit::{Client, PASSWORD, Scope, TestServer, home};
@@ -196,9 +198,13 @@ async fn a_node_learns_of_a_revocation_also_when_nobody_asks_it_anything() {
                VALUES ('2026-05-04 03:02:01', '2026-05-04 03:02:01')";
     one.sql(sql).await;
     // The clock stands still, so that no validation asks for itself.
-    while validate(&other, &admin, &member).await == 200 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let learns = async {
+        while validate(&other, &admin, &member).await == 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let learned = tokio::time::timeout(Duration::from_secs(30), learns);
+    learned.await.expect("the other node learns of it");
 }
 
 #[tokio::test]

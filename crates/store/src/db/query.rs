@@ -111,6 +111,13 @@ impl Query<'_, '_> {
 
     /// All rows, unread.
     pub(crate) async fn rows(self) -> Result<Vec<Row>, StoreError> {
+        debug_assert!(
+            ["SELECT", "WITH", "SHOW", "PRAGMA"]
+                .iter()
+                .any(|verb| self.sql.trim_start().starts_with(verb)),
+            "a write is no query: {}",
+            self.sql
+        );
         let statement = Statement {
             sql: self.sql,
             values: self.values,

@@ -99,39 +99,45 @@ impl Tx {
         insert.bind_all(values).execute().await.map(drop)
     }
 
-    /// Runs a statement that gives rows.
-    pub(super) async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>, StoreError> {
-        let mut session = self.session.take().ok_or_else(lost)?;
-        let (session, outcome) = on_task(async move {
-            let outcome = session.fetch(&statement).await;
-            (session, outcome)
-        })
-        .await?;
+    /// Does work with the connection, on a task that goes on when the caller is dropped; the
+    /// transaction is rolled back then.
+    async fn on_session<T: Send + 'static, W>(
+        &mut self,
+        work: impl FnOnce(Session) -> W,
+    ) -> Result<T, StoreError>
+    where
+        W: Future<Output = (Session, Result<T, StoreError>)> + Send + 'static,
+    {
+        let session = self.session.take().ok_or_else(lost)?;
+        let (session, outcome) = on_task(work(session)).await?;
         self.session = Some(session);
         outcome
     }
 
+    /// Runs a statement that gives rows.
+    pub(super) async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>, StoreError> {
+        self.on_session(|mut session| async move {
+            let outcome = session.fetch(&statement).await;
+            (session, outcome)
+        })
+        .await
+    }
+
     async fn execute(&mut self, statement: Statement) -> Result<u64, StoreError> {
-        let mut session = self.session.take().ok_or_else(lost)?;
-        let (session, outcome) = on_task(async move {
+        self.on_session(|mut session| async move {
             let outcome = session.execute(&statement).await;
             (session, outcome)
         })
-        .await?;
-        self.session = Some(session);
-        outcome
+        .await
     }
 
     /// Runs statements as they stand, without values; several may stand in one text.
     pub(crate) async fn batch(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        let mut session = self.session.take().ok_or_else(lost)?;
-        let (session, outcome) = on_task(async move {
+        self.on_session(|mut session| async move {
             let outcome = session.batch(sql).await;
             (session, outcome)
         })
-        .await?;
-        self.session = Some(session);
-        outcome
+        .await
     }
 
     /// Reads in this transaction.
@@ -362,13 +368,20 @@ mod tests {
     #[tokio::test]
     async fn each_statement_sees_what_was_committed_before_it() {
         let folder = tempfile::tempdir().unwrap();
-        let store = scratch::store(&folder).await;
+        let store = scratch::store_with_connections(&folder, 1).await;
         let sql = match store.dialect() {
             Dialect::MariaDb => "SELECT @@tx_isolation AS level",
             Dialect::Postgres => "SELECT current_setting('transaction_isolation') AS level",
             // It has one writer, who sees everything.
             Dialect::Sqlite => "SELECT 'read committed' AS level",
         };
+        if store.dialect() == Dialect::Postgres {
+            let mut tx = store.begin().await.unwrap();
+            tx.batch("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+                .await
+                .unwrap();
+            let _saved = tx.commit().await.unwrap();
+        }
         let mut tx = store.begin().await.unwrap();
         let rows = tx.read().query(sql).rows().await.unwrap();
         let level = rows[0].text("level").unwrap().to_lowercase();

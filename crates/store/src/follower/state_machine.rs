@@ -71,7 +71,11 @@ enum Event {
     ForeignPurge,
     /// The operator saves the database, and restores what was saved last.
     Save,
-    Restore,
+    /// Before it, nodes may have read all that was written; otherwise what they alone did may
+    /// stay cached for as long as what a foreign server changes.
+    Restore {
+        synced: bool,
+    },
     Restart(usize),
     /// Time passes, in seconds.
     Pass(i64),
@@ -104,7 +108,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Sweep),
         2 => Just(Event::ForeignPurge),
         1 => Just(Event::Save),
-        2 => Just(Event::Restore),
+        2 => any::<bool>().prop_map(|synced| Event::Restore { synced }),
         1 => node.clone().prop_map(Event::Restart),
         2 => prop_oneof![0..20i64, 50..70i64, 3000..4000i64].prop_map(Event::Pass),
         1 => (-14..14i64).prop_map(Event::SetClock),
@@ -433,13 +437,17 @@ impl World {
                 Session::run_alone(&self.others.db, save).await.unwrap();
                 self.saved = Some(self.truth.clone());
             }
-            Event::Restore => {
+            Event::Restore { synced } => {
                 if let Some(saved) = self.saved.clone() {
+                    for node in self.nodes.iter().filter(|_| synced) {
+                        node.sync().await.unwrap();
+                    }
                     self.restore().await;
                     let truth = std::mem::replace(&mut self.truth, saved);
                     self.lost.extend(truth.revocations);
-                    // What a node did that nobody had read yet is seen as what foreigners do.
-                    self.pass(5);
+                    if !synced {
+                        self.pass(5);
+                    }
                 }
             }
             Event::Restart(node) => {
