@@ -147,6 +147,19 @@ pub(crate) enum Outcome {
     Retry(Box<dyn FnOnce() -> Response<Body> + Send>),
 }
 
+impl Outcome {
+    /// What a failure comes to. One that is retried is rendered, and so logged, only if that is in vain.
+    fn failed<E: Failure>(
+        failure: E,
+        into_response: impl FnOnce(E) -> Response<Body> + Send + 'static,
+    ) -> Self {
+        match failure.should_retry() {
+            true => Self::Retry(Box::new(move || into_response(failure))),
+            false => Self::Response(into_response(failure)),
+        }
+    }
+}
+
 pub(crate) type Handle = Arc<dyn Fn(Call) -> Answer + Send + Sync>;
 
 type Read = fn(&Incoming) -> Result<(), ApiError>;
@@ -176,22 +189,14 @@ impl Routes {
                 let request = Arc::clone(&call.request);
                 match handler.run(call).await {
                     Ok(response) => Outcome::Response(response),
-                    Err(failure) => {
-                        let retry = failure.should_retry();
-                        let into_response = move || {
-                            failure.into_response(&ErrorContext {
-                                base_url: &base_url,
-                                insecure_debug: app.insecure_debug(),
-                                request_id: &request.request_id,
-                                wants_html: request.wants_html(),
-                            })
-                        };
-                        if retry {
-                            Outcome::Retry(Box::new(into_response))
-                        } else {
-                            Outcome::Response(into_response())
-                        }
-                    }
+                    Err(failure) => Outcome::failed(failure, move |failure| {
+                        failure.into_response(&ErrorContext {
+                            base_url: &base_url,
+                            insecure_debug: app.insecure_debug(),
+                            request_id: &request.request_id,
+                            wants_html: request.wants_html(),
+                        })
+                    }),
                 }
             })
         });
@@ -282,5 +287,37 @@ handler!(A, B);
 impl From<std::convert::Infallible> for ApiError {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use store::StoreError;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_that_is_retried_is_rendered_only_if_that_is_in_vain() {
+        let rendered = Arc::new(AtomicUsize::new(0));
+        let outcome = |failure: ApiError| {
+            let rendered = Arc::clone(&rendered);
+            Outcome::failed(failure, move |_| {
+                rendered.fetch_add(1, Ordering::SeqCst);
+                Response::new(Body::default())
+            })
+        };
+        let missing = || StoreError::missing("user", "ada");
+        let Outcome::Response(_) = outcome(missing().into()) else {
+            panic!("what is missing is not retried");
+        };
+        assert_eq!(rendered.swap(0, Ordering::SeqCst), 1);
+        let Outcome::Retry(in_vain) = outcome(ApiError::overtaken(missing())) else {
+            panic!("what was overtaken is retried");
+        };
+        assert_eq!(rendered.load(Ordering::SeqCst), 0);
+        in_vain();
+        assert_eq!(rendered.load(Ordering::SeqCst), 1);
     }
 }

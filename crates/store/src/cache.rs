@@ -8,6 +8,8 @@
 //!
 //! What other nodes and a Keystone on the same database change, [`crate::follower`] finds out.
 
+mod lookups;
+
 use std::hash::{BuildHasher, Hash, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,18 +17,16 @@ use std::time::Duration;
 
 use model::application_credential::ApplicationCredential;
 use model::clock::Clock;
-use model::federation::{ProviderFilter, ServiceProvider};
+use model::federation::ServiceProvider;
 use model::ids::{ApplicationCredentialId, GroupId, IdentityProviderId, ProjectId, UserId};
-use model::revocation::{RevocationEvent, TokenFacts};
+use model::revocation::RevocationEvent;
 use model::revocation_index::RevocationIndex;
 use model::subject::{CatalogService, ScopeTarget, Subject};
 use model::{Scope, Timestamp};
 use quick_cache::sync::Cache;
 
-use crate::Store;
 use crate::assignments::EffectiveRoles;
 use crate::change::{CacheRegion, Changes};
-use crate::error::StoreError;
 use crate::follower::SyncState;
 
 /// How facts are kept.
@@ -274,237 +274,6 @@ impl Caches {
     }
 }
 
-impl Store {
-    /// Whether an event revokes the token, as far as [`Store::ensure_synced`] has read.
-    pub fn is_revoked(&self, token: &TokenFacts<'_>) -> bool {
-        let revocations = self.caches().revocations.read();
-        let revocations = revocations.unwrap_or_else(PoisonError::into_inner);
-        revocations.index.revokes(token)
-    }
-
-    /// A user, and the project or domain that their token is valid on.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer.
-    pub async fn subject_and_target(
-        &self,
-        user_id: &UserId,
-        target_id: Option<&ProjectId>,
-    ) -> Result<(Option<Arc<Subject>>, Option<Arc<ScopeTarget>>), StoreError> {
-        let caches = self.caches();
-        let subject = caches.get(&caches.subjects, user_id, subject_of(user_id));
-        let target = target_id.and_then(|id| caches.get(&caches.targets, id, target_of(id)));
-        if subject.is_some() || target.is_some() || target_id.is_none() {
-            let subject = match subject {
-                Some(subject) => Some(subject),
-                None => self.subject(user_id).await?,
-            };
-            let target = match (target, target_id) {
-                (None, Some(id)) => self.target(id).await?,
-                (target, _) => target,
-            };
-            return Ok((subject, target));
-        }
-        let Some(target_id) = target_id else {
-            return Ok((subject, target));
-        };
-        let (subject_moment, target_moment) = (
-            caches.before_reading(subject_of(user_id)),
-            caches.before_reading(target_of(target_id)),
-        );
-        let (login, target) = self.logins().find_with_target(user_id, target_id).await?;
-        let subject = login.map(|login| {
-            let subject = Arc::new(login.subject);
-            caches.insert(&caches.subjects, user_id.clone(), subject_moment, subject)
-        });
-        let target = match (target, &subject) {
-            (Some(target), _) => {
-                let target = Arc::new(target);
-                Some(caches.insert(&caches.targets, target_id.clone(), target_moment, target))
-            }
-            // Without the user the statement finds nothing, but the place may be there.
-            (None, None) => self.target(target_id).await?,
-            (None, Some(_)) => None,
-        };
-        Ok((subject, target))
-    }
-
-    async fn subject(&self, id: &UserId) -> Result<Option<Arc<Subject>>, StoreError> {
-        let caches = self.caches();
-        let moment = caches.before_reading(subject_of(id));
-        let found = self.logins().find(id).await?;
-        let found = found.map(|login| Arc::new(login.subject));
-        Ok(found.map(|subject| caches.insert(&caches.subjects, id.clone(), moment, subject)))
-    }
-
-    /// A project or domain that a token may be valid on.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer.
-    pub async fn target(&self, id: &ProjectId) -> Result<Option<Arc<ScopeTarget>>, StoreError> {
-        let caches = self.caches();
-        if let Some(target) = caches.get(&caches.targets, id, target_of(id)) {
-            return Ok(Some(target));
-        }
-        let moment = caches.before_reading(target_of(id));
-        let found = self.logins().find_target(id).await?.map(Arc::new);
-        Ok(found.map(|target| caches.insert(&caches.targets, id.clone(), moment, target)))
-    }
-
-    /// The roles that a user holds in effect in a scope; none without one. `brought` are the
-    /// groups of a federated login, when the token comes from one. Time alone takes roles away: what is kept says until when
-    /// it counts.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer.
-    pub async fn effective_roles(
-        &self,
-        user_id: &UserId,
-        brought: Option<&[GroupId]>,
-        scope: &Scope,
-        now: Timestamp,
-    ) -> Result<Arc<EffectiveRoles>, StoreError> {
-        let caches = self.caches();
-        let key = (user_id.clone(), brought.map(<[_]>::to_vec), scope.clone());
-        let entity = (CacheRegion::Roles, user_id.as_str());
-        if let Some(held) = caches.get(&caches.roles, &key, entity)
-            && held.ends_at.is_none_or(|end| now < end)
-        {
-            return Ok(held);
-        }
-        let moment = caches.before_reading(entity);
-        let mut assignments = self.assignments();
-        let held = match scope {
-            Scope::Unscoped => return Ok(Arc::default()),
-            Scope::Project(id) => {
-                assignments
-                    .effective_on_project(user_id, brought, id, now)
-                    .await?
-            }
-            Scope::Domain(id) => {
-                assignments
-                    .effective_on_domain(user_id, brought, id, now)
-                    .await?
-            }
-            Scope::System => {
-                assignments
-                    .effective_on_system(user_id, brought.unwrap_or_default(), now)
-                    .await?
-            }
-        };
-        if held.roles.is_empty() {
-            return Ok(Arc::new(held));
-        }
-        Ok(caches.insert(&caches.roles, key, moment, Arc::new(held)))
-    }
-
-    /// An application credential, without its secret.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer.
-    pub async fn application_credential(
-        &self,
-        id: &ApplicationCredentialId,
-    ) -> Result<Option<Arc<ApplicationCredential>>, StoreError> {
-        let caches = self.caches();
-        let entity = (CacheRegion::ApplicationCredentials, id.as_str());
-        if let Some(credential) = caches.get(&caches.credentials, id, entity) {
-            return Ok(Some(credential));
-        }
-        let moment = caches.before_reading(entity);
-        let found = self.application_credentials().find(id).await?;
-        let found = found.map(|stored| Arc::new(stored.credential));
-        Ok(found.map(|it| caches.insert(&caches.credentials, id.clone(), moment, it)))
-    }
-
-    /// The services that a token can be used at, with their endpoints.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer.
-    pub async fn services_for(
-        &self,
-        project_id: Option<&ProjectId>,
-    ) -> Result<Arc<Vec<CatalogService>>, StoreError> {
-        let caches = self.caches();
-        let key = project_id.cloned();
-        if let Some(services) = caches.get(&caches.catalogs, &key, CATALOG) {
-            return Ok(services);
-        }
-        let moment = caches.before_reading(CATALOG);
-        let shown = self.catalog().list(project_id).await?;
-        let mut services = Arc::new(shown.services);
-        if !shown.are_chosen {
-            // Most projects see the same, which is kept once.
-            services = match caches.get(&caches.catalogs, &None, CATALOG) {
-                Some(whole) if whole == services => whole,
-                _ => caches.insert(&caches.catalogs, None, moment, services),
-            };
-        }
-        Ok(caches.insert(&caches.catalogs, key, moment, services))
-    }
-
-    /// Whether an identity provider is enabled; `None` when there is no such provider.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer.
-    pub async fn identity_provider_is_enabled(
-        &self,
-        id: &IdentityProviderId,
-    ) -> Result<Option<bool>, StoreError> {
-        let caches = self.caches();
-        let entity = (CacheRegion::Roles, id.as_str());
-        if let Some(enabled) = caches.get(&caches.identity_providers, id, entity) {
-            return Ok(Some(*enabled));
-        }
-        let moment = caches.before_reading(entity);
-        let found = self.identity_providers().find(id).await?;
-        // That something is not there is never kept.
-        let Some(provider) = found else {
-            return Ok(None);
-        };
-        let enabled = Arc::new(provider.enabled);
-        let kept = caches.insert(&caches.identity_providers, id.clone(), moment, enabled);
-        Ok(Some(*kept))
-    }
-
-    /// The service providers that tokens name: those that are enabled, by id.
-    ///
-    /// # Errors
-    ///
-    /// When the database does not answer.
-    pub async fn enabled_service_providers(&self) -> Result<Arc<Vec<ServiceProvider>>, StoreError> {
-        let caches = self.caches();
-        if let Some(providers) = caches.get(&caches.service_providers, &(), SERVICE_PROVIDERS) {
-            return Ok(providers);
-        }
-        let moment = caches.before_reading(SERVICE_PROVIDERS);
-        let enabled = ProviderFilter {
-            enabled: Some(true),
-            ..ProviderFilter::default()
-        };
-        let providers = self.service_providers().list(&enabled).await?;
-        Ok(caches.insert(&caches.service_providers, (), moment, Arc::new(providers)))
-    }
-}
-
-/// What is kept of all together has no id.
-const CATALOG: (CacheRegion, &str) = (CacheRegion::Catalog, "");
-const SERVICE_PROVIDERS: (CacheRegion, &str) = (CacheRegion::ServiceProviders, "");
-
-fn subject_of(id: &UserId) -> (CacheRegion, &str) {
-    (CacheRegion::Subjects, id.as_str())
-}
-
-fn target_of(id: &ProjectId) -> (CacheRegion, &str) {
-    (CacheRegion::Targets, id.as_str())
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
@@ -593,7 +362,7 @@ mod tests {
         assert!(keeps_roles(&caches, caches.before_reading(ADA)));
         clock.advance(Duration::from_secs(59));
         assert!(kept_roles(&caches));
-        clock.set_back(Duration::from_secs(3600));
+        clock.set(clock.now() - chrono::TimeDelta::hours(1));
         assert!(
             kept_roles(&caches),
             "the time of day has nothing to do with it"
@@ -611,24 +380,31 @@ mod tests {
             sole_writer: true,
             ..CacheSettings::NONE
         };
-        let store = scratch::store_with(&folder, settings).await;
+        let store = scratch::store_with(&folder, |options| options.cache = settings).await;
+        // The first is given up before it begins, and the last is not.
+        const LAST: u64 = 5;
         let mut committed = 0;
-        for turns in 0..6 {
+        for turns in 0..=LAST {
             let before = store.caches().epochs.of(CacheRegion::Targets, "");
             let mut tx = store.begin().await.unwrap();
             let set = format!("SET description = '{turns}'");
             let update = tx.update("project", Entity::Any, set);
             update.execute().await.unwrap();
             let mut commit = Box::pin(tx.commit());
-            for _ in 0..turns {
-                let polled = poll_fn(|context| Poll::Ready(commit.as_mut().poll(context))).await;
-                if polled.is_ready() {
-                    break;
+            if turns == LAST {
+                let _saved = commit.await.unwrap();
+            } else {
+                for _ in 0..turns {
+                    let polled =
+                        poll_fn(|context| Poll::Ready(commit.as_mut().poll(context))).await;
+                    if polled.is_ready() {
+                        break;
+                    }
+                    // Long enough for the database to have answered, most often.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                // Long enough for the database to have answered.
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                drop(commit);
             }
-            drop(commit);
             // Its rows are free once it is over, by one end or the other.
             let mut next = store.begin().await.unwrap();
             let free = next.update("project", Entity::Uncached, "SET enabled = enabled");

@@ -170,7 +170,7 @@ mod tests {
 
     /// Two services: `one` with the endpoints `a` and `b` (disabled), `two` with `c`.
     async fn filled(folder: &tempfile::TempDir, cache: CacheSettings) -> Store {
-        let store = store_with(folder, cache).await;
+        let store = store_with(folder, |options| options.cache = cache).await;
         for id in ["one", "two"] {
             let sql =
                 format!("INSERT INTO service (id, type, extra) VALUES ('{id}', '{id}', '{{}}')");

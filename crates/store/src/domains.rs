@@ -61,6 +61,10 @@ impl Domains<'_> {
     }
 }
 
+/// Proof that a domain is locked with all that it holds: what removing it asks for.
+#[derive(Debug)]
+pub struct LockedDomain(DomainId);
+
 /// Changes domains, in a transaction.
 pub struct DomainsMut<'a> {
     pub(crate) tx: &'a mut Tx,
@@ -103,17 +107,17 @@ impl DomainsMut<'_> {
     /// # Errors
     ///
     /// [`StoreError::Missing`] when there is no such domain.
-    pub async fn lock_all_within(&mut self, id: &DomainId) -> Result<(), StoreError> {
+    pub async fn lock_all_within(&mut self, id: &DomainId) -> Result<LockedDomain, StoreError> {
         self.tx
             .require_for_update("project", id.as_str(), "domain")
             .await?;
         // Nothing more is added to the domain now; and to what it holds nothing from here on.
-        for table in ["identity_provider", "project", r#""user""#, r#""group""#] {
+        for table in ["identity_provider", "project", "user", "group"] {
             self.tx
                 .lock_all(table, "domain_id = ?", [id.into()])
                 .await?;
         }
-        Ok(())
+        Ok(LockedDomain(id.clone()))
     }
 
     /// Writes all attributes of a domain that may change.
@@ -123,12 +127,8 @@ impl DomainsMut<'_> {
 
     /// Removes a domain with its users, groups, projects and identity providers, and all that
     /// hangs on them, in a fixed number of statements. Its roles stay, as they do in Keystone.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is no such domain.
-    pub async fn delete(&mut self, id: &DomainId, now: Timestamp) -> Result<(), StoreError> {
-        self.lock_all_within(id).await?;
+    pub async fn delete(&mut self, domain: LockedDomain, now: Timestamp) -> Result<(), StoreError> {
+        let id = &domain.0;
         self.tx.groups_mut().delete_of_domain(id).await?;
         self.tx.users_mut().delete_of_domain(id, now).await?;
         let mut providers = self.tx.identity_providers_mut();

@@ -168,12 +168,15 @@ struct Running(Weak<Db>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(db) = self.0.upgrade() {
-            db.caches
-                .sync_state
-                .is_followed
-                .store(false, Ordering::SeqCst);
-        }
+        let Some(db) = self.0.upgrade() else { return };
+        let sync_state = &db.caches.sync_state;
+        sync_state.is_followed.store(false, Ordering::SeqCst);
+        // Nobody is to wait in vain for what is no longer there.
+        let error = StoreError::Unavailable("what follows the database has ended".into());
+        sync_state.answer.send_replace(Answer {
+            up_to: sync_state.asked.borrow().last,
+            error: Some(Arc::new(error)),
+        });
     }
 }
 
@@ -294,17 +297,16 @@ impl Follower {
             self.positions = Some(read_all(db).await?);
             return Ok(());
         }
-        let mut changed = Changes::default();
-        for row in positions.changes.take_new(changes, now) {
-            row.complain("archstone_change");
-            changed.add(row.content);
-        }
+        let changed = positions.changes.take_new(changes, now);
         let revoked = positions.revocations.take_new(revocations, now);
         db.caches.revoked(revoked.into_iter().filter_map(|row| {
             row.complain("revocation_event");
             row.content
         }));
-        db.caches.changed(&changed);
+        for row in changed {
+            row.complain("archstone_change");
+            db.caches.changed(&row.content);
+        }
         if is_thorough && now.saturating_sub(self.forgot_at) >= FORGET {
             self.forgot_at = now;
             forget(db).await?;
@@ -460,8 +462,20 @@ fn fingerprint(of: &impl std::hash::Hash) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CacheSettings;
-    use crate::scratch;
+    use crate::scratch::{self, HandClock};
+
+    #[tokio::test]
+    async fn who_waits_for_a_follower_that_breaks_is_told_at_once_and_the_next_gets_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(HandClock::default());
+        let store = scratch::store(&folder).await.with_clock(Arc::clone(&clock));
+        clock.panic_once();
+        let limit = Duration::from_secs(20);
+        let told = tokio::time::timeout(limit, store.sync()).await;
+        let told = told.expect("nobody waits for what is not there");
+        assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
+        store.sync().await.unwrap();
+    }
 
     #[test]
     fn a_follower_that_has_ended_is_started_again_by_the_next_who_asks() {
@@ -469,11 +483,8 @@ mod tests {
         let runtime = || tokio::runtime::Runtime::new().unwrap();
         let first = runtime();
         let store = first.block_on(async {
-            let settings = CacheSettings {
-                poll: Some(Duration::from_millis(10)),
-                ..CacheSettings::NONE
-            };
-            let store = scratch::store_with(&folder, settings).await;
+            let often = Some(Duration::from_millis(10));
+            let store = scratch::store_with(&folder, |options| options.cache.poll = often).await;
             store.sync().await.unwrap();
             store
         });

@@ -189,7 +189,7 @@ impl GroupsMut<'_> {
         &mut self,
         id: &GroupId,
     ) -> Result<Option<Group>, StoreError> {
-        self.tx.lock(r#""group""#, id.as_str()).await?;
+        self.tx.lock("group", id.as_str()).await?;
         self.tx.groups().find(id).await
     }
 
@@ -200,7 +200,7 @@ impl GroupsMut<'_> {
     ///
     /// [`StoreError::Missing`] when there is none.
     pub async fn require(&mut self, id: &GroupId) -> Result<(), StoreError> {
-        self.tx.require(r#""group""#, id.as_str(), "group").await
+        self.tx.require("group", id.as_str(), "group").await
     }
 
     /// Keeps everybody else from changing a group, and from adding what names it, until the
@@ -211,7 +211,7 @@ impl GroupsMut<'_> {
     /// [`StoreError::Missing`] when there is none.
     pub async fn lock(&mut self, id: &GroupId) -> Result<(), StoreError> {
         self.tx
-            .require_for_update(r#""group""#, id.as_str(), "group")
+            .require_for_update("group", id.as_str(), "group")
             .await
     }
 

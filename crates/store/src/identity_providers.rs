@@ -405,10 +405,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = filled_store(&folder).await;
         let mut tx = store.begin().await.unwrap();
-        tx.domains_mut()
-            .delete(&"default".into(), NOW)
-            .await
-            .unwrap();
+        let mut domains = tx.domains_mut();
+        let locked = domains.lock_all_within(&"default".into()).await.unwrap();
+        domains.delete(locked, NOW).await.unwrap();
         drop(tx.commit().await.unwrap());
         assert_eq!(users(&store).await, [""; 0]);
         let found = store

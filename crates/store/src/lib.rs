@@ -5,13 +5,13 @@
 //!
 //! ```compile_fail,E0599
 //! async fn outside_of_a_transaction(store: &archstone_store::Store) {
-//!     let _ = store.domains().delete(&"d".into(), chrono::Utc::now()).await;
+//!     let _ = store.groups().delete(&"g".into()).await;
 //! }
 //! ```
 //!
 //! ```
 //! async fn in_a_transaction(tx: &mut archstone_store::Tx) {
-//!     let _ = tx.domains_mut().delete(&"d".into(), chrono::Utc::now()).await;
+//!     let _ = tx.groups_mut().delete(&"g".into()).await;
 //! }
 //! ```
 
@@ -67,7 +67,7 @@ pub use changeable::Changeable;
 pub use credentials::{Credentials, CredentialsMut};
 pub use db::{Options, Saved, Tx};
 pub use dialect::Dialect;
-pub use domains::{Domains, DomainsMut};
+pub use domains::{Domains, DomainsMut, LockedDomain};
 pub use endpoints::{Endpoints, EndpointsMut};
 pub use error::StoreError;
 pub use groups::{Groups, GroupsMut};

@@ -202,7 +202,7 @@ impl LoginsMut<'_> {
     /// Finds who logs in by id, for a login or a change that acts on it: nobody else changes the
     /// user, or gives them another password, until the transaction ends.
     pub async fn find_for_update(&mut self, id: &UserId) -> Result<Option<Login>, StoreError> {
-        self.tx.lock(r#""user""#, id.as_str()).await?;
+        self.tx.lock("user", id.as_str()).await?;
         self.tx.logins().find(id).await
     }
 

@@ -338,14 +338,10 @@ async fn collated(tx: &mut Tx, statement: &str) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
-
     use super::*;
     use crate::db::Options;
-    use crate::scratch::create_database;
+    use crate::scratch;
 
-    /// An empty database for one test: on the server that `ARCHSTONE_TEST_DATABASE` names, or an
-    /// SQLite file.
     struct Scratch {
         options: Options,
         _folder: tempfile::TempDir,
@@ -354,26 +350,8 @@ mod tests {
     impl Scratch {
         async fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let mut options = Options {
-                clock: std::sync::Arc::new(model::clock::SystemClock::default()),
-                connection: format!("sqlite:///{}", folder.path().join("keystone.db").display()),
-                max_connections: 2,
-                timeout: Duration::from_secs(60),
-                acquire_timeout: Duration::from_secs(60),
-                cache: crate::CacheSettings::NONE,
-                authorization_ttl: 0,
-                whole_catalog: true,
-                wsrep_sync_wait: None,
-                lifetime: None,
-            };
-            if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {
-                let clock = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-                let name = format!("schema_{}_{clock}", std::process::id());
-                options.connection = server;
-                options.connection = create_database(&options, &name).await.unwrap();
-            }
             Self {
-                options,
+                options: scratch::empty(&folder).await,
                 _folder: folder,
             }
         }

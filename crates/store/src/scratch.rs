@@ -1,7 +1,45 @@
 //! Databases for one test, on a server that is there for tests.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::clock::SystemClock;
+
 use crate::db::{Db, Options, Session};
 use crate::error::StoreError;
+use crate::{CacheSettings, Store};
+
+/// How a test uses a database: patiently, on the machine's clock, without a cache.
+pub fn options(connection: String) -> Options {
+    let patient = Duration::from_secs(60);
+    Options {
+        connection,
+        max_connections: 2,
+        timeout: patient,
+        acquire_timeout: patient,
+        clock: Arc::new(SystemClock::default()),
+        cache: CacheSettings::NONE,
+        authorization_ttl: 0,
+        whole_catalog: true,
+        wsrep_sync_wait: None,
+        lifetime: None,
+    }
+}
+
+/// How to use an empty database of one test within this crate: on the server that
+/// `ARCHSTONE_TEST_DATABASE` names, or an SQLite file in the folder.
+#[cfg(test)]
+pub(crate) async fn empty(folder: &tempfile::TempDir) -> Options {
+    let file = folder.path().join("keystone.db");
+    let mut options = options(format!("sqlite:///{}", file.display()));
+    if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {
+        let clock = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        let name = format!("store_{}_{}", std::process::id(), clock.as_nanos());
+        options.connection = server;
+        options.connection = create_database(&options, &name).await.unwrap();
+    }
+    options
+}
 
 /// Creates an empty database on the server at `connection`, whose user may do that, and returns
 /// how to connect to it.
@@ -10,7 +48,7 @@ use crate::error::StoreError;
 ///
 /// When the server does not answer or refuses. The name must be a plain word.
 pub async fn create_database(options: &Options, name: &str) -> Result<String, StoreError> {
-    let db = std::sync::Arc::new(Db::connect(options)?);
+    let db = Arc::new(Db::connect(options)?);
     let plain = name
         .chars()
         .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -40,6 +78,7 @@ pub async fn create_database(options: &Options, name: &str) -> Result<String, St
 pub(crate) struct HandClock {
     /// The time of day and the time that never goes back, in milliseconds.
     times: std::sync::Mutex<(i64, u64)>,
+    panics: std::sync::atomic::AtomicBool,
 }
 
 #[cfg(test)]
@@ -48,7 +87,7 @@ impl HandClock {
     const ORIGIN: i64 = 1_700_000_000;
 
     /// Lets time pass.
-    pub(crate) fn advance(&self, by: std::time::Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         let mut times = self.times.lock().unwrap();
         let millis = u64::try_from(by.as_millis()).unwrap();
         *times = (times.0 + i64::try_from(millis).unwrap(), times.1 + millis);
@@ -59,9 +98,9 @@ impl HandClock {
         self.times.lock().unwrap().0 = now.timestamp_millis() - HandClock::ORIGIN * 1000;
     }
 
-    /// Sets the time of day back, as somebody does whose clock was ahead.
-    pub(crate) fn set_back(&self, by: std::time::Duration) {
-        self.times.lock().unwrap().0 -= i64::try_from(by.as_millis()).unwrap();
+    /// Makes the next look at the time a panic, as a defect would be.
+    pub(crate) fn panic_once(&self) {
+        self.panics.store(true, std::sync::atomic::Ordering::SeqCst);
     }
 }
 
@@ -73,95 +112,42 @@ impl model::clock::Clock for HandClock {
             + chrono::TimeDelta::milliseconds(millis)
     }
 
-    fn elapsed(&self) -> std::time::Duration {
-        std::time::Duration::from_millis(self.times.lock().unwrap().1)
+    fn elapsed(&self) -> Duration {
+        let panics = self.panics.swap(false, std::sync::atomic::Ordering::SeqCst);
+        assert!(!panics, "the clock panics, as a test wants");
+        Duration::from_millis(self.times.lock().unwrap().1)
     }
 }
 
-/// A database of one test within this crate, with all its tables: on the server that
-/// `ARCHSTONE_TEST_DATABASE` names, or an SQLite file in the folder.
+/// A database of one test within this crate, with all its tables.
 #[cfg(test)]
-pub(crate) async fn store(folder: &tempfile::TempDir) -> crate::Store {
-    store_with(folder, crate::CacheSettings::NONE).await
+pub(crate) async fn store(folder: &tempfile::TempDir) -> Store {
+    store_with(folder, |_| {}).await
 }
 
-/// The same, with a cache.
+/// The same, used in another way.
 #[cfg(test)]
 pub(crate) async fn store_with(
     folder: &tempfile::TempDir,
-    cache: crate::CacheSettings,
-) -> crate::Store {
-    open(folder, cache, 2, A_MINUTE).await
-}
-
-/// The same, with so many connections at most.
-#[cfg(test)]
-pub(crate) async fn store_with_connections(
-    folder: &tempfile::TempDir,
-    max_connections: u32,
-) -> crate::Store {
-    open(
-        folder,
-        crate::CacheSettings::NONE,
-        max_connections,
-        A_MINUTE,
-    )
-    .await
-}
-
-/// The same, whose statements may take so long at most.
-#[cfg(test)]
-pub(crate) async fn store_in_haste(
-    folder: &tempfile::TempDir,
-    timeout: std::time::Duration,
-) -> crate::Store {
-    open(folder, crate::CacheSettings::NONE, 2, timeout).await
+    change: impl FnOnce(&mut Options),
+) -> Store {
+    let mut options = empty(folder).await;
+    change(&mut options);
+    let store = Store::connect(&options).unwrap();
+    store.sync_schema().await.unwrap();
+    store
 }
 
 #[cfg(test)]
-impl crate::Store {
-    /// Another node on the same database, with a clock of its own.
-    pub(crate) fn with_clock(&self, clock: HandClock) -> Self {
+impl Store {
+    /// Another node on the same database, with another clock.
+    pub(crate) fn with_clock(&self, clock: Arc<HandClock>) -> Self {
         let options = Options {
-            clock: std::sync::Arc::new(clock),
+            clock,
             ..self.db.options.clone()
         };
         Self::connect(&options).unwrap()
     }
-}
-
-#[cfg(test)]
-const A_MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
-
-#[cfg(test)]
-async fn open(
-    folder: &tempfile::TempDir,
-    cache: crate::CacheSettings,
-    max_connections: u32,
-    timeout: std::time::Duration,
-) -> crate::Store {
-    let file = folder.path().join("keystone.db");
-    let mut options = Options {
-        connection: format!("sqlite:///{}", file.display()),
-        max_connections,
-        timeout,
-        acquire_timeout: A_MINUTE,
-        clock: std::sync::Arc::new(model::clock::SystemClock::default()),
-        cache,
-        authorization_ttl: 0,
-        whole_catalog: true,
-        wsrep_sync_wait: None,
-        lifetime: None,
-    };
-    if let Ok(server) = std::env::var("ARCHSTONE_TEST_DATABASE") {
-        let clock = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-        let name = format!("store_{}_{}", std::process::id(), clock.as_nanos());
-        options.connection = server;
-        options.connection = create_database(&options, &name).await.unwrap();
-    }
-    let store = crate::Store::connect(&options).unwrap();
-    store.sync_schema().await.unwrap();
-    store
 }
 
 /// Runs a statement, as something does that has no words here.
@@ -169,7 +155,7 @@ async fn open(
 /// # Errors
 ///
 /// When the server does not answer or refuses.
-pub async fn execute(store: &crate::Store, sql: &str) -> Result<(), StoreError> {
+pub async fn execute(store: &Store, sql: &str) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
     execute_in(&mut tx, sql).await?;
     let _saved = tx.commit().await?;
@@ -190,7 +176,7 @@ pub async fn execute_in(tx: &mut crate::Tx, sql: &str) -> Result<(), StoreError>
 /// # Errors
 ///
 /// When the server does not answer or refuses.
-pub async fn number(store: &crate::Store, sql: &str) -> Result<i64, StoreError> {
+pub async fn number(store: &Store, sql: &str) -> Result<i64, StoreError> {
     let rows = store.pool().built_query(sql.into()).rows().await?;
     rows.first().map_or(Ok(0), |row| row.int("number"))
 }
@@ -201,7 +187,7 @@ pub async fn number(store: &crate::Store, sql: &str) -> Result<i64, StoreError> 
 /// # Errors
 ///
 /// When the server does not answer or refuses.
-pub async fn is_waiting(store: &crate::Store) -> Result<bool, StoreError> {
+pub async fn is_waiting(store: &Store) -> Result<bool, StoreError> {
     let sql = match store.dialect() {
         crate::Dialect::MariaDb => return is_waiting_on_mariadb(store).await,
         crate::Dialect::Postgres => {
@@ -215,7 +201,7 @@ pub async fn is_waiting(store: &crate::Store) -> Result<bool, StoreError> {
 
 /// By InnoDB's own report: the table `innodb_trx` shows what it showed before for as long as anybody
 /// at all looks at it more often than every tenth of a second.
-async fn is_waiting_on_mariadb(store: &crate::Store) -> Result<bool, StoreError> {
+async fn is_waiting_on_mariadb(store: &Store) -> Result<bool, StoreError> {
     let rows = store
         .pool()
         .query("SHOW ENGINE INNODB STATUS")
@@ -240,6 +226,6 @@ async fn is_waiting_on_mariadb(store: &crate::Store) -> Result<bool, StoreError>
 
 /// Runs a statement that must succeed.
 #[cfg(test)]
-pub(crate) async fn run(store: &crate::Store, sql: &str) {
+pub(crate) async fn run(store: &Store, sql: &str) {
     execute(store, sql).await.unwrap();
 }

@@ -99,6 +99,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use chrono::Utc;
 
     use super::*;
@@ -148,7 +150,7 @@ mod tests {
     async fn a_clock_that_is_ahead_removes_nothing_that_still_counts() {
         let folder = tempfile::tempdir().unwrap();
         let store = scratch::store(&folder).await;
-        let clock = scratch::HandClock::default();
+        let clock = Arc::new(scratch::HandClock::default());
         clock.set(Utc::now() + TimeDelta::days(1));
         let ahead = store.with_clock(clock);
         let now = Value::sqlite_time(Utc::now());

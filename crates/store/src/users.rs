@@ -153,7 +153,7 @@ impl UsersMut<'_> {
         &mut self,
         id: &UserId,
     ) -> Result<Option<User>, StoreError> {
-        self.tx.lock(r#""user""#, id.as_str()).await?;
+        self.tx.lock("user", id.as_str()).await?;
         self.tx.users().find(id).await
     }
 
@@ -164,7 +164,7 @@ impl UsersMut<'_> {
     ///
     /// [`StoreError::Missing`] when there is none.
     pub async fn require(&mut self, id: &UserId) -> Result<(), StoreError> {
-        self.tx.require(r#""user""#, id.as_str(), "user").await
+        self.tx.require("user", id.as_str(), "user").await
     }
 
     /// Keeps everybody else from changing a user, and from adding what names it, until the
@@ -175,7 +175,7 @@ impl UsersMut<'_> {
     /// [`StoreError::Missing`] when there is none.
     pub async fn lock(&mut self, id: &UserId) -> Result<(), StoreError> {
         self.tx
-            .require_for_update(r#""user""#, id.as_str(), "user")
+            .require_for_update("user", id.as_str(), "user")
             .await
     }
 
@@ -364,7 +364,7 @@ impl UsersMut<'_> {
         // the sake of `DISTINCT`.
         let unknown = format!("IN (SELECT id FROM ({UNKNOWN}) unknown_user)");
         self.tx
-            .lock_all(r#""user""#, &format!("id {unknown}"), [])
+            .lock_all("user", &format!("id {unknown}"), [])
             .await?;
         self.release(Entity::Any, &unknown, &[], now).await?;
         let which = format!("WHERE id {unknown}");

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{TimeDelta, TimeZone as _};
-use model::clock::{Clock, SystemClock};
+use model::clock::Clock;
 use model::{Secret, Timestamp};
 use server::app::{App, Random};
 use server::config::Config;
@@ -196,18 +196,7 @@ fn first_things() -> Bootstrap {
 async fn fresh_database(folder: &tempfile::TempDir) -> String {
     match std::env::var("ARCHSTONE_TEST_DATABASE") {
         Ok(connection) if !connection.is_empty() => {
-            let options = store::Options {
-                connection,
-                max_connections: 1,
-                timeout: Duration::from_secs(60),
-                acquire_timeout: Duration::from_secs(60),
-                clock: Arc::new(SystemClock::default()),
-                cache: store::CacheSettings::NONE,
-                authorization_ttl: 0,
-                whole_catalog: true,
-                wsrep_sync_wait: None,
-                lifetime: None,
-            };
+            let options = store::scratch::options(connection);
             let name = format!("archstone_{}", uuid::Uuid::new_v4().simple());
             store::scratch::create_database(&options, &name)
                 .await

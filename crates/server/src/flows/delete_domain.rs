@@ -1,7 +1,7 @@
 //! Removing a domain with all that it holds.
 
 use model::ids::DomainId;
-use model::project::{Domain, ResourceOptions};
+use model::project::ResourceOptions;
 use store::Saved;
 
 use crate::call::Call;
@@ -17,7 +17,10 @@ use crate::v3::resource_options::refuse_immutable;
 /// 404 when there is none, 403 when it is enabled, or when it or one of its projects is immutable.
 pub async fn delete_domain(call: &Call, id: &DomainId) -> Result<Saved, ApiError> {
     let mut tx = call.begin().await?;
-    let domain: Domain = tx.hold(id).await?;
+    // With what it holds, which is judged too.
+    let locked = tx.domains_mut().lock_all_within(id).await?;
+    let domain = tx.domains().find(id).await?;
+    let domain = domain.ok_or_else(|| ApiError::not_found("domain", id))?;
     let id = &domain.id;
     refuse_immutable("delete", "domain", id.as_str(), domain.options)?;
     if domain.enabled {
@@ -25,8 +28,6 @@ pub async fn delete_domain(call: &Call, id: &DomainId) -> Result<Saved, ApiError
             "Cannot delete a domain that is enabled, please disable it first.".into(),
         ));
     }
-    // What it holds is judged when nobody changes that any more, either.
-    tx.domains_mut().lock_all_within(id).await?;
     if let Some(project_id) = tx.projects().find_immutable(id).await? {
         let immutable = ResourceOptions {
             immutable: Some(true),
@@ -34,6 +35,6 @@ pub async fn delete_domain(call: &Call, id: &DomainId) -> Result<Saved, ApiError
         refuse_immutable("delete", "project", project_id.as_str(), immutable)?;
     }
     revoke_domain(&call.app, &mut tx, id, call.now()).await?;
-    tx.domains_mut().delete(id, call.now()).await?;
+    tx.domains_mut().delete(locked, call.now()).await?;
     Ok(tx.commit().await?)
 }

@@ -168,8 +168,22 @@ pub(super) async fn confirm_source(
 ///
 /// 401 when the mapping makes nobody of what was said, 403 when the provider is not the one that
 /// was registered, 404 when something that the mapping names does not exist, 400 when the mapping
-/// itself is broken.
+/// itself is broken, 503 when the database asks for retries in vain: only what comes after the
+/// provider's word is retried, which can often be had only once.
 pub async fn federated_login(
+    app: &App,
+    source: &Source,
+    said: &Said,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    let should_retry = |outcome: &_| matches!(outcome, Err(ApiError::Retry(_)));
+    match retrying(should_retry, || try_login(app, source, said, now)).await {
+        Err(ApiError::Retry(cause)) => Err(ApiError::Unavailable(cause.to_string())),
+        other => other,
+    }
+}
+
+async fn try_login(
     app: &App,
     source: &Source,
     said: &Said,
@@ -230,25 +244,6 @@ async fn let_in(
             note_session(app, source, said, &issued, now).await?;
             Ok(issued)
         }
-    }
-}
-
-/// The same for what can be said only once, as a code that was exchanged: when the database asks
-/// for a repetition, only what comes after the provider's word is done again.
-///
-/// # Errors
-///
-/// As [`federated_login`].
-pub async fn federated_login_once(
-    app: &App,
-    source: &Source,
-    said: &Said,
-    now: Timestamp,
-) -> Result<IssuedToken, ApiError> {
-    let should_retry = |outcome: &_| matches!(outcome, Err(ApiError::Retry(_)));
-    match retrying(should_retry, || federated_login(app, source, said, now)).await {
-        Err(ApiError::Retry(cause)) => Err(ApiError::Unavailable(cause.to_string())),
-        other => other,
     }
 }
 

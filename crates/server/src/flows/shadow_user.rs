@@ -63,8 +63,8 @@ pub(super) async fn shadow(
 ) -> Result<Shadowed, ApiError> {
     // What somebody else added or deleted at this moment (the user at another first login, a
     // project, a role, a group) is found or missed when it is looked at again.
-    let was_overtaken =
-        |outcome: &_| matches!(outcome, Err(ApiError::Conflict { .. } | ApiError::Retry(_)));
+    // What asks for a retry by itself, the whole login retries.
+    let was_overtaken = |outcome: &_| matches!(outcome, Err(ApiError::Conflict { .. }));
     retrying(was_overtaken, || {
         look_up_and_write(app, source, said, mapping, mapped, now)
     })

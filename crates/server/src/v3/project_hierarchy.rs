@@ -144,12 +144,14 @@ fn limits_of(id: &ProjectId, limits: &[ProjectLimit]) -> Value {
 }
 
 /// Keeps a project and all that stands above it as they are until the transaction ends; of what is
-/// not there, nothing. From the top down, as everybody locks them.
+/// not there, nothing. The domain at the top first, as everybody locks it.
 async fn hold_branch(tx: &mut Tx, id: &ProjectId) -> Result<(), StoreError> {
     let above = tx.projects().ancestors(id).await?;
-    let branch = above.iter().rev().map(|project| &project.id).chain([id]);
-    for id in branch {
-        match tx.projects_mut().require(id).await {
+    let branch = above.into_iter().rev().map(|project| project.id);
+    let branch: Vec<ProjectId> = branch.chain([id.clone()]).collect();
+    let (top, below) = branch.split_at(1);
+    for some in [top, below] {
+        match tx.projects_mut().require_all(some).await {
             Ok(()) | Err(StoreError::Missing { .. }) => {}
             Err(error) => return Err(error),
         }

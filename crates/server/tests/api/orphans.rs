@@ -59,7 +59,9 @@ async fn add_domain(admin: &Client, name: &str) -> String {
 }
 
 async fn delete_domain(tx: &mut Tx, id: &str) {
-    tx.domains_mut().delete(&id.into(), NOW).await.unwrap();
+    let mut domains = tx.domains_mut();
+    let locked = domains.lock_all_within(&id.into()).await.unwrap();
+    domains.delete(locked, NOW).await.unwrap();
 }
 
 async fn delete_project(tx: &mut Tx, id: &str) {

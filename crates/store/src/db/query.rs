@@ -1,14 +1,13 @@
 //! How a repository reads: from the pool, or in the open transaction.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::pool::Db;
-use super::session::{Session, Statement, on_task};
+use super::session::{Prepared, Session, Statement, on_task};
 use super::tx::Tx;
 use crate::dialect::Dialect;
 use crate::error::StoreError;
-use crate::value::{FromRow, Row, Value};
+use crate::value::{FromRow, Row};
 
 /// Where a repository reads: the pool, or the open transaction. It cannot write: that takes a [`Tx`].
 pub(crate) enum Conn<'a> {
@@ -50,55 +49,27 @@ impl<'a> Conn<'a> {
 
     /// Starts a statement.
     pub(crate) fn query(&mut self, sql: &'static str) -> Query<'_, 'a> {
-        let sql = self.dialect().placeholders(sql);
-        Query {
-            conn: self,
-            sql,
-            values: Vec::new(),
-            is_counted: true,
+        let statement = Statement::new(self.dialect().placeholders(sql));
+        Prepared {
+            to: self,
+            statement,
         }
     }
 
     /// Starts a statement that was put together: only ever from our own pieces, never from input.
     pub(crate) fn built_query(&mut self, sql: String) -> Query<'_, 'a> {
-        let sql = self.dialect().placeholders_owned(sql);
-        Query {
-            conn: self,
-            sql,
-            values: Vec::new(),
-            is_counted: true,
+        let statement = Statement::new(self.dialect().placeholders_owned(sql));
+        Prepared {
+            to: self,
+            statement,
         }
     }
 }
 
-/// A statement that reads, and its values.
-#[must_use = "a query does nothing until it runs"]
-pub(crate) struct Query<'c, 'a> {
-    conn: &'c mut Conn<'a>,
-    sql: Cow<'static, str>,
-    values: Vec<Value>,
-    is_counted: bool,
-}
+/// A statement that reads.
+pub(crate) type Query<'c, 'a> = Prepared<&'c mut Conn<'a>>;
 
 impl Query<'_, '_> {
-    /// Binds the next `?`.
-    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
-        self.values.push(value.into());
-        self
-    }
-
-    /// Binds the next placeholders in order.
-    pub(crate) fn bind_all<V: Into<Value>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
-        self.values.extend(values.into_iter().map(Into::into));
-        self
-    }
-
-    /// Leaves the statement out of [`crate::Store::statements`]: no request is the cause of it.
-    pub(crate) fn uncounted(mut self) -> Self {
-        self.is_counted = false;
-        self
-    }
-
     /// All rows.
     pub(crate) async fn all<T: FromRow>(self) -> Result<Vec<T>, StoreError> {
         self.rows().await?.iter().map(T::from_row).collect()
@@ -112,24 +83,21 @@ impl Query<'_, '_> {
     /// All rows, unread.
     pub(crate) async fn rows(self) -> Result<Vec<Row>, StoreError> {
         debug_assert!(
-            ["SELECT", "WITH", "SHOW", "PRAGMA"]
-                .iter()
-                .any(|verb| self.sql.trim_start().starts_with(verb)),
+            ["SELECT", "WITH", "SHOW", "PRAGMA"].iter().any(|verb| self
+                .statement
+                .sql()
+                .trim_start()
+                .starts_with(verb)),
             "a write is no query: {}",
-            self.sql
+            self.statement.sql()
         );
-        let statement = Statement {
-            sql: self.sql,
-            values: self.values,
-        };
-        match self.conn {
+        let statement = self.statement;
+        match self.to {
             Conn::Tx(tx) => tx.fetch(statement).await,
             Conn::Pool(db) => {
                 let (db, permit) = (Arc::clone(db), db.permit(false).await?);
-                let is_counted = self.is_counted;
                 on_task(async move {
                     let mut session = Session::open(db, permit).await?;
-                    session.count_statements(is_counted);
                     match session.fetch(&statement).await {
                         // An idle connection that the server closed: reading may be repeated safely.
                         Err(StoreError::Unavailable(_)) => {

@@ -14,8 +14,51 @@ use crate::value::{Row, Value, is_beyond, without};
 
 /// A statement and its values.
 pub(crate) struct Statement {
-    pub(crate) sql: Cow<'static, str>,
-    pub(crate) values: Vec<Value>,
+    sql: Cow<'static, str>,
+    values: Vec<Value>,
+    is_counted: bool,
+}
+
+impl Statement {
+    pub(super) fn new(sql: Cow<'static, str>) -> Self {
+        Self {
+            sql,
+            values: Vec::new(),
+            is_counted: true,
+        }
+    }
+
+    pub(super) fn sql(&self) -> &str {
+        &self.sql
+    }
+}
+
+/// A statement on its way to the pool or the transaction that runs it.
+#[must_use = "a statement does nothing until it runs"]
+pub(crate) struct Prepared<To> {
+    pub(super) to: To,
+    pub(super) statement: Statement,
+}
+
+impl<To> Prepared<To> {
+    /// Binds the next `?`.
+    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.statement.values.push(value.into());
+        self
+    }
+
+    /// Binds the next placeholders in order.
+    pub(crate) fn bind_all<V: Into<Value>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
+        let values = values.into_iter().map(Into::into);
+        self.statement.values.extend(values);
+        self
+    }
+
+    /// Leaves the statement out of [`crate::Store::statements`]: no request is the cause of it.
+    pub(crate) fn uncounted(mut self) -> Self {
+        self.statement.is_counted = false;
+        self
+    }
 }
 
 pub(super) enum Connection {
@@ -34,7 +77,6 @@ pub(crate) struct Session {
     connection: Option<Connection>,
     /// Whether a transaction may be open.
     in_transaction: bool,
-    is_counted: bool,
     db: Arc<Db>,
     /// `None` only while it is dropped.
     permit: Option<Permit>,
@@ -75,8 +117,8 @@ impl From<sqlx::Error> for Failure {
 
 /// Binds the values to a statement and runs it by `fetch_all` or `execute`.
 macro_rules! run {
-    ($connection:expr, $sql:expr, $values:expr, $how:ident, $time:expr) => {{
-        let mut query = sqlx::query(AssertSqlSafe($sql));
+    ($connection:expr, $statement:expr, $values:expr, $how:ident, $time:expr) => {{
+        let mut query = sqlx::query(AssertSqlSafe($statement.sql.clone()));
         for value in $values {
             query = match value {
                 Value::Bool(value) => query.bind(*value),
@@ -90,21 +132,28 @@ macro_rules! run {
     }};
 }
 
+/// Does work with a session's connection within the time that a statement may take.
+macro_rules! send {
+    ($session:expr, $connection:ident => $work:expr) => {{
+        let timeout = $session.db.timeout();
+        let work = async {
+            let $connection = $session.connection()?;
+            $work.map_err(Failure::from)
+        };
+        let outcome = tokio::time::timeout(timeout, work).await;
+        $session.settle(outcome)
+    }};
+}
+
 impl Session {
     /// Opens a connection, or takes an idle one.
     pub(super) async fn open(db: Arc<Db>, permit: Permit) -> Result<Self, StoreError> {
         Ok(Self {
             connection: Some(db.open(&permit).await?),
             in_transaction: false,
-            is_counted: true,
             db,
             permit: Some(permit),
         })
-    }
-
-    /// Whether its statements count among those that requests cost.
-    pub(super) fn count_statements(&mut self, is_counted: bool) {
-        self.is_counted = is_counted;
     }
 
     /// Takes another connection in place of one that broke. An idle connection may have been closed
@@ -120,10 +169,7 @@ impl Session {
 
     /// Runs one statement outside of a transaction, as some of a server's administrator must be.
     pub(crate) async fn run_alone(db: &Arc<Db>, sql: String) -> Result<(), StoreError> {
-        let statement = Statement {
-            sql: sql.into(),
-            values: Vec::new(),
-        };
+        let statement = Statement::new(sql.into());
         let mut session = Self::open(Arc::clone(db), db.permit(true).await?).await?;
         session.execute(&statement).await.map(drop)
     }
@@ -151,14 +197,14 @@ impl Session {
 
     /// Runs a statement that gives rows. A text that no column can hold equals nothing.
     pub(super) async fn fetch(&mut self, statement: &Statement) -> Result<Vec<Row>, StoreError> {
-        let Statement { sql, values } = statement;
+        let values = &statement.values;
         refuse_too_many(values)?;
-        if let Some(without) = self.without_lacking(values) {
-            return self.send_fetch(sql.clone(), &without).await;
+        if let Some(without) = self.without_unsupported(values) {
+            return self.send_fetch(statement, &without).await;
         }
-        match self.send_fetch(sql.clone(), values).await {
-            Err(StoreError::Uncomparable(reason)) => match self.without_doubtful(values) {
-                Some(without) => self.send_fetch(sql.clone(), &without).await,
+        match self.send_fetch(statement, values).await {
+            Err(StoreError::Uncomparable(reason)) => match self.without_maybe_unsupported(values) {
+                Some(without) => self.send_fetch(statement, &without).await,
                 None => Err(StoreError::Uncomparable(reason)),
             },
             outcome => outcome,
@@ -168,18 +214,18 @@ impl Session {
     /// Runs a statement that gives no rows; returns how many it touched. A text that no column can
     /// hold equals nothing, and cannot be written.
     pub(super) async fn execute(&mut self, statement: &Statement) -> Result<u64, StoreError> {
-        let Statement { sql, values } = statement;
+        let values = &statement.values;
         refuse_too_many(values)?;
-        let removes = sql.starts_with("DELETE ");
-        if let Some(without) = self.without_lacking(values) {
+        let removes = statement.sql.starts_with("DELETE ");
+        if let Some(without) = self.without_unsupported(values) {
             return match removes {
-                true => self.send_execute(sql.clone(), &without).await,
+                true => self.send_execute(statement, &without).await,
                 false => Err(StoreError::Unstorable("a text holds NUL".into())),
             };
         }
-        match self.send_execute(sql.clone(), values).await {
-            Err(StoreError::Uncomparable(reason)) => match self.without_doubtful(values) {
-                Some(without) if removes => self.send_execute(sql.clone(), &without).await,
+        match self.send_execute(statement, values).await {
+            Err(StoreError::Uncomparable(reason)) => match self.without_maybe_unsupported(values) {
+                Some(without) if removes => self.send_execute(statement, &without).await,
                 _ => Err(StoreError::Unstorable(reason)),
             },
             outcome => outcome,
@@ -188,83 +234,72 @@ impl Session {
 
     /// Runs statements as they stand, without values; several may stand in one text.
     pub(super) async fn batch(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        let timeout = self.db.timeout();
-        let work = async {
-            match self.connection()? {
-                Connection::MariaDb(connection) => connection.execute(sql).await.map(drop),
-                Connection::Postgres(connection) => connection.execute(sql).await.map(drop),
-                Connection::Sqlite(connection) => connection.execute(sql).await.map(drop),
-            }
-            .map_err(Failure::from)
-        };
-        let outcome = tokio::time::timeout(timeout, work).await;
-        self.settle(outcome)
+        self.db.count_statement();
+        send!(self, connection => match connection {
+            Connection::MariaDb(it) => it.execute(sql).await.map(drop),
+            Connection::Postgres(it) => it.execute(sql).await.map(drop),
+            Connection::Sqlite(it) => it.execute(sql).await.map(drop),
+        })
     }
 
     /// The values without those that the database cannot hold; `None` when it can hold all.
-    fn without_lacking(&self, values: &[Value]) -> Option<Vec<Value>> {
+    fn without_unsupported(&self, values: &[Value]) -> Option<Vec<Value>> {
         let unsupported = self.db.dialect().unsupported_char()?;
         let lacking = values.iter().any(|value| is_beyond(value, unsupported));
         lacking.then(|| without(values, unsupported))
     }
 
     /// The values without those that the database may be unable to compare.
-    fn without_doubtful(&self, values: &[Value]) -> Option<Vec<Value>> {
+    fn without_maybe_unsupported(&self, values: &[Value]) -> Option<Vec<Value>> {
         let maybe_unsupported = self.db.dialect().maybe_unsupported_char()?;
         Some(without(values, maybe_unsupported))
     }
 
     async fn send_fetch(
         &mut self,
-        sql: Cow<'static, str>,
+        statement: &Statement,
         values: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
         macro_rules! fetch {
             ($connection:expr, $row:ident, $time:expr) => {
-                run!($connection, sql, values, fetch_all, $time)
+                run!($connection, statement, values, fetch_all, $time)
                     .map(|rows| rows.into_iter().map(Row::$row).collect())
             };
         }
-        let timeout = self.db.timeout();
-        let work = async {
-            match self.connection()? {
-                Connection::MariaDb(it) => fetch!(it, MySql, |time| time.naive_utc()),
-                Connection::Postgres(it) => fetch!(it, Postgres, |time| time.naive_utc()),
-                Connection::Sqlite(it) => fetch!(it, Sqlite, Value::sqlite_time),
-            }
-            .map_err(Failure::from)
-        };
-        let outcome = tokio::time::timeout(timeout, work).await;
-        self.settle(outcome)
+        self.count(statement);
+        send!(self, connection => match connection {
+            Connection::MariaDb(it) => fetch!(it, MySql, |time| time.naive_utc()),
+            Connection::Postgres(it) => fetch!(it, Postgres, |time| time.naive_utc()),
+            Connection::Sqlite(it) => fetch!(it, Sqlite, Value::sqlite_time),
+        })
     }
 
     async fn send_execute(
         &mut self,
-        sql: Cow<'static, str>,
+        statement: &Statement,
         values: &[Value],
     ) -> Result<u64, StoreError> {
         macro_rules! execute {
             ($connection:expr, $time:expr) => {
-                run!($connection, sql, values, execute, $time).map(|done| done.rows_affected())
+                run!($connection, statement, values, execute, $time)
+                    .map(|done| done.rows_affected())
             };
         }
-        let timeout = self.db.timeout();
-        let work = async {
-            match self.connection()? {
-                Connection::MariaDb(it) => execute!(it, |time| time.naive_utc()),
-                Connection::Postgres(it) => execute!(it, |time| time.naive_utc()),
-                Connection::Sqlite(it) => execute!(it, Value::sqlite_time),
-            }
-            .map_err(Failure::from)
-        };
-        let outcome = tokio::time::timeout(timeout, work).await;
-        self.settle(outcome)
+        self.count(statement);
+        send!(self, connection => match connection {
+            Connection::MariaDb(it) => execute!(it, |time| time.naive_utc()),
+            Connection::Postgres(it) => execute!(it, |time| time.naive_utc()),
+            Connection::Sqlite(it) => execute!(it, Value::sqlite_time),
+        })
+    }
+
+    fn count(&self, statement: &Statement) {
+        if statement.is_counted {
+            self.db.count_statement();
+        }
     }
 
     fn connection(&mut self) -> Result<&mut Connection, Failure> {
-        if self.is_counted {
-            self.db.count_statement();
-        }
         self.connection.as_mut().ok_or(Failure {
             breaks: false,
             error: lost(),
@@ -316,7 +351,6 @@ impl Drop for Session {
         let mut session = Self {
             connection: self.connection.take(),
             in_transaction: false,
-            is_counted: self.is_counted,
             db: Arc::clone(&self.db),
             permit: self.permit.take(),
         };
@@ -344,7 +378,7 @@ fn refuse_too_many(values: &[Value]) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
@@ -352,21 +386,18 @@ mod tests {
     use crate::scratch;
 
     async fn number(session: &mut Session, sql: &'static str) -> Result<i64, StoreError> {
-        let statement = Statement {
-            sql: sql.into(),
-            values: Vec::new(),
-        };
+        let statement = Statement::new(sql.into());
         let rows = session.fetch(&statement).await?;
         rows[0].int("number")
     }
 
-    async fn session(store: &Store, write: bool) -> Session {
+    pub(crate) async fn session(store: &Store, write: bool) -> Session {
         let permit = store.db.permit(write).await.unwrap();
         Session::open(Arc::clone(&store.db), permit).await.unwrap()
     }
 
     /// What tells a connection from others: for SQLite a setting that a test has made.
-    async fn identity(session: &mut Session) -> i64 {
+    pub(crate) async fn identity(session: &mut Session) -> i64 {
         let sql = match session.db.dialect() {
             Dialect::MariaDb => "SELECT CAST(CONNECTION_ID() AS SIGNED) AS number",
             Dialect::Postgres => "SELECT CAST(pg_backend_pid() AS BIGINT) AS number",
@@ -375,7 +406,7 @@ mod tests {
         number(session, sql).await.unwrap()
     }
 
-    async fn mark(session: &mut Session) {
+    pub(crate) async fn mark(session: &mut Session) {
         if session.db.dialect() == Dialect::Sqlite {
             session.batch("PRAGMA cache_size = 4242").await.unwrap();
         }
@@ -384,7 +415,8 @@ mod tests {
     #[tokio::test]
     async fn a_statement_that_takes_too_long_costs_its_own_connection_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let store = scratch::store_in_haste(&folder, Duration::from_secs(2)).await;
+        let store =
+            scratch::store_with(&folder, |options| options.timeout = Duration::from_secs(2)).await;
         let mut slow = session(&store, false).await;
         let mut idle = session(&store, false).await;
         mark(&mut idle).await;
@@ -395,7 +427,7 @@ mod tests {
             Dialect::Postgres => "SELECT CAST(COUNT(pg_sleep(5)) AS BIGINT) AS number",
             Dialect::Sqlite => {
                 "WITH RECURSIVE up (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up \
-                 WHERE n < 20000000) SELECT COUNT(*) AS number FROM up"
+                 WHERE n < 100000000) SELECT COUNT(*) AS number FROM up"
             }
         };
         let outcome = number(&mut slow, sql).await;
@@ -416,7 +448,7 @@ mod tests {
     #[tokio::test]
     async fn a_commit_that_the_database_refuses_costs_no_connection() {
         let folder = tempfile::tempdir().unwrap();
-        let store = scratch::store_with_connections(&folder, 1).await;
+        let store = scratch::store_with(&folder, |options| options.max_connections = 1).await;
         if store.dialect() == Dialect::MariaDb {
             // It judges constraints at once, so that no commit of a single server fails.
             return;

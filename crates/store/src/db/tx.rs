@@ -1,6 +1,5 @@
 //! The one way to write: a transaction.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use model::revocation::RevocationEvent;
 
 use super::pool::Db;
 use super::query::Conn;
-use super::session::{Session, Statement, lost, on_task};
+use super::session::{Prepared, Session, Statement, lost, on_task};
 use crate::change::{Changes, Entity};
 use crate::dialect::Dialect;
 use crate::error::StoreError;
@@ -180,29 +179,23 @@ impl Tx {
 
     /// Runs a statement that defines a table.
     pub(crate) fn define(&mut self, sql: String) -> Write<'_> {
-        Write {
-            sql: sql.into(),
-            tx: self,
-            values: Vec::new(),
-        }
+        self.prepare(sql, Changes::default())
     }
 
     /// Runs a statement of which nobody says what it changes.
     pub(crate) fn anything(&mut self, sql: String) -> Write<'_> {
-        self.changed.add(Changes::all());
-        Write {
-            sql: self.dialect().placeholders_owned(sql),
-            tx: self,
-            values: Vec::new(),
-        }
+        self.prepare(sql, Changes::all())
     }
 
     fn write(&mut self, table: &'static str, entity: Entity<'_>, sql: String) -> Write<'_> {
-        self.changed.add(Changes::of(table, entity));
-        Write {
-            sql: self.dialect().placeholders_owned(sql),
-            tx: self,
-            values: Vec::new(),
+        self.prepare(sql, Changes::of(table, entity))
+    }
+
+    fn prepare(&mut self, sql: String, changes: Changes) -> Write<'_> {
+        self.changed.add(changes);
+        Prepared {
+            statement: Statement::new(self.dialect().placeholders_owned(sql)),
+            to: self,
         }
     }
 
@@ -216,7 +209,7 @@ impl Tx {
     pub(crate) async fn lock(&mut self, table: &'static str, id: &str) -> Result<bool, StoreError> {
         // SQLite is asked too, so that a change costs the same everywhere.
         let how = self.dialect().for_update();
-        let sql = format!("SELECT id FROM {table} WHERE id = ?{how}");
+        let sql = format!("SELECT id FROM \"{table}\" WHERE id = ?{how}");
         Ok(!self
             .read()
             .built_query(sql)
@@ -235,7 +228,7 @@ impl Tx {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<(), StoreError> {
         let how = self.dialect().for_update();
-        let sql = format!("SELECT id FROM {table} WHERE {which} ORDER BY id{how}");
+        let sql = format!("SELECT id FROM \"{table}\" WHERE {which} ORDER BY id{how}");
         self.read()
             .built_query(sql)
             .bind_all(values)
@@ -253,7 +246,7 @@ impl Tx {
         kind: &'static str,
     ) -> Result<(), StoreError> {
         let how = self.dialect().for_share();
-        let sql = format!("SELECT id FROM {table} WHERE id = ?{how}");
+        let sql = format!("SELECT id FROM \"{table}\" WHERE id = ?{how}");
         match self
             .read()
             .built_query(sql)
@@ -278,7 +271,7 @@ impl Tx {
             return Ok(());
         }
         let (marks, how) = (placeholders(ids.len()), self.dialect().for_share());
-        let sql = format!("SELECT id FROM {table} WHERE id IN ({marks}) ORDER BY id{how}");
+        let sql = format!("SELECT id FROM \"{table}\" WHERE id IN ({marks}) ORDER BY id{how}");
         let mut reading = self.read();
         let query = reading.built_query(sql).bind_all(ids.iter().copied());
         let rows = query.rows().await?;
@@ -313,34 +306,13 @@ impl Tx {
     }
 }
 
-/// A statement that writes, and its values.
-#[must_use = "a statement does nothing until it runs"]
-pub(crate) struct Write<'t> {
-    tx: &'t mut Tx,
-    sql: Cow<'static, str>,
-    values: Vec<Value>,
-}
+/// A statement that writes.
+pub(crate) type Write<'t> = Prepared<&'t mut Tx>;
 
 impl Write<'_> {
-    /// Binds the next `?`.
-    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
-        self.values.push(value.into());
-        self
-    }
-
-    /// Binds the next placeholders in order.
-    pub(crate) fn bind_all<V: Into<Value>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
-        self.values.extend(values.into_iter().map(Into::into));
-        self
-    }
-
     /// Runs the statement; returns how many rows it touched.
     pub(crate) async fn execute(self) -> Result<u64, StoreError> {
-        let statement = Statement {
-            sql: self.sql,
-            values: self.values,
-        };
-        self.tx.execute(statement).await
+        self.to.execute(self.statement).await
     }
 }
 
@@ -351,24 +323,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::db::session::tests::{identity, mark, session};
     use crate::scratch;
-
-    /// Who serves the one connection that writes. SQLite has nobody there.
-    async fn server(store: &crate::Store) -> Option<i64> {
-        let sql = match store.dialect() {
-            Dialect::MariaDb => "SELECT CAST(CONNECTION_ID() AS SIGNED) AS number",
-            Dialect::Postgres => "SELECT CAST(pg_backend_pid() AS BIGINT) AS number",
-            Dialect::Sqlite => return None,
-        };
-        let mut tx = store.begin().await.unwrap();
-        let rows = Conn::Tx(&mut tx).query(sql).rows().await.unwrap();
-        Some(rows[0].int("number").unwrap())
-    }
 
     #[tokio::test]
     async fn each_statement_sees_what_was_committed_before_it() {
         let folder = tempfile::tempdir().unwrap();
-        let store = scratch::store_with_connections(&folder, 1).await;
+        let store = scratch::store_with(&folder, |options| options.max_connections = 1).await;
         let sql = match store.dialect() {
             Dialect::MariaDb => "SELECT @@tx_isolation AS level",
             Dialect::Postgres => "SELECT current_setting('transaction_isolation') AS level",
@@ -391,8 +352,11 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_is_given_up_costs_no_connection_and_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let store = scratch::store_with_connections(&folder, 1).await;
-        let before = server(&store).await;
+        let store = scratch::store_with(&folder, |options| options.max_connections = 1).await;
+        let mut writer = session(&store, true).await;
+        mark(&mut writer).await;
+        let before = identity(&mut writer).await;
+        drop(writer);
         let description = "SELECT description FROM project";
         for turns in 0..12 {
             let work = async {
@@ -415,10 +379,7 @@ mod tests {
             let found = rows[0].optional_text("description").unwrap();
             assert_ne!(found.as_deref(), Some("given up"));
         }
-        assert_eq!(
-            server(&store).await,
-            before,
-            "another connection was opened"
-        );
+        let after = identity(&mut session(&store, true).await).await;
+        assert_eq!(after, before, "another connection was opened");
     }
 }

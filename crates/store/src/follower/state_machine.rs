@@ -10,9 +10,8 @@ use ::model::{Method, Scope};
 use proptest::prelude::*;
 
 use super::*;
-use crate::CacheSettings;
 use crate::db::Session;
-use crate::scratch::HandClock;
+use crate::scratch::{self, HandClock};
 use ::model::revocation::TokenFacts;
 
 const USERS: usize = 3;
@@ -164,24 +163,11 @@ struct World {
 }
 
 fn connect(file: &Path, clock: &Arc<HandClock>) -> Store {
-    let cache = CacheSettings {
-        enabled: true,
-        foreign_ttl: Duration::from_secs(5),
-        ..CacheSettings::NONE
-    };
-    Store::connect(&crate::Options {
-        connection: format!("sqlite:///{}", file.display()),
-        max_connections: 2,
-        timeout: Duration::from_secs(60),
-        acquire_timeout: Duration::from_secs(60),
-        clock: Arc::clone(clock) as _,
-        cache,
-        authorization_ttl: 0,
-        whole_catalog: true,
-        wsrep_sync_wait: None,
-        lifetime: None,
-    })
-    .unwrap()
+    let mut options = scratch::options(format!("sqlite:///{}", file.display()));
+    options.clock = Arc::clone(clock) as _;
+    options.cache.enabled = true;
+    options.cache.foreign_ttl = Duration::from_secs(5);
+    Store::connect(&options).unwrap()
 }
 
 fn user_id(user: usize) -> UserId {

@@ -11,7 +11,7 @@ use super::websso::{
 use crate::call::{Call, Incoming};
 use crate::error::ApiError;
 use crate::extract::Path;
-use crate::flows::federated_login::{Source, federated_login_once, find_source};
+use crate::flows::federated_login::{Source, federated_login, find_source};
 use crate::login_cookie::{self, BegunLogin};
 use crate::operation::{Operation, Routes};
 use crate::pages::PageError;
@@ -69,7 +69,7 @@ async fn finish(
     let driver = call.app.driver(&source.protocol)?;
     let driver = driver.ok_or_else(|| ApiError::unauthorized("a front proxy speaks for it now"))?;
     let verified = driver.complete(callback).await?;
-    let issued = federated_login_once(&call.app, source, &verified.into(), call.now()).await?;
+    let issued = federated_login(&call.app, source, &verified.into(), call.now()).await?;
     let reply = hand_over(call, origin, &issued.text).await?;
     let Some(secret) = &callback.secret else {
         return Ok(reply);

@@ -14,7 +14,7 @@ use super::websso::public_base_url;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::extract::Path;
-use crate::flows::federated_login::{Source, federated_login_once, find_source};
+use crate::flows::federated_login::{Source, federated_login, find_source};
 use crate::login_cookie::{self, BegunLogin};
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
@@ -88,6 +88,6 @@ async fn consume(
     let verified = driver
         .complete_ecp(envelope, now, Arc::new(find_login))
         .await?;
-    let issued = federated_login_once(&call.app, &source, &verified.into(), call.now()).await?;
+    let issued = federated_login(&call.app, &source, &verified.into(), call.now()).await?;
     tokens::created(&call, &issued).await
 }
