@@ -1,4 +1,4 @@
-//! The one way to change what is there.
+//! How a row is kept as it is, and the one way to change it.
 
 use model::credential::Credential;
 use model::federation::{IdentityProvider, Mapping, ServiceProvider};
@@ -11,8 +11,11 @@ use model::role::Role;
 use model::service::{Endpoint, Region, Service};
 use model::user::{Group, User};
 
-use crate::Tx;
 use crate::error::StoreError;
+use crate::{
+    CredentialsMut, EndpointsMut, GroupsMut, IdentityProvidersMut, MappingsMut, ProjectsMut,
+    RegionsMut, RolesMut, ServiceProvidersMut, ServicesMut, Tx, UsersMut,
+};
 
 /// A resource that is changed one at a time, by its id.
 pub trait Changeable: Sized + Send {
@@ -63,12 +66,40 @@ impl Tx {
 }
 
 macro_rules! changeable {
-    ($($resource:ident, $id:ident, $kind:literal, $writer:ident;)*) => {$(
+    ($($resource:ident, $id:ident, $table:literal, $kind:literal, $reader:ident, $writer:ident: $type:ident;)*) => {$(
+        impl $type<'_> {
+            /// Makes sure, until the transaction ends, that it is there and stays as it is: something new
+            /// shall name it, or what it says is relied on.
+            ///
+            /// # Errors
+            ///
+            /// [`StoreError::Missing`] when there is none.
+            pub async fn require(&mut self, id: &$id) -> Result<(), StoreError> {
+                self.tx.require($table, id.as_str(), $kind).await
+            }
+
+            /// Keeps everybody else from changing it, and from adding what names it, until the
+            /// transaction ends.
+            ///
+            /// # Errors
+            ///
+            /// [`StoreError::Missing`] when there is none.
+            pub async fn lock(&mut self, id: &$id) -> Result<(), StoreError> {
+                match self.tx.lock($table, id.as_str()).await? {
+                    true => Ok(()),
+                    false => Err($resource::missing(id)),
+                }
+            }
+        }
+
         impl Changeable for $resource {
             type Id = $id;
 
             async fn lock(tx: &mut Tx, id: &$id) -> Result<Option<Self>, StoreError> {
-                tx.$writer().find_for_update(id).await
+                match tx.lock($table, id.as_str()).await? {
+                    true => tx.$reader().find(id).await,
+                    false => Ok(None),
+                }
             }
 
             async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
@@ -83,16 +114,35 @@ macro_rules! changeable {
 }
 
 changeable! {
-    Credential, CredentialId, "credential", credentials_mut;
-    Domain, DomainId, "domain", domains_mut;
-    Endpoint, EndpointId, "endpoint", endpoints_mut;
-    Group, GroupId, "group", groups_mut;
-    IdentityProvider, IdentityProviderId, "Identity Provider", identity_providers_mut;
-    Mapping, MappingId, "mapping", mappings_mut;
-    Project, ProjectId, "project", projects_mut;
-    Region, RegionId, "region", regions_mut;
-    Role, RoleId, "role", roles_mut;
-    Service, ServiceId, "service", services_mut;
-    ServiceProvider, ServiceProviderId, "Service Provider", service_providers_mut;
-    User, UserId, "user", users_mut;
+    Credential, CredentialId, "credential", "credential", credentials, credentials_mut: CredentialsMut;
+    Endpoint, EndpointId, "endpoint", "endpoint", endpoints, endpoints_mut: EndpointsMut;
+    Group, GroupId, "group", "group", groups, groups_mut: GroupsMut;
+    IdentityProvider, IdentityProviderId, "identity_provider", "Identity Provider",
+        identity_providers, identity_providers_mut: IdentityProvidersMut;
+    Mapping, MappingId, "mapping", "mapping", mappings, mappings_mut: MappingsMut;
+    Project, ProjectId, "project", "project", projects, projects_mut: ProjectsMut;
+    Region, RegionId, "region", "region", regions, regions_mut: RegionsMut;
+    Role, RoleId, "role", "role", roles, roles_mut: RolesMut;
+    Service, ServiceId, "service", "service", services, services_mut: ServicesMut;
+    ServiceProvider, ServiceProviderId, "service_provider", "Service Provider",
+        service_providers, service_providers_mut: ServiceProvidersMut;
+    User, UserId, "user", "user", users, users_mut: UsersMut;
+}
+
+/// A domain is a project that is marked as one.
+impl Changeable for Domain {
+    type Id = DomainId;
+
+    async fn lock(tx: &mut Tx, id: &DomainId) -> Result<Option<Self>, StoreError> {
+        let found = <Project as Changeable>::lock(tx, &id.clone().into()).await?;
+        Ok(found.filter(Project::is_domain).map(Domain::from))
+    }
+
+    async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        tx.projects_mut().update(&self.clone().into()).await
+    }
+
+    fn missing(id: &DomainId) -> StoreError {
+        StoreError::missing("domain", id)
+    }
 }

@@ -75,15 +75,6 @@ pub struct CredentialsMut<'a> {
 }
 
 impl CredentialsMut<'_> {
-    /// Finds a credential to change it: nobody else does until the transaction ends.
-    pub(crate) async fn find_for_update(
-        &mut self,
-        id: &CredentialId,
-    ) -> Result<Option<Credential>, StoreError> {
-        self.tx.lock("credential", id.as_str()).await?;
-        self.tx.credentials().find(id).await
-    }
-
     /// Adds a credential.
     pub async fn insert(&mut self, credential: &Credential) -> Result<(), StoreError> {
         self.tx

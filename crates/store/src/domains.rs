@@ -71,19 +71,6 @@ pub struct DomainsMut<'a> {
 }
 
 impl DomainsMut<'_> {
-    /// Finds a domain to change it: nobody else does until the transaction ends.
-    pub(crate) async fn find_for_update(
-        &mut self,
-        id: &DomainId,
-    ) -> Result<Option<Domain>, StoreError> {
-        let found = self
-            .tx
-            .projects_mut()
-            .find_for_update(&id.clone().into())
-            .await?;
-        Ok(found.filter(Project::is_domain).map(Domain::from))
-    }
-
     /// Makes sure, until the transaction ends, that there is such a domain, which something new
     /// shall name.
     ///
@@ -108,9 +95,9 @@ impl DomainsMut<'_> {
     ///
     /// [`StoreError::Missing`] when there is no such domain.
     pub async fn lock_all_within(&mut self, id: &DomainId) -> Result<LockedDomain, StoreError> {
-        self.tx
-            .require_for_update("project", id.as_str(), "domain")
-            .await?;
+        if !self.tx.lock("project", id.as_str()).await? {
+            return Err(StoreError::missing("domain", id));
+        }
         // Nothing more is added to the domain now; and to what it holds nothing from here on.
         for table in ["identity_provider", "project", "user", "group"] {
             self.tx
@@ -118,11 +105,6 @@ impl DomainsMut<'_> {
                 .await?;
         }
         Ok(LockedDomain(id.clone()))
-    }
-
-    /// Writes all attributes of a domain that may change.
-    pub(crate) async fn update(&mut self, domain: &Domain) -> Result<(), StoreError> {
-        self.tx.projects_mut().update(&domain.clone().into()).await
     }
 
     /// Removes a domain with its users, groups, projects and identity providers, and all that

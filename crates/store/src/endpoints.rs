@@ -52,15 +52,6 @@ pub struct EndpointsMut<'a> {
 }
 
 impl EndpointsMut<'_> {
-    /// Finds an endpoint to change it: nobody else does until the transaction ends.
-    pub(crate) async fn find_for_update(
-        &mut self,
-        id: &EndpointId,
-    ) -> Result<Option<Endpoint>, StoreError> {
-        self.tx.lock("endpoint", id.as_str()).await?;
-        self.tx.endpoints().find(id).await
-    }
-
     /// Adds an endpoint.
     pub async fn insert(&mut self, endpoint: &Endpoint) -> Result<(), StoreError> {
         self.tx
@@ -109,9 +100,7 @@ impl EndpointsMut<'_> {
     ///
     /// [`StoreError::Missing`] when there is no such endpoint.
     pub async fn delete(&mut self, id: &EndpointId) -> Result<(), StoreError> {
-        self.tx
-            .require_for_update("endpoint", id.as_str(), "endpoint")
-            .await?;
+        self.lock(id).await?;
         for (table, which) in [
             ("project_endpoint", "WHERE endpoint_id = ?"),
             ("policy_association", "WHERE endpoint_id = ?"),

@@ -184,37 +184,6 @@ pub struct GroupsMut<'a> {
 }
 
 impl GroupsMut<'_> {
-    /// Finds a group to change it: nobody else does until the transaction ends.
-    pub(crate) async fn find_for_update(
-        &mut self,
-        id: &GroupId,
-    ) -> Result<Option<Group>, StoreError> {
-        self.tx.lock("group", id.as_str()).await?;
-        self.tx.groups().find(id).await
-    }
-
-    /// Makes sure, until the transaction ends, that there is such a group, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &GroupId) -> Result<(), StoreError> {
-        self.tx.require("group", id.as_str(), "group").await
-    }
-
-    /// Keeps everybody else from changing a group, and from adding what names it, until the
-    /// transaction ends.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn lock(&mut self, id: &GroupId) -> Result<(), StoreError> {
-        self.tx
-            .require_for_update("group", id.as_str(), "group")
-            .await
-    }
-
     /// Adds a group. The unique index judges names: to read first would race.
     pub async fn insert(&mut self, group: &Group) -> Result<(), StoreError> {
         self.tx

@@ -85,39 +85,6 @@ pub struct IdentityProvidersMut<'a> {
 }
 
 impl IdentityProvidersMut<'_> {
-    /// Keeps everybody else from changing an identity provider, and from adding what names it,
-    /// until the transaction ends.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn lock(&mut self, id: &IdentityProviderId) -> Result<(), StoreError> {
-        self.tx
-            .require_for_update("identity_provider", id.as_str(), "Identity Provider")
-            .await
-    }
-
-    /// Makes sure, until the transaction ends, that there is such an identity provider and that it stays
-    /// as it is.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &IdentityProviderId) -> Result<(), StoreError> {
-        self.tx
-            .require("identity_provider", id.as_str(), "Identity Provider")
-            .await
-    }
-
-    /// Finds an identity provider to change it: nobody else does until the transaction ends.
-    pub(crate) async fn find_for_update(
-        &mut self,
-        id: &IdentityProviderId,
-    ) -> Result<Option<IdentityProvider>, StoreError> {
-        self.tx.lock("identity_provider", id.as_str()).await?;
-        self.tx.identity_providers().find(id).await
-    }
-
     /// Adds an identity provider. Its id and the names it signs under must both be new; a
     /// conflict over the latter is one of `remote_id`.
     pub async fn insert(&mut self, provider: &IdentityProvider) -> Result<(), StoreError> {

@@ -39,25 +39,6 @@ pub struct MappingsMut<'a> {
 }
 
 impl MappingsMut<'_> {
-    /// Makes sure, until the transaction ends, that there is such a mapping, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &MappingId) -> Result<(), StoreError> {
-        self.tx.require("mapping", id.as_str(), "mapping").await
-    }
-
-    /// Finds a mapping to change it: nobody else does until the transaction ends.
-    pub(crate) async fn find_for_update(
-        &mut self,
-        id: &MappingId,
-    ) -> Result<Option<Mapping>, StoreError> {
-        self.tx.lock("mapping", id.as_str()).await?;
-        self.tx.mappings().find(id).await
-    }
-
     /// Adds a mapping.
     pub async fn insert(&mut self, mapping: &Mapping) -> Result<(), StoreError> {
         self.tx

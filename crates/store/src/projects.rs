@@ -252,25 +252,6 @@ pub struct ProjectsMut<'a> {
 }
 
 impl ProjectsMut<'_> {
-    /// Finds a project to change it: nobody else does until the transaction ends.
-    pub(crate) async fn find_for_update(
-        &mut self,
-        id: &ProjectId,
-    ) -> Result<Option<Project>, StoreError> {
-        self.tx.lock("project", id.as_str()).await?;
-        self.tx.projects().find(id).await
-    }
-
-    /// Makes sure, until the transaction ends, that there is such a project, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &ProjectId) -> Result<(), StoreError> {
-        self.tx.require("project", id.as_str(), "project").await
-    }
-
     /// The same for several projects.
     ///
     /// # Errors
@@ -280,18 +261,6 @@ impl ProjectsMut<'_> {
         let ids = ids.iter().map(ProjectId::as_str);
         let ids = ids.collect();
         self.tx.require_all("project", ids, "project").await
-    }
-
-    /// Keeps everybody else from changing a project, and from adding what names it, until the
-    /// transaction ends.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn lock(&mut self, id: &ProjectId) -> Result<(), StoreError> {
-        self.tx
-            .require_for_update("project", id.as_str(), "project")
-            .await
     }
 
     /// Adds a project. The unique index judges names: to read first would race.

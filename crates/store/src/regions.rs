@@ -79,25 +79,6 @@ pub struct RegionsMut<'a> {
 }
 
 impl RegionsMut<'_> {
-    /// Makes sure, until the transaction ends, that there is such a region, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &RegionId) -> Result<(), StoreError> {
-        self.tx.require("region", id.as_str(), "region").await
-    }
-
-    /// Finds a region to change it: nobody else does until the transaction ends.
-    pub(crate) async fn find_for_update(
-        &mut self,
-        id: &RegionId,
-    ) -> Result<Option<Region>, StoreError> {
-        self.tx.lock("region", id.as_str()).await?;
-        self.tx.regions().find(id).await
-    }
-
     /// Keeps everybody else from changing any region, and from adding what names one, until the
     /// transaction ends: a tree can only be judged as a whole.
     pub async fn lock_all(&mut self) -> Result<(), StoreError> {

@@ -169,25 +169,6 @@ pub struct RolesMut<'a> {
 }
 
 impl RolesMut<'_> {
-    /// Finds a role to change it: nobody else does until the transaction ends.
-    pub(crate) async fn find_for_update(
-        &mut self,
-        id: &RoleId,
-    ) -> Result<Option<Role>, StoreError> {
-        self.tx.lock("role", id.as_str()).await?;
-        self.tx.roles().find(id).await
-    }
-
-    /// Makes sure, until the transaction ends, that there is such a role, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &RoleId) -> Result<(), StoreError> {
-        self.tx.require("role", id.as_str(), "role").await
-    }
-
     /// The same for several roles.
     ///
     /// # Errors
@@ -253,9 +234,7 @@ impl RolesMut<'_> {
     ///
     /// [`StoreError::Missing`] when there is no such role.
     pub async fn delete(&mut self, id: &RoleId) -> Result<(), StoreError> {
-        self.tx
-            .require_for_update("role", id.as_str(), "role")
-            .await?;
+        self.lock(id).await?;
         for (table, which) in [
             (
                 "application_credential",

@@ -57,15 +57,6 @@ pub struct ServiceProvidersMut<'a> {
 }
 
 impl ServiceProvidersMut<'_> {
-    /// Finds a service provider to change it: nobody else does until the transaction ends.
-    pub(crate) async fn find_for_update(
-        &mut self,
-        id: &ServiceProviderId,
-    ) -> Result<Option<ServiceProvider>, StoreError> {
-        self.tx.lock("service_provider", id.as_str()).await?;
-        self.tx.service_providers().find(id).await
-    }
-
     /// Adds a service provider.
     pub async fn insert(&mut self, provider: &ServiceProvider) -> Result<(), StoreError> {
         self.tx

@@ -58,16 +58,6 @@ pub struct ServicesMut<'a> {
 }
 
 impl ServicesMut<'_> {
-    /// Makes sure, until the transaction ends, that there is such a service, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &ServiceId) -> Result<(), StoreError> {
-        self.tx.require("service", id.as_str(), "service").await
-    }
-
     /// Adds a service.
     pub async fn insert(&mut self, service: &Service) -> Result<(), StoreError> {
         self.tx
@@ -83,15 +73,6 @@ impl ServicesMut<'_> {
             .execute()
             .await?;
         Ok(())
-    }
-
-    /// Finds a service to change it: nobody else does until the transaction ends.
-    pub(crate) async fn find_for_update(
-        &mut self,
-        id: &ServiceId,
-    ) -> Result<Option<Service>, StoreError> {
-        self.tx.lock("service", id.as_str()).await?;
-        self.tx.services().find(id).await
     }
 
     /// Writes all attributes of a service that may change.
@@ -117,9 +98,7 @@ impl ServicesMut<'_> {
     ///
     /// [`StoreError::Missing`] when there is no such service.
     pub async fn delete(&mut self, id: &ServiceId) -> Result<(), StoreError> {
-        self.tx
-            .require_for_update("service", id.as_str(), "service")
-            .await?;
+        self.lock(id).await?;
         let of_endpoints = "WHERE endpoint_id IN (SELECT id FROM endpoint WHERE service_id = ?)";
         for (table, which) in [
             ("project_endpoint", of_endpoints),

@@ -148,37 +148,6 @@ pub struct UsersMut<'a> {
 }
 
 impl UsersMut<'_> {
-    /// Finds a user to change it: nobody else does until the transaction ends.
-    pub(crate) async fn find_for_update(
-        &mut self,
-        id: &UserId,
-    ) -> Result<Option<User>, StoreError> {
-        self.tx.lock("user", id.as_str()).await?;
-        self.tx.users().find(id).await
-    }
-
-    /// Makes sure, until the transaction ends, that there is such a user, which something new
-    /// shall name.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn require(&mut self, id: &UserId) -> Result<(), StoreError> {
-        self.tx.require("user", id.as_str(), "user").await
-    }
-
-    /// Keeps everybody else from changing a user, and from adding what names it, until the
-    /// transaction ends.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Missing`] when there is none.
-    pub async fn lock(&mut self, id: &UserId) -> Result<(), StoreError> {
-        self.tx
-            .require_for_update("user", id.as_str(), "user")
-            .await
-    }
-
     /// Adds a user of this database, with a password or without.
     pub async fn insert(
         &mut self,

@@ -283,20 +283,6 @@ impl Tx {
         }
     }
 
-    /// The same for what is about to be removed, or must not be used by two at once: nobody else
-    /// changes it, or names it in a new row, until the transaction ends.
-    pub(crate) async fn require_for_update(
-        &mut self,
-        table: &'static str,
-        id: &str,
-        kind: &'static str,
-    ) -> Result<(), StoreError> {
-        match self.lock(table, id).await? {
-            true => Ok(()),
-            false => Err(StoreError::missing(kind, id)),
-        }
-    }
-
     pub(super) fn dialect(&self) -> Dialect {
         self.db.dialect()
     }
