@@ -2,7 +2,7 @@
 
 Run with the Python of an environment that holds keystone:
 
-    python clients/oracle/config_cases.py > crates/server/tests/data/config_cases.json
+    python clients/oracle/config_cases.py > crates/config/tests/data/config_cases.json
 
 Each case is a tree of files, command-line arguments and an environment. `expect` holds the value
 of each option asked for, `{"refused": true}` for one that cannot be read, or is `"syntax"` or

@@ -2,7 +2,7 @@
 
 Run with the Python of an environment that holds keystone:
 
-    python clients/oracle/config_options.py > crates/server/src/config/options.tsv
+    python clients/oracle/config_options.py > crates/config/src/options/options.tsv
 
 Columns: section, option, kind, default, min, max, choices, former names, flags. A default is
 written as it would stand in keystone.conf; several values and several choices are separated

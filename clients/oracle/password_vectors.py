@@ -2,7 +2,7 @@
 
 Run with the Python of a virtual environment that has keystone==30.0.0:
 
-    python clients/oracle/password_vectors.py > crates/server/tests/data/password_vectors.json
+    python clients/oracle/password_vectors.py > crates/secrets/tests/data/password_vectors.json
 
 Salts are fixed, so that another run changes nothing.
 """

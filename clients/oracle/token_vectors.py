@@ -1,6 +1,6 @@
 """Makes tokens, receipts and credentials with an installed Keystone, as vectors for our tests.
 
-    python clients/oracle/token_vectors.py > crates/server/tests/data/token_vectors_more.json
+    python clients/oracle/token_vectors.py > crates/secrets/tests/data/token_vectors_more.json
 
 Keys, time and IV are fixed, so the same Keystone makes the same file again.
 """

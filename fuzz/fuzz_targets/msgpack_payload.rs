@@ -7,7 +7,7 @@
 use archstone_fuzz::{Bound, LONGEST, MIB, linear};
 use libfuzzer_sys::fuzz_target;
 use model::{Method, Timestamp, token::TokenKind};
-use server::tokens::payload::{MethodBits, PayloadCodec};
+use secrets::tokens::payload::{MethodBits, PayloadCodec};
 
 static READ: Bound = Bound::new("payload", MIB, 128, 4);
 

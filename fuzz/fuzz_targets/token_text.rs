@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use archstone_fuzz::{Bound, MIB, lengthened, linear};
 use libfuzzer_sys::fuzz_target;
 use model::Timestamp;
-use server::tokens::fernet::{Key, Keys};
+use secrets::fernet::{Key, Keys};
 
 static KEYS: LazyLock<Keys> = LazyLock::new(|| {
     let key = |text| Key::parse(text).expect("a key");

@@ -5,10 +5,10 @@ use std::path::{Path, absolute};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use server::config::Config;
-use server::credential_encryption::{CredentialCipher, MAX_ACTIVE_KEYS, check_rotation};
+use config::Config;
+use secrets::credential_encryption::{CredentialCipher, MAX_ACTIVE_KEYS, check_rotation};
+use secrets::key_repository::{KeyRepository, Owner};
 use server::flows::migrate_credentials::migrate_credentials;
-use server::key_repository::{KeyRepository, Owner};
 
 use crate::settings::{self, Settings};
 

@@ -11,12 +11,12 @@ use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
+use config::{self, Config, Source, Sources};
 use model::Secret;
-use server::app::{Random as _, SystemRandomness};
-use server::config::{self, Config, Source, Sources};
-use server::credential_encryption::MAX_ACTIVE_KEYS;
+use secrets::credential_encryption::MAX_ACTIVE_KEYS;
+use secrets::key_repository::KeyRepository;
+use secrets::random::{Random as _, SystemRandomness};
 use server::flows::bootstrap::{Bootstrap, bootstrap};
-use server::key_repository::KeyRepository;
 use server::local_ca::LocalAuthority;
 
 use crate::serve::{Sockets, serve};

@@ -11,10 +11,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use config::{Config, Database, TlsVersion as ConfiguredVersion};
+use secrets::watch::Watch;
 use server::app::App;
-use server::config::{Config, Database, TlsVersion as ConfiguredVersion};
 use server::listen::{CertificateStore, Listener, TlsSettings, TlsVersion};
-use server::watch::Watch;
 use store::{Store, StoreError};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use config::{Config, Source, Sources};
 use model::clock::SystemClock;
-use server::app::{App, SystemRandomness};
-use server::config::{Config, Source, Sources};
+use secrets::random::SystemRandomness;
+use server::app::App;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
 

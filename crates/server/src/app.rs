@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use model::clock::Clock;
 use store::Store;
 
-use crate::blocking_pool::BlockingPool;
-use crate::config::Config;
-use crate::credential_encryption::CredentialCipher;
 use crate::flows::attempt_queues::AttemptQueues;
-use crate::key_repository::KeyRing;
 use crate::login_cookie::LoginCookies;
-use crate::passwords::Hasher;
 use crate::policy_file::PolicyFile;
 use crate::providers::Drivers;
 use crate::schemas::Schemas;
-use crate::tokens::TokenFormat;
-use crate::tokens::receipt::FernetReceipts;
+use config::Config;
+use secrets::blocking_pool::BlockingPool;
+use secrets::credential_encryption::CredentialCipher;
+use secrets::key_repository::KeyRing;
+use secrets::passwords::Hasher;
+use secrets::random::Random;
+use secrets::tokens::TokenFormat;
+use secrets::tokens::receipt::FernetReceipts;
 
 /// The server.
 pub struct App {
@@ -73,33 +73,5 @@ impl App {
         section
             .filter(given)
             .or(self.config.default.list_limit.filter(given))
-    }
-}
-
-/// A source of ids and of bytes that nobody can guess.
-pub trait Random: Send + Sync {
-    /// Fills the whole slice.
-    fn fill(&self, bytes: &mut [u8]);
-
-    /// An id: a random UUID (RFC 9562 §5.4) as 32 hexadecimal digits.
-    fn id(&self) -> String {
-        let mut bytes = [0; 16];
-        self.fill(&mut bytes);
-        uuid::Builder::from_random_bytes(bytes)
-            .into_uuid()
-            .simple()
-            .to_string()
-    }
-}
-
-/// The random source of the machine.
-#[derive(Debug, Default)]
-pub struct SystemRandomness(SystemRandom);
-
-impl Random for SystemRandomness {
-    fn fill(&self, bytes: &mut [u8]) {
-        self.0
-            .fill(bytes)
-            .expect("the operating system always has random bytes for us");
     }
 }

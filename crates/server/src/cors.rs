@@ -11,7 +11,6 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 
-use crate::config;
 use crate::operation::Body;
 
 /// The request headers that every script may send.

@@ -8,11 +8,11 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::accept::preferred;
-use crate::blocking_pool::BlockingPool;
-use crate::config::Healthcheck;
 use crate::operation::Body;
 use crate::proxy_headers::Origin;
 use crate::router::escape_html;
+use config::Healthcheck;
+use secrets::blocking_pool::BlockingPool;
 
 /// The headers by which a proxy shows itself.
 const PROXY_HEADERS: [&str; 5] = [

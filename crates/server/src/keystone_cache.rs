@@ -17,7 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 
 use crate::app::App;
-use crate::hex::hex;
+use secrets::hex::hex;
 
 /// The regions of Keystone 30.
 const REGIONS: [&str; 7] = [

@@ -11,8 +11,8 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 
 use crate::app::App;
 use crate::flows::federated_login::Source;
-use crate::key_repository::KeyRing;
-use crate::tokens::fernet;
+use secrets::fernet;
+use secrets::key_repository::KeyRing;
 
 /// A login that has begun.
 pub struct BegunLogin {

@@ -6,7 +6,7 @@ use std::path::Path;
 use federation::saml2::idp::{self, Description, Signer};
 use model::Secret;
 
-use crate::config::{Saml, Uri};
+use config::{Saml, Uri};
 
 /// Why this server cannot be an identity provider: the option, and what is wrong with it.
 #[derive(Debug, thiserror::Error)]

@@ -9,19 +9,20 @@ use model::Method;
 use model::clock::Clock;
 use store::{CacheSettings, Options, Store, StoreError};
 
-use crate::app::{App, Random};
-use crate::blocking_pool::BlockingPool;
-use crate::config::{Config, Database, Limit, PasswordHash};
-use crate::credential_encryption::CredentialCipher;
-use crate::key_repository::{Follower, KeyRepositoryError, KeyRing};
+use crate::app::App;
 use crate::login_cookie::LoginCookies;
-use crate::passwords::{Algorithm, Hasher, Settings, SetupError};
 use crate::policy_file::{self, PolicyFile, PolicySources};
 use crate::schemas::Schemas;
-use crate::tokens::FernetTokens;
-use crate::tokens::payload::MethodBits;
-use crate::tokens::receipt::FernetReceipts;
-use crate::watch::Watch;
+use config::{Config, Database, Limit, PasswordHash};
+use secrets::blocking_pool::BlockingPool;
+use secrets::credential_encryption::CredentialCipher;
+use secrets::key_repository::{Follower, KeyRepositoryError, KeyRing};
+use secrets::passwords::{Algorithm, Hasher, Settings, SetupError};
+use secrets::random::Random;
+use secrets::tokens::FernetTokens;
+use secrets::tokens::payload::MethodBits;
+use secrets::tokens::receipt::FernetReceipts;
+use secrets::watch::Watch;
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -19,12 +19,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{TimeDelta, TimeZone as _};
+use config::Config;
 use model::clock::Clock;
 use model::{Secret, Timestamp};
-use server::app::{App, Random};
-use server::config::Config;
+use secrets::key_repository::KeyRepository;
+use secrets::random::Random;
+use server::app::App;
 use server::flows::bootstrap::{Bootstrap, bootstrap};
-use server::key_repository::KeyRepository;
 use server::listen::Listener;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -76,7 +77,7 @@ impl TestServer {
         config.oslo_policy.policy_file = folder.path().join("policy.yaml");
         config.database.connection = Secret::new(fresh_database(&folder).await);
         config.database.max_pool_size = 4;
-        config.database.max_overflow = server::config::Limit::AtMost(0);
+        config.database.max_overflow = config::Limit::AtMost(0);
         // The cheapest hash: these tests are about other things.
         config.identity.password_hash_rounds = Some(4);
         config.archstone.hash_threads = 1;

@@ -12,7 +12,6 @@ use serde_json::json;
 use store::{Store, StoredCredential, Tx};
 
 use crate::app::App;
-use crate::config::ExternalUsers;
 use crate::error::ApiError;
 use crate::flows::federated_login::check_source;
 use crate::flows::issue_token::refuse_unsafe_domain;
@@ -21,7 +20,8 @@ use crate::flows::login_request::{
 };
 use crate::flows::multi_factor::ShownReceipt;
 use crate::flows::validate_token::{Leniency, Refusal, ValidToken, validate_again, validate_token};
-use crate::passwords::PasswordError;
+use config::ExternalUsers;
+use secrets::passwords::PasswordError;
 
 /// A user who has proved who they are.
 pub struct Authenticated {

@@ -16,8 +16,8 @@ use crate::error::ApiError;
 use crate::flows::authenticate::{Authenticated, require_enabled};
 use crate::flows::issue_token::{IssuedToken, issue_for};
 use crate::flows::shadow_user::{check_groups, find_groups, shadow};
-use crate::hex::sha256;
 use crate::v3::os_federation::no_such_protocol;
+use secrets::hex::sha256;
 
 /// What was said of somebody, by whom, and how it came here.
 pub struct Said {

@@ -11,12 +11,12 @@ use model::{Method, Scope, Timestamp, Token};
 use chrono::SubsecRound as _;
 
 use crate::app::App;
-use crate::config::UrlSafe;
 use crate::error::ApiError;
 use crate::flows::authenticate::{Authenticated, authenticate, require_enabled};
 use crate::flows::login_request::{DomainName, LoginRequest, Named, ScopeRequest};
 use crate::flows::multi_factor;
 use crate::flows::validate_token::{ValidToken, effective_roles, is_admin_project};
+use config::UrlSafe;
 
 /// A new token.
 pub struct IssuedToken {

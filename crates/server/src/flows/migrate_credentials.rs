@@ -5,7 +5,7 @@ use model::credential::CredentialFilter;
 use model::ids::{CredentialId, IdentityProviderId, ProtocolId};
 use store::{Store, StoreError};
 
-use crate::credential_encryption::{CredentialCipher, EncryptedBlob, Undecryptable};
+use secrets::credential_encryption::{CredentialCipher, EncryptedBlob, Undecryptable};
 
 /// Why credentials were not brought under the primary key.
 #[derive(Debug, thiserror::Error)]

@@ -11,8 +11,8 @@ use store::StoreError;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::flows::authenticate::Authenticated;
-use crate::hex::sha256;
 use crate::token_document;
+use secrets::hex::sha256;
 
 /// A receipt that proves some of the methods of a login.
 pub struct ShownReceipt {

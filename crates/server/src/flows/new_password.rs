@@ -8,7 +8,7 @@ use model::{Secret, Timestamp};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::passwords::PasswordError;
+use secrets::passwords::PasswordError;
 
 /// Who chose a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,9 +15,9 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::flows::federated_login::{Said, Source, confirm_source, unusable_mapping, use_up};
 use crate::flows::revoke::revoke_former;
-use crate::hex::sha256;
 use crate::v3::project_hierarchy::in_disabled_branch;
 use crate::v3::projects::refuse_reserved_characters;
+use secrets::hex::sha256;
 
 /// A shadow user, as a login leaves them.
 pub(super) struct Shadowed {

@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use store::Store;
 
 use crate::app::App;
-use crate::config::Resource;
 use crate::error::ApiError;
 use crate::flows::authenticate::login_rules;
 use crate::token_document;
-use crate::tokens::TokenError;
+use config::Resource;
+use secrets::tokens::TokenError;
 
 /// A token that has passed every check, with what was looked up for it.
 #[derive(Clone, Debug)]

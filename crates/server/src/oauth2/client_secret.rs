@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::flows::authenticate::{is_usable, refuse_hash};
-use crate::passwords::PasswordError;
+use secrets::passwords::PasswordError;
 
 /// A client's secret, which has yet to be checked.
 pub(super) struct ClientSecret {

@@ -10,7 +10,6 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::call::Call;
-use crate::config::OAuth2ClientAuthentication;
 use crate::flows::certificate_login::certificate_login;
 use crate::flows::issue_token::issue_token;
 use crate::flows::login_request::LoginRequest;
@@ -19,6 +18,7 @@ use crate::oauth2::client_secret::{ClientSecret, basic_credentials};
 use crate::oauth2::error::OAuthError;
 use crate::operation::{Operation, Routes};
 use crate::reply::Reply;
+use config::OAuth2ClientAuthentication;
 
 /// The operations of the token endpoint.
 pub fn routes() -> Routes {

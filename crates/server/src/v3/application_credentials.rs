@@ -14,16 +14,16 @@ use store::{StoreError, StoredCredential, Tx};
 use zeroize::Zeroizing;
 
 use crate::call::{Call, Collection, Links, SelfLink, Target};
-use crate::config::Limit;
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path};
 use crate::flows::validate_token::ValidToken;
 use crate::operation::{Operation, Routes};
-use crate::passwords::PasswordError;
 use crate::reply::{One, Reply};
 use crate::times::parse_expiry;
 use crate::v3::access_rules::AccessRuleDocument;
 use crate::v3::roles::RoleDocument;
+use config::Limit;
+use secrets::passwords::PasswordError;
 
 /// The operations on application credentials.
 pub fn routes() -> Routes {

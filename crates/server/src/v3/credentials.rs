@@ -9,13 +9,13 @@ use serde_json::Value;
 use store::Tx;
 
 use crate::call::{Call, Collection, SelfLink, Target};
-use crate::config::Limit;
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path};
-use crate::hex::sha256;
 use crate::json;
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
+use config::Limit;
+use secrets::hex::sha256;
 
 /// The operations on credentials.
 pub fn routes() -> Routes {

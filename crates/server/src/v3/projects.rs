@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::call::{Call, Collection, Links, Query, Range, SelfLink, Target};
-use crate::config::UrlSafe;
 use crate::error::ApiError;
 use crate::extract::{Body, Named, Path, nullable};
 use crate::flows::delete_domain::delete_domain;
@@ -18,6 +17,7 @@ use crate::reply::{One, Reply};
 use crate::v3::domains;
 use crate::v3::project_hierarchy::{Relatives, check_enabled, check_place};
 use crate::v3::resource_options::{OptionsDocument, refuse_immutable};
+use config::UrlSafe;
 
 /// The operations on projects.
 pub fn routes() -> Routes {

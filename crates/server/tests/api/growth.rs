@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use archstone_server::config::{Config, ini};
 use archstone_server::flows::login_request::LoginRequest;
 use archstone_server::router::read_json;
 use archstone_server::schemas::Schemas;
-use archstone_server::tokens::fernet::{Key, Keys};
-use archstone_server::tokens::payload::{MethodBits, PayloadCodec};
+use config::{Config, ini};
 use http::HeaderMap;
 use model::mapping::{Rules, SchemaVersion};
 use model::{Assertion, Method, Timestamp};
+use secrets::fernet::{Key, Keys};
+use secrets::tokens::payload::{MethodBits, PayloadCodec};
 use serde_json::{Value, json};
 use testkit::growth::assert_linear;
 

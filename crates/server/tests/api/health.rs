@@ -1,6 +1,6 @@
 //! The health check over HTTP.
 
-use archstone_server::config::{Config, Network};
+use config::{Config, Network};
 use serde_json::json;
 use testkit::{Answer, Client, TestServer};
 

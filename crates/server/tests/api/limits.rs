@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use archstone_server::key_repository::KeyRepository;
+use secrets::key_repository::KeyRepository;
 use serde_json::{Value, json};
 use testkit::{PASSWORD, TestServer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

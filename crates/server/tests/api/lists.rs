@@ -1,6 +1,6 @@
 //! How long lists are: `list_limit`, `max_db_limit` and the client's `limit`.
 
-use archstone_server::config::Config;
+use config::Config;
 use serde_json::{Value, json};
 use testkit::{Client, TestServer};
 

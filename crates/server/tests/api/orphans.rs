@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 
-use archstone_server::config::Limit;
+use config::Limit;
 use model::ids::ProjectId;
 use model::service::Region;
 use model::{Domain, Timestamp, assignment};

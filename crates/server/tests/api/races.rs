@@ -378,7 +378,7 @@ async fn a_token_that_is_revoked_while_a_password_is_hashed_is_no_proof() {
     login.await.unwrap().expect(404);
 }
 
-fn with_lockout(config: &mut archstone_server::config::Config) {
+fn with_lockout(config: &mut config::Config) {
     config.security_compliance.lockout_failure_attempts = Some(3);
 }
 

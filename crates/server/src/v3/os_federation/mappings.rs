@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 
 use super::{check_id, manage_rule, new_rule, read_rule};
 use crate::call::{Call, Collection, Links, SelfLink, Target};
-use crate::config::MappingVersion;
 use crate::error::ApiError;
 use crate::extract::{Json, Path};
 use crate::operation::{Operation, Routes};
 use crate::reply::{One, Reply};
+use config::MappingVersion;
 
 /// The operations on mappings.
 pub fn routes() -> Routes {

@@ -7,12 +7,12 @@ use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, ProtocolId};
 
 use crate::call::Call;
-use crate::config::Saml;
 use crate::error::ApiError;
 use crate::operation::{Operation, Routes};
 use crate::reply::Reply;
 use crate::saml_idp;
 use crate::v3::auth::os_federation::{identity_providers::login_url, websso};
+use config::Saml;
 
 /// The operation that shows it.
 pub fn routes() -> Routes {

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use archstone_server::config::Config;
 use archstone_server::listen::{CertificateStore, Listener, TlsSettings, TlsVersion};
 use archstone_server::local_ca::LocalAuthority;
 use chrono::{TimeDelta, Utc};
+use config::Config;
 use model::ids::UserId;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,

@@ -1,8 +1,8 @@
 //! The token endpoint of OAuth 2.0 over HTTP.
 
-use archstone_server::config::OAuth2ClientAuthentication;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use config::OAuth2ClientAuthentication;
 use http::Method;
 use model::Secret;
 use model::application_credential::ApplicationCredential;

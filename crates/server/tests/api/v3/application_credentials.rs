@@ -1,7 +1,7 @@
 //! Application credentials over HTTP, and the tokens obtained with them.
 
-use archstone_server::config::Limit;
 use chrono::TimeDelta;
+use config::Limit;
 use model::clock::Clock as _;
 use model::role::Role;
 use model::token::{AuditId, AuditIds, TokenKind};

@@ -1,6 +1,6 @@
 //! Credentials over HTTP.
 
-use archstone_server::config::Limit;
+use config::Limit;
 use serde_json::{Value, json};
 use testkit::{Answer, Client, Scope, TestServer, home};
 

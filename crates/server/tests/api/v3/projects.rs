@@ -1,6 +1,6 @@
 //! Projects over HTTP.
 
-use archstone_server::config::UrlSafe;
+use config::UrlSafe;
 use model::Extra;
 use model::project::{Project, ResourceOptions};
 use serde_json::{Value, json};

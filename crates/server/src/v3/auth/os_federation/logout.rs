@@ -11,9 +11,9 @@ use crate::error::ApiError;
 use crate::extract::Path;
 use crate::flows::federated_login::{ends_of_logout, find_source_of_session, one_time_id, use_up};
 use crate::flows::revoke::revoke_chain;
-use crate::hex::sha256;
 use crate::operation::{Operation, Routes};
 use crate::reply::Reply;
+use secrets::hex::sha256;
 
 /// The operation that a provider calls.
 pub fn routes() -> Routes {

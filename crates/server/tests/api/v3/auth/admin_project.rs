@@ -1,6 +1,6 @@
 //! The project of the cloud's administrators, in tokens and in rules that ask for it.
 
-use archstone_server::config::Config;
+use config::Config;
 use serde_json::{Value, json};
 use testkit::{Client, PASSWORD, Scope, TestServer};
 

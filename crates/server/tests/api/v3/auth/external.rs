@@ -1,6 +1,6 @@
 //! Logins at `/v3/auth/tokens` on the word of a front proxy, by the methods external and kerberos.
 
-use archstone_server::config::{Config, ExternalUsers};
+use config::{Config, ExternalUsers};
 use serde_json::{Value, json};
 use testkit::{Answer, PASSWORD, Scope, TestServer};
 

@@ -1,10 +1,10 @@
 //! Tokens of every kind that a Keystone on the same database issues, some of which are refused here.
 
-use archstone_server::tokens::payload::MethodBits;
 use chrono::{SubsecRound as _, TimeDelta};
 use model::clock::Clock as _;
 use model::token::{AuditId, AuditIds, FederatedLogin, FederatedScope, TokenKind};
 use model::{Method, Scope as TokenScope, Token};
+use secrets::tokens::payload::MethodBits;
 use serde_json::json;
 use testkit::{Answer, Client, Scope, TestServer, home};
 
@@ -187,7 +187,7 @@ async fn the_kinds_that_are_understood_are_good() {
 
 #[test]
 fn the_default_methods_leave_no_bit_unnamed() {
-    let names = archstone_server::config::Config::default().auth.methods;
+    let names = config::Config::default().auth.methods;
     let bits = MethodBits::new(names.iter().map(|name| Method::from(&**name)).collect());
     let all = (1 << names.len()) - 1;
     assert_eq!(bits.decode(all).unwrap().len(), names.len());

@@ -6,7 +6,7 @@ mod meanwhile;
 mod provider_changes;
 mod saml2;
 
-use archstone_server::config::Config;
+use config::Config;
 use serde_json::{Value, json};
 use testkit::{Client, TestServer};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use archstone_server::config::UrlSafe;
 use chrono::TimeDelta;
+use config::UrlSafe;
 use serde_json::{Value, json};
 use testkit::{Answer, Client, PASSWORD, Scope, TestServer, home};
 

@@ -703,7 +703,7 @@ async fn a_project_of_a_mapping_is_one_like_any_other() {
     let server = TestServer::start_with(|config| {
         config.archstone.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
         let text = "[resource]\nproject_name_url_safe = new\n";
-        let read = archstone_server::config::Config::parse("keystone.conf".as_ref(), text);
+        let read = config::Config::parse("keystone.conf".as_ref(), text);
         config.resource = read.unwrap().resource;
     })
     .await;

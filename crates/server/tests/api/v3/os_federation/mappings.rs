@@ -1,6 +1,6 @@
 //! Mappings over HTTP.
 
-use archstone_server::config::MappingVersion;
+use config::MappingVersion;
 use serde_json::{Value, json};
 use testkit::{Scope, TestServer};
 

@@ -1,6 +1,6 @@
 //! What a change of a provider or its settings does to secrets, logins and tokens.
 
-use archstone_server::config::Config;
+use config::Config;
 use serde_json::{Value, json};
 use testkit::{Client, TestServer};
 

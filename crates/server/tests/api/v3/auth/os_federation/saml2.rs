@@ -2,8 +2,8 @@
 
 mod floods;
 
-use archstone_server::config::Config;
 use chrono::TimeDelta;
+use config::Config;
 use federation::saml2::ecp;
 use http::Method;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use archstone_server::config::Config;
+use config::Config;
 use http::Method;
 use serde_json::json;
 use testkit::{Client, Scope, TestServer};

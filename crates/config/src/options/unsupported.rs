@@ -5,23 +5,23 @@ use std::{collections::HashMap, sync::LazyLock};
 
 /// What becomes of an option of Keystone that this release does not act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unsupported {
+pub(crate) struct Unsupported {
     /// The texts that ask for nothing but what this server does anyway. `None` when every text may
     /// stand there: the option decides neither where users are nor who gets in.
-    pub(super) accepted: Option<Vec<&'static str>>,
+    pub(crate) accepted: Option<Vec<&'static str>>,
     /// Why it has no effect, or what to do instead.
-    pub(super) reason: &'static str,
+    pub(crate) reason: &'static str,
 }
 
 impl Unsupported {
     /// Finds what becomes of an option, which a row may name alone or with all of its section.
-    pub(super) fn find(section: &'static str, name: &'static str) -> Option<&'static Self> {
+    pub(crate) fn find(section: &'static str, name: &'static str) -> Option<&'static Self> {
         ROWS.get(&(section, name))
             .or_else(|| ROWS.get(&(section, "*")))
     }
 
     /// What may stand there and why nothing else, as a refusal says it.
-    pub(super) fn expected(&self) -> String {
+    pub(crate) fn expected(&self) -> String {
         let accepted = self.accepted.as_deref().unwrap_or_default();
         match accepted.is_empty() {
             true => format!("the default: {}", self.reason),
@@ -52,7 +52,7 @@ mod tests {
     use std::{collections::HashSet, fs, path::Path};
 
     use super::*;
-    use crate::config::{Config, TABLE};
+    use crate::{Config, TABLE};
 
     #[test]
     fn every_option_of_keystone_is_either_honoured_or_says_what_becomes_of_it() {
@@ -90,14 +90,20 @@ mod tests {
         }
     }
 
-    /// A field that no code outside of this module names cannot have an effect.
+    /// A field that no code outside of this crate names cannot have an effect.
     #[test]
     fn every_option_that_is_honoured_is_read_by_the_code() {
         let mut sources = Vec::new();
-        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for folder in ["server/src", "cli/src"] {
-            gather(&crates.join(folder), &mut sources);
+        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for entry in fs::read_dir(own.join("..")).unwrap() {
+            let folder = entry.unwrap().path();
+            // What declares and reads the options does not act on them.
+            if !folder.ends_with("config") && folder.join("src").is_dir() {
+                gather(&folder.join("src"), &mut sources);
+            }
         }
+        // What stands beside a section's type does.
+        gather_file(&own.join("src/lib.rs"), &mut sources);
         let unread: Vec<String> = Config::specs()
             .iter()
             // Of one choice there is nothing to read.
@@ -115,19 +121,20 @@ mod tests {
     fn gather(folder: &Path, sources: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            // What declares and reads the options does not act on them; what stands beside a
-            // section's type in config/mod.rs does.
-            let declares = folder.ends_with("config") && !path.ends_with("mod.rs");
             if path.is_dir() {
                 gather(&path, sources);
-            } else if !declares && path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(path).unwrap();
-                // Tests at the bottom of a file have no effect on a server.
-                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-                let lines = code.lines().filter(|line| !line.trim().starts_with("//"));
-                sources.push(lines.collect::<Vec<_>>().join("\n"));
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                gather_file(&path, sources);
             }
         }
+    }
+
+    fn gather_file(path: &Path, sources: &mut Vec<String>) {
+        let text = fs::read_to_string(path).unwrap();
+        // Tests at the bottom of a file have no effect on a server.
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let lines = code.lines().filter(|line| !line.trim().starts_with("//"));
+        sources.push(lines.collect::<Vec<_>>().join("\n"));
     }
 
     /// Whether a file reaches for the section and reads the field, directly or by a name that it

@@ -2,36 +2,36 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::value::{Kind, Rule, Value};
+use crate::value::{Kind, Rule, Value};
 
 /// What is known of one option.
 #[derive(Clone, Debug)]
-pub(super) struct Spec {
+pub(crate) struct Spec {
     /// The section, in lower case but for `DEFAULT`.
-    pub(super) section: &'static str,
+    pub(crate) section: &'static str,
     /// The name within the section.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// What it accepts.
-    pub(super) rule: Rule,
+    pub(crate) rule: Rule,
     /// The default as written in a file: nothing when unset, several values when repeated.
-    pub(super) default: Vec<&'static str>,
+    pub(crate) default: Vec<&'static str>,
     /// The sections and names it had before, which are still read.
-    pub(super) former: Vec<(&'static str, &'static str)>,
+    pub(crate) former: Vec<(&'static str, &'static str)>,
     /// Whether its value must not be shown.
-    pub(super) secret: bool,
+    pub(crate) secret: bool,
     /// Whether Keystone means to remove it.
-    pub(super) deprecated: bool,
+    pub(crate) deprecated: bool,
     /// Whether this release declares it, with a type of its own.
-    pub(super) honoured: bool,
+    pub(crate) honoured: bool,
     /// Whether its value is checked but nothing acts on it yet.
-    pub(super) pending: bool,
+    pub(crate) pending: bool,
     /// What it means, a line each.
-    pub(super) doc: &'static [&'static str],
+    pub(crate) doc: &'static [&'static str],
 }
 
 impl Spec {
     /// An option that this release declares.
-    pub(super) fn honoured<T: Value>(
+    pub(crate) fn honoured<T: Value>(
         section: &'static str,
         name: &'static str,
         doc: &'static [&'static str],
@@ -50,39 +50,39 @@ impl Spec {
         }
     }
 
-    pub(super) fn default(mut self, text: &'static str) -> Self {
+    pub(crate) fn default(mut self, text: &'static str) -> Self {
         self.default.push(text);
         self
     }
 
-    pub(super) fn min(mut self, min: i64) -> Self {
+    pub(crate) fn min(mut self, min: i64) -> Self {
         self.rule.min = Some(min);
         self
     }
 
-    pub(super) fn max(mut self, max: i64) -> Self {
+    pub(crate) fn max(mut self, max: i64) -> Self {
         self.rule.max = Some(max);
         self
     }
 
-    pub(super) fn former(mut self, dotted: &'static str) -> Self {
+    pub(crate) fn former(mut self, dotted: &'static str) -> Self {
         self.former.push(split_dotted(dotted));
         self
     }
 
-    pub(super) fn deprecated(mut self, deprecated: bool) -> Self {
+    pub(crate) fn deprecated(mut self, deprecated: bool) -> Self {
         self.deprecated = deprecated;
         self
     }
 
-    pub(super) fn pending(mut self, pending: bool) -> Self {
+    pub(crate) fn pending(mut self, pending: bool) -> Self {
         self.pending = pending;
         self
     }
 }
 
 /// All options by section and name.
-pub(super) struct Table {
+pub(crate) struct Table {
     specs: Vec<Spec>,
     /// The index in `specs` behind each section and name, former ones among them.
     names: HashMap<&'static str, HashMap<&'static str, usize>>,
@@ -90,7 +90,7 @@ pub(super) struct Table {
 
 impl Table {
     /// The options that `honoured` declares, and what else Keystone has.
-    pub(super) fn new(honoured: Vec<Spec>) -> Self {
+    pub(crate) fn new(honoured: Vec<Spec>) -> Self {
         let declared: HashSet<_> = honoured.iter().map(|it| (it.section, it.name)).collect();
         let others = keystone().filter(|it| !declared.contains(&(it.section, it.name)));
         let specs: Vec<Spec> = honoured.iter().cloned().chain(others).collect();
@@ -111,28 +111,28 @@ impl Table {
     }
 
     /// Finds an option by its present name.
-    pub(super) fn find(&self, section: &str, name: &str) -> Option<&Spec> {
+    pub(crate) fn find(&self, section: &str, name: &str) -> Option<&Spec> {
         self.find_by_any_name(section, name)
             .filter(|spec| spec.section == section && spec.name == name)
     }
 
     /// Finds an option by its present name or a former one.
-    pub(super) fn find_by_any_name(&self, section: &str, name: &str) -> Option<&Spec> {
+    pub(crate) fn find_by_any_name(&self, section: &str, name: &str) -> Option<&Spec> {
         let index = self.names.get(section)?.get(name)?;
         Some(&self.specs[*index])
     }
 
-    pub(super) fn has_section(&self, section: &str) -> bool {
+    pub(crate) fn has_section(&self, section: &str) -> bool {
         self.names.contains_key(section)
     }
 
-    pub(super) fn specs(&self) -> &[Spec] {
+    pub(crate) fn specs(&self) -> &[Spec] {
         &self.specs
     }
 }
 
 /// Keystone's options, none of them honoured.
-pub(super) fn keystone() -> impl Iterator<Item = Spec> {
+pub(crate) fn keystone() -> impl Iterator<Item = Spec> {
     include_str!("options.tsv")
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -201,7 +201,7 @@ fn split_dotted(dotted: &'static str) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, TABLE, reader};
+    use crate::{Config, TABLE, reader};
 
     #[test]
     fn what_is_honoured_is_declared_as_keystone_has_it() {

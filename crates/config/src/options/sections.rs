@@ -8,10 +8,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use model::{ids::DomainId, secret::Secret};
 
-use super::{
-    section::sections,
-    value::{Limit, Network, Repeated, Uri, choices},
-};
+use super::section::sections;
+use crate::value::{Limit, Network, Repeated, Uri, choices};
 
 choices! {
     /// How tokens, receipts or credentials are protected.

@@ -13,27 +13,20 @@ use std::{
 
 mod advice;
 pub mod ini;
+mod options;
 mod reader;
 mod report;
 mod sample;
-mod section;
-#[expect(
-    rustdoc::broken_intra_doc_links,
-    reason = "the words are those of the sample file too, where [cache] is a section"
-)]
-mod sections;
 mod source;
-mod table;
-mod unsupported;
 mod value;
 
+use options::table::Table;
 use reader::Reader;
 use source::File;
-use table::Table;
 
+pub use options::sections::*;
 pub use report::{BadValue, ConfigError, Place, Unhonoured, Warning};
 pub use sample::{Quickstart, Unwritable};
-pub use sections::*;
 pub use source::{Source, Sources};
 
 pub use value::{Limit, Network, Repeated, Uri};

@@ -1,6 +1,5 @@
 //! Token formats: how what a token says becomes the text that clients hold.
 
-pub mod fernet;
 pub mod payload;
 pub mod receipt;
 #[cfg(test)]
@@ -12,8 +11,8 @@ use std::sync::Arc;
 use model::{Token, ids::DomainId};
 
 use self::payload::{MethodBits, PayloadCodec};
+use crate::fernet::{self, DecryptError};
 use crate::key_repository::KeyRing;
-use fernet::DecryptError;
 
 /// A format that carries tokens as text.
 pub trait TokenFormat: Send + Sync {

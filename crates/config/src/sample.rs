@@ -7,7 +7,7 @@ use std::{
 
 use model::secret::Secret;
 
-use super::{Config, ini, table::Spec};
+use super::{Config, ini, options::table::Spec};
 
 impl Config {
     /// A `keystone.conf` that holds every option this release honours, each commented out, with
@@ -180,7 +180,7 @@ fn comment(doc: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Uri, Warning};
+    use crate::{Uri, Warning};
 
     #[test]
     fn the_sample_is_the_one_that_is_checked_in() {

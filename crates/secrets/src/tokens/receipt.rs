@@ -5,10 +5,10 @@ use std::sync::Arc;
 use model::Receipt;
 
 use super::{
-    fernet,
     payload::{Malformed, MethodBits, Reader, Writer},
     strip_padding,
 };
+use crate::fernet;
 use crate::key_repository::KeyRing;
 
 /// Reads and writes receipts.

@@ -585,11 +585,11 @@ macro_rules! choices {
             }
         }
 
-        impl $crate::config::value::Value for $name {
-            const KIND: $crate::config::value::Kind = $crate::config::value::Kind::Text;
+        impl $crate::value::Value for $name {
+            const KIND: $crate::value::Kind = $crate::value::Kind::Text;
             const CHOICES: &'static [&'static str] = &[$($word,)*];
 
-            fn from_plain(plain: $crate::config::value::Plain) -> Option<Self> {
+            fn from_plain(plain: $crate::value::Plain) -> Option<Self> {
                 match String::from_plain(plain)?.as_str() {
                     $($word => Some(Self::$variant),)*
                     _ => None,

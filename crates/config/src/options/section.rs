@@ -1,6 +1,6 @@
 //! How a section is declared: each option once, with its meaning, type, default and bounds.
 
-/// Declares the sections and [`Config`](super::Config) around them.
+/// Declares the sections and [`Config`](crate::Config) around them.
 ///
 /// An option is one entry:
 ///
@@ -9,7 +9,7 @@
 /// name: Type = "default as in a file", min 1, max 10, former "section.name";
 /// ```
 ///
-/// The type, any [`Value`](super::value::Value), says what is accepted; without a default the
+/// The type, any [`Value`](crate::value::Value), says what is accepted; without a default the
 /// option is unset. `pending true` marks an option that is checked but that nothing acts on yet.
 macro_rules! sections {
     ($(
@@ -29,9 +29,9 @@ macro_rules! sections {
             }
 
             impl $section {
-                fn specs() -> Vec<$crate::config::table::Spec> {
+                fn specs() -> Vec<$crate::options::table::Spec> {
                     vec![$(
-                        $crate::config::table::Spec::honoured::<$type>(
+                        $crate::options::table::Spec::honoured::<$type>(
                             $section_name,
                             stringify!($name),
                             &[$($doc),*],
@@ -41,7 +41,7 @@ macro_rules! sections {
                     )*]
                 }
 
-                fn read(reader: &mut $crate::config::reader::Reader) -> Option<Self> {
+                fn read(reader: &mut $crate::reader::Reader) -> Option<Self> {
                     // Every option is read, so that one start shows all errors.
                     $(let $name = reader.value::<$type>($section_name, stringify!($name));)*
                     Some(Self { $($name: $name?,)* })
@@ -52,7 +52,7 @@ macro_rules! sections {
                 fn default() -> Self {
                     let specs = Self::specs();
                     Self {
-                        $($name: $crate::config::reader::default(&specs, stringify!($name)),)*
+                        $($name: $crate::reader::default(&specs, stringify!($name)),)*
                     }
                 }
             }
@@ -62,25 +62,25 @@ macro_rules! sections {
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct Config {
             $($(#[doc = $section_doc])* pub $field: $section,)*
-            pub(super) origin: $crate::config::Origin,
+            pub(crate) origin: $crate::Origin,
         }
 
         impl Config {
             /// The options that this release honours, in the order of their declaration.
-            pub(super) fn specs() -> Vec<$crate::config::table::Spec> {
+            pub(crate) fn specs() -> Vec<$crate::options::table::Spec> {
                 [$($section::specs()),*].concat()
             }
 
             /// What the sections are for, in the order of their declaration.
-            pub(super) fn section_docs() -> &'static [(&'static str, &'static [&'static str])] {
+            pub(crate) fn section_docs() -> &'static [(&'static str, &'static [&'static str])] {
                 &[$(($section_name, &[$($section_doc),*])),*]
             }
 
-            pub(super) fn read(reader: &mut $crate::config::reader::Reader) -> Option<Self> {
+            pub(crate) fn read(reader: &mut $crate::reader::Reader) -> Option<Self> {
                 $(let $field = $section::read(reader);)*
                 Some(Self { $($field: $field?,)* origin: Default::default() })
             }
         }
     };
 }
-pub(super) use sections;
+pub(crate) use sections;

@@ -8,10 +8,10 @@ use std::{
 
 use super::{
     ini::{self, Assignment},
+    options::table::{Spec, Table},
+    options::unsupported::Unsupported,
     report::{BadValue, Place, Unhonoured, Warning},
     source::File,
-    table::{Spec, Table},
-    unsupported::Unsupported,
     value::{Kind, Plain, Refused, Value},
 };
 
@@ -419,10 +419,10 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::config::{ConfigError, Source, Sources, TABLE};
+    use crate::{ConfigError, Source, Sources, TABLE};
 
     /// What oslo.config made of each case; `clients/oracle/config_cases.py` asked it.
-    const CASES: &str = include_str!("../../tests/data/config_cases.json");
+    const CASES: &str = include_str!("../tests/data/config_cases.json");
 
     #[test]
     fn files_mean_what_they_mean_to_oslo_config() {
@@ -493,7 +493,7 @@ mod tests {
         let (section, name) = option.split_once('.').unwrap();
         // The rules are Keystone's: a declared type may refuse more.
         let mut spec = reader.table.find(section, name).unwrap().clone();
-        let theirs = super::super::table::keystone();
+        let theirs = crate::options::table::keystone();
         spec.rule = theirs
             .into_iter()
             .find(|it| (it.section, it.name) == (section, name))

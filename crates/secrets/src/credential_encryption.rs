@@ -5,8 +5,8 @@ use std::{io, path::PathBuf, sync::Arc};
 use model::Timestamp;
 
 use crate::{
+    fernet,
     key_repository::{Follower, KeyRing},
-    tokens::fernet,
 };
 
 /// How many keys a rotation leaves in the credential repository; no option changes it.
@@ -274,9 +274,7 @@ mod tests {
         let path = parent.path().join("credential-keys");
         let cipher = CredentialCipher::open(&path);
         let weak = cipher.encrypt("cert", "secret", NOW);
-        let sha1_of_the_null_key = crate::tokens::fernet::Key::parse(NULL_KEY)
-            .unwrap()
-            .text_sha1();
+        let sha1_of_the_null_key = crate::fernet::Key::parse(NULL_KEY).unwrap().text_sha1();
         assert_eq!(weak.key_hash, sha1_of_the_null_key);
 
         KeyRepository::new(&path)
