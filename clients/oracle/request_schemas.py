@@ -2,10 +2,10 @@
 
 Run with the Python of a virtual environment that has keystone==30.0.0:
 
-    python clients/oracle/request_schemas.py > crates/server/schemas/request-schemas.json
+    python clients/oracle/request_schemas.py > crates/web/schemas/request-schemas.json
 
 The order of the keys is part of the contract: Keystone reports the first error that it meets.
-The sections say how an error is told, see crates/server/src/schemas.rs.
+The sections say how an error is told, see crates/web/src/schemas/mod.rs.
 """
 
 import importlib

@@ -2,7 +2,7 @@
 
 Run with the Python of a virtual environment that has keystone==30.0.0:
 
-    python clients/oracle/schema_cases.py > crates/server/tests/data/schema_cases.json
+    python clients/oracle/schema_cases.py > crates/web/tests/data/schema_cases.json
 
 A number as argument asks for that many cases for each schema instead of the usual ones; other
 numbers draw other cases.

@@ -12,20 +12,21 @@ use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 
 use archstone_fuzz::{Bound, MIB, lengthened, linear};
+use auth::call::routes::Routes;
+use auth::error::ApiError;
+use auth::flows::login_request::{ApplicationCredentialProof, LoginRequest, PasswordProof};
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use server::call::{Incoming, Query};
-use server::error::{ApiError, ErrorContext, Failure as _};
-use server::flows::login_request::{ApplicationCredentialProof, LoginRequest, PasswordProof};
-use server::json;
-use server::operation::{Operation, Routes};
-use server::router::read_json;
-use server::schemas::Schemas;
+use web::failure::{ErrorContext, Failure as _};
+use web::json;
+use web::operation::{BodyKind, Operation};
+use web::request::{Query, Request, read_json};
+use web::schemas::Schemas;
 
 static SCHEMAS: LazyLock<Schemas> = LazyLock::new(Schemas::load);
-static ROUTES: LazyLock<Routes> = LazyLock::new(server::routes);
+static ROUTES: LazyLock<Routes> = LazyLock::new(api::routes);
 static PLACES: LazyLock<Vec<Place>> = LazyLock::new(places);
 
 // A refusal may show a whole document, up to a mebibyte, and is written several times over.
@@ -124,9 +125,13 @@ fn validate(name: &str, value: &Value) {
 
 /// Reads a request as the server would, up to where its handler begins.
 fn ask(operation: &'static Operation, body: &[u8], query: &str) {
-    let json = match read_json(operation.path, &HeaderMap::new(), body) {
+    let json = match operation.body_kind {
+        BodyKind::Json => read_json(&HeaderMap::new(), body),
+        BodyKind::Form | BodyKind::FromProvider => Ok(None),
+    };
+    let json = match json {
         Ok(json) => json,
-        Err(error) => return refused(error),
+        Err(error) => return refused(error.into()),
     };
     if let Err(error) = SCHEMAS.check(operation, json.as_ref(), "") {
         return refused(error.into());
@@ -134,15 +139,14 @@ fn ask(operation: &'static Operation, body: &[u8], query: &str) {
     if let Err(error) = SCHEMAS.check(operation, json.as_ref(), query) {
         refused(error.into());
     }
-    let variables = operation
-        .path
-        .split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let request = Incoming {
+    let request = Request {
         operation,
         request_id: String::new(),
         path: operation.path.to_owned(),
-        variables: variables.map(|name| (name, "1".to_owned())).collect(),
+        variables: operation
+            .variables()
+            .map(|name| (name, "1".to_owned()))
+            .collect(),
         query: Query::parse(query),
         headers: HeaderMap::new(),
         body: body.to_vec().into(),
@@ -150,7 +154,7 @@ fn ask(operation: &'static Operation, body: &[u8], query: &str) {
         peer: None,
     };
     if let Err(error) = ROUTES.read(&request) {
-        refused(error);
+        refused(error.into());
     }
 }
 

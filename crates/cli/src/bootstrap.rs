@@ -1,9 +1,9 @@
 //! `archstone bootstrap`, with the options of `keystone-manage bootstrap`.
 
 use anyhow::{Result, bail};
+use auth::flows::bootstrap;
 use clap::Args;
 use model::Secret;
-use server::flows::bootstrap;
 
 use crate::settings::{self, Settings};
 
@@ -71,8 +71,8 @@ impl Bootstrap {
             immutable_roles: !self.no_immutable_roles,
         };
         let app = settings::open(settings.load()?)?;
-        bootstrap::bootstrap(&app, &wanted).await?;
-        app.store.close().await;
+        bootstrap::bootstrap(&app.parts, &wanted).await?;
+        app.parts.store.close().await;
         Ok(())
     }
 }

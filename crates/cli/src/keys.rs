@@ -4,11 +4,11 @@
 use std::path::{Path, absolute};
 
 use anyhow::{Context as _, Result};
+use auth::flows::migrate_credentials::migrate_credentials;
 use clap::Args;
 use config::Config;
 use secrets::credential_encryption::{CredentialCipher, MAX_ACTIVE_KEYS, check_rotation};
 use secrets::key_repository::{KeyRepository, Owner};
-use server::flows::migrate_credentials::migrate_credentials;
 
 use crate::settings::{self, Settings};
 

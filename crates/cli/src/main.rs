@@ -104,8 +104,8 @@ async fn run(Cli { settings, command }: Cli) -> ExitCode {
         Command::CredentialSetup(keys) => keys.setup(settings, &[Credentials]),
         Command::CredentialRotate(keys) => keys.credential_rotate(settings).await,
         Command::CredentialMigrate(_) => keys::credential_migrate(settings).await,
-        Command::Policy => print(&server::policy_file::sample()),
-        Command::Openapi => print(&server::openapi::text()),
+        Command::Policy => print(&api::policy_sample::sample()),
+        Command::Openapi => print(&api::openapi::text()),
         Command::MappingEngine(command) => command.run(),
         Command::SamlIdpMetadata => saml_idp_metadata(settings),
     };
@@ -120,7 +120,7 @@ async fn run(Cli { settings, command }: Cli) -> ExitCode {
 
 fn saml_idp_metadata(settings: settings::Settings) -> anyhow::Result<()> {
     let config = settings.load()?;
-    print(&(server::saml_idp::metadata(&config.saml)? + "\n"))
+    print(&(api::saml_idp::metadata(&config.saml)? + "\n"))
 }
 
 /// Writes to the standard output, which may be a pipe that ends early.

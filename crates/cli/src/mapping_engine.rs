@@ -13,8 +13,8 @@ use model::mapping::{
     ConditionExplanation, Evaluation, RuleExplanation, Rules, SchemaVersion, Test,
 };
 use serde_json::{Map, Value, json};
-use server::json::indented;
-use server::schemas::Schemas;
+use web::json::indented;
+use web::schemas::Schemas;
 
 /// What to try on what.
 #[derive(Args)]

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use auth::flows::bootstrap::{Bootstrap, bootstrap};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
@@ -16,8 +17,7 @@ use model::Secret;
 use secrets::credential_encryption::MAX_ACTIVE_KEYS;
 use secrets::key_repository::KeyRepository;
 use secrets::random::{Random as _, SystemRandomness};
-use server::flows::bootstrap::{Bootstrap, bootstrap};
-use server::local_ca::LocalAuthority;
+use web::listen::local_ca::LocalAuthority;
 
 use crate::serve::{Sockets, serve};
 use crate::settings::{self, Settings};
@@ -74,16 +74,23 @@ impl Quickstart {
         settings::start_log(&config)?;
         let sockets = Sockets::bind(&config).await?;
         let app = settings::open(config)?;
-        app.store.sync_schema().await?;
-        let default_domain = &app.config.identity.default_domain_id;
+        app.parts.store.sync_schema().await?;
+        let default_domain = &app.parts.config.identity.default_domain_id;
         // Bootstrapping is one transaction: without its domain, an earlier start was cut short.
-        if app.store.domains().find(default_domain).await?.is_none() {
+        if app
+            .parts
+            .store
+            .domains()
+            .find(default_domain)
+            .await?
+            .is_none()
+        {
             let generated = self.admin_password.is_none();
             let password = self.admin_password.clone().unwrap_or_else(new_password);
             // Before the database takes the password, so that none is lost in between.
             let clouds = self.clouds(&files, &password);
             write(&folder.join("clouds.yaml"), &clouds, 0o600)?;
-            bootstrap(&app, &self.first_things(&password)).await?;
+            bootstrap(&app.parts, &self.first_things(&password)).await?;
             self.greet(&files, generated.then_some(password.as_str()));
         } else {
             self.greet_again(&files);

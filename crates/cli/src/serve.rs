@@ -11,15 +11,15 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use api::app::App;
 use config::{Config, Database, TlsVersion as ConfiguredVersion};
 use secrets::watch::Watch;
-use server::app::App;
-use server::listen::{CertificateStore, Listener, TlsSettings, TlsVersion};
 use store::{Store, StoreError};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use web::listen::{CertificateStore, Listener, TlsSettings, TlsVersion};
 
 use crate::settings::{self, Settings};
 
@@ -29,7 +29,7 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
     let sockets = Sockets::bind(&config).await?;
     let settings = config.database.clone();
     let app = settings::open(config)?;
-    let store = app.store.clone();
+    let store = app.parts.store.clone();
     match store.check_schema().await {
         Ok(()) => serve(app, sockets, pending()).await,
         // Requests are answered with 503 until the database is there.
@@ -153,14 +153,15 @@ pub(crate) async fn serve(
 ) -> Result<()> {
     log_panics();
     let app = Arc::new(app);
-    let asked_to_stop = watch_for_the_end(app.config.archstone.shutdown_grace + server::CLOSING)?;
+    let asked_to_stop =
+        watch_for_the_end(app.parts.config.archstone.shutdown_grace + api::serve::CLOSING)?;
     let follower = tokio::spawn(reload_on_hangup(
         Arc::clone(&app),
         sockets.certificates.clone(),
     ));
     // Until the end of this function.
     let certificates = sockets.certificates.clone().map(|certificates| {
-        let clock = Arc::clone(&app.clock);
+        let clock = Arc::clone(&app.parts.clock);
         Watch::start("certificates", move || {
             certificates.refresh(clock.now());
         })
@@ -172,7 +173,7 @@ pub(crate) async fn serve(
         tracing::info!("stopping: requests in flight are finished first");
     };
     let served = tokio::select! {
-        served = server::serve(app, sockets.into_listeners(), shutdown) => Ok(served?),
+        served = api::serve::serve(app, sockets.into_listeners(), shutdown) => Ok(served?),
         error = reason => Err(error),
     };
     follower.abort();
@@ -241,7 +242,7 @@ async fn reload_on_hangup(app: Arc<App>, certificates: Option<Arc<CertificateSto
         let (app, certificates) = (Arc::clone(&app), certificates.clone());
         thread::spawn(move || {
             if let Some(certificates) = certificates {
-                certificates.refresh(app.clock.now());
+                certificates.refresh(app.parts.clock.now());
             }
             app.refresh();
         });

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use api::app::App;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use config::{Config, Source, Sources};
 use model::clock::SystemClock;
 use secrets::random::SystemRandomness;
-use server::app::App;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
 
@@ -144,7 +144,7 @@ fn open_log(path: &Path) -> Result<Arc<File>> {
 
 /// Only the database of a server: what is needed before there are keys.
 pub(crate) fn open_database(config: &Config) -> Result<store::Store> {
-    Ok(store::Store::connect(&server::startup::database(
+    Ok(store::Store::connect(&api::app::database(
         config,
         Arc::new(SystemClock::default()),
     ))?)

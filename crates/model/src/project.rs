@@ -1,5 +1,7 @@
 //! Projects, and domains, which are the top of each tree of projects.
 
+use serde::Serialize;
+
 use crate::Extra;
 use crate::ids::{DomainId, ProjectId};
 use crate::listing::TextMatch;
@@ -110,9 +112,10 @@ pub struct ProjectLimit {
 }
 
 /// The options of projects, domains and roles.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ResourceOptions {
     /// `immutable`: the resource can neither be changed nor deleted until this is taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub immutable: Option<bool>,
 }
 

@@ -1,5 +1,6 @@
 //! Whom and what a token speaks of, as far as logins and validation need to know.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::ids::{DomainId, ProjectId, UserId};
@@ -79,22 +80,29 @@ pub struct Login {
     pub options: UserOptions,
 }
 
-/// Switches of one user.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Switches of one user. What is written of them names those that are set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UserOptions {
     /// The first login need not change the password.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ignore_change_password_upon_first_use: Option<bool>,
     /// The password never ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ignore_password_expiry: Option<bool>,
     /// Wrong passwords never lock the account.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ignore_lockout_failure_attempts: Option<bool>,
     /// The user cannot change the password.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub lock_password: Option<bool>,
     /// Inactivity never disables the account.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ignore_user_inactivity: Option<bool>,
     /// Lists of methods, one of which a login must pass whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub multi_factor_auth_rules: Option<Vec<Vec<String>>>,
     /// Whether those lists count.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub multi_factor_auth_enabled: Option<bool>,
 }
 

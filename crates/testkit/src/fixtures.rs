@@ -70,6 +70,7 @@ impl TestServer {
         };
         let hash = self
             .app
+            .parts
             .hasher
             .hash(&Secret::new(PASSWORD.to_owned()))
             .await
@@ -81,7 +82,7 @@ impl TestServer {
             self_service: false,
         };
         self.add_home().await;
-        let mut tx = self.app.store.begin().await.unwrap();
+        let mut tx = self.app.parts.store.begin().await.unwrap();
         tx.users_mut()
             .insert(&user, Some(&password), now)
             .await
@@ -108,7 +109,7 @@ impl TestServer {
 
     /// Switches a user off or on, as a node beside this one would: without an event.
     pub async fn set_enabled(&self, id: &UserId, enabled: bool) {
-        let mut tx = self.app.store.begin().await.unwrap();
+        let mut tx = self.app.parts.store.begin().await.unwrap();
         tx.users_mut().set_enabled(id, enabled).await.unwrap();
         let _saved = tx.commit().await.unwrap();
     }
@@ -116,6 +117,7 @@ impl TestServer {
     async fn add_home(&self) {
         if self
             .app
+            .parts
             .store
             .projects()
             .find(&home())
@@ -136,7 +138,7 @@ impl TestServer {
             options: ResourceOptions::default(),
             extra: Extra::new(),
         };
-        let mut tx = self.app.store.begin().await.unwrap();
+        let mut tx = self.app.parts.store.begin().await.unwrap();
         tx.projects_mut().insert(&project).await.unwrap();
         let _saved = tx.commit().await.unwrap();
     }

@@ -18,17 +18,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use api::app::App;
+use auth::flows::bootstrap::{Bootstrap, bootstrap};
 use chrono::{TimeDelta, TimeZone as _};
 use config::Config;
 use model::clock::Clock;
 use model::{Secret, Timestamp};
 use secrets::key_repository::KeyRepository;
 use secrets::random::Random;
-use server::app::App;
-use server::flows::bootstrap::{Bootstrap, bootstrap};
-use server::listen::Listener;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use web::listen::Listener;
 
 pub use client::{Answer, Client};
 pub use fixtures::{Scope, home};
@@ -86,8 +86,8 @@ impl TestServer {
         let clock = Arc::new(TestClock::default());
         let random = Arc::new(CountingRandom::default());
         let app = App::open(config, Arc::clone(&clock) as _, Arc::clone(&random) as _).unwrap();
-        app.store.sync_schema().await.unwrap();
-        bootstrap(&app, &first_things()).await.unwrap();
+        app.parts.store.sync_schema().await.unwrap();
+        bootstrap(&app.parts, &first_things()).await.unwrap();
         // What is created from here on has ids that do not depend on the bootstrap.
         random.next.store(0x1000, Ordering::Relaxed);
         Self::listen(app, clock, random, Arc::new(folder)).await
@@ -95,7 +95,7 @@ impl TestServer {
 
     /// Starts another node on the same database, with the same clock, keys and settings.
     pub async fn neighbour(&self) -> Self {
-        let config = self.app.config.clone();
+        let config = self.app.parts.config.clone();
         let (clock, random) = (Arc::clone(&self.clock), Arc::clone(&self.random));
         let app = App::open(config, Arc::clone(&clock) as _, Arc::clone(&random) as _).unwrap();
         Self::listen(app, clock, random, Arc::clone(&self.folder)).await
@@ -112,7 +112,7 @@ impl TestServer {
         let url = format!("http://{}", socket.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let listeners = vec![Listener::http(socket)];
-        let serving = server::serve(Arc::clone(&app), listeners, async {
+        let serving = api::serve::serve(Arc::clone(&app), listeners, async {
             let _ = stopped.await;
         });
         tokio::spawn(async move { serving.await.unwrap() });
@@ -143,12 +143,12 @@ impl TestServer {
     /// Writes the operator's policy file, which takes effect at once.
     pub fn set_policy(&self, text: &str) {
         std::fs::write(self.folder.path().join("policy.yaml"), text).unwrap();
-        self.app.policy.refresh();
+        self.app.parts.policy.refresh();
     }
 
     /// Runs a statement on the database, as another server does that shares it.
     pub async fn sql(&self, statement: &str) {
-        store::scratch::execute(&self.app.store, statement)
+        store::scratch::execute(&self.app.parts.store, statement)
             .await
             .unwrap();
     }
@@ -156,7 +156,7 @@ impl TestServer {
     /// Waits until a request waits for a lock that a transaction of this test holds, or is answered
     /// without.
     pub async fn until_it_waits(&self, is_answered: impl Fn() -> bool) {
-        let store = &self.app.store;
+        let store = &self.app.parts.store;
         while !is_answered() && !store::scratch::is_waiting(store).await.unwrap() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

@@ -1,0 +1,39 @@
+//! The catalog of the caller's project.
+
+use policy::Rule;
+use serde_json::{Value, json};
+
+use auth::admission::token_document;
+use auth::call::Call;
+use auth::call::reply::Reply;
+use auth::call::routes::Routes;
+use auth::error::ApiError;
+use auth::rules::Target;
+use web::operation::Operation;
+
+/// The operations on the caller's catalog.
+pub fn routes() -> Routes {
+    Routes::new().on(&SHOW, show)
+}
+
+static SHOW: Operation = Operation::get(
+    "/v3/auth/catalog",
+    "Show the catalog of the caller's project",
+)
+.rules(&[GET_CATALOG]);
+
+const GET_CATALOG: Rule = Rule::new("identity:get_auth_catalog", "");
+
+async fn show(call: Call) -> Result<Reply<Value>, ApiError> {
+    let permit = call.authorize(GET_CATALOG, Target::none())?;
+    let own = call.caller.token();
+    let Some((own, project_id)) = own.and_then(|own| Some((own, own.token.project_id()?))) else {
+        return Err(ApiError::Forbidden(
+            "You are not authorized to perform the requested action.".into(),
+        ));
+    };
+    let services = call.store.services_for(Some(project_id)).await?;
+    let catalog = token_document::catalog(own, &services);
+    let links = call.links.to("auth/catalog");
+    Ok(permit.ok(json!({"catalog": catalog, "links": links})))
+}

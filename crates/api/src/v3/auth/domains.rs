@@ -1,0 +1,47 @@
+//! The domains that the caller can get a token for.
+
+use policy::Rule;
+
+use crate::v3::domains::DomainDocument;
+use auth::call::Call;
+use auth::call::reply::Reply;
+use auth::call::routes::Routes;
+use auth::error::ApiError;
+use auth::rules::Target;
+use web::operation::Operation;
+use web::reply::Collection;
+
+/// The operations on the caller's domains.
+pub fn routes() -> Routes {
+    Routes::new().on(&LIST, list).on(&LIST_FEDERATED, list)
+}
+
+static LIST: Operation =
+    Operation::get("/v3/auth/domains", "List the domains of the caller").rules(&[GET_DOMAINS]);
+
+static LIST_FEDERATED: Operation = Operation::get(
+    "/v3/OS-FEDERATION/domains",
+    "List the domains of the caller, by their older name",
+)
+.rules(&[GET_DOMAINS]);
+
+const GET_DOMAINS: Rule = Rule::new("identity:get_auth_domains", "");
+
+async fn list(call: Call) -> Result<Reply<Collection<DomainDocument>>, ApiError> {
+    let permit = call.authorize(GET_DOMAINS, Target::none())?;
+    let domains = match call.caller.token() {
+        None => Vec::new(),
+        Some(own) => {
+            let groups = own.token.group_ids();
+            call.store
+                .domains()
+                .list_of_user(&own.subject.id, groups, call.now())
+                .await?
+        }
+    };
+    let documents = domains
+        .into_iter()
+        .map(|domain| DomainDocument::new(domain, &call.links))
+        .collect();
+    Ok(permit.ok(call.collection("domains", documents)))
+}

@@ -1,0 +1,200 @@
+//! Tokens: logging in, and asking what a token is good for.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use http::{HeaderName, HeaderValue, StatusCode};
+use model::revocation::RevocationEvent;
+use policy::{Rule, ScopeType};
+use serde_json::Value;
+
+use auth::admission::promises_access_rules;
+use auth::admission::validate_token::{Leniency, ValidToken, validate_token};
+use auth::call::Call;
+use auth::call::reply::{One, Reply};
+use auth::call::routes::Routes;
+use auth::error::ApiError;
+use auth::flows::issue_token::{IssuedToken, issue_token};
+use auth::flows::login_request::LoginRequest;
+use auth::flows::revoke::revoke_chain;
+use auth::providers::proxy_variables::variables;
+use web::operation::Operation;
+use web::request::extract::Json;
+
+/// The operations on tokens.
+pub fn routes() -> Routes {
+    Routes::new()
+        .on(&ISSUE, issue)
+        .on(&SHOW, show)
+        .on(&CHECK, check)
+        .on(&REVOKE, revoke_token)
+        .on(&LIST_REVOKED, list_revoked)
+}
+
+static ISSUE: Operation = Operation::post("/v3/auth/tokens", "Log in")
+    .part("auth", "auth.token_issue")
+    .public("a login is how somebody becomes known");
+static SHOW: Operation =
+    Operation::get("/v3/auth/tokens", "Validate and show a token").rules(&[VALIDATE_TOKEN]);
+static CHECK: Operation =
+    Operation::head("/v3/auth/tokens", "Validate a token").rules(&[CHECK_TOKEN]);
+static REVOKE: Operation =
+    Operation::delete("/v3/auth/tokens", "Revoke a token").rules(&[REVOKE_TOKEN]);
+
+static LIST_REVOKED: Operation = Operation::get(
+    "/v3/auth/tokens/OS-PKI/revoked",
+    "List revoked tokens, which no release does any more",
+)
+.public("everybody is refused");
+
+const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
+
+const VALIDATE_TOKEN: Rule = Rule::new(
+    "identity:validate_token",
+    "rule:admin_required or (role:reader and system_scope:all) or rule:service_role or \
+     rule:token_subject",
+)
+.scopes(SCOPES)
+.deprecated("rule:service_admin_or_token_subject");
+const CHECK_TOKEN: Rule = Rule::new(
+    "identity:check_token",
+    "rule:admin_required or (role:reader and system_scope:all) or rule:token_subject",
+)
+.scopes(SCOPES)
+.deprecated("rule:admin_or_token_subject");
+const REVOKE_TOKEN: Rule = Rule::new(
+    "identity:revoke_token",
+    "rule:admin_required or rule:token_subject",
+)
+.scopes(SCOPES)
+.deprecated("rule:admin_or_token_subject");
+
+const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
+
+async fn issue(call: Call, Json(body): Json) -> Result<Reply<One<Value>>, ApiError> {
+    let auth = body
+        .get("auth")
+        .filter(|auth| !auth.is_null())
+        .ok_or_else(|| ApiError::expecting("auth", "request body"))?;
+    call.parts.schemas.validate("auth.token_issue", auth)?;
+    let mut request = LoginRequest::parse(auth)?;
+    if call.parts.config.archstone.external_logins {
+        request.remote_user = variables(&call.parts.config, &call.request).remote_user;
+    }
+    let receipt = call.request.header("Openstack-Auth-Receipt");
+    let with_catalog = call.request.query.get("nocatalog").is_none();
+    let issued = issue_token(&call.parts, &request, receipt, with_catalog, call.now()).await?;
+    created(&call, &issued).await
+}
+
+/// 201 with a new token.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub(crate) async fn created(
+    call: &Call,
+    issued: &IssuedToken,
+) -> Result<Reply<One<Value>>, ApiError> {
+    let catalog = issued.catalog.as_deref().map(Vec::as_slice);
+    let providers = call.store.enabled_service_providers().await?;
+    let document = One::new("token", issued.valid.document(catalog, &providers));
+    let reply = call.public().reply(StatusCode::CREATED, Some(document));
+    Ok(reply
+        .as_token()
+        .header(X_SUBJECT_TOKEN, header_value(&issued.text)?))
+}
+
+async fn show(call: Call) -> Result<Reply<One<Value>>, ApiError> {
+    validate(call, VALIDATE_TOKEN).await
+}
+
+async fn check(call: Call) -> Result<Reply<One<Value>>, ApiError> {
+    validate(call, CHECK_TOKEN).await
+}
+
+async fn validate(call: Call, rule: Rule) -> Result<Reply<One<Value>>, ApiError> {
+    let _known = call.authenticated()?;
+    let subject = subject_token(&call).await?;
+    let permit = call.authorize(rule, subject.as_deref())?;
+    let subject = subject.ok_or_else(no_token)?;
+    let with_catalog = call.request.query.get("nocatalog").is_none();
+    let catalog = match subject.token.scope() {
+        model::Scope::Unscoped => None,
+        _ if !with_catalog => None,
+        _ => Some(call.store.services_for(subject.token.project_id()).await?),
+    };
+    let catalog = catalog.as_deref().map(Vec::as_slice);
+    let providers = call.store.enabled_service_providers().await?;
+    let text = call
+        .request
+        .header(X_SUBJECT_TOKEN.as_str())
+        .unwrap_or_default();
+    let reply = permit.ok(One::new("token", subject.document(catalog, &providers)));
+    Ok(reply
+        .as_token()
+        .header(X_SUBJECT_TOKEN, header_value(text)?))
+}
+
+async fn revoke_token(call: Call) -> Result<Reply<()>, ApiError> {
+    let _known = call.authenticated()?;
+    let subject = subject_token(&call).await?;
+    let permit = call.authorize(REVOKE_TOKEN, subject.as_deref())?;
+    let subject = subject.ok_or_else(no_token)?;
+    let own = subject.token.audit_ids.own;
+    let mut tx = call.begin().await?;
+    // Tokens that were obtained with this one go with it, unless the client wants to keep them.
+    if call.request.query.flag("cascade") != Some(false) {
+        revoke_chain(&call.parts, &mut tx, own, call.now()).await?;
+    } else {
+        let event = RevocationEvent {
+            audit_id: Some(own),
+            ..RevocationEvent::at(call.parts.clock.now())
+        };
+        tx.revocations_mut().insert(&event).await?;
+    }
+    Ok(permit.done(tx.commit().await?))
+}
+
+async fn list_revoked(call: Call) -> Result<Reply<()>, ApiError> {
+    if !call.parts.config.token.revoke_by_id {
+        return Err(ApiError::Gone(
+            "The service you have requested is no longer available on this server.",
+        ));
+    }
+    Err(ApiError::refused("tokens are not stored"))
+}
+
+/// The token in `X-Subject-Token`; `None` when there is no such header. It is validated before
+/// the policy is asked, since the policy asks whose it is.
+async fn subject_token(call: &Call) -> Result<Option<Arc<ValidToken>>, ApiError> {
+    let Some(text) = call.request.header(X_SUBJECT_TOKEN.as_str()) else {
+        return Ok(None);
+    };
+    let window = call.parts.config.token.allow_expired_window;
+    let leniency = Leniency {
+        expired_for: match call.request.query.flag("allow_expired") {
+            Some(true) => TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX),
+            _ => TimeDelta::zero(),
+        },
+        access_rules: promises_access_rules(&call.request.headers),
+    };
+    // Most clients ask about their own token: it has just been validated, but for its access rules.
+    if let Some(own) = call.caller.token()
+        && (leniency.access_rules || !own.has_access_rules())
+        && call.request.header("X-Auth-Token") == Some(text)
+    {
+        return Ok(Some(Arc::clone(own)));
+    }
+    Ok(Some(
+        validate_token(&call.parts, text, call.now(), leniency).await?,
+    ))
+}
+
+fn no_token() -> ApiError {
+    ApiError::NotFoundAs("No token in the request".into())
+}
+
+fn header_value(text: &str) -> Result<HeaderValue, ApiError> {
+    HeaderValue::try_from(text).map_err(ApiError::internal)
+}

@@ -1,0 +1,70 @@
+//! Federated logins without a browser: a token for what a front proxy says, or for a token of the
+//! identity provider.
+
+use http::header;
+use model::Secret;
+use model::ids::{IdentityProviderId, ProtocolId};
+use serde_json::Value;
+
+use crate::v3::auth::os_federation::ecp;
+use crate::v3::auth::tokens;
+use auth::call::Call;
+use auth::call::path::Path;
+use auth::call::reply::{One, Reply};
+use auth::call::routes::Routes;
+use auth::error::ApiError;
+use auth::flows::federated_login::{Said, Source, federated_login, find_source};
+use auth::providers::proxy_variables::variables;
+use web::operation::Operation;
+
+/// The operations that log in.
+pub fn routes() -> Routes {
+    Routes::new().on(&SHOW, log_in).on(&CREATE, log_in)
+}
+
+static SHOW: Operation = Operation::get(PATH, "Log in with an identity provider")
+    .public("a login is how somebody becomes known");
+static CREATE: Operation = Operation::post(PATH, "Log in with an identity provider")
+    .public("a login is how somebody becomes known");
+
+const PATH: &str = "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth";
+
+async fn log_in(
+    call: Call,
+    Path((provider, protocol)): Path<(IdentityProviderId, ProtocolId)>,
+) -> Result<Reply<One<Value>>, ApiError> {
+    let source = find_source(&call.parts, &provider, &protocol).await?;
+    if let Some(driver) = call.parts.drivers.driver(&source.protocol)?
+        && ecp::is_spoken(&call)
+    {
+        return ecp::begin(&call, &source, driver.as_ref()).await;
+    }
+    let said = listen(&call, &source).await?;
+    let issued = federated_login(&call.parts, &source, &said, call.now()).await?;
+    tokens::created(&call, &issued).await
+}
+
+/// What somebody vouches for, who is not a browser.
+async fn listen(call: &Call, source: &Source) -> Result<Said, ApiError> {
+    let Some(driver) = call.parts.drivers.driver(&source.protocol)? else {
+        let said = variables(&call.parts.config, &call.request);
+        return Ok(Said {
+            assertion: said.assertion,
+            remote_user: said.remote_user.map(|user| user.name),
+            one_time: None,
+            session: None,
+        });
+    };
+    let token = bearer(call).ok_or_else(|| ApiError::unauthorized("no token of the provider"))?;
+    let verified = driver.bearer(&token, call.now()).await?;
+    Ok(verified.into())
+}
+
+/// The token in `Authorization: Bearer` (RFC 6750 §2.1).
+fn bearer(call: &Call) -> Option<Secret<String>> {
+    let value = call.request.header(header::AUTHORIZATION.as_str())?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
+        .then(|| Secret::new(token.to_owned()))
+}

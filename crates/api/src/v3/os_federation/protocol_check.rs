@@ -1,0 +1,182 @@
+//! Whether logins by a protocol would work, tried and told in words.
+
+use federation::Finding;
+use model::federation::Protocol;
+use model::ids::{IdentityProviderId, ProtocolId};
+use policy::Rule;
+use serde::Serialize;
+
+use super::{new_rule, protocols};
+use crate::v3::auth::os_federation::identity_providers::login_url;
+use crate::v3::auth::os_federation::websso::{callback_url, public_base_url};
+use auth::call::Call;
+use auth::call::path::Path;
+use auth::call::reply::{One, Reply};
+use auth::call::routes::Routes;
+use auth::error::ApiError;
+use auth::flows::federated_login::method;
+use auth::rules::Target;
+use web::operation::Operation;
+
+/// The operation that tries a protocol.
+pub fn routes() -> Routes {
+    Routes::new().on(&CHECK, check)
+}
+
+static CHECK: Operation = Operation::post(
+    "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/check",
+    "Try whether logins by a protocol would work",
+)
+.rules(&[CHECK_PROTOCOL]);
+
+/// Ours; Keystone has nothing to try.
+const CHECK_PROTOCOL: Rule = new_rule("identity:check_protocol");
+
+async fn check(
+    call: Call,
+    Path((provider, id)): Path<(IdentityProviderId, ProtocolId)>,
+) -> Result<Reply<One<CheckDocument>>, ApiError> {
+    let permit = call.authorize(CHECK_PROTOCOL, Target::none())?;
+    let protocol = protocols::find(&call, &provider, &id).await?;
+    let mut findings = here(&call, &protocol).await?;
+    match call.parts.drivers.driver(&protocol) {
+        Ok(Some(driver)) => {
+            let place = login_url(call.links.base_url(), &provider, &id);
+            if public_base_url(&call).is_err() {
+                findings.push(Finding::bad(
+                    "callback",
+                    "[DEFAULT] public_endpoint is not set, so that no provider can be told where \
+                     to send users back to.",
+                ));
+            }
+            let callback_url = callback_url(&place);
+            findings.extend(driver.check(&callback_url, call.now()).await);
+            if driver.answers_by_post() {
+                findings.extend(without_tls(&call));
+            }
+        }
+        Ok(None) => findings.push(proxies(&call)),
+        Err(ApiError::Internal(cause)) => {
+            findings.push(Finding::bad(
+                "settings",
+                format!("They cannot be used: {cause}"),
+            ));
+        }
+        Err(other) => return Err(other),
+    }
+    Ok(permit.ok(One::new("check", CheckDocument::new(findings))))
+}
+
+/// Advice where browsers would lose a login on its way back: a provider that posts its answer does so
+/// across sites, and a cookie that does not need TLS is withheld then. Within one machine there is
+/// one site.
+fn without_tls(call: &Call) -> Option<Finding> {
+    let base_url = call.links.base_url();
+    let url: http::Uri = base_url.parse().ok()?;
+    let host = url.host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse::<std::net::IpAddr>();
+    let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    if is_here || url.scheme_str() == Some("https") {
+        return None;
+    }
+    Some(Finding::advice(
+        "our addresses",
+        format!(
+            "The provider posts its answer to {base_url}, without TLS: browsers withhold the login's \
+             cookie then, and people read that nobody asked for the response. Set [DEFAULT] \
+             public_endpoint to an https address, and give the provider our new address or metadata."
+        ),
+    ))
+}
+
+/// What logins need on our own side.
+async fn here(call: &Call, protocol: &Protocol) -> Result<Vec<Finding>, ApiError> {
+    let id = &protocol.identity_provider_id;
+    let provider = call.store.identity_providers().find(id).await?;
+    let enabled = match provider {
+        Some(provider) if provider.enabled => {
+            let domain = call.store.domains().find(&provider.domain_id).await?;
+            match domain.is_some_and(|domain| domain.enabled) {
+                true => Finding::good("identity provider", "It is enabled, and so is its domain."),
+                false => Finding::bad(
+                    "identity provider",
+                    format!(
+                        "The domain of its users, {}, is disabled.",
+                        provider.domain_id
+                    ),
+                ),
+            }
+        }
+        _ => Finding::bad("identity provider", format!("{id} is disabled.")),
+    };
+    let method = match method(&call.parts, protocol) {
+        Ok(method) => Finding::good("method", format!("Tokens will say '{method}'.")),
+        Err(_) => Finding::bad(
+            "method",
+            format!(
+                "[auth] methods has neither '{}' nor, where a driver is set, 'mapped'.",
+                protocol.id
+            ),
+        ),
+    };
+    let mapping = &protocol.mapping_id;
+    let mapping = match call.store.mappings().find(mapping).await? {
+        Some(_) => Finding::good("mapping", format!("{mapping} is there.")),
+        None => Finding::bad("mapping", format!("There is no mapping {mapping}.")),
+    };
+    Ok(vec![enabled, method, mapping])
+}
+
+/// What can be told of a protocol that a front proxy speaks.
+fn proxies(call: &Call) -> Finding {
+    let config = &call.parts.config.archstone;
+    if config.trusted_proxies.is_empty() && config.proxy_socket.is_none() {
+        return Finding::bad(
+            "proxy",
+            "A front proxy has to speak this protocol, but [archstone] has neither \
+             trusted_proxies nor proxy_socket, so that every login is refused. Name the proxy \
+             there, or set a driver.",
+        );
+    }
+    Finding::good(
+        "proxy",
+        "A front proxy speaks this protocol, and one is trusted. What it does cannot be tried \
+         from here.",
+    )
+}
+
+/// What a check found.
+#[derive(Debug, Serialize)]
+struct CheckDocument {
+    /// Whether all works that logins need.
+    works: bool,
+    findings: Vec<FindingDocument>,
+}
+
+#[derive(Debug, Serialize)]
+struct FindingDocument {
+    step: &'static str,
+    works: bool,
+    needed: bool,
+    detail: String,
+}
+
+impl CheckDocument {
+    fn new(findings: Vec<Finding>) -> Self {
+        Self {
+            works: findings
+                .iter()
+                .all(|finding| finding.works || !finding.needed),
+            findings: findings
+                .into_iter()
+                .map(|finding| FindingDocument {
+                    step: finding.step,
+                    works: finding.works,
+                    needed: finding.needed,
+                    detail: finding.detail,
+                })
+                .collect(),
+        }
+    }
+}

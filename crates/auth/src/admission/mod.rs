@@ -1,0 +1,73 @@
+//! Admission: who asks, by the token of a request.
+
+pub mod caller;
+mod role_document;
+pub mod token_document;
+pub mod validate_token;
+
+use http::{HeaderMap, Method};
+use model::Timestamp;
+
+use crate::error::ApiError;
+use crate::parts::Parts;
+use caller::Caller;
+use validate_token::{Leniency, Refusal, ValidToken, refuse_ec2, validate_token};
+
+pub use role_document::RoleDocument;
+
+/// Who asks, as far as their token lets them ask for this. A token that is bound to access rules
+/// is judged by them here, whatever else the request says: only its own path and method count.
+pub async fn admit(
+    parts: &Parts,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Caller, Refusal> {
+    let Some(text) = headers
+        .get("X-Auth-Token")
+        .and_then(|value| value.to_str().ok())
+    else {
+        return Ok(Caller::nobody("there is no X-Auth-Token"));
+    };
+    if let Some(operator) = &parts.config.default.admin_token
+        && subtle::ConstantTimeEq::ct_eq(operator.expose().as_bytes(), text.as_bytes()).into()
+    {
+        return Ok(Caller::operator());
+    }
+    let leniency = Leniency {
+        access_rules: true,
+        ..Leniency::default()
+    };
+    let token = match validate_token(parts, text, now, leniency).await {
+        Ok(token) => token,
+        Err(Refusal::Invalid(error) | Refusal::Unsupported(error)) => {
+            return Ok(Caller::nobody(error.to_string()));
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    if !permits(&token, method, path) {
+        let reason = "the access rules of the application credential do not permit this request";
+        return Err(Refusal::Invalid(ApiError::unauthorized(reason)));
+    }
+    refuse_ec2(&token).map_err(Refusal::Invalid)?;
+    Ok(Caller::user(token))
+}
+
+/// Whether the access rules of a token permit a request to this API. Every token may be validated.
+fn permits(token: &ValidToken, method: &Method, path: &str) -> bool {
+    let Some(credential) = &token.application_credential else {
+        return true;
+    };
+    let validates = method == Method::GET && path == "/v3/auth/tokens";
+    validates || credential.permits("identity", method.as_str(), path)
+}
+
+/// Whether the asker promises to enforce the access rules of the token that it asks about
+/// (`OpenStack-Identity-Access-Rules` ≥ 1.0). It says nothing of the token that it asks with.
+pub fn promises_access_rules(headers: &HeaderMap) -> bool {
+    headers
+        .get("OpenStack-Identity-Access-Rules")
+        .and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok())
+        .is_some_and(|version| version >= 1.0)
+}

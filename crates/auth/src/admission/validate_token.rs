@@ -1,0 +1,422 @@
+//! From the text of a token to what it is good for now.
+
+use std::sync::Arc;
+
+use model::application_credential::ApplicationCredential;
+use model::federation::ServiceProvider;
+use model::ids::ProjectId;
+use model::revocation::TokenFacts;
+use model::role::Role;
+use model::subject::{CatalogService, ScopeTarget, Subject};
+use model::token::TokenKind;
+use model::{Method, Scope, Timestamp, Token};
+use serde_json::{Value, json};
+use store::Store;
+
+use crate::admission::token_document;
+use crate::error::ApiError;
+use crate::parts::Parts;
+use crate::rules::Target;
+use config::Resource;
+use secrets::tokens::TokenError;
+
+/// A token that has passed every check, with what was looked up for it.
+#[derive(Clone, Debug)]
+pub struct ValidToken {
+    /// What the token says.
+    pub token: Token,
+    /// Whose it is.
+    pub subject: Subject,
+    /// The project or domain that it is valid on.
+    pub target: Option<ScopeTarget>,
+    /// The roles that it carries, with those they imply.
+    pub roles: Vec<Role>,
+    /// The application credential that it acts by.
+    pub application_credential: Option<ApplicationCredential>,
+    /// Whether the project that it is valid on is that of the cloud's administrators; `None` where
+    /// no project is named as such, or it is valid on something else.
+    pub is_admin_project: Option<bool>,
+}
+
+/// Why a token is not valid.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It is no token, or no longer one. Whom it should identify is nobody.
+    Invalid(ApiError),
+    /// It acts by a delegation that is not built here, so that nobody can say what it is good for.
+    /// Whom it should identify is nobody, and it proves nothing in a login.
+    Unsupported(ApiError),
+    /// What it refers to is gone or disabled: everybody is told.
+    Vanished(ApiError),
+    /// The server could not find out.
+    Failed(ApiError),
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Invalid(error)
+            | Refusal::Unsupported(error)
+            | Refusal::Vanished(error)
+            | Refusal::Failed(error) => error,
+        }
+    }
+}
+
+impl Refusal {
+    /// What it means for a login that the token should prove.
+    pub fn of_proof(self) -> ApiError {
+        match self {
+            Self::Unsupported(error) => ApiError::unauthorized(error.to_string()),
+            other => other.into(),
+        }
+    }
+}
+
+impl From<store::StoreError> for Refusal {
+    fn from(error: store::StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// How strictly a token is looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Leniency {
+    /// Accept a token until this long after its expiry.
+    pub expired_for: chrono::TimeDelta,
+    /// Accept a token that is bound to access rules: who asks enforces them.
+    pub access_rules: bool,
+}
+
+/// Validates a token.
+///
+/// # Errors
+///
+/// Why it is not valid.
+pub async fn validate_token(
+    parts: &Parts,
+    text: &str,
+    now: Timestamp,
+    leniency: Leniency,
+) -> Result<Arc<ValidToken>, Refusal> {
+    let token = read(parts, text)
+        .await
+        .map_err(|error| Refusal::Invalid(ApiError::NotFoundAs(error.to_string())))?;
+    require_supported(&token.kind, text)?;
+    // What is kept in memory counts from here on as known.
+    if parts.config.archstone.strict_validation {
+        parts.store.sync().await?;
+    } else {
+        parts.store.ensure_synced().await?;
+    }
+    let valid = look_up(parts, token, text, now).await?;
+    require_valid(parts, &valid, now, leniency.expired_for).await?;
+    if valid.has_access_rules() && !leniency.access_rules {
+        return Err(failed_to_validate());
+    }
+    Ok(Arc::new(valid))
+}
+
+/// Refuses the kinds of token that only a Keystone on the same database issues. What is looked up
+/// here are the rights of the token's user; those of a trust, or of a consumer of OAuth 1.0a, are
+/// others, and end with what delegated them.
+fn require_supported(kind: &TokenKind, text: &str) -> Result<(), Refusal> {
+    match kind {
+        TokenKind::Direct(_)
+        | TokenKind::Federated { .. }
+        | TokenKind::ApplicationCredential { .. }
+        | TokenKind::Certificate { .. } => Ok(()),
+        TokenKind::Trust { .. } | TokenKind::AccessToken { .. } => {
+            Err(Refusal::Unsupported(ApiError::not_found("token", text)))
+        }
+    }
+}
+
+/// Refuses a token by a signature with EC2 keys: it says to other services who somebody is, and opens
+/// nothing here.
+///
+/// # Errors
+///
+/// 403.
+pub fn refuse_ec2(token: &ValidToken) -> Result<(), ApiError> {
+    match token.token.methods.contains(&Method::Ec2Credential) {
+        true => Err(ApiError::refused(
+            "EC2 credential tokens cannot be used for authorization.",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Reads a token. One under a key that another node has just rotated in waits for the key.
+async fn read(parts: &Parts, text: &str) -> Result<Token, TokenError> {
+    match parts.tokens.read(text) {
+        Err(TokenError::UnknownKey) => {
+            parts.tokens.next_keys().await;
+            parts.tokens.read(text)
+        }
+        read => read,
+    }
+}
+
+/// Looks again at a token that was valid before a slow step: it may have been revoked, and its user
+/// disabled, meanwhile. Always strictly, because the result is used to issue or to store something.
+///
+/// # Errors
+///
+/// Why it is no longer valid.
+pub async fn validate_again(
+    parts: &Parts,
+    valid: &ValidToken,
+    now: Timestamp,
+) -> Result<Arc<ValidToken>, Refusal> {
+    parts.store.sync().await?;
+    let valid = look_up(parts, valid.token.clone(), "", now).await?;
+    require_valid(parts, &valid, now, chrono::TimeDelta::zero()).await?;
+    Ok(Arc::new(valid))
+}
+
+/// Refuses a token that has expired or was revoked, and one whose user or identity provider is
+/// disabled or gone.
+async fn require_valid(
+    parts: &Parts,
+    valid: &ValidToken,
+    now: Timestamp,
+    expired_for: chrono::TimeDelta,
+) -> Result<(), Refusal> {
+    if valid.token.is_expired(now, expired_for)
+        || is_revoked(&parts.store, valid)
+        || !is_enabled(parts, &valid.subject, now).await?
+    {
+        return Err(failed_to_validate());
+    }
+    let Some(login) = valid.token.federated_login() else {
+        return Ok(());
+    };
+    let id = &login.identity_provider_id;
+    match parts.store.identity_provider_is_enabled(id).await? {
+        None => Err(Refusal::Vanished(ApiError::not_found(
+            "Identity Provider",
+            id,
+        ))),
+        Some(false) if parts.config.archstone.disabled_provider_ends_tokens => {
+            Err(failed_to_validate())
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Whether the user is enabled and has been seen lately enough. What is kept in memory may know of a
+/// day before the last, never of a later one, so it is believed when it lets the user in.
+async fn is_enabled(parts: &Parts, subject: &Subject, now: Timestamp) -> Result<bool, Refusal> {
+    let (rules, today) = (parts.login_rules(), now.date_naive());
+    if !subject.enabled || rules.is_enabled(subject, today) {
+        return Ok(subject.enabled);
+    }
+    let login = parts.store.logins().find(&subject.id).await?;
+    Ok(login.is_some_and(|login| rules.is_enabled(&login.subject, today)))
+}
+
+fn failed_to_validate() -> Refusal {
+    Refusal::Invalid(ApiError::NotFoundAs("Failed to validate token".into()))
+}
+
+/// Looks at the world as it is now: whom the token names, and what they may do still.
+async fn look_up(
+    parts: &Parts,
+    token: Token,
+    text: &str,
+    now: Timestamp,
+) -> Result<ValidToken, Refusal> {
+    let store = &parts.store;
+    let scope = token.scope();
+    let place: Option<(ProjectId, &'static str)> = match &scope {
+        Scope::Unscoped | Scope::System => None,
+        Scope::Project(id) => Some((id.clone(), "project")),
+        Scope::Domain(id) => Some((id.clone().into(), "domain")),
+    };
+    let place_id = place.as_ref().map(|(id, _)| id);
+    let (subject, target) = store.subject_and_target(&token.user_id, place_id).await?;
+    let target = match &place {
+        None => None,
+        Some((id, kind)) => Some(usable_target(target, id, kind)?),
+    };
+    let subject =
+        subject.ok_or_else(|| Refusal::Vanished(ApiError::not_found("user", &token.user_id)))?;
+    if !subject.domain.enabled {
+        return Err(disabled("domain", subject.domain.id.as_str()));
+    }
+    let application_credential = match token.application_credential_id() {
+        None => None,
+        Some(id) => {
+            let found = store.application_credential(id).await?;
+            let gone = || Refusal::Vanished(ApiError::not_found("Application Credential", id));
+            Some(ApplicationCredential::clone(&*found.ok_or_else(gone)?))
+        }
+    };
+    let mut roles = effective_roles(store, &token, now).await?;
+    if let Some(credential) = &application_credential {
+        roles.retain(|role| credential.role_ids.contains(&role.id));
+    }
+    if roles.is_empty() && token.scope() != Scope::Unscoped {
+        return Err(no_such_token(text));
+    }
+    Ok(ValidToken {
+        token,
+        subject: Subject::clone(&subject),
+        roles,
+        application_credential,
+        is_admin_project: is_admin_project(&parts.config.resource, target.as_deref()),
+        target: target.map(|target| ScopeTarget::clone(&target)),
+    })
+}
+
+/// Whether a token on this target is one on the project of the cloud's administrators; `None` where
+/// no project is named as such, or the target is a domain.
+pub fn is_admin_project(settings: &Resource, target: Option<&ScopeTarget>) -> Option<bool> {
+    let name = settings.admin_project_name.as_deref();
+    let domain_name = settings.admin_project_domain_name.as_deref();
+    let name = name.filter(|name| !name.is_empty())?;
+    let domain_name = domain_name.filter(|name| !name.is_empty())?;
+    let target = target?;
+    let domain = target.domain.as_ref()?;
+    Some(target.name == name && domain.name == domain_name)
+}
+
+/// The roles that a token's user holds now on what the token is valid on.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub async fn effective_roles(
+    store: &Store,
+    token: &Token,
+    now: Timestamp,
+) -> Result<Vec<Role>, store::StoreError> {
+    let brought = token
+        .federated_login()
+        .map(|login| login.group_ids.as_slice());
+    let held = store
+        .effective_roles(&token.user_id, brought, &token.scope(), now)
+        .await?;
+    Ok(held.roles.clone())
+}
+
+fn usable_target(
+    target: Option<Arc<ScopeTarget>>,
+    id: &ProjectId,
+    kind: &'static str,
+) -> Result<Arc<ScopeTarget>, Refusal> {
+    let target = target.ok_or_else(|| Refusal::Vanished(ApiError::not_found(kind, id)))?;
+    if !target.enabled {
+        return Err(disabled(kind, id.as_str()));
+    }
+    match &target.domain {
+        Some(domain) if !domain.enabled => Err(disabled("domain", domain.id.as_str())),
+        _ => Ok(target),
+    }
+}
+
+fn disabled(kind: &str, id: &str) -> Refusal {
+    Refusal::Vanished(ApiError::NotFoundAs(format!(
+        "Unable to validate token because {kind} {id} is disabled"
+    )))
+}
+
+fn no_such_token(text: &str) -> Refusal {
+    Refusal::Invalid(ApiError::not_found("token", text))
+}
+
+fn is_revoked(store: &Store, valid: &ValidToken) -> bool {
+    let role_ids: Vec<_> = valid.roles.iter().map(|role| role.id.clone()).collect();
+    store.is_revoked(&TokenFacts {
+        token: &valid.token,
+        user_domain_id: &valid.subject.domain.id,
+        role_ids: &role_ids,
+        trust: None,
+        consumer_id: None,
+    })
+}
+
+impl From<&ValidToken> for Target {
+    fn from(valid: &ValidToken) -> Self {
+        Self::none()
+            .with("target.token.user_id", valid.subject.id.as_str())
+            .with(
+                "target.token.user.domain.id",
+                valid.subject.domain.id.as_str(),
+            )
+    }
+}
+
+impl ValidToken {
+    /// Whether it is bound to access rules.
+    pub fn has_access_rules(&self) -> bool {
+        let credential = self.application_credential.as_ref();
+        credential.is_some_and(|credential| !credential.access_rules.is_empty())
+    }
+
+    /// What policy rules see.
+    pub fn credentials(&self) -> Value {
+        let project = self.token.project_id().and(self.target.as_ref());
+        let roles: Vec<_> = self.roles.iter().map(|role| role.name.as_str()).collect();
+        json!({
+            "user_id": self.subject.id,
+            "user_domain_id": self.subject.domain.id,
+            "system_scope": self.token.has_system_scope().then_some("all"),
+            "domain_id": self.token.domain_id(),
+            "project_id": project.map(|project| &project.id),
+            "project_domain_id":
+                project.and_then(|project| project.domain.as_ref()).map(|domain| &domain.id),
+            "roles": roles,
+            "is_admin_project": self.counts_as_admin_project(),
+            // No service vouches for a request here.
+            "service_user_id": null,
+            "service_user_domain_id": null,
+            "service_project_id": null,
+            "service_project_domain_id": null,
+            "service_roles": [],
+            "token": self.document(None, &[]),
+        })
+    }
+
+    /// What rules see as `is_admin_project`: every project counts while none is named, and so does
+    /// what is no project, but for domains. Their administrators are not the cloud's.
+    fn counts_as_admin_project(&self) -> bool {
+        self.token.domain_id().is_none() && self.is_admin_project.unwrap_or(true)
+    }
+
+    /// The body that clients see under `token`.
+    pub fn document(
+        &self,
+        catalog: Option<&[CatalogService]>,
+        service_providers: &[ServiceProvider],
+    ) -> Value {
+        token_document::token(self, catalog, service_providers)
+    }
+
+    /// Whether the token was made by delegation and not by its user's own proof: such a token
+    /// must not make others, nor long-lived secrets.
+    pub fn is_delegated(&self, additional_primary_methods: &[String]) -> bool {
+        if self.token.trust_id().is_some() {
+            return true;
+        }
+        const PRIMARY: [&str; 9] = [
+            "external", "kerberos", "mapped", "openid", "password", "saml2", "token", "totp",
+            "x509",
+        ];
+        let is_primary = |method: &Method| {
+            let name = method.as_str();
+            PRIMARY.contains(&name)
+                || (name != "ec2credential"
+                    && additional_primary_methods
+                        .iter()
+                        .any(|primary| primary == name))
+        };
+        self.token.methods.is_empty() || !self.token.methods.iter().all(is_primary)
+    }
+
+    /// Whether the token acts by a trust, an application credential or an OAuth 1.0a consumer.
+    pub fn kind(&self) -> &TokenKind {
+        &self.token.kind
+    }
+}

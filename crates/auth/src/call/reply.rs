@@ -1,0 +1,155 @@
+//! Successful answers. Only an authorization decision can make one.
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use store::Saved;
+use web::json;
+use web::reply::Body;
+
+/// The right to answer a request. Only [`crate::call::Call`] gives it, after its decision.
+#[derive(Debug)]
+#[must_use = "an answer needs this permit"]
+pub struct Permit(pub(crate) ());
+
+/// A successful answer with a document.
+#[derive(Debug)]
+pub struct Reply<T> {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    content: Content<T>,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Content<T> {
+    Nothing,
+    Document(T),
+    Text(String),
+}
+
+/// The textual form of the document.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// With blanks and a final newline, as resources are.
+    Resource,
+    /// With blanks and without a final newline, as tokens are.
+    Token,
+    /// Without blanks and with a final newline, as OAuth answers are.
+    Compact,
+}
+
+impl Permit {
+    /// 200 with a document.
+    pub fn ok<T>(self, document: T) -> Reply<T> {
+        self.reply(StatusCode::OK, Some(document))
+    }
+
+    /// 200 with what was written.
+    pub fn updated<T>(self, _: Saved, document: T) -> Reply<T> {
+        self.reply(StatusCode::OK, Some(document))
+    }
+
+    /// 201 with what was written.
+    pub fn created<T>(self, _: Saved, document: T) -> Reply<T> {
+        self.reply(StatusCode::CREATED, Some(document))
+    }
+
+    /// 204: what was asked for is so.
+    pub fn confirmed(self) -> Reply<()> {
+        self.reply(StatusCode::NO_CONTENT, None)
+    }
+
+    /// 204: what was asked for is done.
+    pub fn done(self, _: Saved) -> Reply<()> {
+        self.reply(StatusCode::NO_CONTENT, None)
+    }
+
+    /// Any other success.
+    pub fn reply<T>(self, status: StatusCode, document: Option<T>) -> Reply<T> {
+        Reply {
+            status,
+            headers: Vec::new(),
+            content: document.map_or(Content::Nothing, Content::Document),
+            form: Form::Resource,
+        }
+    }
+
+    /// 200 with a page for people: its HTML, and the headers that protect it.
+    pub fn page(self, (html, headers): (String, Vec<(HeaderName, HeaderValue)>)) -> Reply<()> {
+        let mut reply = self.reply(StatusCode::OK, None);
+        reply.content = Content::Text(html);
+        reply.headers = headers;
+        reply
+    }
+
+    /// 200 with a text of some kind.
+    pub fn text<T>(self, kind: HeaderValue, text: String) -> Reply<T> {
+        let mut reply = self.reply(StatusCode::OK, None);
+        reply.content = Content::Text(text);
+        reply.header(header::CONTENT_TYPE, kind)
+    }
+}
+
+impl<T> Reply<T> {
+    /// Sets a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Writes the document as token bodies are written: without a final newline.
+    #[must_use]
+    pub fn as_token(mut self) -> Self {
+        self.form = Form::Token;
+        self
+    }
+
+    /// Writes the document without blanks, as OAuth answers are written.
+    #[must_use]
+    pub fn compact(mut self) -> Self {
+        self.form = Form::Compact;
+        self
+    }
+}
+
+impl<T: Serialize> Reply<T> {
+    pub(crate) fn into_response(self) -> http::Response<Body> {
+        let mut response = match self.content {
+            Content::Nothing => http::Response::new(Body::default()),
+            Content::Text(text) => http::Response::new(Body::from(text)),
+            Content::Document(document) => {
+                let text = match self.form {
+                    Form::Resource => json::spaced(&document) + "\n",
+                    Form::Token => json::spaced(&document),
+                    Form::Compact => json::compact(&document) + "\n",
+                };
+                let mut response = http::Response::new(Body::from(text));
+                let json = HeaderValue::from_static("application/json");
+                response.headers_mut().insert(header::CONTENT_TYPE, json);
+                response
+            }
+        };
+        *response.status_mut() = self.status;
+        for (name, value) in self.headers {
+            // Only cookies come several times.
+            match name {
+                header::SET_COOKIE => drop(response.headers_mut().append(name, value)),
+                name => drop(response.headers_mut().insert(name, value)),
+            }
+        }
+        response
+    }
+}
+
+/// `{"project": {...}}`: one document under its singular name.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct One<T: Serialize>(std::collections::BTreeMap<&'static str, T>);
+
+impl<T: Serialize> One<T> {
+    /// Wraps a document.
+    pub fn new(name: &'static str, document: T) -> Self {
+        Self(std::iter::once((name, document)).collect())
+    }
+}

@@ -1,0 +1,591 @@
+//! From what an identity provider said to a token: the mapping, the shadow user, groups, projects
+//! and roles.
+
+use federation::{OneTime, ProviderSession, Verified};
+use http::StatusCode;
+use model::federation::{IdentityProvider, Mapping, Protocol};
+use model::ids::{IdentityProviderId, ProtocolId};
+use model::mapping::{DomainReference, Evaluation, MappedUser, Rules, SchemaVersion, UserKind};
+use model::subject::{Login, Subject};
+use model::token::FederatedLogin;
+use model::{Assertion, Method, Timestamp};
+use store::{SessionTokens, StoreError, Tx, retrying};
+
+use crate::error::ApiError;
+use crate::flows::authenticate::{Authenticated, require_enabled};
+use crate::flows::issue_token::{IssuedToken, issue_for};
+use crate::flows::shadow_user::{check_groups, find_groups, shadow};
+use crate::parts::Parts;
+use secrets::hex::sha256;
+
+/// What was said of somebody, by whom, and how it came here.
+pub struct Said {
+    /// The words, verified.
+    pub assertion: Assertion,
+    /// Who a front proxy says it is, for mappings that do not name the user.
+    pub remote_user: Option<String>,
+    /// What must not come a second time.
+    pub one_time: Option<OneTime>,
+    /// The session at the provider.
+    pub session: Option<ProviderSession>,
+}
+
+impl From<Verified> for Said {
+    fn from(verified: Verified) -> Self {
+        Self {
+            assertion: verified.assertion,
+            remote_user: None,
+            one_time: verified.one_time,
+            session: verified.session,
+        }
+    }
+}
+
+/// The provider and the protocol of a login, as they were found.
+pub struct Source {
+    /// Who vouches.
+    pub provider: IdentityProvider,
+    /// How.
+    pub protocol: Protocol,
+}
+
+/// Finds by whom and how somebody wants to log in.
+///
+/// # Errors
+///
+/// 401 when the method is not enabled, 404 when there is no such provider or protocol, 403 when
+/// the provider is disabled.
+pub async fn find_source(
+    parts: &Parts,
+    provider: &IdentityProviderId,
+    protocol: &ProtocolId,
+) -> Result<Source, ApiError> {
+    let found = look_for(parts, provider, protocol).await;
+    // As in Keystone the method comes first; what it is called matters less for what we speak.
+    match &found {
+        Ok((_, Some(protocol))) => method(parts, protocol).map(drop)?,
+        _ if !is_enabled(parts, protocol.as_str()) => return Err(unsupported(parts)),
+        _ => {}
+    }
+    let (found_provider, found_protocol) = found?;
+    standing(found_provider, found_protocol, protocol)
+}
+
+/// The same for a session that ends, which a provider may say that has been disabled since.
+///
+/// # Errors
+///
+/// 404 when there is no such provider or protocol.
+pub async fn find_source_of_session(
+    parts: &Parts,
+    provider: &IdentityProviderId,
+    protocol: &ProtocolId,
+) -> Result<Source, ApiError> {
+    let (found_provider, found_protocol) = look_for(parts, provider, protocol).await?;
+    Ok(Source {
+        provider: found_provider,
+        protocol: found_protocol.ok_or_else(|| no_such_protocol(provider, protocol))?,
+    })
+}
+
+async fn look_for(
+    parts: &Parts,
+    provider: &IdentityProviderId,
+    protocol: &ProtocolId,
+) -> Result<(IdentityProvider, Option<Protocol>), ApiError> {
+    let found = parts.store.identity_providers().find(provider).await?;
+    let found = found.ok_or_else(|| ApiError::not_found("Identity Provider", provider))?;
+    let protocol = parts.store.protocols().find(provider, protocol).await?;
+    let secrets = protocol
+        .as_ref()
+        .and_then(|found| found.driver.as_ref()?.secrets.as_ref());
+    let key_hashes = secrets.map(|(_, key_hash)| key_hash.as_str());
+    parts.credential_cipher.expect_keys(key_hashes).await;
+    Ok((found, protocol))
+}
+
+/// The provider has to be enabled, and the protocol to be there.
+fn standing(
+    provider: IdentityProvider,
+    protocol: Option<Protocol>,
+    id: &ProtocolId,
+) -> Result<Source, ApiError> {
+    if !provider.enabled {
+        return Err(ApiError::refused(format!(
+            "Identity Provider {} is disabled",
+            provider.id
+        )));
+    }
+    let protocol = protocol.ok_or_else(|| no_such_protocol(&provider.id, id))?;
+    Ok(Source { provider, protocol })
+}
+
+/// Checks that what a federated token came from still stands, before it is exchanged.
+///
+/// # Errors
+///
+/// 404 or 403 when the provider, the protocol or its mapping is gone or disabled, 400 when one of
+/// the token's groups is.
+pub async fn check_source(parts: &Parts, login: &FederatedLogin) -> Result<(), ApiError> {
+    let (provider, protocol) =
+        look_for(parts, &login.identity_provider_id, &login.protocol_id).await?;
+    let source = standing(provider, protocol, &login.protocol_id)?;
+    let mapping = &source.protocol.mapping_id;
+    if parts.store.mappings().find(mapping).await?.is_none() {
+        return Err(ApiError::not_found("mapping", mapping));
+    }
+    find_groups(parts, &login.group_ids, &source.protocol).await?;
+    Ok(())
+}
+
+/// Checks in the transaction of a login that what it was judged by is still so: speaking to the
+/// provider takes its time, and somebody may have disabled or deleted it meanwhile, or changed
+/// whom it may speak of.
+///
+/// # Errors
+///
+/// 404 or 403 when the provider, the protocol or the mapping is gone or disabled, 401 when one of
+/// them is another than before.
+pub(super) async fn confirm_source(
+    tx: &mut Tx,
+    source: &Source,
+    mapping: &Mapping,
+) -> Result<(), ApiError> {
+    let (id, protocol_id) = (&source.provider.id, &source.protocol.id);
+    // Held until the login is written: it comes wholly before or after a change of the provider.
+    tx.identity_providers_mut().require(id).await?;
+    let provider = tx.identity_providers().find(id).await?;
+    let provider = provider.ok_or_else(|| ApiError::not_found("Identity Provider", id))?;
+    let protocol = tx.protocols().find(id, protocol_id).await?;
+    let found = standing(provider, protocol, protocol_id)?;
+    let found_mapping = tx.mappings().find(&mapping.id).await?;
+    let found_mapping = found_mapping.ok_or_else(|| ApiError::not_found("mapping", &mapping.id))?;
+    let is_same = found.provider.remote_ids == source.provider.remote_ids
+        && found.provider.domain_id == source.provider.domain_id
+        && found.protocol == source.protocol
+        && found_mapping == *mapping;
+    if !is_same {
+        return Err(ApiError::unauthorized(
+            "the provider, its protocol or its mapping was changed during the login",
+        ));
+    }
+    Ok(())
+}
+
+/// Logs somebody in on the word of an identity provider.
+///
+/// # Errors
+///
+/// 401 when the mapping makes nobody of what was said, 403 when the provider is not the one that
+/// was registered, 404 when something that the mapping names does not exist, 400 when the mapping
+/// itself is broken, 503 when the database asks for retries in vain: only what comes after the
+/// provider's word is retried, which can often be had only once.
+pub async fn federated_login(
+    parts: &Parts,
+    source: &Source,
+    said: &Said,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    let should_retry = |outcome: &_| matches!(outcome, Err(ApiError::Retry(_)));
+    match retrying(should_retry, || try_login(parts, source, said, now)).await {
+        Err(ApiError::Retry(cause)) => Err(ApiError::Unavailable(cause.to_string())),
+        other => other,
+    }
+}
+
+async fn try_login(
+    parts: &Parts,
+    source: &Source,
+    said: &Said,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    check_remote_id(parts, source, &said.assertion)?;
+    let (mapping, evaluation) = evaluate(parts, source, &said.assertion).await?;
+    let outcome = let_in(parts, source, said, &mapping, &evaluation, now).await;
+    if let Err(error) = &outcome
+        && error.status() != StatusCode::SERVICE_UNAVAILABLE
+        && !matches!(error, ApiError::Retry(_))
+    {
+        log_explanation(source, &said.assertion, &evaluation);
+    }
+    outcome
+}
+
+/// Makes of what the mapping came to a user with a token.
+async fn let_in(
+    parts: &Parts,
+    source: &Source,
+    said: &Said,
+    mapping: &Mapping,
+    evaluation: &Evaluation,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    let method = method(parts, &source.protocol)?;
+    let mapped = evaluation.result.as_ref().map_err(|error| {
+        let reason = format!("mapping {}: {error}", source.protocol.mapping_id);
+        match error.blames_assertion() {
+            true => ApiError::unauthorized(reason),
+            false => unusable_mapping(&source.protocol, &reason),
+        }
+    })?;
+    parts.store.sync().await?;
+    match mapped.user.kind {
+        UserKind::Local => {
+            check_groups(parts, source, mapped).await?;
+            let user = find_local(parts, &mapped.user, now).await?;
+            use_up_alone(parts, source, said, mapping).await?;
+            let issued = issue_for(parts, authenticated(user, method, None), now).await?;
+            note_session(parts, source, said, &issued, now).await?;
+            Ok(issued)
+        }
+        UserKind::Ephemeral => {
+            let user = shadow(parts, source, said, mapping, mapped, now).await?;
+            let login = parts.store.logins().find(&user.id).await?;
+            let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
+            // Again, for a token is issued on what holds now.
+            require_enabled(parts, &login, now)?;
+            let federated = FederatedLogin {
+                identity_provider_id: source.provider.id.clone(),
+                protocol_id: source.protocol.id.clone(),
+                group_ids: user.group_ids,
+            };
+            let user_of_token = authenticated(login, method, Some(federated));
+            let issued = issue_for(parts, user_of_token, user.token_issued_at).await?;
+            note_session(parts, source, said, &issued, now).await?;
+            Ok(issued)
+        }
+    }
+}
+
+/// The method that tokens name: that of the protocol's name, as Keystone has it; for protocols
+/// that we speak ourselves and that `[auth] methods` does not name, `mapped`, so that a provider
+/// can be added without a restart.
+pub fn method(parts: &Parts, protocol: &Protocol) -> Result<Method, ApiError> {
+    let own = protocol.id.as_str();
+    // A provider's word is none of the proofs that we judge ourselves, whatever it is called.
+    const JUDGED_HERE: [&str; 6] = [
+        "application_credential",
+        "external",
+        "oauth1",
+        "password",
+        "token",
+        "totp",
+    ];
+    if is_enabled(parts, own) && !JUDGED_HERE.contains(&own) {
+        return Ok(Method::from(own));
+    }
+    if protocol.own_driver().is_some() && is_enabled(parts, "mapped") {
+        return Ok(Method::from("mapped"));
+    }
+    Err(unsupported(parts))
+}
+
+fn is_enabled(parts: &Parts, method: &str) -> bool {
+    parts
+        .config
+        .auth
+        .methods
+        .iter()
+        .any(|known| known == method)
+}
+
+fn unsupported(parts: &Parts) -> ApiError {
+    ApiError::LoginIncomplete {
+        message: "Attempted to authenticate with an unsupported method.".into(),
+        identity: serde_json::json!({ "methods": parts.config.auth.methods }),
+    }
+}
+
+fn authenticated(
+    login: model::subject::Login,
+    method: Method,
+    federated: Option<FederatedLogin>,
+) -> Authenticated {
+    Authenticated {
+        login,
+        methods: vec![method],
+        source: None,
+        application_credential: None,
+        federated,
+        receipt: None,
+        hashed: false,
+    }
+}
+
+/// The provider must be the one whose remote ids were registered.
+fn check_remote_id(parts: &Parts, source: &Source, assertion: &Assertion) -> Result<(), ApiError> {
+    let Some(attribute) = remote_id_attribute(parts, &source.protocol) else {
+        return Ok(());
+    };
+    if source.provider.remote_ids.is_empty() {
+        return Ok(());
+    }
+    match assertion.values(&attribute) {
+        [] => Err(ApiError::unauthorized(format!(
+            "the assertion does not name its provider: {attribute} is absent"
+        ))),
+        values => {
+            // One value is meant; several stand for a text that a `;` took apart.
+            let said = values.join(";");
+            if source.provider.remote_ids.contains(&said) {
+                return Ok(());
+            }
+            Err(ApiError::refused(format!(
+                "{attribute} says that the provider is {said:?}, which is none of the remote_ids \
+                 of {}",
+                source.provider.id
+            )))
+        }
+    }
+}
+
+/// The attribute that names the provider; `None` when none was configured.
+pub fn remote_id_attribute(parts: &Parts, protocol: &Protocol) -> Option<String> {
+    let own = protocol.remote_id_attribute.clone();
+    let nonempty = |name: &String| !name.is_empty();
+    own.filter(nonempty)
+        .or_else(|| parts.config.remote_id_attribute(protocol.id.as_str()))
+        .or_else(|| parts.config.federation.remote_id_attribute.clone())
+        .filter(nonempty)
+}
+
+/// Applies the mapping of the protocol.
+async fn evaluate(
+    parts: &Parts,
+    source: &Source,
+    assertion: &Assertion,
+) -> Result<(Mapping, Evaluation), ApiError> {
+    let id = &source.protocol.mapping_id;
+    let mapping = parts.store.mappings().find(id).await?;
+    let mapping = mapping.ok_or_else(|| ApiError::not_found("mapping", id))?;
+    let version = SchemaVersion::parse(&mapping.schema_version).ok_or_else(|| {
+        let reason = format!("the unknown version {}", mapping.schema_version);
+        unusable_mapping(&source.protocol, &reason)
+    })?;
+    let rules = Rules::parse(version, &mapping.rules)
+        .map_err(|error| unusable_mapping(&source.protocol, &error.to_string()))?;
+    let assertion = assertion.clone();
+    // As long as the rules and what a stranger says are, and then there are regular expressions.
+    let evaluation = parts.mappings.run(move || rules.evaluate(&assertion));
+    Ok((mapping, evaluation.await))
+}
+
+/// 400 for everybody who logs in by a mapping that cannot be used: what is wrong with it is told in
+/// the log, for it may name more than strangers should see.
+pub(super) fn unusable_mapping(protocol: &Protocol, reason: &str) -> ApiError {
+    let id = &protocol.mapping_id;
+    tracing::warn!(mapping.id = %id, reason, "a mapping cannot be used");
+    ApiError::BadRequest(format!(
+        "The mapping {id} of the identity provider {} cannot be used.",
+        protocol.identity_provider_id
+    ))
+}
+
+/// How each condition of each rule fared, without the values, which are about people. Who reports a
+/// failed login has its number, and the lines of that number tell this.
+fn log_explanation(source: &Source, assertion: &Assertion, evaluation: &Evaluation) {
+    let mapping = source.protocol.mapping_id.as_str();
+    for rule in &evaluation.rules {
+        for condition in rule.conditions.iter().filter(|tested| tested.counted) {
+            tracing::info!(
+                mapping.id = mapping,
+                mapping.rule = rule.rule,
+                mapping.attribute = condition.attribute,
+                mapping.test = condition.test.as_str(),
+                mapping.held = condition.held,
+                mapping.reason = condition.reason,
+                "a condition of the mapping was tried"
+            );
+        }
+        tracing::info!(
+            mapping.id = mapping,
+            mapping.rule = rule.rule,
+            mapping.applied = rule.applied,
+            mapping.error = rule.error,
+            "a rule of the mapping was tried"
+        );
+    }
+    let names: Vec<_> = assertion.attributes().map(|(name, _)| name).collect();
+    if names.is_empty() && source.protocol.own_driver().is_none() {
+        tracing::info!(
+            "no variables came: the other end is no trusted proxy, or it passes nothing on"
+        );
+    }
+    tracing::info!(
+        mapping.id = mapping,
+        attributes = names.join(" "),
+        "the login failed; to see it with values, POST the assertion to \
+         /v3/OS-FEDERATION/mappings/{mapping}/evaluate"
+    );
+}
+
+/// The user of ours whom a mapping of type `local` names. As in Keystone a name counts more than an
+/// id, of the user as of the domain.
+async fn find_local(parts: &Parts, user: &MappedUser, now: Timestamp) -> Result<Login, ApiError> {
+    let mut logins = parts.store.logins();
+    // All of it letter by letter: to MariaDB `ádmin` is `admin`, and at the provider they are two.
+    let found = match (given(&user.name), given(&user.id)) {
+        (Some(name), _) => {
+            let domain = user.domain.as_ref();
+            let domain = domain.ok_or_else(|| ApiError::expecting("domain", "user"))?;
+            let found = match (given(&domain.name), given(&domain.id)) {
+                (Some(of), _) => logins.find_by_names(name, of).await?,
+                (None, Some(id)) => logins.find_by_name(name, &id.into()).await?,
+                (None, None) => return Err(ApiError::expecting("id or name", "domain")),
+            };
+            found.filter(|login| login.subject.name == name && is_in(&login.subject, domain))
+        }
+        (None, Some(id)) => {
+            let found = logins.find(&id.into()).await?;
+            found.filter(|login| login.subject.id.as_str() == id)
+        }
+        (None, None) => return Err(ApiError::expecting("id or name", "user")),
+    };
+    let login = found.ok_or_else(|| ApiError::unauthorized("the mapping names no user"))?;
+    require_enabled(parts, &login, now)?;
+    Ok(login)
+}
+
+fn given(text: &Option<String>) -> Option<&str> {
+    text.as_deref().filter(|text| !text.is_empty())
+}
+
+fn is_in(subject: &Subject, domain: &DomainReference) -> bool {
+    match given(&domain.name) {
+        Some(name) => subject.domain.name == name,
+        None => given(&domain.id) == Some(subject.domain.id.as_str()),
+    }
+}
+
+/// Under which name it is kept that something was used.
+pub fn one_time_id(source: &Source, once: &OneTime) -> String {
+    let (provider, protocol) = (&source.provider.id, &source.protocol.id);
+    sha256(&format!("{provider}\n{protocol}\n{}", once.id))
+}
+
+/// Uses up what counts once, in the transaction of the login.
+pub async fn use_up(
+    tx: &mut Tx,
+    source: &Source,
+    one_time: Option<&OneTime>,
+) -> Result<(), ApiError> {
+    let Some(once) = one_time else {
+        return Ok(());
+    };
+    let id = one_time_id(source, once);
+    let used = tx.provider_sessions_mut().use_up(&id, once.until).await;
+    used.map_err(|error| match error {
+        StoreError::Conflict { .. } => ApiError::unauthorized("the login was used before"),
+        other => other.into(),
+    })
+}
+
+async fn use_up_alone(
+    parts: &Parts,
+    source: &Source,
+    said: &Said,
+    mapping: &Mapping,
+) -> Result<(), ApiError> {
+    let mut tx = parts.store.begin().await?;
+    confirm_source(&mut tx, source, mapping).await?;
+    use_up(&mut tx, source, said.one_time.as_ref()).await?;
+    let _ = tx.commit().await?;
+    Ok(())
+}
+
+/// Under which names the end of a session is noted for logins that are under way: what a logout
+/// names, in the hashed form in which sessions are kept. A login whose session nobody knows ends with
+/// any session of its subject.
+pub fn ends_of_logout(
+    source: &Source,
+    subject: Option<&str>,
+    session_id: Option<&str>,
+) -> Vec<String> {
+    match (subject, session_id) {
+        (None, None) => Vec::new(),
+        (Some(subject), None) => vec![end(source, "subject", subject)],
+        (None, Some(id)) => vec![end(source, "session", id)],
+        (Some(subject), Some(id)) => vec![
+            end(source, "session", id),
+            end(source, "sessions of subject", subject),
+        ],
+    }
+}
+
+fn end(source: &Source, kind: &str, name: &str) -> String {
+    let (provider, protocol) = (&source.provider.id, &source.protocol.id);
+    sha256(&format!("end\n{provider}\n{protocol}\n{kind}\n{name}"))
+}
+
+/// Refuses a login whose session at the provider ended while it was under way. To be asked when the
+/// session has been noted: who ends it later finds its tokens.
+async fn refuse_ended(
+    parts: &Parts,
+    source: &Source,
+    subject: &str,
+    session_id: Option<&str>,
+    began: Timestamp,
+) -> Result<(), ApiError> {
+    let of_subject = end(source, "subject", subject);
+    let ends = match session_id {
+        Some(id) => vec![of_subject, end(source, "session", id)],
+        None => vec![of_subject, end(source, "sessions of subject", subject)],
+    };
+    let ended_at = parts.store.provider_sessions().ended_at(&ends).await?;
+    if ended_at.is_some_and(|at| at >= began) {
+        return Err(ApiError::unauthorized(
+            "the session at the provider ended during the login",
+        ));
+    }
+    Ok(())
+}
+
+/// Remembers which tokens end with the user's session at the provider.
+async fn note_session(
+    parts: &Parts,
+    source: &Source,
+    said: &Said,
+    issued: &IssuedToken,
+    began: Timestamp,
+) -> Result<(), ApiError> {
+    let Some(session) = &said.session else {
+        return Ok(());
+    };
+    let token = &issued.valid.token;
+    let tokens = SessionTokens {
+        user_id: token.user_id.clone(),
+        audit_id: token.audit_ids.own,
+    };
+    // A provider's names may have any length.
+    let subject = sha256(&session.subject);
+    let id = session.id.as_deref().map(sha256);
+    let insert = async || -> Result<(), StoreError> {
+        let mut tx = parts.store.begin().await?;
+        tx.provider_sessions_mut()
+            .insert(
+                &source.provider.id,
+                &source.protocol.id,
+                &subject,
+                id.as_deref(),
+                &tokens,
+                token.expires_at,
+            )
+            .await?;
+        let _ = tx.commit().await?;
+        Ok(())
+    };
+    // What the login used up is used up: to do all of it again would fail.
+    let should_retry = |outcome: &_| matches!(outcome, Err(StoreError::Retry(_)));
+    match retrying(should_retry, insert).await {
+        Err(StoreError::Retry(cause)) => return Err(ApiError::Unavailable(cause.to_string())),
+        other => other?,
+    }
+    refuse_ended(parts, source, &subject, id.as_deref(), began).await
+}
+
+/// 404: the provider has no such protocol.
+pub fn no_such_protocol(provider: &IdentityProviderId, id: &ProtocolId) -> ApiError {
+    ApiError::NotFoundAs(format!(
+        "Could not find federated protocol {id} for Identity Provider: {provider}."
+    ))
+}

@@ -1,0 +1,372 @@
+//! From a login to a token.
+
+use std::sync::Arc;
+
+use model::ids::ProjectId;
+use model::project::reserved_characters;
+use model::subject::{CatalogService, Login, ScopeTarget};
+use model::token::{AuditId, AuditIds, NoFederatedSystemScope, TokenKind};
+use model::{Method, Scope, Timestamp, Token};
+
+use chrono::SubsecRound as _;
+
+use crate::admission::validate_token::{ValidToken, effective_roles, is_admin_project};
+use crate::error::ApiError;
+use crate::flows::authenticate::{Authenticated, authenticate, require_enabled};
+use crate::flows::login_request::{DomainName, LoginRequest, Named, ScopeRequest};
+use crate::flows::multi_factor;
+use crate::parts::Parts;
+use config::UrlSafe;
+
+/// A new token.
+pub struct IssuedToken {
+    /// What the client keeps.
+    pub text: String,
+    /// What the token is good for.
+    pub valid: ValidToken,
+    /// The services that it can be used at; `None` when nobody asked, or it has no scope.
+    pub catalog: Option<Arc<Vec<CatalogService>>>,
+}
+
+/// Issues a token.
+///
+/// # Errors
+///
+/// 400 for what is no login, 401 for proofs and scopes that fail, without a word about which.
+pub async fn issue_token(
+    parts: &Parts,
+    request: &LoginRequest,
+    receipt: Option<&str>,
+    with_catalog: bool,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    // The scope is looked at before the proofs, and with the same answer for all that is wrong.
+    let uses_application_credential = request.methods.contains(&Method::ApplicationCredential);
+    if uses_application_credential && request.scope.is_some() {
+        return Err(ApiError::LoginIncomplete {
+            message: "Error authenticating with application credential: Application credentials \
+                      cannot request a scope."
+                .into(),
+            identity: serde_json::json!({}),
+        });
+    }
+    // A token is never issued on facts that are older than the request.
+    parts.store.sync().await?;
+    let mut asked = match &request.scope {
+        None => None,
+        Some(scope) => Some(find_scope(parts, scope).await?),
+    };
+    let mut user = authenticate(parts, request, now).await?;
+    if user.hashed
+        && let Some(target) = asked.as_mut().and_then(|found| found.target.as_mut())
+    {
+        // It may have been disabled or deleted meanwhile.
+        *target = find_usable(parts, &target.id).await?;
+    }
+    multi_factor::check(parts, &mut user, receipt, now).await?;
+    if let (Some(source), None) = (&user.source, &user.federated) {
+        check_rescoping(parts, source, asked.as_ref())?;
+    }
+    let (kind, target) = match (asked, &user.application_credential) {
+        (Some(found), _) => (kind_of(&user, found.scope)?, found.target),
+        (None, None) if user.federated.is_some() => (kind_of(&user, Scope::Unscoped)?, None),
+        (None, Some(credential)) => {
+            let project_id = credential.project_id.clone();
+            let project_id = project_id
+                .ok_or_else(|| ApiError::unauthorized("a credential without a project"))?;
+            let target = find_usable(parts, &project_id).await?;
+            let application_credential_id = credential.id.clone();
+            let kind = TokenKind::ApplicationCredential {
+                application_credential_id,
+                project_id,
+            };
+            (kind, Some(target))
+        }
+        (None, None) => default_scope(parts, &user, now).await?,
+    };
+    finish(parts, user, kind, target, with_catalog, now).await
+}
+
+/// Issues a token to somebody who has proved who they are and asks for nothing: one without scope
+/// to whom an identity provider vouched for, else one for the default project.
+///
+/// # Errors
+///
+/// As [`issue_token`].
+pub async fn issue_for(
+    parts: &Parts,
+    mut user: Authenticated,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    multi_factor::check(parts, &mut user, None, now).await?;
+    let (kind, target) = match user.federated {
+        Some(_) => (kind_of(&user, Scope::Unscoped)?, None),
+        None => default_scope(parts, &user, now).await?,
+    };
+    finish(parts, user, kind, target, true, now).await
+}
+
+/// Issues a token for the user's default project that is bound to a certificate (RFC 8705 §3).
+/// Multi-factor rules do not count, as in the reference: nobody is there to pass them.
+///
+/// # Errors
+///
+/// 401 without a default project that can be used, or without a role there.
+pub async fn issue_bound(
+    parts: &Parts,
+    login: Login,
+    thumbprint: String,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    require_enabled(parts, &login, now)?;
+    let project_id = login.subject.default_project_id.clone();
+    let project_id =
+        project_id.ok_or_else(|| ApiError::unauthorized("the user has no default project"))?;
+    let target = find_usable(parts, &project_id).await?;
+    let user = Authenticated {
+        login,
+        methods: vec![Method::from("oauth2_credential")],
+        source: None,
+        application_credential: None,
+        federated: None,
+        receipt: None,
+        hashed: false,
+    };
+    let kind = TokenKind::Certificate {
+        thumbprint,
+        project_id,
+    };
+    finish(parts, user, kind, Some(target), false, now).await
+}
+
+/// By whose authority a token is valid on what its user asked for.
+fn kind_of(user: &Authenticated, scope: Scope) -> Result<TokenKind, ApiError> {
+    let Some(login) = &user.federated else {
+        return Ok(TokenKind::Direct(scope));
+    };
+    Ok(TokenKind::Federated {
+        login: login.clone(),
+        scope: scope
+            .try_into()
+            .map_err(|error: NoFederatedSystemScope| ApiError::denied(error.to_string()))?,
+    })
+}
+
+async fn finish(
+    parts: &Parts,
+    mut user: Authenticated,
+    kind: TokenKind,
+    target: Option<ScopeTarget>,
+    with_catalog: bool,
+    now: Timestamp,
+) -> Result<IssuedToken, ApiError> {
+    let token = token(parts, &user, kind, now);
+    let mut roles = effective_roles(&parts.store, &token, now).await?;
+    if let Some(credential) = &user.application_credential {
+        roles.retain(|role| credential.role_ids.contains(&role.id));
+    }
+    if roles.is_empty() && token.scope() != Scope::Unscoped {
+        return Err(ApiError::unauthorized("the user has no role there"));
+    }
+    let catalog = match token.scope() {
+        Scope::Unscoped => None,
+        _ if !with_catalog => None,
+        _ => Some(parts.store.services_for(token.project_id()).await?),
+    };
+    let text = parts.tokens.issue(&token).map_err(ApiError::internal)?;
+    // Last, so that a receipt is not lost to a login that fails.
+    if let Some(receipt) = user.receipt.take() {
+        receipt.consume(parts).await?;
+    }
+    let valid = ValidToken {
+        token,
+        subject: user.login.subject,
+        is_admin_project: is_admin_project(&parts.config.resource, target.as_ref()),
+        target,
+        roles,
+        application_credential: user.application_credential,
+    };
+    Ok(IssuedToken {
+        text,
+        valid,
+        catalog,
+    })
+}
+
+/// What a token shall be valid on, looked up.
+struct FoundScope {
+    scope: Scope,
+    target: Option<ScopeTarget>,
+}
+
+async fn find_scope(parts: &Parts, asked: &ScopeRequest) -> Result<FoundScope, ApiError> {
+    let mut logins = parts.store.logins();
+    let target = match asked {
+        ScopeRequest::Unscoped => {
+            return Ok(FoundScope {
+                scope: Scope::Unscoped,
+                target: None,
+            });
+        }
+        ScopeRequest::System => {
+            return Ok(FoundScope {
+                scope: Scope::System,
+                target: None,
+            });
+        }
+        ScopeRequest::Trust(_) => {
+            return Err(ApiError::unauthorized("there is no such trust"));
+        }
+        ScopeRequest::Project(Named::Id(id)) => known_target(parts, id).await?,
+        ScopeRequest::Project(Named::Name(name, domain)) => {
+            let rule = parts.config.resource.project_name_url_safe;
+            refuse_unsafe_name(rule, "Project", name)?;
+            refuse_unsafe_domain(parts, domain)?;
+            let (id, domain_name) = match domain {
+                DomainName::Id(id) => (Some(id), None),
+                DomainName::Name(name) => (None, Some(name.as_str())),
+            };
+            logins.find_project_by_name(name, id, domain_name).await?
+        }
+        ScopeRequest::Domain(DomainName::Id(id)) => known_target(parts, &id.clone().into()).await?,
+        ScopeRequest::Domain(domain @ DomainName::Name(name)) => {
+            refuse_unsafe_domain(parts, domain)?;
+            logins.find_domain_by_name(name).await?
+        }
+    };
+    let target = target
+        .filter(ScopeTarget::is_usable)
+        .ok_or_else(|| ApiError::unauthorized("no such project or domain, or it is disabled"))?;
+    let wants_domain = matches!(asked, ScopeRequest::Domain(_));
+    match (&target.domain, wants_domain) {
+        (None, true) => Ok(FoundScope {
+            scope: Scope::Domain(target.id.clone().into()),
+            target: Some(target),
+        }),
+        (Some(_), false) => Ok(FoundScope {
+            scope: Scope::Project(target.id.clone()),
+            target: Some(target),
+        }),
+        _ => Err(ApiError::unauthorized(
+            "a domain is no project, nor the other way round",
+        )),
+    }
+}
+
+/// `[resource] domain_name_url_safe` says whether a login may name the domain.
+///
+/// # Errors
+///
+/// 401 when it may not.
+pub fn refuse_unsafe_domain(parts: &Parts, domain: &DomainName) -> Result<(), ApiError> {
+    match domain {
+        DomainName::Id(_) => Ok(()),
+        DomainName::Name(name) => {
+            refuse_unsafe_name(parts.config.resource.domain_name_url_safe, "Domain", name)
+        }
+    }
+}
+
+fn refuse_unsafe_name(rule: UrlSafe, kind: &str, name: &str) -> Result<(), ApiError> {
+    if rule == UrlSafe::Strict && !reserved_characters(name).is_empty() {
+        return Err(ApiError::unauthorized(format!(
+            "{kind} name cannot contain reserved characters."
+        )));
+    }
+    Ok(())
+}
+
+async fn known_target(parts: &Parts, id: &ProjectId) -> Result<Option<ScopeTarget>, ApiError> {
+    let target = parts.store.target(id).await?;
+    Ok(target.map(|target| ScopeTarget::clone(&target)))
+}
+
+async fn find_usable(parts: &Parts, id: &ProjectId) -> Result<ScopeTarget, ApiError> {
+    let target = known_target(parts, id).await?;
+    target
+        .filter(ScopeTarget::is_usable)
+        .ok_or_else(|| ApiError::unauthorized("its project is gone or disabled"))
+}
+
+/// The user's default project, when it can be used and the user has a role there; else no scope.
+async fn default_scope(
+    parts: &Parts,
+    user: &Authenticated,
+    now: Timestamp,
+) -> Result<(TokenKind, Option<ScopeTarget>), ApiError> {
+    let unscoped = (TokenKind::Direct(Scope::Unscoped), None);
+    let Some(id) = &user.login.subject.default_project_id else {
+        return Ok(unscoped);
+    };
+    let target = known_target(parts, id).await?;
+    let Some(target) = target.filter(|target| target.is_usable() && target.domain.is_some()) else {
+        return Ok(unscoped);
+    };
+    let user_id = &user.login.subject.id;
+    let scope = Scope::Project(id.clone());
+    let held = parts
+        .store
+        .effective_roles(user_id, None, &scope, now)
+        .await?;
+    if held.roles.is_empty() {
+        return Ok(unscoped);
+    }
+    Ok((TokenKind::Direct(scope), Some(target)))
+}
+
+/// Which tokens may be exchanged for which others.
+fn check_rescoping(
+    parts: &Parts,
+    source: &ValidToken,
+    asked: Option<&FoundScope>,
+) -> Result<(), ApiError> {
+    let token = &source.token;
+    let wants_target = asked.is_some_and(|found| found.target.is_some());
+    if token.access_token_id().is_some() || token.trust_id().is_some() {
+        return Err(ApiError::denied("rescope a delegated token"));
+    }
+    if token.has_system_scope() && wants_target {
+        return Err(ApiError::denied("rescope a system-scoped token"));
+    }
+    if source.is_delegated(&parts.config.auth.additional_primary_auth_methods) {
+        return Err(ApiError::denied(
+            "Using a delegated token to create another token is not allowed.",
+        ));
+    }
+    if !parts.config.token.allow_rescope_scoped_token && token.scope() != Scope::Unscoped {
+        return Err(ApiError::denied("rescope a scoped token"));
+    }
+    Ok(())
+}
+
+fn token(parts: &Parts, user: &Authenticated, kind: TokenKind, now: Timestamp) -> Token {
+    let issued_at = now.trunc_subsecs(0);
+    let mut audit_id = [0; 16];
+    parts.random.fill(&mut audit_id);
+    let own = AuditId::from_bytes(audit_id);
+    let (audit_ids, mut expires_at) = match &user.source {
+        Some(source) => (
+            AuditIds::descended(own, &source.token.audit_ids),
+            source.token.expires_at,
+        ),
+        None => (
+            AuditIds::root(own),
+            issued_at + parts.config.token.expiration,
+        ),
+    };
+    let credential_end = user
+        .application_credential
+        .as_ref()
+        .and_then(|own| own.expires_at);
+    if let Some(end) = credential_end {
+        expires_at = expires_at.min(end.trunc_subsecs(0));
+    }
+    Token {
+        user_id: user.login.subject.id.clone(),
+        methods: user.methods.clone(),
+        kind,
+        audit_ids,
+        issued_at,
+        expires_at,
+    }
+}

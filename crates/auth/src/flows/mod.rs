@@ -1,0 +1,15 @@
+//! Acts that several routes, or the command line, share.
+
+pub mod authenticate;
+pub mod bootstrap;
+pub mod certificate_login;
+pub mod checks;
+pub mod delete_domain;
+pub mod federated_login;
+pub mod issue_token;
+pub mod login_request;
+pub mod migrate_credentials;
+pub mod multi_factor;
+pub mod new_password;
+pub mod revoke;
+mod shadow_user;

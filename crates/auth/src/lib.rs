@@ -1,0 +1,9 @@
+//! Who asks, and what they may: admission, authorization, and the flows of logins and tokens.
+
+pub mod admission;
+pub mod call;
+pub mod error;
+pub mod flows;
+pub mod parts;
+pub mod providers;
+pub mod rules;

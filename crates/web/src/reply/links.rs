@@ -1,0 +1,35 @@
+//! The URLs in documents.
+
+use serde::Serialize;
+
+/// Makes the URLs of documents, as the client addressed the server.
+#[derive(Clone, Debug)]
+pub struct Links {
+    base_url: String,
+}
+
+impl Links {
+    /// Links below this URL, which has no final slash.
+    pub fn new(base_url: String) -> Self {
+        Self { base_url }
+    }
+
+    /// The server as the client addressed it, without a final slash.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The URL of a path below `/v3`.
+    pub fn to(&self, path: &str) -> SelfLink {
+        SelfLink {
+            itself: format!("{}/v3/{path}", self.base_url),
+        }
+    }
+}
+
+/// `{"self": "..."}`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SelfLink {
+    #[serde(rename = "self")]
+    itself: String,
+}
