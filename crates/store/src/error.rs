@@ -99,8 +99,13 @@ impl StoreError {
         }
     }
 
-    /// Whether the database is not there now, and may come back by itself.
+    /// Whether the database is not there now, or in the way of itself, and may come back by itself.
     pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Retry(_)) || self.leaves_unknown()
+    }
+
+    /// Whether nobody said what became of the work: it may be done, or yet be done.
+    pub(crate) fn leaves_unknown(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::TimedOut(_))
     }
 
@@ -138,13 +143,19 @@ fn number(error: &dyn sqlx::error::DatabaseError) -> Option<u16> {
 /// Whether the transaction has to be retried.
 fn should_retry(error: &dyn sqlx::error::DatabaseError) -> bool {
     if let Some(number) = number(error) {
-        // Deadlock, lock wait timeout, node not ready, statement to be prepared again.
-        return [1213, 1205, 1047, 1615].contains(&number);
+        // Deadlock, lock wait timeout, statement to be prepared again.
+        return [1213, 1205, 1615].contains(&number);
     }
     // PostgreSQL: serialisation failure, deadlock. SQLite: busy, busy snapshot.
     error
         .code()
         .is_some_and(|code| ["40001", "40P01", "5", "517"].contains(&code.as_ref()))
+}
+
+/// A node of a Galera cluster that has lost the others: it takes no statement, or it could not ask
+/// them whether a transaction may be committed. It takes seconds at least until it is back.
+fn lacks_cluster(error: &dyn sqlx::error::DatabaseError) -> bool {
+    number(error).is_some_and(|number| [1047, 1180].contains(&number))
 }
 
 /// MariaDB and MySQL: a text with characters that a column's character set lacks is compared with
@@ -182,6 +193,7 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(database) => match database.kind() {
                 ErrorKind::UniqueViolation => Self::Duplicate(database.message().to_owned()),
                 ErrorKind::ForeignKeyViolation => Self::Reference(database.message().to_owned()),
+                _ if lacks_cluster(database.as_ref()) => Self::Unavailable(error.to_string()),
                 _ if should_retry(database.as_ref()) => Self::Retry(error),
                 _ if is_incomparable(database.as_ref()) => {
                     Self::Uncomparable(database.message().to_owned())

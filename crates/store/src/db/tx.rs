@@ -63,7 +63,7 @@ impl Tx {
             let committed = session.commit().await;
             match &committed {
                 Ok(()) => db.count_commit(),
-                Err(error) if error.is_passing() => {
+                Err(error) if error.leaves_unknown() => {
                     // It may be there even though nobody said so, now or a little later.
                     let db = Arc::clone(&db);
                     let changed = changed.clone();
