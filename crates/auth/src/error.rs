@@ -215,6 +215,7 @@ impl ApiError {
                 StatusCode::FORBIDDEN
             }
             Self::Gone(_) => StatusCode::GONE,
+            Self::Retry(StoreError::Retry(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) | Self::Retry(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::AccountDisabled { .. }
             | Self::LoginIncomplete { .. }
@@ -313,6 +314,11 @@ impl From<std::convert::Infallible> for ApiError {
 
 impl Failure for ApiError {
     fn into_response(self, context: &ErrorContext<'_>) -> Response<Body> {
+        if let Self::Retry(StoreError::Retry(cause)) = self {
+            // Too many want the same at once. What else is retried in vain is a defect.
+            let reason = format!("retrying did not help: {cause}");
+            return Self::Unavailable(reason).into_response(context);
+        }
         log(&self);
         let status = self.status();
         if let Self::MoreMethods { receipt, document } = &self {

@@ -3,11 +3,15 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
-/// How often work is tried at most.
-const ATTEMPTS: u32 = 5;
+/// How often work is tried at most. Nodes of a cluster that write the same row all the time are more
+/// often in each other's way than those who wait for a lock on it.
+const ATTEMPTS: u32 = 10;
 
 /// The most that the first pause takes; each may take twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The most that any pause takes.
+const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 
 /// Does work, and retries it from the beginning while its outcome asks for that: after a deadlock, a
 /// serialisation failure or a failed certification nothing of it is left. After the last attempt its
@@ -24,7 +28,7 @@ pub async fn retrying<T, W: Future<Output = T>>(
             return outcome;
         }
         tracing::debug!(attempt, "retrying");
-        let most = FIRST_PAUSE * (1 << (attempt - 1));
+        let most = LONGEST_PAUSE.min(FIRST_PAUSE * (1 << (attempt - 1)));
         // A new state is seeded at random.
         let random = RandomState::new().hash_one(attempt) % 1000;
         tokio::time::sleep(most * u32::try_from(random).unwrap_or(0) / 1000).await;
