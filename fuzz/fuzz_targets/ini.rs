@@ -7,8 +7,8 @@
 use std::{convert::Infallible, path::Path};
 
 use archstone_fuzz::{Bound, MIB, lengthened, linear};
-use libfuzzer_sys::fuzz_target;
 use config::{Config, ini};
+use libfuzzer_sys::fuzz_target;
 
 static READ: Bound = Bound::new("configuration", 2 * MIB, 128, 4);
 static QUOTED: Bound = Bound::new("quoted", MIB, 64, 1);

@@ -4,7 +4,7 @@
 //! Where a test holds a transaction open, the request has looked at everything before, and writes
 //! after it.
 
-use api::openapi;
+use api::derived::openapi;
 use model::credential::Credential;
 use model::ids::ProjectId;
 use model::project::{Project, ResourceOptions};

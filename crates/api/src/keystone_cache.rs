@@ -11,13 +11,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::parts::Parts;
 use aws_lc_rs::digest;
+use secrets::hex::hex;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
-
-use auth::parts::Parts;
-use secrets::hex::hex;
 
 /// The regions of Keystone 30.
 const REGIONS: [&str; 7] = [

@@ -1,12 +1,12 @@
 //! The Identity API over HTTP: `/v3`, OAuth 2.0, and the pages that people see.
 
 pub mod app;
+pub mod derived;
 mod front;
 mod keystone_cache;
 pub mod oauth2;
-pub mod openapi;
 pub mod pages;
-pub mod policy_sample;
+
 pub mod saml_idp;
 pub mod serve;
 pub mod v3;

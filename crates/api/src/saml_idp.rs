@@ -3,10 +3,9 @@
 
 use std::path::Path;
 
+use config::{Saml, Uri};
 use federation::saml2::idp::{self, Description, Signer};
 use model::Secret;
-
-use config::{Saml, Uri};
 
 /// Why this server cannot be an identity provider: the option, and what is wrong with it.
 #[derive(Debug, thiserror::Error)]

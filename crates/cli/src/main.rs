@@ -104,8 +104,8 @@ async fn run(Cli { settings, command }: Cli) -> ExitCode {
         Command::CredentialSetup(keys) => keys.setup(settings, &[Credentials]),
         Command::CredentialRotate(keys) => keys.credential_rotate(settings).await,
         Command::CredentialMigrate(_) => keys::credential_migrate(settings).await,
-        Command::Policy => print(&api::policy_sample::sample()),
-        Command::Openapi => print(&api::openapi::text()),
+        Command::Policy => print(&api::derived::policy_sample::sample()),
+        Command::Openapi => print(&api::derived::openapi::text()),
         Command::MappingEngine(command) => command.run(),
         Command::SamlIdpMetadata => saml_idp_metadata(settings),
     };

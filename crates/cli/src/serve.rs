@@ -1,14 +1,12 @@
 //! `archstone serve`: the server, as a keystone.conf says.
 
-use std::fs;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::process;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
+use std::{fs, process, thread};
 
 use anyhow::{Context as _, Result, bail};
 use api::app::App;

@@ -17,6 +17,11 @@ mod options;
 mod reader;
 mod report;
 mod sample;
+#[expect(
+    rustdoc::broken_intra_doc_links,
+    reason = "the words are those of the sample file too, where [cache] is a section"
+)]
+mod sections;
 mod source;
 mod value;
 
@@ -24,9 +29,9 @@ use options::table::Table;
 use reader::Reader;
 use source::File;
 
-pub use options::sections::*;
 pub use report::{BadValue, ConfigError, Place, Unhonoured, Warning};
 pub use sample::{Quickstart, Unwritable};
+pub use sections::*;
 pub use source::{Source, Sources};
 
 pub use value::{Limit, Network, Repeated, Uri};

@@ -1,16 +1,18 @@
 //! What an option's text may say, and the types it becomes.
 
+mod types;
+
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    ops::Deref,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
-    str::FromStr,
     time::Duration,
 };
 
-use model::{ids::DomainId, secret::Secret};
+use model::secret::Secret;
 
 use super::ini::is_space;
+
+pub use types::{Limit, Network, Repeated, Uri};
 
 /// The kinds of value that oslo.config knows and Keystone uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -429,142 +431,6 @@ impl<T: Value> Value for Vec<T> {
     }
 }
 
-/// The values of an option that may be given many times.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repeated<T>(Vec<T>);
-
-impl<T> Deref for Repeated<T> {
-    type Target = [T];
-
-    fn deref(&self) -> &[T] {
-        &self.0
-    }
-}
-
-impl<T> From<Vec<T>> for Repeated<T> {
-    fn from(values: Vec<T>) -> Self {
-        Self(values)
-    }
-}
-
-impl<T: Value> Value for Repeated<T> {
-    const KIND: Kind = Kind::Repeated;
-    const CHOICES: &'static [&'static str] = T::CHOICES;
-    const WORDS: Option<&'static str> = T::WORDS;
-    const SECRET: bool = T::SECRET;
-
-    fn from_plain(plain: Plain) -> Option<Self> {
-        Vec::from_plain(plain).map(Self)
-    }
-}
-
-impl Value for DomainId {
-    const KIND: Kind = Kind::Text;
-
-    fn from_plain(plain: Plain) -> Option<Self> {
-        String::from_plain(plain).map(Self::from)
-    }
-}
-
-/// A URI with a scheme and a host, kept as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uri(String);
-
-impl Uri {
-    /// The URI as written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Value for Uri {
-    const KIND: Kind = Kind::Uri;
-
-    fn from_plain(plain: Plain) -> Option<Self> {
-        String::from_plain(plain).map(Self)
-    }
-}
-
-/// A network of IP addresses, as `192.0.2.0/24` or a single address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// Whether an address is in the network.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let rest = |width: u8| u32::from(width - self.prefix);
-        match (self.address, address) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => (own.to_bits() ^ other.to_bits())
-                .checked_shr(rest(32))
-                .is_none_or(|difference| difference == 0),
-            (IpAddr::V6(own), IpAddr::V6(other)) => (own.to_bits() ^ other.to_bits())
-                .checked_shr(rest(128))
-                .is_none_or(|difference| difference == 0),
-            _ => false,
-        }
-    }
-}
-
-impl FromStr for Network {
-    type Err = NotANetwork;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (address, prefix) = text.split_once('/').unwrap_or((text, ""));
-        let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;
-        let width = match address {
-            IpAddr::V4(_) => 32,
-            IpAddr::V6(_) => 128,
-        };
-        let prefix = match text.contains('/') {
-            true => prefix.parse().map_err(|_| NotANetwork)?,
-            false => width,
-        };
-        if prefix > width {
-            return Err(NotANetwork);
-        }
-        Ok(Self { address, prefix })
-    }
-}
-
-/// A text that is no network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a network is an address, perhaps with a slash and the length of its prefix")]
-pub struct NotANetwork;
-
-impl Value for Network {
-    const KIND: Kind = Kind::Text;
-    const WORDS: Option<&'static str> =
-        Some("networks separated by commas, such as 192.0.2.0/24 or 2001:db8::/32");
-
-    fn from_plain(plain: Plain) -> Option<Self> {
-        String::from_plain(plain)?.parse().ok()
-    }
-}
-
-/// A number or a time that a negative number lifts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit<T> {
-    /// Any amount; written as a negative number.
-    Unlimited,
-    /// At most so much.
-    AtMost(T),
-}
-
-impl<T: Value> Value for Limit<T> {
-    const KIND: Kind = T::KIND;
-    const MAX: Option<i64> = T::MAX;
-
-    fn from_plain(plain: Plain) -> Option<Self> {
-        match plain {
-            Plain::Integer(..0) => Some(Self::Unlimited),
-            plain => T::from_plain(plain).map(Self::AtMost),
-        }
-    }
-}
-
 /// Defines an enum whose variants are written as fixed words.
 macro_rules! choices {
     ($(#[$doc:meta])* $visibility:vis enum $name:ident {
@@ -601,80 +467,4 @@ macro_rules! choices {
 pub(super) use choices;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read<T: Value>(text: &str) -> Option<T> {
-        T::rule().read(text).ok().and_then(T::from_plain)
-    }
-
-    choices! {
-        enum Colour {
-            Red = "red",
-            Green = "green",
-        }
-    }
-
-    #[test]
-    fn a_refusal_says_what_is_accepted() {
-        let refusal = |rule: Rule, text: &str| rule.read(text).unwrap_err().0;
-        let bounded = Rule {
-            min: Some(1),
-            max: Some(9),
-            ..u32::rule()
-        };
-        assert_eq!(refusal(bounded.clone(), "x"), "an integer from 1 to 9");
-        assert_eq!(refusal(bounded.clone(), "0"), "at least 1");
-        assert_eq!(refusal(bounded, "10"), "at most 9");
-        assert_eq!(refusal(u32::rule(), "4294967296"), "at most 4294967295");
-        assert_eq!(refusal(Limit::<u32>::rule(), "many"), "an integer");
-        assert_eq!(refusal(Colour::rule(), "Red"), "one of red, green");
-        assert_eq!(
-            [Colour::Red, Colour::Green].map(Colour::as_str),
-            Colour::CHOICES
-        );
-        assert_eq!(
-            refusal(Vec::<Colour>::rule(), "red,blue"),
-            "a list separated by commas, of red, green"
-        );
-        assert_eq!(refusal(Uri::rule(), "/"), "a URI with scheme and host");
-    }
-
-    #[test]
-    fn types_hold_what_their_texts_say() {
-        assert_eq!(read("7"), Some(Duration::from_secs(7)));
-        assert_eq!(read::<Option<Duration>>(""), Some(None));
-        assert_eq!(read::<u32>(""), None);
-        assert_eq!(read("3155760000"), Some(Duration::from_secs(3_155_760_000)));
-        assert_eq!(read::<Duration>("3155760001"), None);
-        assert_eq!(read::<Limit<Duration>>("3155760001"), None);
-        assert_eq!(read("-3"), Some(Limit::<u32>::Unlimited));
-        assert_eq!(read("3"), Some(Limit::AtMost(3_u32)));
-        assert_eq!(read("red, green"), Some(vec![Colour::Red, Colour::Green]));
-        assert_eq!(read::<Option<String>>(""), Some(None));
-        assert_eq!(
-            read::<Vec<SocketAddr>>("127.0.0.1:1, [::1]:2").map(|it| it.len()),
-            Some(2)
-        );
-        assert_eq!(read::<Vec<SocketAddr>>("localhost:1"), None);
-        assert_eq!(read::<Vec<Network>>("192.0.2.0/33"), None);
-        assert_eq!(read::<Vec<Network>>("home"), None);
-    }
-
-    #[test]
-    fn a_network_contains_the_addresses_that_begin_like_it() {
-        let contains = |network: &str, address: &str| {
-            let network: Network = network.parse().unwrap();
-            network.contains(address.parse().unwrap())
-        };
-        assert!(contains("192.0.2.0/24", "192.0.2.255"));
-        assert!(!contains("192.0.2.0/24", "192.0.3.0"));
-        assert!(contains("192.0.2.7", "192.0.2.7"));
-        assert!(!contains("192.0.2.7", "192.0.2.6"));
-        assert!(contains("0.0.0.0/0", "192.0.2.1"));
-        assert!(!contains("0.0.0.0/0", "2001:db8::1"));
-        assert!(contains("2001:db8::/32", "2001:db8:ffff::1"));
-        assert!(!contains("2001:db8::/32", "2001:db9::1"));
-        assert!(contains("::/0", "2001:db8::1"));
-    }
-}
+mod tests;

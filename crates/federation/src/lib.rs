@@ -4,33 +4,25 @@
 //! ([`Driver::complete`], [`Driver::bearer`]), and yields an [`Assertion`](model::Assertion).
 //! Nothing after that knows which protocol it came by.
 
-mod authorization;
-mod destinations;
-mod document;
+mod client;
 mod driver;
-mod flow_secret;
-mod introspection;
-mod kept;
 mod kind;
 pub mod oauth1;
 pub mod oauth2;
 pub mod oidc;
 pub mod outbound;
-mod readers;
-mod requested;
 pub mod saml2;
 pub mod settings;
-mod throttle;
 
+pub use driver::flow_secret::FlowSecret;
 pub use driver::{
     Answer, Begun, Callback, Driver, Failure, FindLogin, Finding, Login, OneTime, ProviderSession,
     ProviderSessionEnd, SendTo, Verified,
 };
-pub use flow_secret::FlowSecret;
 pub use kind::DriverKind;
 pub use oauth1::OAuth1;
 pub use oauth2::OAuth2;
 pub use outbound::Outbound;
-pub use readers::Readers;
+pub use outbound::readers::Readers;
 pub use saml2::Saml2;
 pub use settings::WrongSetting;

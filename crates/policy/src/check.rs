@@ -103,3 +103,20 @@ fn write_joined(f: &mut fmt::Formatter<'_>, parts: &[Check], operator: &str) -> 
     }
     f.write_str(")")
 }
+
+/// Why a rule cannot be evaluated. The reference raises an exception there, so no `not` and no `or` turns it round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("the left side cannot be read")]
+    LeftSide,
+    #[error("the right side cannot be read")]
+    Template,
+    #[error("remote checks are not supported")]
+    Remote,
+    #[error("the rule refers to itself, or is nested too deep")]
+    TooDeep,
+    #[error("a part of the name leads to a value that has no parts")]
+    NotAnObject,
+    #[error("the caller's roles are not a list of names")]
+    Roles,
+}

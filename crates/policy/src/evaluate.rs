@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::check::{Check, Comparison, Left};
+use crate::check::{Check, Comparison, Fault, Left};
 use crate::python;
 use crate::rules::Rules;
 use crate::target::Target;
@@ -22,23 +22,6 @@ pub enum Decision {
     Denied,
     /// The token has a scope that the rule may not be asked with; nothing else was looked at.
     WrongScope,
-}
-
-/// Why a rule cannot be evaluated. The reference raises an exception there, so no `not` and no `or` turns it round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Fault {
-    #[error("the left side cannot be read")]
-    LeftSide,
-    #[error("the right side cannot be read")]
-    Template,
-    #[error("remote checks are not supported")]
-    Remote,
-    #[error("the rule refers to itself, or is nested too deep")]
-    TooDeep,
-    #[error("a part of the name leads to a value that has no parts")]
-    NotAnObject,
-    #[error("the caller's roles are not a list of names")]
-    Roles,
 }
 
 /// A request: who wants to act on what.

@@ -50,21 +50,18 @@
 mod check;
 mod evaluate;
 mod explain;
-mod file;
-mod parse;
-mod problem;
 mod python;
 mod rule;
 mod rules;
-mod sample;
+mod syntax;
 mod target;
 mod template;
 
 pub use evaluate::Decision;
 pub use explain::{Explanation, Outcome, Step};
-pub use problem::{Flaw, PolicyError, Problem};
 pub use python::text;
 pub use rule::{Deprecated, Rule, ScopeType};
 pub use rules::{Options, Rules};
-pub use sample::{Usage, sample};
+pub use syntax::problem::{Flaw, PolicyError, Problem};
+pub use syntax::sample::{Usage, sample};
 pub use target::Target;

@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::check::Check;
 use crate::evaluate::{Decision, Request};
 use crate::explain::Explanation;
-use crate::file::{self, Override};
-use crate::parse;
-use crate::problem::{Flaw, PolicyError, Problem};
 use crate::rule::{Rule, ScopeType};
+use crate::syntax::file::{self, Override};
+use crate::syntax::parse;
+use crate::syntax::problem::{Flaw, PolicyError, Problem};
 use crate::target::Target;
 
 /// The part of `[oslo_policy]` that changes what rules mean.

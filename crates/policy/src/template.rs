@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::evaluate::Fault;
+use crate::check::Fault;
 use crate::target::Target;
 
 /// A text to be filled in from the target.

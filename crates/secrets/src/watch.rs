@@ -1,9 +1,8 @@
 //! Looking at files again and again, away from the threads that answer requests.
 
-use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 /// How often files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);

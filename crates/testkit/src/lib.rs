@@ -13,9 +13,8 @@ mod client;
 mod fixtures;
 pub mod growth;
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::app::App;

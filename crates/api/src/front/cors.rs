@@ -10,7 +10,6 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
-
 use web::reply::Body;
 
 /// The request headers that every script may send.

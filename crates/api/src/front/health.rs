@@ -4,13 +4,11 @@
 
 use std::path::Path;
 
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use serde_json::{Value, json};
-
 use config::Healthcheck;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use secrets::blocking_pool::BlockingPool;
-use web::reply::Body;
-use web::reply::escape_html;
+use serde_json::{Value, json};
+use web::reply::{Body, escape_html};
 use web::request::accept::preferred;
 use web::request::origin::Origin;
 

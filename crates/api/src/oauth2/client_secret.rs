@@ -1,13 +1,12 @@
 //! The id and secret of HTTP Basic, which some clients encode and others do not.
 
+use auth::error::ApiError;
+use auth::flows::authenticate::{is_usable, refuse_hash};
+use auth::parts::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::{Secret, Timestamp};
 use percent_encoding::percent_decode_str;
-
-use auth::error::ApiError;
-use auth::flows::authenticate::{is_usable, refuse_hash};
-use auth::parts::Parts;
 use secrets::passwords::PasswordError;
 
 /// A client's secret, which has yet to be checked.

@@ -1,9 +1,8 @@
 //! Errors in the form of RFC 6749 §5.2.
 
+use auth::error::ApiError;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
-
-use auth::error::ApiError;
 use web::failure::{ErrorContext, Failure};
 use web::json;
 use web::reply::Body;

@@ -3,14 +3,6 @@
 
 use std::collections::HashSet;
 
-use http::{HeaderValue, header};
-use model::Method;
-use model::ids::UserId;
-use serde::Serialize;
-use serde_json::json;
-
-use crate::oauth2::client_secret::{ClientSecret, basic_credentials};
-use crate::oauth2::error::OAuthError;
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
@@ -18,8 +10,16 @@ use auth::flows::certificate_login::certificate_login;
 use auth::flows::issue_token::issue_token;
 use auth::flows::login_request::LoginRequest;
 use config::OAuth2ClientAuthentication;
+use http::{HeaderValue, header};
+use model::Method;
+use model::ids::UserId;
+use serde::Serialize;
+use serde_json::json;
 use web::listen::ClientCertificate;
 use web::operation::Operation;
+
+use crate::oauth2::client_secret::{ClientSecret, basic_credentials};
+use crate::oauth2::error::OAuthError;
 
 /// The operations of the token endpoint.
 pub fn routes() -> Routes {

@@ -2,12 +2,11 @@
 //! elsewhere.
 
 use askama::Template;
+use auth::error::ApiError;
+use auth::parts::Parts;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-
-use auth::error::ApiError;
-use auth::parts::Parts;
 use web::failure::{ErrorContext, Failure};
 use web::reply::Body;
 use web::request::BadRequest;

@@ -2,19 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use model::application_credential::{AccessRule, ApplicationCredential};
-use model::ids::{AccessRuleId, ApplicationCredentialId, ProjectId, RoleId, UserId};
-use model::role::Role;
-use model::{Extra, Method, Secret, Timestamp};
-use policy::{Rule, ScopeType};
-use serde::{Deserialize, Serialize};
-use store::{StoreError, StoredCredential, Tx};
-use zeroize::Zeroizing;
-
-use crate::v3::access_rules::AccessRuleDocument;
-use crate::v3::times::parse_expiry;
 use auth::admission::RoleDocument;
 use auth::admission::validate_token::ValidToken;
 use auth::call::Call;
@@ -23,13 +10,24 @@ use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use config::Limit;
+use model::application_credential::ApplicationCredential;
+use model::ids::{ApplicationCredentialId, ProjectId, RoleId, UserId};
+use model::role::Role;
+use model::{Method, Secret, Timestamp};
+use policy::{Rule, ScopeType};
 use secrets::passwords::PasswordError;
+use serde::{Deserialize, Serialize};
+use store::{StoreError, StoredCredential, Tx};
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::Links;
-use web::reply::SelfLink;
+use web::reply::{Collection, Links, SelfLink};
 use web::request::extract::{Body, Named};
+use zeroize::Zeroizing;
+
+use crate::v3::access_rules::{AccessRuleDocument, RuleName, choose_rules};
+use crate::v3::times::parse_expiry;
 
 /// The operations on application credentials.
 pub fn routes() -> Routes {
@@ -377,65 +375,6 @@ async fn check_limit(call: &Call, tx: &mut Tx, user_id: &UserId) -> Result<(), A
     Ok(())
 }
 
-/// The access rules that were asked for. Those that the user has already are used again, the
-/// others are added.
-async fn choose_rules(
-    call: &Call,
-    tx: &mut Tx,
-    user_id: &UserId,
-    asked: Vec<RuleName>,
-) -> Result<Vec<AccessRule>, ApiError> {
-    if asked.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<AccessRuleId> = asked.iter().filter_map(|rule| rule.id.clone()).collect();
-    let mut known = KnownRules::default();
-    for rule in tx.access_rules().list_candidates(user_id, &ids).await? {
-        known.add(rule.rule, rule.user_id == *user_id);
-    }
-    let mut chosen: Vec<AccessRule> = Vec::new();
-    let mut added = Vec::new();
-    let mut seen = HashSet::new();
-    for rule in asked {
-        let rule = match rule.find(&known)? {
-            Some(rule) => rule.clone(),
-            None => {
-                let rule = rule.into_rule(|| call.new_id())?;
-                known.add(rule.clone(), true);
-                added.push(rule.clone());
-                rule
-            }
-        };
-        if seen.insert(rule.id.clone()) {
-            chosen.push(rule);
-        }
-    }
-    tx.access_rules_mut().insert(user_id, &added).await?;
-    Ok(chosen)
-}
-
-/// Access rules that may be meant, by id and by what they allow; of equal ones the first counts.
-#[derive(Default)]
-struct KnownRules {
-    /// Each with whether it is the user's own.
-    rules: Vec<(AccessRule, bool)>,
-    by_id: HashMap<AccessRuleId, usize>,
-    /// The user's own, by service, path and method.
-    own: HashMap<[String; 3], usize>,
-}
-
-impl KnownRules {
-    fn add(&mut self, rule: AccessRule, is_own: bool) {
-        let place = self.rules.len();
-        self.by_id.entry(rule.id.clone()).or_insert(place);
-        if is_own {
-            let parts = [&rule.service, &rule.path, &rule.method].map(String::clone);
-            self.own.entry(parts).or_insert(place);
-        }
-        self.rules.push((rule, is_own));
-    }
-}
-
 fn name_taken(error: StoreError, name: &str) -> ApiError {
     ApiError::from(error).conflict_details(|| format!("Duplicate entry found with name {name}"))
 }
@@ -473,71 +412,6 @@ impl CreateCredential {
 enum RoleName {
     Id(RoleId),
     Name(String),
-}
-
-/// An access rule: by the id of one that the user has, or by what it allows.
-#[derive(Deserialize)]
-struct RuleName {
-    id: Option<AccessRuleId>,
-    service: Option<String>,
-    path: Option<String>,
-    method: Option<String>,
-    #[serde(flatten)]
-    others: Extra,
-}
-
-impl RuleName {
-    /// The known rule that is meant.
-    fn find<'a>(&self, known: &'a KnownRules) -> Result<Option<&'a AccessRule>, ApiError> {
-        if let Some(id) = &self.id
-            && let Some(place) = known.by_id.get(id)
-        {
-            return match &known.rules[*place] {
-                (rule, true) => Ok(Some(rule)),
-                (_, false) => Err(missing(id)),
-            };
-        }
-        let (Some(service), Some(path), Some(method)) = (&self.service, &self.path, &self.method)
-        else {
-            return Ok(None);
-        };
-        let place = known.own.get(&[service, path, method].map(String::clone));
-        Ok(place.map(|place| &known.rules[*place].0))
-    }
-
-    /// A rule that is new.
-    fn into_rule(self, new_id: impl FnOnce() -> AccessRuleId) -> Result<AccessRule, ApiError> {
-        let (service, path, method) = match (self.service, self.path, self.method, &self.id) {
-            (Some(service), Some(path), Some(method), _) => (service, path, method),
-            // Somebody else's rule gets the same answer.
-            (None, None, None, Some(id)) => return Err(missing(id)),
-            (None, ..) => return Err(ApiError::expecting("service", "access_rule")),
-            (_, None, ..) => return Err(ApiError::expecting("path", "access_rule")),
-            (_, _, None, _) => return Err(ApiError::expecting("method", "access_rule")),
-        };
-        if let Some(key) = self.others.keys().next() {
-            return Err(ApiError::BadRequest(format!(
-                "'{key}' is an invalid keyword argument for AccessRuleModel"
-            )));
-        }
-        // The schema lets longer paths pass than the column holds.
-        if path.chars().count() > 128 {
-            return Err(ApiError::BadRequest(format!(
-                "String length exceeded. The length of string '{path}' exceeds the limit of \
-                 column path(CHAR(128))."
-            )));
-        }
-        Ok(AccessRule {
-            id: self.id.unwrap_or_else(new_id),
-            service,
-            path,
-            method,
-        })
-    }
-}
-
-fn missing(id: &AccessRuleId) -> ApiError {
-    ApiError::not_found("Access Rule", id)
 }
 
 /// An application credential, as clients see it.

@@ -1,13 +1,5 @@
 //! Credentials: secrets that are kept for users, encrypted.
 
-use model::Extra;
-use model::credential::{Credential, CredentialFilter};
-use model::ids::{CredentialId, ProjectId, UserId};
-use policy::{Rule, ScopeType};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use store::Tx;
-
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
@@ -15,11 +7,17 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
 use config::Limit;
+use model::Extra;
+use model::credential::{Credential, CredentialFilter};
+use model::ids::{CredentialId, ProjectId, UserId};
+use policy::{Rule, ScopeType};
 use secrets::hex::sha256;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::Tx;
 use web::json;
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::SelfLink;
+use web::reply::{Collection, SelfLink};
 use web::request::extract::{Body, Named};
 
 /// The operations on credentials.

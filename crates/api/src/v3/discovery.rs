@@ -1,12 +1,11 @@
 //! Discovery: which versions of the API there are and, as JSON Home, what is in them.
 
-use http::{HeaderValue, StatusCode, header};
-use serde_json::{Map, Value, json};
-
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Map, Value, json};
 use web::operation::Operation;
 use web::request::accept::acceptance;
 

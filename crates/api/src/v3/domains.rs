@@ -1,13 +1,5 @@
 //! Domains: owners of projects, users and groups.
 
-use model::Extra;
-use model::ids::DomainId;
-use model::project::{Domain, DomainFilter};
-use policy::{Rule, ScopeType};
-use serde::{Deserialize, Serialize};
-
-use crate::v3::projects;
-use crate::v3::resource_options::OptionsDocument;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Permit, Reply};
@@ -16,11 +8,17 @@ use auth::error::ApiError;
 use auth::flows::checks::{refuse_immutable, refuse_reserved_characters};
 use auth::flows::delete_domain::delete_domain;
 use auth::rules::Target;
+use model::Extra;
+use model::ids::DomainId;
+use model::project::{Domain, DomainFilter};
+use policy::{Rule, ScopeType};
+use serde::{Deserialize, Serialize};
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::Links;
-use web::reply::SelfLink;
+use web::reply::{Collection, Links, SelfLink};
 use web::request::extract::{Body, Named, nullable};
+
+use crate::v3::projects;
+use crate::v3::resource_options::OptionsDocument;
 
 /// The operations on domains.
 pub fn routes() -> Routes {

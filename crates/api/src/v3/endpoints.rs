@@ -1,12 +1,5 @@
 //! Endpoints: where services are reached.
 
-use model::Extra;
-use model::ids::{EndpointId, RegionId, ServiceId};
-use model::service::{Endpoint, EndpointFilter, Region};
-use policy::{Rule, ScopeType};
-use serde::{Deserialize, Serialize};
-use store::{StoreError, Tx};
-
 use auth::admission::token_document;
 use auth::call::Call;
 use auth::call::path::Path;
@@ -14,10 +7,14 @@ use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use model::Extra;
+use model::ids::{EndpointId, RegionId, ServiceId};
+use model::service::{Endpoint, EndpointFilter, Region};
+use policy::{Rule, ScopeType};
+use serde::{Deserialize, Serialize};
+use store::{StoreError, Tx};
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::Links;
-use web::reply::SelfLink;
+use web::reply::{Collection, Links, SelfLink};
 use web::request::extract::{Body, Named, nullable};
 
 /// The operations on endpoints.

@@ -2,19 +2,18 @@
 //!
 //! All these routes are one, with another actor, target or kind of inheritance in the path.
 
-use model::assignment::{Actor, Assignment, AssignmentTarget};
-use model::ids::RoleId;
-use model::project::{Domain, Project};
-use model::role::Role;
-use policy::{Rule, ScopeType};
-use store::{StoreError, Tx};
-
 use auth::admission::RoleDocument;
 use auth::call::Call;
 use auth::call::reply::{Permit, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use model::assignment::{Actor, Assignment, AssignmentTarget};
+use model::ids::RoleId;
+use model::project::{Domain, Project};
+use model::role::Role;
+use policy::{Rule, ScopeType};
+use store::{StoreError, Tx};
 use web::operation::Operation;
 use web::reply::Collection;
 

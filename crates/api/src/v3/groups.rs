@@ -1,14 +1,5 @@
 //! Groups: users that are given roles together.
 
-use model::Extra;
-use model::ids::{DomainId, GroupId, UserId};
-use model::user::{Group, GroupFilter, Membership, User, UserFilter};
-use policy::{Rule, ScopeType};
-use serde::{Deserialize, Serialize};
-use store::StoreError;
-
-use crate::v3::user_filters;
-use crate::v3::users::{self, UserDocument};
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
@@ -16,11 +7,18 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::revoke::{revoke_members, revoke_user};
 use auth::rules::Target;
+use model::Extra;
+use model::ids::{DomainId, GroupId, UserId};
+use model::user::{Group, GroupFilter, Membership, User, UserFilter};
+use policy::{Rule, ScopeType};
+use serde::{Deserialize, Serialize};
+use store::StoreError;
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::Links;
-use web::reply::SelfLink;
+use web::reply::{Collection, Links, SelfLink};
 use web::request::extract::{Body, Named, nullable};
+
+use crate::v3::user_filters;
+use crate::v3::users::{self, UserDocument};
 
 /// The operations on groups.
 pub fn routes() -> Routes {

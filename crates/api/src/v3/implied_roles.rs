@@ -1,18 +1,18 @@
 //! Implied roles: whoever holds the prior role holds the implied one too.
 
-use model::ids::RoleId;
-use model::role::Role;
-use policy::{Rule, ScopeType};
-use serde_json::{Value, json};
-
-use crate::v3::roles::find;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::{Target, role_target};
+use model::ids::RoleId;
+use model::role::Role;
+use policy::{Rule, ScopeType};
+use serde_json::{Value, json};
 use web::operation::Operation;
+
+use crate::v3::roles::find;
 
 /// The operations on implied roles.
 pub fn routes() -> Routes {

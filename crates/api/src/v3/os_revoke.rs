@@ -1,18 +1,18 @@
 //! Revocation events: which tokens are void before they expire.
 
-use model::Timestamp;
-use model::revocation::RevocationEvent;
-use policy::{Rule, ScopeType};
-use serde::Serialize;
-use serde_json::Value;
-
-use crate::v3::times;
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use model::Timestamp;
+use model::revocation::RevocationEvent;
+use policy::{Rule, ScopeType};
+use serde::Serialize;
+use serde_json::Value;
 use web::operation::Operation;
+
+use crate::v3::times;
 
 /// The operations on revocation events.
 pub fn routes() -> Routes {

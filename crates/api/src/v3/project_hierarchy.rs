@@ -1,5 +1,8 @@
 //! The tree of projects: what stands above and below a project, and what that allows.
 
+use auth::call::Call;
+use auth::error::ApiError;
+use auth::flows::checks::in_disabled_branch;
 use model::ids::ProjectId;
 use model::project::{Project, ProjectFilter, ProjectLimit};
 use serde::Serialize;
@@ -7,9 +10,6 @@ use serde_json::{Map, Value, json};
 use store::{StoreError, Tx};
 
 use crate::v3::projects::ProjectDocument;
-use auth::call::Call;
-use auth::error::ApiError;
-use auth::flows::checks::in_disabled_branch;
 
 /// The projects above and below one, as far as the query asked for them: as nested ids, or as a
 /// list of those on which the caller holds a role.

@@ -1,5 +1,10 @@
 //! Tags: labels of projects.
 
+use auth::call::Call;
+use auth::call::path::{Path, Text};
+use auth::call::reply::{Permit, Reply};
+use auth::call::routes::Routes;
+use auth::error::ApiError;
 use http::{HeaderValue, StatusCode, header};
 use model::Project;
 use model::ids::ProjectId;
@@ -7,15 +12,10 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use policy::Rule;
 use serde_json::{Value, json};
 use store::Tx;
-
-use crate::v3::projects::{managed, readable};
-use auth::call::Call;
-use auth::call::path::{Path, Text};
-use auth::call::reply::{Permit, Reply};
-use auth::call::routes::Routes;
-use auth::error::ApiError;
 use web::operation::Operation;
 use web::request::extract::Json;
+
+use crate::v3::projects::{managed, readable};
 
 /// The operations on tags.
 pub fn routes() -> Routes {

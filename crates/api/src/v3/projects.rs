@@ -1,16 +1,5 @@
 //! Projects: the containers of ownership on which roles are assigned.
 
-use model::Extra;
-use model::ids::{DomainId, ProjectId};
-use model::project::{Project, ProjectFilter, TagFilter};
-use model::revocation::RevocationEvent;
-use policy::{Rule, ScopeType};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use crate::v3::domains;
-use crate::v3::project_hierarchy::{Relatives, check_enabled, check_place};
-use crate::v3::resource_options::OptionsDocument;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
@@ -19,13 +8,21 @@ use auth::error::ApiError;
 use auth::flows::checks::{refuse_immutable, refuse_reserved_characters};
 use auth::flows::delete_domain::delete_domain;
 use auth::rules::Target;
+use model::Extra;
+use model::ids::{DomainId, ProjectId};
+use model::project::{Project, ProjectFilter, TagFilter};
+use model::revocation::RevocationEvent;
+use policy::{Rule, ScopeType};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::Links;
-use web::reply::Range;
-use web::reply::SelfLink;
+use web::reply::{Collection, Links, Range, SelfLink};
 use web::request::Query;
 use web::request::extract::{Body, Named, nullable};
+
+use crate::v3::domains;
+use crate::v3::project_hierarchy::{Relatives, check_enabled, check_place};
+use crate::v3::resource_options::OptionsDocument;
 
 /// The operations on projects.
 pub fn routes() -> Routes {

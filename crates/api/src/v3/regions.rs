@@ -1,22 +1,19 @@
 //! Regions: the parts of a deployment.
 
-use model::Extra;
-use model::ids::RegionId;
-use model::service::Region;
-use policy::{Rule, ScopeType};
-use serde::{Deserialize, Serialize};
-use store::Tx;
-
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Permit, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use model::Extra;
+use model::ids::RegionId;
+use model::service::Region;
+use policy::{Rule, ScopeType};
+use serde::{Deserialize, Serialize};
+use store::Tx;
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::Links;
-use web::reply::SelfLink;
+use web::reply::{Collection, Links, SelfLink};
 use web::request::extract::{Body, Named, nullable};
 
 /// The operations on regions.

@@ -2,7 +2,6 @@
 
 use model::project::ResourceOptions;
 use serde::{Deserialize, Serialize};
-
 use web::request::extract::nullable;
 
 /// The options of projects, domains and roles, as clients write and see them.

@@ -2,6 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use auth::call::Call;
+use auth::call::reply::{Permit, Reply};
+use auth::call::routes::Routes;
+use auth::error::ApiError;
+use auth::rules::Target;
 use model::assignment::{Actor, AssignmentFilter, AssignmentTarget, Held, RoleGraph, in_effect};
 use model::ids::{DomainId, RoleId};
 use model::project::Project;
@@ -9,15 +14,8 @@ use policy::{Rule, ScopeType};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::{HeldRoles, Mentioned, Name};
-
-use auth::call::Call;
-use auth::call::reply::{Permit, Reply};
-use auth::call::routes::Routes;
-use auth::error::ApiError;
-use auth::rules::Target;
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::Links;
+use web::reply::{Collection, Links};
 use web::request::Query;
 
 /// The operations on role assignments.

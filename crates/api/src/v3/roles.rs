@@ -1,13 +1,5 @@
 //! Roles: names that policies give a meaning.
 
-use model::Extra;
-use model::ids::{DomainId, RoleId};
-use model::project::ResourceOptions;
-use model::role::{Role, RoleFilter};
-use policy::{Rule, ScopeType};
-use serde::Deserialize;
-
-use crate::v3::resource_options::OptionsDocument;
 use auth::admission::RoleDocument;
 use auth::call::Call;
 use auth::call::path::Path;
@@ -16,9 +8,17 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::checks::refuse_immutable;
 use auth::rules::Target;
+use model::Extra;
+use model::ids::{DomainId, RoleId};
+use model::project::ResourceOptions;
+use model::role::{Role, RoleFilter};
+use policy::{Rule, ScopeType};
+use serde::Deserialize;
 use web::operation::Operation;
 use web::reply::Collection;
 use web::request::extract::{Body, Named, nullable};
+
+use crate::v3::resource_options::OptionsDocument;
 
 /// The operations on roles.
 pub fn routes() -> Routes {

@@ -1,22 +1,19 @@
 //! Services: what offers an API in this deployment.
 
-use model::Extra;
-use model::ids::ServiceId;
-use model::listing::TextMatch;
-use model::service::Service;
-use policy::{Rule, ScopeType};
-use serde::{Deserialize, Serialize};
-
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use model::Extra;
+use model::ids::ServiceId;
+use model::listing::TextMatch;
+use model::service::Service;
+use policy::{Rule, ScopeType};
+use serde::{Deserialize, Serialize};
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::Links;
-use web::reply::SelfLink;
+use web::reply::{Collection, Links, SelfLink};
 use web::request::extract::{Body, Named};
 
 /// The operations on services.

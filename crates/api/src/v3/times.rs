@@ -1,9 +1,8 @@
 //! Times as clients write them.
 
+use auth::error::ApiError;
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound as _};
 use model::Timestamp;
-
-use auth::error::ApiError;
 
 /// Reads a time as Keystone does: ISO 8601 with a `T` or a blank, in UTC unless it names a zone,
 /// cut to microseconds.

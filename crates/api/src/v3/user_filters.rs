@@ -1,12 +1,12 @@
 //! The filters of lists of users.
 
-use model::Timestamp;
-use model::user::{Comparison, UserFilter};
-
-use crate::v3::times;
 use auth::call::Call;
 use auth::error::ApiError;
+use model::Timestamp;
+use model::user::{Comparison, UserFilter};
 use web::request::Query;
+
+use crate::v3::times;
 
 /// The filters that the query of any list of users asks for. A token of a domain sees nothing
 /// beyond it, whatever was asked for.

@@ -1,18 +1,18 @@
 //! The groups of a user.
 
-use model::ids::UserId;
-use model::user::GroupFilter;
-use policy::{Rule, ScopeType};
-
-use crate::v3::groups::MembershipDocument;
-use crate::v3::users::range;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
+use model::ids::UserId;
+use model::user::GroupFilter;
+use policy::{Rule, ScopeType};
 use web::operation::Operation;
 use web::reply::Collection;
+
+use crate::v3::groups::MembershipDocument;
+use crate::v3::users::range;
 
 /// The operation on the groups of a user.
 pub fn routes() -> Routes {

@@ -1,11 +1,10 @@
 //! By what names identity providers know a user: the `federated` part of users.
 
+use auth::call::Call;
+use auth::error::ApiError;
 use model::ids::{IdentityProviderId, ProtocolId};
 use model::user::FederatedIdentity;
 use serde::{Deserialize, Serialize};
-
-use auth::call::Call;
-use auth::error::ApiError;
 
 /// Checks that there are the identity providers, and their protocols, that shall know a user.
 pub(crate) async fn check_federation(

@@ -1,11 +1,5 @@
 //! The password of a user, changed by the user.
 
-use model::Secret;
-use model::ids::UserId;
-use serde::Deserialize;
-use serde_json::json;
-
-use crate::v3::users::passwords_kept;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::Reply;
@@ -15,8 +9,14 @@ use auth::flows::authenticate::{confirm_password, require_usable, settle_passwor
 use auth::flows::login_request::Named;
 use auth::flows::new_password::{ChosenBy, check_form, check_history, new_password};
 use auth::flows::revoke::revoke_user;
+use model::Secret;
+use model::ids::UserId;
+use serde::Deserialize;
+use serde_json::json;
 use web::operation::Operation;
 use web::request::extract::Json;
+
+use crate::v3::users::passwords_kept;
 
 /// The operation on one's own password.
 pub fn routes() -> Routes {

@@ -1,17 +1,17 @@
 //! The projects of a user.
 
-use model::ids::UserId;
-use model::project::ProjectFilter;
-use policy::{Rule, ScopeType};
-
-use crate::v3::projects::ProjectDocument;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
+use model::ids::UserId;
+use model::project::ProjectFilter;
+use policy::{Rule, ScopeType};
 use web::operation::Operation;
 use web::reply::Collection;
+
+use crate::v3::projects::ProjectDocument;
 
 /// The operation on the projects of a user.
 pub fn routes() -> Routes {

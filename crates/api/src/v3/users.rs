@@ -1,15 +1,5 @@
 //! Users: people and programs that can log in.
 
-use model::ids::{DomainId, ProjectId, UserId};
-use model::subject::UserOptions;
-use model::user::{FederatedIdentity, User, UserFilter};
-use model::{Extra, Secret, Timestamp};
-use policy::{Rule, ScopeType};
-use serde::{Deserialize, Serialize};
-use store::{Projects, StoreError, Tx};
-
-use crate::v3::user_filters::filter;
-use crate::v3::user_identities::{FederatedDocument, check_federation, identities};
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
@@ -18,12 +8,19 @@ use auth::error::ApiError;
 use auth::flows::new_password::{ChosenBy, new_password};
 use auth::flows::revoke::revoke_user;
 use auth::rules::Target;
+use model::ids::{DomainId, ProjectId, UserId};
+use model::subject::UserOptions;
+use model::user::{FederatedIdentity, User, UserFilter};
+use model::{Extra, Secret, Timestamp};
+use policy::{Rule, ScopeType};
+use serde::{Deserialize, Serialize};
+use store::{Projects, StoreError, Tx};
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::Links;
-use web::reply::Range;
-use web::reply::SelfLink;
+use web::reply::{Collection, Links, Range, SelfLink};
 use web::request::extract::{Body, Named, nullable};
+
+use crate::v3::user_filters::filter;
+use crate::v3::user_identities::{FederatedDocument, check_federation, identities};
 
 /// The operations on users.
 pub fn routes() -> Routes {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use config::Resource;
 use model::application_credential::ApplicationCredential;
 use model::federation::ServiceProvider;
 use model::ids::ProjectId;
@@ -10,6 +11,7 @@ use model::role::Role;
 use model::subject::{CatalogService, ScopeTarget, Subject};
 use model::token::TokenKind;
 use model::{Method, Scope, Timestamp, Token};
+use secrets::tokens::TokenError;
 use serde_json::{Value, json};
 use store::Store;
 
@@ -17,8 +19,6 @@ use crate::admission::token_document;
 use crate::error::ApiError;
 use crate::parts::Parts;
 use crate::rules::Target;
-use config::Resource;
-use secrets::tokens::TokenError;
 
 /// A token that has passed every check, with what was looked up for it.
 #[derive(Clone, Debug)]

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use config::ExternalUsers;
 use model::application_credential::ApplicationCredential;
 use model::ids::UserId;
 use model::subject::Login;
 use model::token::FederatedLogin;
 use model::{Method, Secret, Timestamp};
+use secrets::passwords::PasswordError;
 use serde_json::json;
 use store::{Store, StoredCredential, Tx};
 
@@ -21,8 +23,6 @@ use crate::flows::login_request::{
 };
 use crate::flows::multi_factor::ShownReceipt;
 use crate::parts::Parts;
-use config::ExternalUsers;
-use secrets::passwords::PasswordError;
 
 /// A user who has proved who they are.
 pub struct Authenticated {

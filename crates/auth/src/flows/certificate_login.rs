@@ -7,6 +7,7 @@ use model::ids::UserId;
 use model::mapping::{DomainReference, MappedUser, Rules, SchemaVersion};
 use model::subject::Subject;
 use model::{Assertion, Timestamp};
+use web::listen::ClientCertificate;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::X509Name;
@@ -14,7 +15,6 @@ use x509_parser::x509::X509Name;
 use crate::error::ApiError;
 use crate::flows::issue_token::{IssuedToken, issue_bound};
 use crate::parts::Parts;
-use web::listen::ClientCertificate;
 
 /// Logs a user in whom the names in a certificate describe, as the mapping `[oauth2]
 /// oauth2_cert_dn_mapping_id` reads them. The certificate has to hold now and lead to an authority that

@@ -9,6 +9,7 @@ use model::mapping::{DomainReference, Evaluation, MappedUser, Rules, SchemaVersi
 use model::subject::{Login, Subject};
 use model::token::FederatedLogin;
 use model::{Assertion, Method, Timestamp};
+use secrets::hex::sha256;
 use store::{SessionTokens, StoreError, Tx, retrying};
 
 use crate::error::ApiError;
@@ -16,7 +17,6 @@ use crate::flows::authenticate::{Authenticated, require_enabled};
 use crate::flows::issue_token::{IssuedToken, issue_for};
 use crate::flows::shadow_user::{check_groups, find_groups, shadow};
 use crate::parts::Parts;
-use secrets::hex::sha256;
 
 /// What was said of somebody, by whom, and how it came here.
 pub struct Said {

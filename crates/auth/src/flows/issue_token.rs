@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use chrono::SubsecRound as _;
+use config::UrlSafe;
 use model::ids::ProjectId;
 use model::project::reserved_characters;
 use model::subject::{CatalogService, Login, ScopeTarget};
 use model::token::{AuditId, AuditIds, NoFederatedSystemScope, TokenKind};
 use model::{Method, Scope, Timestamp, Token};
-
-use chrono::SubsecRound as _;
 
 use crate::admission::validate_token::{ValidToken, effective_roles, is_admin_project};
 use crate::error::ApiError;
@@ -16,7 +16,6 @@ use crate::flows::authenticate::{Authenticated, authenticate, require_enabled};
 use crate::flows::login_request::{DomainName, LoginRequest, Named, ScopeRequest};
 use crate::flows::multi_factor;
 use crate::parts::Parts;
-use config::UrlSafe;
 
 /// A new token.
 pub struct IssuedToken {

@@ -3,9 +3,8 @@
 use model::Timestamp;
 use model::credential::CredentialFilter;
 use model::ids::{CredentialId, IdentityProviderId, ProtocolId};
-use store::{Store, StoreError};
-
 use secrets::credential_encryption::{CredentialCipher, EncryptedBlob, Undecryptable};
+use store::{Store, StoreError};
 
 /// Why credentials were not brought under the primary key.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ use model::revocation::TokenFacts;
 use model::subject::Login;
 use model::token::{AuditId, AuditIds, TokenKind};
 use model::{Method, Receipt, Scope, Timestamp, Token};
+use secrets::hex::sha256;
 use serde_json::{Value, json};
 use store::StoreError;
 
@@ -12,7 +13,6 @@ use crate::admission::token_document;
 use crate::error::ApiError;
 use crate::flows::authenticate::Authenticated;
 use crate::parts::Parts;
-use secrets::hex::sha256;
 
 /// A receipt that proves some of the methods of a login.
 pub struct ShownReceipt {

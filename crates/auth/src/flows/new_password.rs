@@ -5,10 +5,10 @@ use fancy_regex::Regex;
 use model::subject::UserOptions;
 use model::user::StoredPassword;
 use model::{Secret, Timestamp};
+use secrets::passwords::PasswordError;
 
 use crate::error::ApiError;
 use crate::parts::Parts;
-use secrets::passwords::PasswordError;
 
 /// Who chose a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

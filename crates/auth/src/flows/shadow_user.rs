@@ -9,6 +9,7 @@ use model::mapping::{DomainReference, Mapped, MappedProject, SchemaVersion};
 use model::user::FederatedIdentity;
 use model::{Project, Role, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrets::hex::sha256;
 use store::{ShadowUser, StoreError, Tx, retrying};
 
 use crate::error::ApiError;
@@ -16,7 +17,6 @@ use crate::flows::checks::{in_disabled_branch, refuse_reserved_characters};
 use crate::flows::federated_login::{Said, Source, confirm_source, unusable_mapping, use_up};
 use crate::flows::revoke::revoke_former;
 use crate::parts::Parts;
-use secrets::hex::sha256;
 
 /// A shadow user, as a login leaves them.
 pub(super) struct Shadowed {

@@ -4,22 +4,22 @@ pub mod attempt_queues;
 
 use std::sync::Arc;
 
+use config::Config;
 use model::clock::Clock;
 use model::login_rules::LoginRules;
-use store::Store;
-
-use crate::parts::attempt_queues::AttemptQueues;
-use crate::providers::DriverRegistry;
-use crate::providers::login_cookie::LoginCookies;
-use crate::rules::policy_file::PolicyFile;
-use config::Config;
 use secrets::blocking_pool::BlockingPool;
 use secrets::credential_encryption::CredentialCipher;
 use secrets::passwords::Hasher;
 use secrets::random::Random;
 use secrets::tokens::TokenFormat;
 use secrets::tokens::receipt::FernetReceipts;
+use store::Store;
 use web::schemas::Schemas;
+
+use crate::parts::attempt_queues::AttemptQueues;
+use crate::providers::DriverRegistry;
+use crate::providers::login_cookie::LoginCookies;
+use crate::rules::policy_file::PolicyFile;
 
 /// What admission, flows and handlers are made with.
 pub struct Parts {

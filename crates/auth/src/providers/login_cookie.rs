@@ -1,18 +1,16 @@
 //! What a browser carries between the two halves of a login: sealed, so that it can neither be
 //! read nor made, and so that any node can finish what another began.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use federation::{Callback, FlowSecret, Login};
 use model::federation::Protocol;
 use model::ids::{IdentityProviderId, ProtocolId};
 use model::{Secret, Timestamp};
-use serde::{Deserialize, Serialize};
-
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD_NO_PAD;
-
 use secrets::fernet;
 use secrets::key_repository::KeyRing;
 use secrets::random::Random;
+use serde::{Deserialize, Serialize};
 
 /// A login that has begun.
 pub struct BegunLogin {

@@ -12,9 +12,8 @@ use federation::{Driver, DriverKind, WrongSetting};
 use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, ProtocolId};
 use model::{Secret, Timestamp};
-use serde_json::{Map, Value};
-
 use secrets::credential_encryption::CredentialCipher;
+use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use config::Config;
 use http::{HeaderName, header};
 use model::Assertion;
-
 use web::request::Request;
 
 /// What a proxy said.

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use model::Extra;
 use serde::Serialize;
 use serde_json::{Map, Value};
-
 use web::request::Request;
 
 /// What a policy decision is about: facts such as `target.project.id`.

@@ -4,7 +4,7 @@ use http::Method;
 use model::{Secret, Timestamp};
 
 use super::{Credentials, OAuth1, with_state};
-use crate::authorization::MADE_UP;
+use crate::client::authorization::MADE_UP;
 use crate::driver::Finding;
 
 pub(super) async fn findings(oauth1: &OAuth1, callback_url: &str, now: Timestamp) -> Vec<Finding> {

@@ -20,13 +20,13 @@ pub use settings::{SECRETS, SETTINGS};
 
 use self::settings::Settings;
 use self::signature::Keys;
-use crate::document::Document;
+use crate::client::document::Document;
 use crate::driver::{
     Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, SendTo, Verified,
 };
+use crate::outbound::throttle::{Questions, Throttle};
 use crate::outbound::{Limits, Outbound, Reply, place};
 use crate::settings::WrongSetting;
-use crate::throttle::{Questions, Throttle};
 
 /// How long a login is remembered as used: longer than any may take.
 const LONGEST_LOGIN: chrono::TimeDelta = chrono::TimeDelta::hours(1);

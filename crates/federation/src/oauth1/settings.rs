@@ -6,9 +6,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::signature::SignatureMethod;
+use crate::client::document;
+use crate::outbound;
 use crate::outbound::Limits;
 use crate::settings::{self, WrongSetting, provider_url};
-use crate::{document, outbound};
 
 /// All settings.
 pub const SETTINGS: &[&str] = &[

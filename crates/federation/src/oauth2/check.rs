@@ -6,7 +6,7 @@ use super::metadata::{self, Provider};
 use super::requests::{self, NoToken};
 use super::settings::{Settings, Source};
 use super::{OAuth2, challenge};
-use crate::authorization::{self, MADE_UP, MADE_UP_VERIFIER, MadeUpCode};
+use crate::client::authorization::{self, MADE_UP, MADE_UP_VERIFIER, MadeUpCode};
 use crate::driver::{Failure, Finding};
 use crate::outbound::Outbound;
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::settings::{Endpoints, Settings};
 use crate::Outbound;
-use crate::authorization::Pushing;
+use crate::client::authorization::Pushing;
 use crate::driver::Failure;
 use crate::settings::named_url;
 

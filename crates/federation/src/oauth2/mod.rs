@@ -24,15 +24,15 @@ pub use settings::{SECRETS, SETTINGS};
 
 use self::metadata::{Provider, needed};
 use self::settings::{Settings, Source};
-use crate::authorization::{self, ResponseMode};
-use crate::document::Document;
+use crate::client::authorization::{self, ResponseMode};
+use crate::client::document::Document;
+use crate::client::kept::Kept;
 use crate::driver::{
     Answer, Begun, Callback, Driver, Failure, Finding, Login, NO_BEARER, OneTime, SendTo, Verified,
 };
-use crate::kept::Kept;
+use crate::outbound::throttle::{Questions, Throttle};
 use crate::outbound::{Limits, Outbound};
 use crate::settings::WrongSetting;
-use crate::throttle::{Questions, Throttle};
 
 /// How long a login is remembered as used: longer than any may take.
 const LONGEST_LOGIN: chrono::TimeDelta = chrono::TimeDelta::hours(1);

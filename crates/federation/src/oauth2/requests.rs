@@ -10,9 +10,9 @@ use serde::Deserialize;
 
 use super::client::{Authentication, Client};
 use crate::Outbound;
-use crate::document::Document;
+use crate::client::document::Document;
+use crate::client::introspection::is_bearers;
 use crate::driver::Failure;
-use crate::introspection::is_bearers;
 use crate::outbound::{Reply, place};
 
 const JSON: &str = "application/json";

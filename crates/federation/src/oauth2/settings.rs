@@ -8,11 +8,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::{Authentication, Client};
-use crate::authorization::ResponseMode;
+use crate::client::authorization::ResponseMode;
+use crate::client::document;
+use crate::client::requested::Requested;
+use crate::outbound;
 use crate::outbound::Limits;
-use crate::requested::Requested;
 use crate::settings::{self, WrongSetting, provider_url};
-use crate::{document, outbound};
 
 /// All settings.
 pub const SETTINGS: &[&str] = &[

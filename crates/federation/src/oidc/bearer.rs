@@ -8,8 +8,8 @@ use super::exchange::refusal;
 use super::jwt::{Claims, Rules, refused};
 use super::logout::LOGOUT_EVENT;
 use super::settings::Bearer;
+use crate::client::introspection::{is_access_or_id_token, is_bearers};
 use crate::driver::{Failure, NO_BEARER, ProviderSession, Verified};
-use crate::introspection::{is_access_or_id_token, is_bearers};
 
 impl Oidc {
     pub(super) async fn judge_bearer(

@@ -7,7 +7,7 @@ use super::Oidc;
 use super::discovery::{self, Metadata, Said};
 use super::settings::{Bearer, ClientAuthentication};
 use crate::FlowSecret;
-use crate::authorization::{self, MADE_UP, MadeUpCode};
+use crate::client::authorization::{self, MADE_UP, MadeUpCode};
 use crate::driver::{Failure, Finding};
 
 impl Oidc {

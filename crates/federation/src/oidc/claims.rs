@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Oidc;
 use super::jwt::Claims;
-use crate::document::{as_variable, under_both_names};
+use crate::client::document::{as_variable, under_both_names};
 
 /// Claims about the exchange instead of the user, and tokens, which are secrets.
 const LEFT_OUT: &[&str] = &[

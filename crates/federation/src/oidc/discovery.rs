@@ -4,7 +4,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::settings::{ClientAuthentication, Endpoints, Settings};
-use crate::authorization::Pushing;
+use crate::client::authorization::Pushing;
 use crate::driver::Failure;
 use crate::outbound::{Limits, Outbound};
 use crate::settings::named_url;

@@ -24,15 +24,15 @@ use reqwest::Url;
 use serde_json::Value;
 
 use crate::FlowSecret;
-use crate::authorization::{self, ResponseMode};
+use crate::client::authorization::{self, ResponseMode};
+use crate::client::kept::Kept;
 use crate::driver::{
     Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, ProviderSession,
     ProviderSessionEnd, SendTo, Verified,
 };
-use crate::kept::Kept;
+use crate::outbound::throttle::{Questions, Throttle};
 use crate::outbound::{Limits, Outbound};
 use crate::settings::WrongSetting;
-use crate::throttle::{Questions, Throttle};
 use discovery::Metadata;
 use jwt::{Claims, Rejection, Rules, Unverified, refused};
 use keys::KeySet;

@@ -13,10 +13,10 @@ use serde_json::Value;
 use super::signing_key::SigningKey;
 use super::written::Written;
 use crate::WrongSetting;
-use crate::authorization::ResponseMode;
-use crate::document;
+use crate::client::authorization::ResponseMode;
+use crate::client::document;
+use crate::client::requested::Requested;
 use crate::outbound::{Limits, Outbound, TlsFiles};
-use crate::requested::Requested;
 use crate::settings::{self, provider_url};
 
 /// The settings that are written and never shown.

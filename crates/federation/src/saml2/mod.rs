@@ -52,8 +52,8 @@ use self::xml::{Element, refused};
 use crate::driver::{
     Answer, Begun, Callback, Driver, Failure, FindLogin, Finding, Login, Verified,
 };
+use crate::outbound::readers::Readers;
 use crate::outbound::{Limits, Outbound};
-use crate::readers::Readers;
 use crate::settings::WrongSetting;
 
 /// The longest response that is read, in bytes of Base64 or XML.

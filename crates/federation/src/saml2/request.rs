@@ -11,8 +11,8 @@ use super::keys::OurKey;
 use super::metadata::IdentityProvider;
 use super::settings::{Binding, Settings};
 use super::xml;
+use crate::driver::flow_secret::FlowSecret;
 use crate::driver::{Failure, Login, SendTo};
-use crate::flow_secret::FlowSecret;
 
 /// The identifier of the request of a login. An XML identifier may not begin with a digit.
 pub(super) fn request_id(secret: &FlowSecret) -> String {

@@ -15,6 +15,7 @@ use std::{
 use zeroize::Zeroizing;
 
 use crate::fernet::{Key, Keys};
+
 pub use ring::{Follower, KeyRing, NULL_KEY};
 
 /// A folder of keys.

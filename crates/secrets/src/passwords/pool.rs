@@ -1,10 +1,9 @@
 //! Threads of our own for work that holds a core for a good part of a second.
 
 use std::collections::VecDeque;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
+use std::{io, thread};
 
 use tokio::sync::oneshot;
 

@@ -31,6 +31,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
 
 use activity::{Activity, Overdue, Watched};
+
 pub use tls::{
     CertificateStore, ClientCertificate, ClientCertificateError, TlsError, TlsSettings, TlsVersion,
 };

@@ -24,9 +24,8 @@ use std::ops::ControlFlow;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use walk::{Patterns, Step, Violation};
-
 use crate::operation::Operation;
+use walk::{Patterns, Step, Violation};
 
 /// The schemas of all requests, by names such as `resource.project_create_request_body`.
 pub struct Schemas {

@@ -1,14 +1,13 @@
 //! The catalog of the caller's project.
 
-use policy::Rule;
-use serde_json::{Value, json};
-
 use auth::admission::token_document;
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use policy::Rule;
+use serde_json::{Value, json};
 use web::operation::Operation;
 
 /// The operations on the caller's catalog.

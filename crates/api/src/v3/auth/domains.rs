@@ -1,15 +1,15 @@
 //! The domains that the caller can get a token for.
 
-use policy::Rule;
-
-use crate::v3::domains::DomainDocument;
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use policy::Rule;
 use web::operation::Operation;
 use web::reply::Collection;
+
+use crate::v3::domains::DomainDocument;
 
 /// The operations on the caller's domains.
 pub fn routes() -> Routes {

@@ -1,15 +1,15 @@
 //! The projects that the caller can get a token for.
 
-use policy::Rule;
-
-use crate::v3::projects::ProjectDocument;
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use policy::Rule;
 use web::operation::Operation;
 use web::reply::Collection;
+
+use crate::v3::projects::ProjectDocument;
 
 /// The operations on the caller's projects.
 pub fn routes() -> Routes {

@@ -1,13 +1,12 @@
 //! Whether the caller can get a token for the whole deployment.
 
-use policy::Rule;
-use serde_json::{Value, json};
-
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use policy::Rule;
+use serde_json::{Value, json};
 use web::operation::Operation;
 
 /// The operations on the caller's roles on the system.

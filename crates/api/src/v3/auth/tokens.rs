@@ -2,12 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
-use http::{HeaderName, HeaderValue, StatusCode};
-use model::revocation::RevocationEvent;
-use policy::{Rule, ScopeType};
-use serde_json::Value;
-
 use auth::admission::promises_access_rules;
 use auth::admission::validate_token::{Leniency, ValidToken, validate_token};
 use auth::call::Call;
@@ -18,6 +12,11 @@ use auth::flows::issue_token::{IssuedToken, issue_token};
 use auth::flows::login_request::LoginRequest;
 use auth::flows::revoke::revoke_chain;
 use auth::providers::proxy_variables::variables;
+use chrono::TimeDelta;
+use http::{HeaderName, HeaderValue, StatusCode};
+use model::revocation::RevocationEvent;
+use policy::{Rule, ScopeType};
+use serde_json::Value;
 use web::operation::Operation;
 use web::request::extract::Json;
 

@@ -1,13 +1,6 @@
 //! Federated logins without a browser: a token for what a front proxy says, or for a token of the
 //! identity provider.
 
-use http::header;
-use model::Secret;
-use model::ids::{IdentityProviderId, ProtocolId};
-use serde_json::Value;
-
-use crate::v3::auth::os_federation::ecp;
-use crate::v3::auth::tokens;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
@@ -15,7 +8,14 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::federated_login::{Said, Source, federated_login, find_source};
 use auth::providers::proxy_variables::variables;
+use http::header;
+use model::Secret;
+use model::ids::{IdentityProviderId, ProtocolId};
+use serde_json::Value;
 use web::operation::Operation;
+
+use crate::v3::auth::os_federation::ecp;
+use crate::v3::auth::tokens;
 
 /// The operations that log in.
 pub fn routes() -> Routes {

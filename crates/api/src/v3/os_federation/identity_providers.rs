@@ -1,14 +1,5 @@
 //! Identity providers: who is trusted to say who a user is.
 
-use model::Extra;
-use model::federation::{IdentityProvider, ProviderFilter};
-use model::ids::{DomainId, IdentityProviderId};
-use model::project::{Domain, ResourceOptions};
-use policy::Rule;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-
-use super::{check_id, manage_rule, read_rule};
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
@@ -16,11 +7,18 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::revoke::revoke_users_of_provider;
 use auth::rules::Target;
+use model::Extra;
+use model::federation::{IdentityProvider, ProviderFilter};
+use model::ids::{DomainId, IdentityProviderId};
+use model::project::{Domain, ResourceOptions};
+use policy::Rule;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::Links;
-use web::reply::SelfLink;
+use web::reply::{Collection, Links, SelfLink};
 use web::request::extract::{Body, Json, Named, nullable};
+
+use super::{check_id, manage_rule, read_rule};
 
 /// The operations on identity providers.
 pub fn routes() -> Routes {

@@ -1,14 +1,5 @@
 //! Mappings: rules that turn what an identity provider says into a user, groups and projects.
 
-use model::Assertion;
-use model::federation::Mapping;
-use model::ids::MappingId;
-use model::mapping::{Evaluation, Mapped, RuleExplanation, Rules, SchemaVersion};
-use policy::Rule;
-use serde::Serialize;
-use serde_json::{Map, Value};
-
-use super::{check_id, manage_rule, new_rule, read_rule};
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
@@ -16,11 +7,18 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
 use config::MappingVersion;
+use model::Assertion;
+use model::federation::Mapping;
+use model::ids::MappingId;
+use model::mapping::{Evaluation, Mapped, RuleExplanation, Rules, SchemaVersion};
+use policy::Rule;
+use serde::Serialize;
+use serde_json::{Map, Value};
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::Links;
-use web::reply::SelfLink;
+use web::reply::{Collection, Links, SelfLink};
 use web::request::extract::Json;
+
+use super::{check_id, manage_rule, new_rule, read_rule};
 
 /// The operations on mappings.
 pub fn routes() -> Routes {

@@ -1,14 +1,5 @@
 //! Whether logins by a protocol would work, tried and told in words.
 
-use federation::Finding;
-use model::federation::Protocol;
-use model::ids::{IdentityProviderId, ProtocolId};
-use policy::Rule;
-use serde::Serialize;
-
-use super::{new_rule, protocols};
-use crate::v3::auth::os_federation::identity_providers::login_url;
-use crate::v3::auth::os_federation::websso::{callback_url, public_base_url};
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
@@ -16,7 +7,16 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::federated_login::method;
 use auth::rules::Target;
+use federation::Finding;
+use model::federation::Protocol;
+use model::ids::{IdentityProviderId, ProtocolId};
+use policy::Rule;
+use serde::Serialize;
 use web::operation::Operation;
+
+use super::{new_rule, protocols};
+use crate::v3::auth::os_federation::identity_providers::login_url;
+use crate::v3::auth::os_federation::websso::{callback_url, public_base_url};
 
 /// The operation that tries a protocol.
 pub fn routes() -> Routes {

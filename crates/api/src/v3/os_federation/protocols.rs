@@ -1,13 +1,5 @@
 //! Protocols: the ways in which an identity provider speaks to us.
 
-use model::federation::{Protocol, ProtocolDriver};
-use model::ids::{IdentityProviderId, MappingId, ProtocolId};
-use policy::Rule;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use store::Tx;
-
-use super::{check_id, manage_rule, read_rule};
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
@@ -16,11 +8,17 @@ use auth::error::ApiError;
 use auth::flows::federated_login::no_such_protocol;
 use auth::providers;
 use auth::rules::Target;
+use model::federation::{Protocol, ProtocolDriver};
+use model::ids::{IdentityProviderId, MappingId, ProtocolId};
+use policy::Rule;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use store::Tx;
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::Links;
-use web::reply::SelfLink;
+use web::reply::{Collection, Links, SelfLink};
 use web::request::extract::{Body, Named};
+
+use super::{check_id, manage_rule, read_rule};
 
 /// The operations on protocols.
 pub fn routes() -> Routes {

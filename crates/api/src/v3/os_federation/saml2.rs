@@ -2,18 +2,18 @@
 
 use std::io::ErrorKind;
 
-use http::HeaderValue;
-use model::federation::{Protocol, ProtocolDriver};
-use model::ids::{IdentityProviderId, ProtocolId};
-
-use crate::saml_idp;
-use crate::v3::auth::os_federation::{identity_providers::login_url, websso};
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use config::Saml;
+use http::HeaderValue;
+use model::federation::{Protocol, ProtocolDriver};
+use model::ids::{IdentityProviderId, ProtocolId};
 use web::operation::Operation;
+
+use crate::saml_idp;
+use crate::v3::auth::os_federation::{identity_providers::login_url, websso};
 
 /// The operation that shows it.
 pub fn routes() -> Routes {

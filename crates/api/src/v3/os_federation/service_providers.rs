@@ -1,22 +1,20 @@
 //! Service providers: clouds that accept what we say about our users.
 
-use model::federation::{ProviderFilter, ServiceProvider};
-use model::ids::ServiceProviderId;
-use policy::Rule;
-use serde::{Deserialize, Serialize};
-
-use super::{check_id, manage_rule, read_rule};
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use model::federation::{ProviderFilter, ServiceProvider};
+use model::ids::ServiceProviderId;
+use policy::Rule;
+use serde::{Deserialize, Serialize};
 use web::operation::Operation;
-use web::reply::Collection;
-use web::reply::Links;
-use web::reply::SelfLink;
+use web::reply::{Collection, Links, SelfLink};
 use web::request::extract::{Body, Named, nullable};
+
+use super::{check_id, manage_rule, read_rule};
 
 /// The operations on service providers.
 pub fn routes() -> Routes {

@@ -1,14 +1,5 @@
 //! Logins with a browser: back from the identity provider, with a token to the dashboard.
 
-use federation::Callback;
-use http::header;
-use model::ids::{IdentityProviderId, ProtocolId};
-
-use super::identity_providers::login_url;
-use super::websso::{
-    callback_url, hand_over, is_same_url, lower_host, public_base_url, set_cookie,
-};
-use crate::pages::PageError;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::Reply;
@@ -16,8 +7,17 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::federated_login::{Source, federated_login, find_source};
 use auth::providers::login_cookie::{self, BegunLogin};
+use federation::Callback;
+use http::header;
+use model::ids::{IdentityProviderId, ProtocolId};
 use web::operation::Operation;
 use web::request::Request;
+
+use super::identity_providers::login_url;
+use super::websso::{
+    callback_url, hand_over, is_same_url, lower_host, public_base_url, set_cookie,
+};
+use crate::pages::PageError;
 
 /// The operations that a provider sends the user back to.
 pub fn routes() -> Routes {

@@ -3,15 +3,6 @@
 
 use std::sync::Arc;
 
-use federation::saml2::ecp;
-use federation::{Driver, Login};
-use http::HeaderValue;
-use model::ids::{IdentityProviderId, ProtocolId};
-use serde_json::Value;
-
-use super::identity_providers::login_url;
-use super::websso::public_base_url;
-use crate::v3::auth::tokens;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
@@ -19,7 +10,16 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::federated_login::{Source, federated_login, find_source};
 use auth::providers::login_cookie::{self, BegunLogin};
+use federation::saml2::ecp;
+use federation::{Driver, Login};
+use http::HeaderValue;
+use model::ids::{IdentityProviderId, ProtocolId};
+use serde_json::Value;
 use web::operation::Operation;
+
+use super::identity_providers::login_url;
+use super::websso::public_base_url;
+use crate::v3::auth::tokens;
 
 /// The operation that takes the answer of the provider.
 pub fn routes() -> Routes {

@@ -2,18 +2,17 @@
 
 use std::collections::HashMap;
 
+use auth::call::Call;
+use auth::call::reply::Reply;
+use auth::call::routes::Routes;
+use auth::error::ApiError;
+use auth::parts::Parts;
 use federation::DriverKind;
 use model::federation::{IdentityProvider, Protocol, ProviderFilter};
 use model::ids::{IdentityProviderId, ProtocolId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
-
-use auth::call::Call;
-use auth::call::reply::Reply;
-use auth::call::routes::Routes;
-use auth::error::ApiError;
-use auth::parts::Parts;
 use web::operation::Operation;
 use web::reply::Collection;
 

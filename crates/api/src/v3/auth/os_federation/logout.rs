@@ -1,11 +1,6 @@
 //! Logout from the identity provider: it says that a session there has ended, and the tokens that
 //! came of it end too (OpenID Connect Back-Channel Logout 1.0).
 
-use federation::ProviderSessionEnd;
-use http::{HeaderValue, StatusCode, header};
-use model::Secret;
-use model::ids::{IdentityProviderId, ProtocolId};
-
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::Reply;
@@ -13,6 +8,10 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::federated_login::{ends_of_logout, find_source_of_session, one_time_id, use_up};
 use auth::flows::revoke::revoke_chain;
+use federation::ProviderSessionEnd;
+use http::{HeaderValue, StatusCode, header};
+use model::Secret;
+use model::ids::{IdentityProviderId, ProtocolId};
 use secrets::hex::sha256;
 use web::operation::Operation;
 

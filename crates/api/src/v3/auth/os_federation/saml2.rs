@@ -2,6 +2,11 @@
 
 use std::collections::HashMap;
 
+use auth::admission::validate_token::{Leniency, Refusal, ValidToken, refuse_ec2, validate_token};
+use auth::call::Call;
+use auth::call::reply::Reply;
+use auth::call::routes::Routes;
+use auth::error::ApiError;
 use chrono::TimeDelta;
 use federation::saml2::idp::{Response, Statement};
 use http::{HeaderName, HeaderValue};
@@ -10,16 +15,11 @@ use model::ids::ServiceProviderId;
 use model::user::{GroupFilter, Membership};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::saml_idp::{self, Unusable};
-use auth::admission::validate_token::{Leniency, Refusal, ValidToken, refuse_ec2, validate_token};
-use auth::call::Call;
-use auth::call::reply::Reply;
-use auth::call::routes::Routes;
-use auth::error::ApiError;
 use web::json;
 use web::operation::Operation;
 use web::request::extract::Json;
+
+use crate::saml_idp::{self, Unusable};
 
 /// The operations that give assertions.
 pub fn routes() -> Routes {

@@ -3,12 +3,6 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use federation::{Login, SendTo};
-use http::{HeaderValue, StatusCode, header};
-use model::ids::{IdentityProviderId, ProtocolId};
-
-use super::identity_providers::{Way, login_url};
-use crate::pages::{Choice, Page, PageError};
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::Reply;
@@ -19,7 +13,13 @@ use auth::flows::federated_login::{
 };
 use auth::providers::login_cookie::{self, BegunLogin};
 use auth::providers::proxy_variables::variables;
+use federation::{Login, SendTo};
+use http::{HeaderValue, StatusCode, header};
+use model::ids::{IdentityProviderId, ProtocolId};
 use web::operation::Operation;
+
+use super::identity_providers::{Way, login_url};
+use crate::pages::{Choice, Page, PageError};
 
 /// The operations by which a browser begins.
 pub fn routes() -> Routes {

@@ -1,5 +1,7 @@
 //! Which driver speaks for a protocol.
 
+mod destinations;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! What every protocol does, whichever it is.
 
+pub(crate) mod flow_secret;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::{Assertion, Secret, Timestamp};
 
-use crate::flow_secret::FlowSecret;
+use crate::driver::flow_secret::FlowSecret;
 
 /// What a driver answers, once its provider has.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;

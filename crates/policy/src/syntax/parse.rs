@@ -5,8 +5,8 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::check::{Check, Comparison, Left};
-use crate::problem::Flaw;
 use crate::python;
+use crate::syntax::problem::Flaw;
 use crate::template::Template;
 
 /// How deep parentheses and `not` may be nested.

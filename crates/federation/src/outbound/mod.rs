@@ -1,6 +1,9 @@
 //! Asking providers: with a time limit, a size limit, no redirects, and no way into the operator's
 //! own network unless that is allowed.
 
+pub(crate) mod readers;
+pub(crate) mod throttle;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -15,7 +18,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::driver::Failure;
-use crate::readers::Readers;
+use crate::outbound::readers::Readers;
 
 /// What is allowed when asking others.
 #[derive(Clone, Debug)]

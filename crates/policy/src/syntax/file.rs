@@ -6,8 +6,8 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
-use crate::parse::{self, Parsed};
-use crate::problem::{Flaw, PolicyError};
+use crate::syntax::parse::{self, Parsed};
+use crate::syntax::problem::{Flaw, PolicyError};
 
 /// A rule of a policy file.
 #[derive(Clone, Debug)]

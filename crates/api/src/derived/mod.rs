@@ -1,0 +1,4 @@
+//! What derives from the table of operations.
+
+pub mod openapi;
+pub mod policy_sample;
