@@ -2,10 +2,10 @@
 
 pub mod app;
 pub mod derived;
-mod front;
 mod keystone_cache;
 pub mod oauth2;
 pub mod pages;
+mod service;
 
 pub mod saml_idp;
 pub mod serve;

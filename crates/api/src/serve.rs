@@ -13,8 +13,8 @@ use secrets::watch::Watch;
 use web::listen::{self, Limits, Listener};
 
 use crate::app::App;
-use crate::front::Front;
 use crate::keystone_cache;
+use crate::service::Service;
 
 /// How long the end may take once every request is answered or cut off.
 pub const CLOSING: Duration = Duration::from_secs(5);
@@ -41,10 +41,10 @@ pub async fn serve(
         shutdown_grace: settings.shutdown_grace,
         ..Limits::DEFAULT
     };
-    let front = Arc::new(Front::new(Arc::clone(&app.parts), crate::routes()));
+    let api = Arc::new(Service::new(Arc::clone(&app.parts), crate::routes()));
     let service = tower::service_fn(move |request| {
-        let front = Arc::clone(&front);
-        async move { Ok::<_, Infallible>(front.answer(request).await) }
+        let api = Arc::clone(&api);
+        async move { Ok::<_, Infallible>(api.answer(request).await) }
     });
     // Until the end of this function.
     let _files = follow_files(&app)?;

@@ -306,12 +306,6 @@ impl From<BodyError> for ApiError {
     }
 }
 
-impl From<std::convert::Infallible> for ApiError {
-    fn from(never: std::convert::Infallible) -> Self {
-        match never {}
-    }
-}
-
 impl Failure for ApiError {
     fn into_response(self, context: &ErrorContext<'_>) -> Response<Body> {
         if let Self::Retry(StoreError::Retry(cause)) = self {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use crate::json;
-use crate::operation::Operation;
+use crate::operation::{BodyKind, Operation};
 use crate::reply::{Body, escape_html, html, not_found};
 use crate::request::path::RequestPath;
 
@@ -18,6 +18,7 @@ pub struct Router<H> {
 pub struct Resource<H> {
     path: &'static str,
     variables: Vec<&'static str>,
+    body_kind: BodyKind,
     operations: BTreeMap<&'static str, (&'static Operation, H)>,
 }
 
@@ -34,15 +35,20 @@ impl<H> Router<H> {
     ///
     /// # Panics
     ///
-    /// When two operations claim the same method and path: a defect that every test shows.
+    /// When two operations claim the same method and path, or a path reads forms and has a schema for
+    /// JSON: defects that every test shows.
     pub fn new(entries: impl IntoIterator<Item = (&'static Operation, H)>) -> Self {
         let mut resources: BTreeMap<&'static str, Resource<H>> = BTreeMap::new();
         for (operation, handle) in entries {
             let resource = resources.entry(operation.path).or_insert_with(|| Resource {
                 path: operation.path,
                 variables: operation.variables().collect(),
+                body_kind: BodyKind::Json,
                 operations: BTreeMap::new(),
             });
+            if operation.body_kind != BodyKind::Json {
+                resource.body_kind = operation.body_kind;
+            }
             let before = resource
                 .operations
                 .insert(method_name(operation), (operation, handle));
@@ -55,6 +61,13 @@ impl<H> Router<H> {
         }
         let mut paths = matchit::Router::new();
         for (path, resource) in resources {
+            let judged = resource
+                .operations()
+                .any(|it| it.body_schema.is_some() || it.part_schema.is_some());
+            assert!(
+                resource.body_kind == BodyKind::Json || !judged,
+                "{path}: a schema judges a body that is not read as JSON"
+            );
             paths
                 .insert(path, resource)
                 .expect("paths of operations do not collide");
@@ -112,6 +125,12 @@ impl<H> Resource<H> {
         };
         let (operation, handle) = self.operations.get(method.as_str())?;
         Some((operation, handle))
+    }
+
+    /// What is read as the body of all requests to this path: one operation that reads no JSON
+    /// decides for all.
+    pub fn body_kind(&self) -> BodyKind {
+        self.body_kind
     }
 
     /// The operations of all methods.

@@ -245,6 +245,12 @@ async fn a_body_is_read_before_the_path_is_looked_up() {
     ] {
         assert_eq!(post("/v3/projects", kind, "{}").await.status, 401, "{kind}");
     }
+    // Clients of OAuth send forms, also to where there is nothing.
+    let form = "application/x-www-form-urlencoded";
+    let lost = post("/v3/OS-OAUTH2/nowhere", form, "a=1").await;
+    assert_eq!(lost.status, 404);
+    let doubled = post("/v3/OS-OAUTH2//token", form, "a=1").await;
+    assert_eq!(doubled.status, 308);
 }
 
 #[tokio::test]

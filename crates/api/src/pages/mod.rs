@@ -6,16 +6,10 @@ use auth::error::ApiError;
 use auth::parts::Parts;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{Response, StatusCode, header};
 use web::failure::{ErrorContext, Failure};
-use web::reply::Body;
+use web::reply::{Body, Page};
 use web::request::BadRequest;
-
-/// A page, ready to be sent.
-pub struct Page {
-    html: String,
-    policy: String,
-}
 
 /// A page on which people choose an identity provider.
 #[derive(Template)]
@@ -56,110 +50,78 @@ struct FailurePage<'a> {
     request_id: &'a str,
 }
 
-impl Page {
-    /// Lets people choose.
-    ///
-    /// # Errors
-    ///
-    /// 500 when the page cannot be written.
-    pub fn choose(parts: &Parts, choices: &[Choice]) -> Result<Self, ApiError> {
-        let nonce = nonce(parts);
-        let page = Choose {
-            nonce: &nonce,
-            choices,
-        };
-        Self::new(&page, &nonce, "'none'")
-    }
+/// Lets people choose.
+///
+/// # Errors
+///
+/// 500 when the page cannot be written.
+pub fn choose(parts: &Parts, choices: &[Choice]) -> Result<Page, ApiError> {
+    let nonce = nonce(parts);
+    let page = Choose {
+        nonce: &nonce,
+        choices,
+    };
+    render(&page, &nonce, "'none'")
+}
 
-    /// Hands a token to a dashboard, by the form that Horizon expects.
-    ///
-    /// # Errors
-    ///
-    /// 500 when the page cannot be written.
-    pub fn hand_over(parts: &Parts, origin: &str, token: &str) -> Result<Self, ApiError> {
-        let fields = [("token".to_owned(), token.to_owned())];
-        Self::post(parts, "Logging you in", "sso", origin, &fields)
-    }
+/// Hands a token to a dashboard, by the form that Horizon expects.
+///
+/// # Errors
+///
+/// 500 when the page cannot be written.
+pub fn hand_over(parts: &Parts, origin: &str, token: &str) -> Result<Page, ApiError> {
+    let fields = [("token".to_owned(), token.to_owned())];
+    post(parts, "Logging you in", "sso", origin, &fields)
+}
 
-    /// Sends the browser on with a form.
-    ///
-    /// # Errors
-    ///
-    /// 500 when the page cannot be written.
-    pub fn forward(
-        parts: &Parts,
-        action: &str,
-        fields: &[(String, String)],
-    ) -> Result<Self, ApiError> {
-        Self::post(
-            parts,
-            "Going to your identity provider",
-            "forward",
-            action,
-            fields,
-        )
-    }
+/// Sends the browser on with a form.
+///
+/// # Errors
+///
+/// 500 when the page cannot be written.
+pub fn forward(parts: &Parts, action: &str, fields: &[(String, String)]) -> Result<Page, ApiError> {
+    post(
+        parts,
+        "Going to your identity provider",
+        "forward",
+        action,
+        fields,
+    )
+}
 
-    fn post(
-        parts: &Parts,
-        title: &str,
-        form: &str,
-        action: &str,
-        fields: &[(String, String)],
-    ) -> Result<Self, ApiError> {
-        let nonce = nonce(parts);
-        let page = Post {
-            nonce: &nonce,
-            title,
-            form,
-            action,
-            fields,
-        };
-        // Browsers judge the redirects that follow a form by the same rule, and where those lead
-        // is not ours to know.
-        Self::new(&page, &nonce, "http: https:")
-    }
+fn post(
+    parts: &Parts,
+    title: &str,
+    form: &str,
+    action: &str,
+    fields: &[(String, String)],
+) -> Result<Page, ApiError> {
+    let nonce = nonce(parts);
+    let page = Post {
+        nonce: &nonce,
+        title,
+        form,
+        action,
+        fields,
+    };
+    // Browsers judge the redirects that follow a form by the same rule, and where those lead
+    // is not ours to know.
+    render(&page, &nonce, "http: https:")
+}
 
-    fn new(page: &impl Template, nonce: &str, form_action: &str) -> Result<Self, ApiError> {
-        Ok(Self {
-            html: page.render().map_err(ApiError::internal)?,
-            policy: format!(
-                "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; \
-                 form-action {form_action}; base-uri 'none'; frame-ancestors 'none'"
-            ),
-        })
-    }
+fn render(page: &impl Template, nonce: &str, form_action: &str) -> Result<Page, ApiError> {
+    Ok(Page::new(
+        page.render().map_err(ApiError::internal)?,
+        format!(
+            "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; \
+             form-action {form_action}; base-uri 'none'; frame-ancestors 'none'"
+        ),
+    ))
+}
 
-    /// The page that an operator wrote, whose scripts and styles are theirs to answer for.
-    pub fn written_by_operator(html: String) -> Self {
-        Self {
-            html,
-            policy: "frame-ancestors 'none'".into(),
-        }
-    }
-
-    /// The body and its headers.
-    pub(crate) fn into_parts(self) -> (String, Vec<(HeaderName, HeaderValue)>) {
-        let mut headers = vec![
-            (
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("text/html; charset=utf-8"),
-            ),
-            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-            (
-                header::REFERRER_POLICY,
-                HeaderValue::from_static("no-referrer"),
-            ),
-            (
-                header::X_CONTENT_TYPE_OPTIONS,
-                HeaderValue::from_static("nosniff"),
-            ),
-        ];
-        if let Ok(policy) = HeaderValue::try_from(self.policy) {
-            headers.push((header::CONTENT_SECURITY_POLICY, policy));
-        }
-        (self.html, headers)
-    }
+/// The page that an operator wrote, whose scripts and styles are theirs to answer for.
+pub fn written_by_operator(html: String) -> Page {
+    Page::new(html, "frame-ancestors 'none'".into())
 }
 
 fn nonce(parts: &Parts) -> String {
@@ -232,7 +194,7 @@ impl Failure for PageError {
             request_id: context.request_id,
         };
         // The nonce need not be secret where no script runs and no text of others is a tag.
-        if let Ok(page) = Page::new(&page, context.request_id, "'none'") {
+        if let Ok(page) = render(&page, context.request_id, "'none'") {
             let (html, headers) = page.into_parts();
             let mut answer = Response::new(Body::from(html));
             *answer.status_mut() = status;

@@ -215,7 +215,7 @@ fn not_found(id: &ApplicationCredentialId) -> ApiError {
 /// Refuses a token that came by a trust, an OAuth 1.0a consumer or EC2 keys: a credential made
 /// with it would outlive the delegation. Those of application credentials are judged apart.
 pub(crate) fn refuse_delegated(call: &Call) -> Result<(), ApiError> {
-    let Some(token) = call.caller.token() else {
+    let Some(token) = call.caller().token() else {
         return Ok(());
     };
     let primary = &call.parts.config.auth.additional_primary_auth_methods;
@@ -231,7 +231,7 @@ pub(crate) fn refuse_delegated(call: &Call) -> Result<(), ApiError> {
 /// Refuses the token of an application credential that may not make or delete its own kind.
 fn refuse_restricted(call: &Call) -> Result<(), ApiError> {
     let credential = call
-        .caller
+        .caller()
         .token()
         .and_then(|token| token.application_credential.as_ref());
     if credential.is_some_and(|credential| credential.unrestricted != Some(true)) {
@@ -246,7 +246,7 @@ fn refuse_restricted(call: &Call) -> Result<(), ApiError> {
 /// The caller's token, which must be the user's: nobody can hand out the authority of others,
 /// whatever the policy says.
 fn own_token<'a>(call: &'a Call, user_id: &UserId) -> Result<&'a ValidToken, ApiError> {
-    match call.caller.token() {
+    match call.caller().token() {
         Some(token) if token.subject.id == *user_id => Ok(token),
         _ => Err(ApiError::denied(
             "Cannot create an application credential for another user.",

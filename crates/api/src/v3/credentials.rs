@@ -74,7 +74,7 @@ const EC2: &str = "ec2";
 
 async fn list(call: Call) -> Result<Reply<Collection<CredentialDocument>>, ApiError> {
     // To a token of the system the list is nobody's own.
-    let token = call.caller.token();
+    let token = call.caller().token();
     let own = token.filter(|token| !token.token.has_system_scope());
     let own = own.map(|token| token.subject.id.as_str());
     let target = Target::none().with_some("target.credential.user_id", own);
@@ -219,7 +219,7 @@ fn is_ec2(kind: &str) -> bool {
 
 fn is_delegated(call: &Call) -> bool {
     let primary = &call.parts.config.auth.additional_primary_auth_methods;
-    call.caller
+    call.caller()
         .token()
         .is_some_and(|token| token.is_delegated(primary))
 }
@@ -303,7 +303,7 @@ fn ec2_blob(blob: &str) -> Result<Extra, ApiError> {
 
 /// Notes in new keys the delegation by which they were made: tokens obtained with them act by it, too.
 fn delegate(call: &Call, blob: &mut Extra) -> bool {
-    let Some(token) = call.caller.token().map(|own| &own.token) else {
+    let Some(token) = call.caller().token().map(|own| &own.token) else {
         return false;
     };
     let by = [

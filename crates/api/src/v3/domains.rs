@@ -75,7 +75,7 @@ const DELETE_DOMAIN: Rule = Rule::new("identity:delete_domain", ADMIN)
 
 async fn list(call: Call) -> Result<Reply<Collection<DomainDocument>>, ApiError> {
     // A token of a domain sees that one only.
-    let scope = call.caller.domain_scope();
+    let scope = call.caller().domain_scope();
     let target = Target::none().with_some("target.domain.id", scope.clone().map(String::from));
     let permit = call.authorize(LIST_DOMAINS, target)?;
     let query = &call.request.query;
@@ -153,7 +153,7 @@ async fn delete(call: Call, Path(id): Path<DomainId>) -> Result<Reply<()>, ApiEr
 /// A domain, and the right to do with it what a rule is about. That there is no such domain is
 /// told to everybody who is logged in, as by the reference.
 async fn find(call: &Call, id: &DomainId, rule: Rule) -> Result<(Permit, Domain), ApiError> {
-    let _known = call.authenticated()?;
+    call.require_token()?;
     let domain = call.store.domains().find(id).await?;
     let domain = domain.ok_or_else(|| ApiError::not_found("domain", id))?;
     Ok((call.authorize(rule, &domain)?, domain))

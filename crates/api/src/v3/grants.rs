@@ -308,12 +308,20 @@ impl Place {
         };
         let actor = match variable("user_id") {
             Some(id) => Actor::User(id.into()),
-            None => Actor::Group(variable("group_id").unwrap_or_default().into()),
+            None => Actor::Group(
+                variable("group_id")
+                    .expect("the path names a user or a group")
+                    .into(),
+            ),
         };
         let target = match (variable("project_id"), variable("domain_id")) {
             (Some(id), _) => AssignmentTarget::Project(id.into()),
             (None, Some(id)) => AssignmentTarget::Domain(id.into()),
-            (None, None) => AssignmentTarget::System,
+            (None, None) => {
+                let path = call.request.operation.path;
+                assert!(path.starts_with("/v3/system/"), "{path} names no target");
+                AssignmentTarget::System
+            }
         };
         let inherited = call
             .request
@@ -424,7 +432,7 @@ impl Named {
 /// What is missing is told before the policy is asked; of an inherited grant only after it has
 /// agreed, and then the actor is not missed at all.
 async fn authorized(call: &Call, existence: Existence) -> Result<(Named, Permit), ApiError> {
-    let _known = call.authenticated()?;
+    call.require_token()?;
     let mut place = Place::of(call);
     let role = match &place.role_id {
         None => None,

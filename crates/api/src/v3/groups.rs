@@ -113,7 +113,7 @@ const BOTH_MANAGED_IN_DOMAIN: &str = "(rule:admin_required) or \
      domain_id:%(target.user.domain_id)s)";
 
 async fn list(call: Call) -> Result<Reply<Collection<GroupDocument>>, ApiError> {
-    let scope = call.caller.domain_scope();
+    let scope = call.caller().domain_scope();
     let target =
         Target::none().with_some("target.group.domain_id", scope.clone().map(String::from));
     let permit = call.authorize(LIST_GROUPS, target)?;
@@ -194,7 +194,7 @@ async fn update(
 }
 
 async fn delete(call: Call, Path(id): Path<GroupId>) -> Result<Reply<()>, ApiError> {
-    let _known = call.authenticated()?;
+    call.require_token()?;
     // The reference tells everybody who is logged in that there is no such group.
     let group = call.store.groups().find(&id).await?;
     let group = group.ok_or_else(|| ApiError::not_found("group", &id))?;

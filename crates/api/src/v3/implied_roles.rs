@@ -100,7 +100,7 @@ async fn list_all(call: Call) -> Result<Reply<One<Vec<Value>>>, ApiError> {
 }
 
 async fn list(call: Call, Path(prior): Path<RoleId>) -> Result<Reply<Value>, ApiError> {
-    let _known = call.authenticated()?;
+    call.require_token()?;
     let prior = find(&call, &prior).await?;
     let permit = call.authorize(LIST_IMPLIED, prior_target(&prior))?;
     let implied = call.store.roles().list_implied(&prior.id).await?;
@@ -164,7 +164,7 @@ async fn find_both(
     call: &Call,
     (prior, implied): &(RoleId, RoleId),
 ) -> Result<(Role, Role), ApiError> {
-    let _known = call.authenticated()?;
+    call.require_token()?;
     Ok((find(call, prior).await?, find(call, implied).await?))
 }
 

@@ -102,7 +102,7 @@ async fn own_projects(
     project: &Project,
     relatives: Vec<Project>,
 ) -> Result<Value, ApiError> {
-    let Some(caller) = call.caller.token() else {
+    let Some(caller) = call.caller().token() else {
         return Ok(json!([]));
     };
     let (user_id, groups) = (&caller.subject.id, caller.token.group_ids());

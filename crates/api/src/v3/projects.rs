@@ -85,7 +85,7 @@ pub(crate) const fn managed(name: &'static str) -> Rule {
 }
 
 async fn list(call: Call) -> Result<Reply<Collection<ProjectDocument>>, ApiError> {
-    let scope = call.caller.domain_scope();
+    let scope = call.caller().domain_scope();
     let target = Target::none().with_some("target.domain_id", scope.clone().map(String::from));
     let permit = call.authorize(LIST_PROJECTS, target)?;
     let filter = ProjectFilter {

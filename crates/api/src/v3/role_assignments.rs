@@ -47,7 +47,7 @@ const LIST_FOR_TREE: Rule = Rule::new("identity:list_role_assignments_for_tree",
     .deprecated("rule:admin_required");
 
 async fn list(call: Call) -> Result<Reply<Collection<AssignmentDocument>>, ApiError> {
-    let _known = call.authenticated()?;
+    call.require_token()?;
     let asked = Asked::read(&call.request.query);
     let root = asked.root(&call).await?;
     let mentioned = asked.look_up(&call, root.as_ref()).await?;
@@ -56,7 +56,7 @@ async fn list(call: Call) -> Result<Reply<Collection<AssignmentDocument>>, ApiEr
     asked.require(&mentioned)?;
     let mut filter = asked.filter;
     if !filter.subtree {
-        filter.within = call.caller.domain_scope();
+        filter.within = call.caller().domain_scope();
     }
     let mut assignments = call.store.assignments();
     let mut list = if asked.effective {
@@ -175,7 +175,7 @@ impl Asked {
     /// confined to.
     fn authorize(&self, call: &Call, root: Option<&Project>) -> Result<Permit, ApiError> {
         if !self.filter.subtree {
-            let scope = call.caller.domain_scope().map(String::from);
+            let scope = call.caller().domain_scope().map(String::from);
             let target = Target::none().with_some("target.domain_id", scope);
             return call.authorize(LIST_ASSIGNMENTS, target);
         }

@@ -112,7 +112,7 @@ async fn list(call: Call) -> Result<Reply<Collection<RoleDocument>>, ApiError> {
 }
 
 async fn show(call: Call, Path(id): Path<RoleId>) -> Result<Reply<One<RoleDocument>>, ApiError> {
-    let _known = call.authenticated()?;
+    call.require_token()?;
     // Whose rule counts depends on the role, so a missing one is told to everybody.
     let role = find(&call, &id).await?;
     let rule = if role.domain_id.is_some() {
@@ -151,7 +151,7 @@ async fn update(
     Path(id): Path<RoleId>,
     Body(change): Body<ChangeRole>,
 ) -> Result<Reply<One<RoleDocument>>, ApiError> {
-    let _known = call.authenticated()?;
+    call.require_token()?;
     let role = find(&call, &id).await?;
     let rule = if role.domain_id.is_some() {
         UPDATE_DOMAIN_ROLE
@@ -178,7 +178,7 @@ async fn update(
 }
 
 async fn delete(call: Call, Path(id): Path<RoleId>) -> Result<Reply<()>, ApiError> {
-    let _known = call.authenticated()?;
+    call.require_token()?;
     let role = find(&call, &id).await?;
     let rule = if role.domain_id.is_some() {
         DELETE_DOMAIN_ROLE

@@ -17,7 +17,7 @@ pub(crate) fn filter(call: &Call) -> Result<UserFilter, ApiError> {
         enabled: query.flag_filter("enabled")?,
         name: query.text("name"),
         password_expires: password_expires(query)?,
-        within: call.caller.domain_scope(),
+        within: call.caller().domain_scope(),
         ..UserFilter::default()
     })
 }

@@ -41,7 +41,7 @@ async fn list(
     let filter = GroupFilter {
         domain_id: None,
         name: call.request.query.text("name"),
-        within: call.caller.domain_scope(),
+        within: call.caller().domain_scope(),
     };
     let range = range(&call, false)?;
     let memberships = call

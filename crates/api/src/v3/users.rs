@@ -89,7 +89,7 @@ const MANAGED_IN_DOMAIN: &str = "(rule:admin_required) or \
      (role:manager and token.domain.id:%(target.user.domain_id)s)";
 
 async fn list(call: Call) -> Result<Reply<Collection<UserDocument>>, ApiError> {
-    let scope = call.caller.domain_scope().map(String::from);
+    let scope = call.caller().domain_scope().map(String::from);
     let target = Target::none().with_some("target.domain_id", scope);
     let permit = call.authorize(LIST_USERS, target)?;
     let filter = UserFilter {
@@ -297,7 +297,8 @@ fn filters(call: &Call) -> bool {
     let query = &call.request.query;
     let foreign = ["idp_id", "protocol_id", "unique_id"];
     let own = ["domain_id", "enabled", "name", "password_expires_at"];
-    !query.filters_by(&foreign) && (query.filters_by(&own) || call.caller.domain_scope().is_some())
+    !query.filters_by(&foreign)
+        && (query.filters_by(&own) || call.caller().domain_scope().is_some())
 }
 
 /// Finds a user as they are today.

@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 
 use crate::admission::validate_token::ValidToken;
 
-/// Who asks.
+/// Who asks. Only admission makes one.
 #[derive(Clone)]
-pub enum Caller {
+pub struct Caller(Kind);
+
+#[derive(Clone)]
+enum Kind {
     /// Nobody: there was no token, or no good one.
     Nobody {
         /// Why, for the operator.
@@ -32,44 +35,44 @@ pub enum Caller {
 
 impl Caller {
     /// Nobody, for a reason.
-    pub fn nobody(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::Nobody {
+    pub(crate) fn nobody(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self(Kind::Nobody {
             reason: reason.into(),
-        }
+        })
     }
 
     /// The holder of the administrator's token.
-    pub fn operator() -> Self {
-        Self::Operator {
+    pub(crate) fn operator() -> Self {
+        Self(Kind::Operator {
             credentials: json!({}),
-        }
+        })
     }
 
     /// The holder of a valid token.
-    pub fn user(token: Arc<ValidToken>) -> Self {
+    pub(crate) fn user(token: Arc<ValidToken>) -> Self {
         let credentials = Arc::new(token.credentials());
-        Self::User { token, credentials }
+        Self(Kind::User { token, credentials })
     }
 
     /// What policy rules see; `None` for nobody.
     pub fn credentials(&self) -> Option<&Value> {
-        match self {
-            Self::Nobody { .. } => None,
-            Self::Operator { credentials } => Some(credentials),
-            Self::User { credentials, .. } => Some(credentials),
+        match &self.0 {
+            Kind::Nobody { .. } => None,
+            Kind::Operator { credentials } => Some(credentials),
+            Kind::User { credentials, .. } => Some(credentials),
         }
     }
 
     /// Whether the policy need not be asked.
     pub fn is_operator(&self) -> bool {
-        matches!(self, Self::Operator { .. })
+        matches!(self.0, Kind::Operator { .. })
     }
 
     /// The token, when a user asks.
     pub fn token(&self) -> Option<&Arc<ValidToken>> {
-        match self {
-            Self::User { token, .. } => Some(token),
-            Self::Nobody { .. } | Self::Operator { .. } => None,
+        match &self.0 {
+            Kind::User { token, .. } => Some(token),
+            Kind::Nobody { .. } | Kind::Operator { .. } => None,
         }
     }
 
@@ -80,9 +83,9 @@ impl Caller {
 
     /// Why nobody is logged in, for the log.
     pub fn absence(&self) -> Cow<'static, str> {
-        match self {
-            Self::Nobody { reason } => reason.clone(),
-            Self::Operator { .. } | Self::User { .. } => Cow::Borrowed("a user is needed"),
+        match &self.0 {
+            Kind::Nobody { reason } => reason.clone(),
+            Kind::Operator { .. } | Kind::User { .. } => Cow::Borrowed("a user is needed"),
         }
     }
 }

@@ -164,7 +164,7 @@ async fn read(parts: &Parts, text: &str) -> Result<Token, TokenError> {
 /// # Errors
 ///
 /// Why it is no longer valid.
-pub async fn validate_again(
+pub(crate) async fn validate_again(
     parts: &Parts,
     valid: &ValidToken,
     now: Timestamp,

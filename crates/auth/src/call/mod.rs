@@ -28,7 +28,7 @@ pub struct Call {
     /// Reads, through the pool.
     pub store: Store,
     /// Who asks.
-    pub caller: Caller,
+    caller: Caller,
     /// Makes the URLs of documents.
     pub links: Links,
     /// The request itself.
@@ -53,6 +53,11 @@ impl Call {
             request: Arc::clone(request),
             now,
         }
+    }
+
+    /// Who asks.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// The time at which this request counts as made.
@@ -123,7 +128,7 @@ impl Call {
     ///
     /// 401 when nobody is logged in, 403 when the rule does not hold.
     pub fn authorize(&self, rule: Rule, target: impl Into<Target>) -> Result<Permit, ApiError> {
-        debug_assert!(
+        assert!(
             self.request
                 .operation
                 .rules
@@ -170,22 +175,27 @@ impl Call {
     }
 
     /// Answers without asking the policy, in an operation declared public.
+    ///
+    /// # Panics
+    ///
+    /// In every other operation.
     pub fn public(&self) -> Permit {
-        debug_assert!(
+        assert!(
             self.request.operation.public.is_some(),
-            "the operation is not public"
+            "{} is not public",
+            self.request.operation.path
         );
         Permit(())
     }
 
-    /// Answers anybody who is logged in, whatever the policy says.
+    /// Refuses a caller without a token, before anything is told that needs no permit.
     ///
     /// # Errors
     ///
-    /// 401 when nobody is logged in.
-    pub fn authenticated(&self) -> Result<Permit, ApiError> {
+    /// 401.
+    pub fn require_token(&self) -> Result<(), ApiError> {
         match self.caller.credentials() {
-            Some(_) => Ok(Permit(())),
+            Some(_) => Ok(()),
             None => Err(ApiError::unauthorized(self.caller.absence())),
         }
     }

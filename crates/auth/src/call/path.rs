@@ -9,8 +9,8 @@ pub struct Path<T>(pub T);
 
 /// The type of one path variable: an id, or text.
 pub trait Segment: From<String> {
-    /// How variables of this type are called, or end: `user_id`. Text may have any name.
-    const NAME: &'static str;
+    /// How variables of this type are called.
+    const NAMES: &'static [&'static str];
 }
 
 /// A path variable that is no id.
@@ -23,13 +23,13 @@ impl From<String> for Text {
 }
 
 impl Segment for Text {
-    const NAME: &'static str = "";
+    const NAMES: &'static [&'static str] = &["value"];
 }
 
 macro_rules! segments {
-    ($($id:ident = $name:literal,)*) => {$(
+    ($($id:ident = $($name:literal)|+,)*) => {$(
         impl Segment for ids::$id {
-            const NAME: &'static str = $name;
+            const NAMES: &'static [&'static str] = &[$($name),+];
         }
     )*};
 }
@@ -46,7 +46,7 @@ segments! {
     ProjectId = "project_id",
     ProtocolId = "protocol_id",
     RegionId = "region_id",
-    RoleId = "role_id",
+    RoleId = "role_id" | "prior_role_id" | "implied_role_id",
     ServiceId = "service_id",
     ServiceProviderId = "service_provider_id",
     TrustId = "trust_id",
@@ -54,7 +54,7 @@ segments! {
 }
 
 impl<A: Segment> Extract for Path<A> {
-    const VARIABLES: &'static [&'static str] = &[A::NAME];
+    const VARIABLES: &'static [&'static [&'static str]] = &[A::NAMES];
 
     fn extract(request: &Request) -> Result<Self, BadRequest> {
         Ok(Self(segment(request, 0)))
@@ -62,7 +62,7 @@ impl<A: Segment> Extract for Path<A> {
 }
 
 impl<A: Segment, B: Segment> Extract for Path<(A, B)> {
-    const VARIABLES: &'static [&'static str] = &[A::NAME, B::NAME];
+    const VARIABLES: &'static [&'static [&'static str]] = &[A::NAMES, B::NAMES];
 
     fn extract(request: &Request) -> Result<Self, BadRequest> {
         Ok(Self((segment(request, 0), segment(request, 1))))
@@ -70,7 +70,7 @@ impl<A: Segment, B: Segment> Extract for Path<(A, B)> {
 }
 
 impl<A: Segment, B: Segment, C: Segment> Extract for Path<(A, B, C)> {
-    const VARIABLES: &'static [&'static str] = &[A::NAME, B::NAME, C::NAME];
+    const VARIABLES: &'static [&'static [&'static str]] = &[A::NAMES, B::NAMES, C::NAMES];
 
     fn extract(request: &Request) -> Result<Self, BadRequest> {
         Ok(Self((

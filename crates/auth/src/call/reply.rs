@@ -4,15 +4,13 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use store::Saved;
 use web::json;
-use web::reply::Body;
+use web::reply::{Body, Page};
 
 /// The right to answer a request. Only [`crate::call::Call`] gives it, after its decision.
-#[derive(Debug)]
 #[must_use = "an answer needs this permit"]
-pub struct Permit(pub(crate) ());
+pub struct Permit(pub(super) ());
 
 /// A successful answer with a document.
-#[derive(Debug)]
 pub struct Reply<T> {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -20,7 +18,6 @@ pub struct Reply<T> {
     form: Form,
 }
 
-#[derive(Debug)]
 enum Content<T> {
     Nothing,
     Document(T),
@@ -28,7 +25,7 @@ enum Content<T> {
 }
 
 /// The textual form of the document.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Form {
     /// With blanks and a final newline, as resources are.
     Resource,
@@ -74,8 +71,9 @@ impl Permit {
         }
     }
 
-    /// 200 with a page for people: its HTML, and the headers that protect it.
-    pub fn page(self, (html, headers): (String, Vec<(HeaderName, HeaderValue)>)) -> Reply<()> {
+    /// 200 with a page for people.
+    pub fn page(self, page: Page) -> Reply<()> {
+        let (html, headers) = page.into_parts();
         let mut reply = self.reply(StatusCode::OK, None);
         reply.content = Content::Text(html);
         reply.headers = headers;

@@ -65,17 +65,7 @@ impl Routes {
     /// shows.
     #[must_use]
     pub fn on<A, H: Handler<A>>(mut self, operation: &'static Operation, handler: H) -> Self {
-        let variables: Vec<_> = operation.variables().collect();
-        let taken = H::VARIABLES.iter().flat_map(|names| names.iter());
-        for (place, name) in taken.enumerate() {
-            assert!(
-                variables
-                    .get(place)
-                    .is_some_and(|variable| variable.ends_with(name)),
-                "{}: the handler takes {name} in place {place}",
-                operation.path
-            );
-        }
+        check_variables(operation, H::VARIABLES);
         let run: Run = Box::new(move |call| {
             let handler = handler.clone();
             Box::pin(async move {
@@ -83,14 +73,17 @@ impl Routes {
                 let base_url = call.links.base_url().to_owned();
                 let request = Arc::clone(&call.request);
                 match handler.run(call).await {
-                    Ok(response) => Outcome::Response(response),
+                    Ok(reply) => Outcome::Response(reply.into_response()),
                     Err(failure) => Outcome::failed(failure, move |failure| {
-                        failure.into_response(&ErrorContext {
-                            base_url: &base_url,
-                            insecure_debug,
-                            request_id: &request.request_id,
-                            wants_html: request.wants_html(),
-                        })
+                        render(
+                            failure,
+                            &ErrorContext {
+                                base_url: &base_url,
+                                insecure_debug,
+                                request_id: &request.request_id,
+                                wants_html: request.wants_html(),
+                            },
+                        )
                     }),
                 }
             })
@@ -98,7 +91,7 @@ impl Routes {
         let handle = Handle {
             run,
             read: H::read,
-            fail: |error, context| H::Failure::from(error).into_response(context),
+            fail: |error, context| render(H::Failure::from(error), context),
         };
         self.entries.push((operation, handle));
         self
@@ -139,6 +132,30 @@ impl Routes {
     }
 }
 
+/// Checks that a handler takes all variables of the path by one of its parts, each as what it is, or
+/// none.
+fn check_variables(operation: &Operation, parts: &[&[&[&str]]]) {
+    let mut parts = parts.iter().filter(|names| !names.is_empty());
+    let Some(taken) = parts.next() else { return };
+    let variables: Vec<_> = operation.variables().collect();
+    let fit = variables.len() == taken.len()
+        && (variables.iter().zip(*taken)).all(|(variable, names)| names.contains(variable));
+    assert!(
+        fit && parts.next().is_none(),
+        "{}: the handler takes other variables: {taken:?}",
+        operation.path
+    );
+}
+
+/// Renders a failure. One that looks like a success would be one without a [`super::reply::Permit`].
+fn render(failure: impl Failure, context: &ErrorContext<'_>) -> Response<Body> {
+    let response = failure.into_response(context);
+    if response.status().is_success() {
+        return ApiError::internal("a failure with the status of a success").into_response(context);
+    }
+    response
+}
+
 /// How an operation is carried out.
 pub struct Handle {
     run: Run,
@@ -166,11 +183,14 @@ impl Handle {
 
 /// An async function from a [`Call`], and up to two parts of the request, to a [`Reply`].
 pub trait Handler<A>: Clone + Send + Sync + 'static {
+    /// What it answers with.
+    type Document: Serialize;
+
     /// What it fails with.
     type Failure: Failure + From<ApiError>;
 
     /// How the variables of the path have to be called that its parts take.
-    const VARIABLES: &'static [&'static [&'static str]];
+    const VARIABLES: &'static [&'static [&'static [&'static str]]];
 
     /// Takes the request apart, and runs nothing.
     ///
@@ -180,7 +200,10 @@ pub trait Handler<A>: Clone + Send + Sync + 'static {
     fn read(request: &Request) -> Result<(), BadRequest>;
 
     /// Takes the request apart and runs the function.
-    fn run(self, call: Call) -> impl Future<Output = Result<Response<Body>, Self::Failure>> + Send;
+    fn run(
+        self,
+        call: Call,
+    ) -> impl Future<Output = Result<Reply<Self::Document>, Self::Failure>> + Send;
 }
 
 macro_rules! handler {
@@ -193,21 +216,22 @@ macro_rules! handler {
             E: Failure + From<ApiError>,
             $($part: Extract + Send,)*
         {
+            type Document = T;
             type Failure = E;
 
-            const VARIABLES: &'static [&'static [&'static str]] = &[$($part::VARIABLES),*];
+            const VARIABLES: &'static [&'static [&'static [&'static str]]] = &[$($part::VARIABLES),*];
 
             fn read(_request: &Request) -> Result<(), BadRequest> {
                 $( $part::extract(_request)?; )*
                 Ok(())
             }
 
-            async fn run(self, call: Call) -> Result<Response<Body>, E> {
+            async fn run(self, call: Call) -> Result<Reply<T>, E> {
                 $(
                     #[expect(non_snake_case, reason = "the macro names values as their types")]
                     let $part = $part::extract(&call.request)?;
                 )*
-                Ok(self(call, $($part),*).await?.into_response())
+                self(call, $($part),*).await
             }
         }
     };
@@ -221,9 +245,11 @@ handler!(A, B);
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use model::ids::{CredentialId, UserId};
     use store::StoreError;
 
     use super::*;
+    use crate::call::path::Path;
 
     #[test]
     fn a_failure_that_is_retried_is_rendered_only_if_that_is_in_vain() {
@@ -246,5 +272,55 @@ mod tests {
         assert_eq!(rendered.load(Ordering::SeqCst), 0);
         in_vain();
         assert_eq!(rendered.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_failure_with_the_status_of_a_success_is_none() {
+        struct Sly;
+        impl From<BadRequest> for Sly {
+            fn from(_: BadRequest) -> Self {
+                Self
+            }
+        }
+        impl Failure for Sly {
+            fn into_response(self, _: &ErrorContext<'_>) -> Response<Body> {
+                Response::new(Body::from("a success without a permit"))
+            }
+            fn should_retry(&self) -> bool {
+                false
+            }
+        }
+        let context = ErrorContext {
+            base_url: "",
+            insecure_debug: false,
+            request_id: "req-1",
+            wants_html: false,
+        };
+        assert_eq!(render(Sly, &context).status(), 500);
+    }
+
+    /// Whether routes can be made of a handler that takes these variables, by each of its parts.
+    fn fits(path: &'static str, parts: &[&[&[&str]]]) -> bool {
+        let operation = Operation::get(path, "Show something");
+        std::panic::catch_unwind(|| check_variables(&operation, parts)).is_ok()
+    }
+
+    #[test]
+    fn a_handler_takes_the_variables_of_its_path_each_as_what_it_is() {
+        const USER: &[&str] = <Path<UserId> as Extract>::VARIABLES[0];
+        const CREDENTIAL: &[&str] = <Path<CredentialId> as Extract>::VARIABLES[0];
+        let path = "/v3/users/{user_id}/application_credentials/{application_credential_id}";
+        assert!(fits(path, &[]), "it need not take any");
+        assert!(fits("/v3/users/{user_id}", &[&[], &[USER]]));
+        assert!(
+            !fits(path, &[&[USER, CREDENTIAL]]),
+            "another kind of credential"
+        );
+        assert!(!fits(path, &[&[USER]]), "fewer than there are");
+        assert!(
+            !fits("/v3/users/{user_id}", &[&[USER, USER]]),
+            "more than there are"
+        );
+        assert!(!fits("/v3/users/{user_id}", &[&[USER], &[USER]]), "twice");
     }
 }

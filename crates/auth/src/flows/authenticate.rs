@@ -25,7 +25,7 @@ use crate::flows::multi_factor::ShownReceipt;
 use crate::parts::Parts;
 
 /// A user who has proved who they are.
-pub struct Authenticated {
+pub(crate) struct Authenticated {
     /// Who.
     pub login: Login,
     /// By which methods, those of the source token included.
@@ -50,7 +50,7 @@ const FEDERATED: [&str; 3] = ["mapped", "openid", "saml2"];
 /// # Errors
 ///
 /// 401 for every proof that fails, without a word about which; 400 for what is no proof.
-pub async fn authenticate(
+pub(crate) async fn authenticate(
     parts: &Parts,
     request: &LoginRequest,
     now: Timestamp,
@@ -227,7 +227,11 @@ async fn look_again(parts: &Parts, proved: &mut Proved) -> Result<(), ApiError> 
 /// # Errors
 ///
 /// 401 when the user or the domain is disabled, or the user has been away for too long.
-pub fn require_enabled(parts: &Parts, login: &Login, now: Timestamp) -> Result<(), ApiError> {
+pub(crate) fn require_enabled(
+    parts: &Parts,
+    login: &Login,
+    now: Timestamp,
+) -> Result<(), ApiError> {
     match parts.login_rules().admits(&login.subject, now.date_naive()) {
         true => Ok(()),
         false => Err(ApiError::unauthorized("the user or the domain is disabled")),

@@ -126,7 +126,7 @@ fn standing(
 ///
 /// 404 or 403 when the provider, the protocol or its mapping is gone or disabled, 400 when one of
 /// the token's groups is.
-pub async fn check_source(parts: &Parts, login: &FederatedLogin) -> Result<(), ApiError> {
+pub(crate) async fn check_source(parts: &Parts, login: &FederatedLogin) -> Result<(), ApiError> {
     let (provider, protocol) =
         look_for(parts, &login.identity_provider_id, &login.protocol_id).await?;
     let source = standing(provider, protocol, &login.protocol_id)?;

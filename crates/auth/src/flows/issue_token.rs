@@ -92,7 +92,7 @@ pub async fn issue_token(
 /// # Errors
 ///
 /// As [`issue_token`].
-pub async fn issue_for(
+pub(crate) async fn issue_for(
     parts: &Parts,
     mut user: Authenticated,
     now: Timestamp,
@@ -111,7 +111,7 @@ pub async fn issue_for(
 /// # Errors
 ///
 /// 401 without a default project that can be used, or without a role there.
-pub async fn issue_bound(
+pub(crate) async fn issue_bound(
     parts: &Parts,
     login: Login,
     thumbprint: String,
@@ -257,7 +257,7 @@ async fn find_scope(parts: &Parts, asked: &ScopeRequest) -> Result<FoundScope, A
 /// # Errors
 ///
 /// 401 when it may not.
-pub fn refuse_unsafe_domain(parts: &Parts, domain: &DomainName) -> Result<(), ApiError> {
+pub(crate) fn refuse_unsafe_domain(parts: &Parts, domain: &DomainName) -> Result<(), ApiError> {
     match domain {
         DomainName::Id(_) => Ok(()),
         DomainName::Name(name) => {

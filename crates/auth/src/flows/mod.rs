@@ -9,7 +9,7 @@ pub mod federated_login;
 pub mod issue_token;
 pub mod login_request;
 pub mod migrate_credentials;
-pub mod multi_factor;
+pub(crate) mod multi_factor;
 pub mod new_password;
 pub mod revoke;
 mod shadow_user;

@@ -15,7 +15,7 @@ use crate::flows::authenticate::Authenticated;
 use crate::parts::Parts;
 
 /// A receipt that proves some of the methods of a login.
-pub struct ShownReceipt {
+pub(crate) struct ShownReceipt {
     text: String,
     expires_at: Timestamp,
 }
@@ -26,7 +26,7 @@ pub struct ShownReceipt {
 /// # Errors
 ///
 /// 401 with a receipt for what was passed so far, and what is still asked.
-pub async fn check(
+pub(crate) async fn check(
     parts: &Parts,
     user: &mut Authenticated,
     receipt: Option<&str>,
@@ -98,7 +98,7 @@ impl ShownReceipt {
     /// # Errors
     ///
     /// 401 when it was used before.
-    pub async fn consume(self, parts: &Parts) -> Result<(), ApiError> {
+    pub(crate) async fn consume(self, parts: &Parts) -> Result<(), ApiError> {
         // Padding at the end is no part of it.
         let id = sha256(&format!("receipt\n{}", self.text.trim_end_matches('=')));
         let mut tx = parts.store.begin().await?;

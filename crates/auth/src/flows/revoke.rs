@@ -60,7 +60,7 @@ pub async fn revoke_user(
 /// # Errors
 ///
 /// When the database does not answer.
-pub async fn revoke_former(
+pub(crate) async fn revoke_former(
     parts: &Parts,
     tx: &mut Tx,
     id: &UserId,

@@ -116,7 +116,7 @@ where
 /// - `%(request_body.user.domain_id)s`: a value of the JSON body.
 ///
 /// They stand apart, so that nothing that a client writes passes for what the server knows.
-pub struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     /// The request.
     pub request: &'a Request,
     /// What it acts on.

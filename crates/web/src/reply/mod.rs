@@ -2,6 +2,7 @@
 
 mod links;
 mod listing;
+mod page;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -11,6 +12,7 @@ use crate::request::accept::preferred;
 
 pub use links::{Links, SelfLink};
 pub use listing::{Collection, Range};
+pub use page::Page;
 
 /// The body of a response: always whole, never streamed.
 pub type Body = http_body_util::Full<Bytes>;

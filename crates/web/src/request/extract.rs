@@ -15,8 +15,8 @@ pub trait Extract: Sized {
     /// [`BadRequest`], saying what is wrong with the request.
     fn extract(request: &Request) -> Result<Self, BadRequest>;
 
-    /// How the variables of the path have to be called, or end, that it takes; the empty name fits all.
-    const VARIABLES: &'static [&'static str] = &[];
+    /// The variables of the path that it takes, in their order: how each may be called.
+    const VARIABLES: &'static [&'static [&'static str]] = &[];
 }
 
 /// The JSON body under its singular name: `{"project": {...}}` gives the inner object as `T`.

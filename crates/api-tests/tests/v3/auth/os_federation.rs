@@ -170,7 +170,10 @@ async fn a_browser_is_sent_to_the_provider_with_a_sealed_cookie() {
     let other_state = callback.replace(state, "another");
     browser().get(&other_state).await.expect(401);
     let (name, value) = pair.split_once('=').unwrap();
-    let forged: &'static str = format!("{name}={}A", &value[..value.len() - 1]).leak();
+    // What a letter at the end says may be nothing.
+    let (start, end) = value.split_at(value.len() / 2);
+    let other = if end.starts_with('A') { 'B' } else { 'A' };
+    let forged: &'static str = format!("{name}={start}{other}{}", &end[1..]).leak();
     let forger = server.nobody().with_header("cookie", forged);
     forger.get(&callback).await.expect(401);
     // The login ends by itself.

@@ -25,7 +25,7 @@ const GET_CATALOG: Rule = Rule::new("identity:get_auth_catalog", "");
 
 async fn show(call: Call) -> Result<Reply<Value>, ApiError> {
     let permit = call.authorize(GET_CATALOG, Target::none())?;
-    let own = call.caller.token();
+    let own = call.caller().token();
     let Some((own, project_id)) = own.and_then(|own| Some((own, own.token.project_id()?))) else {
         return Err(ApiError::Forbidden(
             "You are not authorized to perform the requested action.".into(),

@@ -29,7 +29,7 @@ const GET_DOMAINS: Rule = Rule::new("identity:get_auth_domains", "");
 
 async fn list(call: Call) -> Result<Reply<Collection<DomainDocument>>, ApiError> {
     let permit = call.authorize(GET_DOMAINS, Target::none())?;
-    let domains = match call.caller.token() {
+    let domains = match call.caller().token() {
         None => Vec::new(),
         Some(own) => {
             let groups = own.token.group_ids();

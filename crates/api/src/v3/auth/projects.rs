@@ -29,7 +29,7 @@ const GET_PROJECTS: Rule = Rule::new("identity:get_auth_projects", "");
 
 async fn list(call: Call) -> Result<Reply<Collection<ProjectDocument>>, ApiError> {
     let permit = call.authorize(GET_PROJECTS, Target::none())?;
-    let projects = match call.caller.token() {
+    let projects = match call.caller().token() {
         None => Vec::new(),
         Some(own) => {
             let groups = own.token.group_ids();

@@ -24,7 +24,7 @@ const GET_SYSTEM: Rule = Rule::new("identity:get_auth_system", "");
 
 async fn show(call: Call) -> Result<Reply<Value>, ApiError> {
     let permit = call.authorize(GET_SYSTEM, Target::none())?;
-    let holds = match call.caller.token() {
+    let holds = match call.caller().token() {
         None => false,
         Some(own) => {
             // Roles that stored groups hold are not looked at, here only: as in Keystone.

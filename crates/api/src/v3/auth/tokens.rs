@@ -113,7 +113,7 @@ async fn check(call: Call) -> Result<Reply<One<Value>>, ApiError> {
 }
 
 async fn validate(call: Call, rule: Rule) -> Result<Reply<One<Value>>, ApiError> {
-    let _known = call.authenticated()?;
+    call.require_token()?;
     let subject = subject_token(&call).await?;
     let permit = call.authorize(rule, subject.as_deref())?;
     let subject = subject.ok_or_else(no_token)?;
@@ -136,7 +136,7 @@ async fn validate(call: Call, rule: Rule) -> Result<Reply<One<Value>>, ApiError>
 }
 
 async fn revoke_token(call: Call) -> Result<Reply<()>, ApiError> {
-    let _known = call.authenticated()?;
+    call.require_token()?;
     let subject = subject_token(&call).await?;
     let permit = call.authorize(REVOKE_TOKEN, subject.as_deref())?;
     let subject = subject.ok_or_else(no_token)?;
@@ -179,7 +179,7 @@ async fn subject_token(call: &Call) -> Result<Option<Arc<ValidToken>>, ApiError>
         access_rules: promises_access_rules(&call.request.headers),
     };
     // Most clients ask about their own token: it has just been validated, but for its access rules.
-    if let Some(own) = call.caller.token()
+    if let Some(own) = call.caller().token()
         && (leniency.access_rules || !own.has_access_rules())
         && call.request.header("X-Auth-Token") == Some(text)
     {

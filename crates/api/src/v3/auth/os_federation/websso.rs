@@ -19,7 +19,7 @@ use model::ids::{IdentityProviderId, ProtocolId};
 use web::operation::Operation;
 
 use super::identity_providers::{Way, login_url};
-use crate::pages::{Choice, Page, PageError};
+use crate::pages::{self, Choice, PageError};
 
 /// The operations by which a browser begins.
 pub fn routes() -> Routes {
@@ -193,9 +193,10 @@ async fn begin(call: &Call, source: &Source, origin: &str) -> Result<Reply<()>, 
                 .header(header::LOCATION, url)
                 .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
         }
-        SendTo::Form { action, fields } => call
-            .public()
-            .page(Page::forward(&call.parts, &action, &fields)?.into_parts()),
+        SendTo::Form { action, fields } => {
+            call.public()
+                .page(pages::forward(&call.parts, &action, &fields)?)
+        }
     };
     Ok(reply.header(header::SET_COOKIE, cookie))
 }
@@ -290,16 +291,16 @@ pub(super) async fn hand_over(
     let template = call.parts.config.federation.sso_callback_template.clone();
     let read = move || std::fs::read_to_string(template);
     let page = match call.parts.files.run(read).await {
-        Ok(text) => Page::written_by_operator(fill(&text, origin, token)),
+        Ok(text) => pages::written_by_operator(fill(&text, origin, token)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Page::hand_over(&call.parts, origin, token)?
+            pages::hand_over(&call.parts, origin, token)?
         }
         Err(error) => {
             let place = format!("[federation] sso_callback_template: {error}");
             return Err(ApiError::internal(place).into());
         }
     };
-    Ok(call.public().page(page.into_parts()))
+    Ok(call.public().page(page))
 }
 
 /// Fills `$host` and `$token`, also in braces; `$$` is a dollar. Other words that begin so stay as they
@@ -349,9 +350,7 @@ fn chooser(call: &Call, origin: &str, ways: Vec<Way>) -> Result<Reply<()>, PageE
                 .filter(|description| !description.is_empty()),
         })
         .collect();
-    Ok(call
-        .public()
-        .page(Page::choose(&call.parts, &choices)?.into_parts()))
+    Ok(call.public().page(pages::choose(&call.parts, &choices)?))
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use web::request::path::RequestPath;
 use web::request::{self, Query, read_json};
 use web::router::{Found, Router};
 
+use crate::oauth2::{self, error::OAuthError};
 use cors::{Cors, Question};
 
 /// The least bound on body bytes held at once.
@@ -37,7 +38,7 @@ const BODIES: usize = 64 << 20;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
 /// Answers requests.
-pub(crate) struct Front {
+pub(crate) struct Service {
     parts: Arc<Parts>,
     router: Router<Handle>,
     cors: Cors,
@@ -58,8 +59,8 @@ enum Layer {
 /// A response that was made before the handler was reached, and where.
 struct Early(Response<Body>, Layer);
 
-impl Front {
-    /// Answers requests by these routes.
+impl Service {
+    /// A service over these routes.
     pub(crate) fn new(parts: Arc<Parts>, routes: Routes) -> Self {
         let config = &parts.config;
         let largest = usize_of(config.oslo_middleware.max_request_body_size)
@@ -96,12 +97,13 @@ impl Front {
             };
             match operation {
                 Some((_, handle)) => handle.fail(error, &context),
+                None if oauth2::is_below(&path) => OAuthError::from(error).into_response(&context),
                 None => error.into_response(&context),
             }
         };
         // Whatever is logged on the way names the request.
         let span = tracing::info_span!("request", id = request_id);
-        let answer = caught(self.route(head, body, found, &request_id)).instrument(span.clone());
+        let answer = caught(self.respond(head, body, found, &request_id)).instrument(span.clone());
         let (mut response, layer) = match tokio::time::timeout(time_limit, answer).await {
             Ok(Ok(Ok(response))) => (response, Layer::Api),
             Ok(Ok(Err(Early(response, layer)))) => (response, layer),
@@ -125,7 +127,7 @@ impl Front {
     }
 
     /// The steps on the way to the handler and its answer.
-    async fn route<B>(
+    async fn respond<B>(
         &self,
         head: http::request::Parts,
         body: B,
@@ -153,7 +155,12 @@ impl Front {
             wants_html: false,
         };
         let fail = |error: ApiError| Early(error.into_response(&context), Layer::Api);
-        let body_kind = found.as_ref().map_or(BodyKind::Json, body_kind);
+        let body_kind = match &found {
+            Some(found) => found.resource.body_kind(),
+            // Below it there are forms, also where there is nothing.
+            None if oauth2::is_below(&path.decoded) => BodyKind::Form,
+            None => BodyKind::Json,
+        };
         let (body, place) = self
             .read_body(&head, body, body_kind, found.as_ref(), &fail)
             .await?;
@@ -205,7 +212,7 @@ impl Front {
             path: path.written.to_owned(),
             variables,
             query,
-            headers: head.headers.clone(),
+            headers: head.headers,
             body,
             json,
             peer: Some(peer),
@@ -295,13 +302,6 @@ impl Front {
         }
         Ok(())
     }
-}
-
-/// What the operations at a path read: all of them the same.
-fn body_kind(found: &Found<'_, Handle>) -> BodyKind {
-    let mut kinds = found.resource.operations().map(|it| it.body_kind);
-    let special = kinds.find(|kind| *kind != BodyKind::Json);
-    special.unwrap_or(BodyKind::Json)
 }
 
 /// A request met a defect of this server.
