@@ -15,6 +15,7 @@ mod lists;
 mod nodes;
 mod oauth2;
 mod orphans;
+mod personas;
 mod policy;
 mod races;
 mod schemas;

@@ -108,8 +108,8 @@ async fn show(
     Path(id): Path<CredentialId>,
 ) -> Result<Reply<One<CredentialDocument>>, ApiError> {
     let credential = call.store.credentials().find(&id).await?;
-    let permit = call.authorize(GET_CREDENTIAL, credential.as_ref())?;
-    let credential = credential.ok_or_else(|| ApiError::not_found("credential", &id))?;
+    let (credential, permit) =
+        call.find_or_refuse(GET_CREDENTIAL, "credential", &id, credential)?;
     refuse_delegated(&call, &credential.kind)?;
     let cipher = &call.parts.credential_cipher;
     cipher.expect_keys([credential.key_hash.as_str()]).await;
@@ -154,8 +154,8 @@ async fn update(
     Body(change): Body<ChangeCredential>,
 ) -> Result<Reply<One<CredentialDocument>>, ApiError> {
     let credential = call.store.credentials().find(&id).await?;
-    let permit = call.authorize(UPDATE_CREDENTIAL, credential.as_ref())?;
-    let credential = credential.ok_or_else(|| ApiError::not_found("credential", &id))?;
+    let (credential, permit) =
+        call.find_or_refuse(UPDATE_CREDENTIAL, "credential", &id, credential)?;
     refuse_delegated(&call, &credential.kind)?;
     let cipher = &call.parts.credential_cipher;
     cipher.expect_keys([credential.key_hash.as_str()]).await;
@@ -177,8 +177,8 @@ async fn update(
 
 async fn delete(call: Call, Path(id): Path<CredentialId>) -> Result<Reply<()>, ApiError> {
     let credential = call.store.credentials().find(&id).await?;
-    let permit = call.authorize(DELETE_CREDENTIAL, credential.as_ref())?;
-    let credential = credential.ok_or_else(|| ApiError::not_found("credential", &id))?;
+    let (credential, permit) =
+        call.find_or_refuse(DELETE_CREDENTIAL, "credential", &id, credential)?;
     refuse_delegated(&call, &credential.kind)?;
     let mut tx = call.begin().await?;
     tx.credentials_mut().delete(&id).await?;

@@ -100,8 +100,7 @@ async fn show(
     Path(id): Path<DomainId>,
 ) -> Result<Reply<One<DomainDocument>>, ApiError> {
     let domain = call.store.domains().find(&id).await?;
-    let permit = call.authorize(GET_DOMAIN, domain.as_ref())?;
-    let domain = domain.ok_or_else(|| ApiError::not_found("domain", &id))?;
+    let (domain, permit) = call.find_or_refuse(GET_DOMAIN, "domain", &id, domain)?;
     Ok(permit.ok(One::new("domain", DomainDocument::new(domain, &call.links))))
 }
 

@@ -140,9 +140,7 @@ async fn list(call: Call) -> Result<Reply<Collection<GroupDocument>>, ApiError> 
 
 async fn show(call: Call, Path(id): Path<GroupId>) -> Result<Reply<One<GroupDocument>>, ApiError> {
     let group = call.store.groups().find(&id).await?;
-    // Enforce before admitting absence, so a stranger cannot probe for ids.
-    let permit = call.authorize(GET_GROUP, group.as_ref())?;
-    let group = group.ok_or_else(|| ApiError::not_found("group", &id))?;
+    let (group, permit) = call.find_or_refuse(GET_GROUP, "group", &id, group)?;
     Ok(permit.ok(One::new("group", GroupDocument::new(group, &call.links))))
 }
 
@@ -176,8 +174,7 @@ async fn update(
     Body(change): Body<ChangeGroup>,
 ) -> Result<Reply<One<GroupDocument>>, ApiError> {
     let group = call.store.groups().find(&id).await?;
-    let permit = call.authorize(UPDATE_GROUP, group.as_ref())?;
-    let group = group.ok_or_else(|| ApiError::not_found("group", &id))?;
+    let (group, permit) = call.find_or_refuse(UPDATE_GROUP, "group", &id, group)?;
     let id = group.id.clone();
     let name = change.clone().apply(group).name;
     let mut tx = call.begin().await?;
@@ -214,8 +211,7 @@ async fn list_members(
     Path(id): Path<GroupId>,
 ) -> Result<Reply<Collection<UserDocument>>, ApiError> {
     let group = call.store.groups().find(&id).await?;
-    let permit = call.authorize(LIST_USERS_IN_GROUP, group.as_ref())?;
-    group.ok_or_else(|| ApiError::not_found("group", &id))?;
+    let (_, permit) = call.find_or_refuse(LIST_USERS_IN_GROUP, "group", &id, group)?;
     let filter = UserFilter {
         group_id: Some(id),
         ..user_filters::filter(&call)?

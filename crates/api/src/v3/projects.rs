@@ -106,9 +106,7 @@ async fn show(
     Path(id): Path<ProjectId>,
 ) -> Result<Reply<One<ProjectDocument>>, ApiError> {
     let project = call.store.projects().find(&id).await?;
-    // Enforce before admitting absence, so a stranger cannot probe for ids.
-    let permit = call.authorize(GET_PROJECT, project.as_ref())?;
-    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    let (project, permit) = call.find_or_refuse(GET_PROJECT, "project", &id, project)?;
     let relatives = Relatives::find(&call, &project).await?;
     let document = ProjectDocument::new(project, &call.links).with_relatives(relatives);
     Ok(permit.ok(One::new("project", document)))
@@ -138,8 +136,7 @@ async fn update(
     Body(change): Body<ProjectAttributes>,
 ) -> Result<Reply<One<ProjectDocument>>, ApiError> {
     let project = call.store.projects().find(&id).await?;
-    let permit = call.authorize(UPDATE_PROJECT, project.as_ref())?;
-    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    let (project, permit) = call.find_or_refuse(UPDATE_PROJECT, "project", &id, project)?;
     // Before its relatives are looked at.
     change.check(&call, &project)?;
     let id = project.id.clone();
@@ -160,8 +157,7 @@ async fn update(
 
 async fn delete(call: Call, Path(id): Path<ProjectId>) -> Result<Reply<()>, ApiError> {
     let project = call.store.projects().find(&id).await?;
-    let permit = call.authorize(DELETE_PROJECT, project.as_ref())?;
-    let project = project.ok_or_else(|| ApiError::not_found("project", &id))?;
+    let (project, permit) = call.find_or_refuse(DELETE_PROJECT, "project", &id, project)?;
     if project.is_domain() {
         return Ok(permit.done(delete_domain(&call, &project.id.into()).await?));
     }

@@ -36,8 +36,7 @@ async fn list(
     Path(id): Path<UserId>,
 ) -> Result<Reply<Collection<MembershipDocument>>, ApiError> {
     let user = call.store.users().find(&id).await?;
-    let permit = call.authorize(LIST_GROUPS_FOR_USER, user.as_ref())?;
-    user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let (_, permit) = call.find_or_refuse(LIST_GROUPS_FOR_USER, "user", &id, user)?;
     let filter = GroupFilter {
         domain_id: None,
         name: call.request.query.text("name"),

@@ -38,8 +38,7 @@ async fn list(
     Path(id): Path<UserId>,
 ) -> Result<Reply<Collection<ProjectDocument>>, ApiError> {
     let user = call.store.users().find(&id).await?;
-    let permit = call.authorize(LIST_USER_PROJECTS, user.as_ref())?;
-    user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let (_, permit) = call.find_or_refuse(LIST_USER_PROJECTS, "user", &id, user)?;
     let query = &call.request.query;
     let filter = ProjectFilter {
         domain_id: query.id("domain_id"),

@@ -108,9 +108,7 @@ async fn list(call: Call) -> Result<Reply<Collection<UserDocument>>, ApiError> {
 
 async fn show(call: Call, Path(id): Path<UserId>) -> Result<Reply<One<UserDocument>>, ApiError> {
     let user = find(&call, &id).await?;
-    // Enforce before admitting absence, so a stranger cannot probe for ids.
-    let permit = call.authorize(GET_USER, user.as_ref())?;
-    let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let (user, permit) = call.find_or_refuse(GET_USER, "user", &id, user)?;
     let identities = call.store.users().list_federated_identities(&id).await?;
     let document = UserDocument::new(user, &call.links).with_federated(&identities);
     Ok(permit.ok(One::new("user", document)))
@@ -179,8 +177,7 @@ async fn update(
     Body(mut change): Body<ChangeUser>,
 ) -> Result<Reply<One<UserDocument>>, ApiError> {
     let user = find(&call, &id).await?;
-    let mut permit = call.authorize(UPDATE_USER, user.as_ref())?;
-    let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let (user, mut permit) = call.find_or_refuse(UPDATE_USER, "user", &id, user)?;
     change.check(&user)?;
     let wanted = change.apply(&user);
     if change.default_project_id.is_some() {
@@ -249,8 +246,7 @@ async fn update(
 
 async fn delete(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, ApiError> {
     let user = call.store.users().find(&id).await?;
-    let permit = call.authorize(DELETE_USER, user.as_ref())?;
-    let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let (user, permit) = call.find_or_refuse(DELETE_USER, "user", &id, user)?;
     let mut tx = call.begin().await?;
     tx.users_mut().delete(&user.id, call.now()).await?;
     revoke_user(&call.parts, &mut tx, &user.id, call.now()).await?;
@@ -259,8 +255,7 @@ async fn delete(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, ApiErro
 
 async fn revoke_tokens(call: Call, Path(id): Path<UserId>) -> Result<Reply<()>, ApiError> {
     let user = call.store.users().find(&id).await?;
-    let permit = call.authorize(REVOKE_TOKENS_FOR_USER, user.as_ref())?;
-    let user = user.ok_or_else(|| ApiError::not_found("user", &id))?;
+    let (user, permit) = call.find_or_refuse(REVOKE_TOKENS_FOR_USER, "user", &id, user)?;
     let mut tx = call.begin().await?;
     revoke_user(&call.parts, &mut tx, &user.id, call.now()).await?;
     Ok(permit.done(tx.commit().await?))

@@ -159,6 +159,29 @@ impl Call {
         }
     }
 
+    /// Asks the policy about something that may not be there, and only then admits that it is not, so
+    /// that a stranger cannot probe for ids.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Call::authorize`], then 404 for what was not found.
+    pub fn find_or_refuse<T>(
+        &self,
+        rule: Rule,
+        kind: &'static str,
+        id: impl ToString,
+        found: Option<T>,
+    ) -> Result<(T, Permit), ApiError>
+    where
+        for<'a> &'a T: Into<Target>,
+    {
+        let permit = self.authorize(rule, found.as_ref())?;
+        match found {
+            Some(found) => Ok((found, permit)),
+            None => Err(ApiError::not_found(kind, id)),
+        }
+    }
+
     /// Whether the policy's rule `admin_required` holds for the caller, for settings that make
     /// exceptions for administrators. It permits nothing by itself.
     pub fn is_by_admin(&self) -> bool {
