@@ -35,8 +35,8 @@ import requests
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "clients"))
 
-from databases import run as run_sql  # noqa: E402
-from servers import free_port  # noqa: E402
+from support.databases import run as run_sql  # noqa: E402
+from support.servers import free_port  # noqa: E402
 
 PASSWORD = "correct horse battery staple"
 USERS = 1000

@@ -2,8 +2,8 @@
 
 import pytest
 
-from people import Person, admin_login, api
-from servers import under_test
+from support.people import Person, admin_login, api
+from support.servers import under_test
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ logging.disable(logging.WARNING)
 from saml2 import BINDING_HTTP_POST, BINDING_HTTP_REDIRECT  # noqa: E402
 from saml2.xmldsig import DIGEST_SHA512, SIG_RSA_SHA512  # noqa: E402
 
-from saml_idp import IdentityProvider, make_key  # noqa: E402
+from support.saml_idp import IdentityProvider, make_key  # noqa: E402
 
 IDP = "https://idp.example.org"
 SP = "https://keystone.example.org/sp"
