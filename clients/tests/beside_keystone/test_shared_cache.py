@@ -13,7 +13,7 @@ import sqlalchemy
 
 from support.people import unique
 from support.servers import Keystone, free_port, under_test
-from tests.beside_keystone.test_shared_database import (
+from support.shared_database import (
     ADMIN_PROJECT,
     Api,
     Somebody,

@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 
 from support.people import unique
 from support.servers import REPOSITORY, Archstone, under_test
-from tests.beside_keystone.test_shared_database import Api, Somebody, eventually, make_with_archstone, secret, write_configuration
+from support.shared_database import Api, Somebody, eventually, make_with_archstone, secret, write_configuration
 
 # Within these many seconds everybody knows a change, on a busy machine too.
 KNOWN = 5

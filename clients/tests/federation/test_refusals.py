@@ -1,16 +1,15 @@
 """Who is turned away: dashboards that nobody trusts, what pages must not load, and false logouts."""
 
 import http.server
-import json
 import re
-import subprocess
 import threading
 
 import pytest
 import requests
 
+from support.browser import watched
 from support.federation import Cloud, token_of, tokens_of
-from support.providers import FOLDER, NODE, PEOPLE, OidcProvider
+from support.providers import PEOPLE, OidcProvider
 
 JANE = {"name": "jane", "password": PEOPLE["jane"]["password"]}
 JOE = {"name": "joe", "password": PEOPLE["joe"]["password"]}
@@ -222,16 +221,6 @@ def test_the_page_of_a_failed_login_is_closed(cloud):
     # There is one way on, and that leads to us.
     [link] = re.findall(r'href="([^"]*)"', page.text)
     assert link.startswith(f"{cloud.url}/v3/auth/OS-FEDERATION/identity_providers/corp/protocols/openid/websso?")
-
-
-def watched(url, stranger):
-    """What Chromium asks for to show a page that is then put to the test."""
-    words = json.dumps({"goto": url, "stranger": stranger.url})
-    ran = subprocess.run(
-        [NODE, FOLDER.parent / "support" / "watched.mjs"], input=words, capture_output=True, text=True, timeout=180
-    )
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)["asked"]
 
 
 @pytest.mark.parametrize("name", ["choice", "failure"])

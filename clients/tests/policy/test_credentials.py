@@ -16,7 +16,7 @@ import requests
 from support.keystone_tokens import in_hours, tokens
 from support.people import unique
 from support.servers import Keystone, under_test
-from tests.beside_keystone.test_shared_database import (
+from support.shared_database import (
     Api,
     Somebody,
     in_order,
