@@ -184,15 +184,13 @@ mod tests {
 
     #[test]
     fn the_sample_is_the_one_that_is_checked_in() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../deploy/keystone.conf.sample"
-        );
+        let package = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+        let path = package + "/../../deploy/keystone.conf.sample";
         let sample = Config::sample();
         if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(path, &sample).unwrap();
+            std::fs::write(&path, &sample).unwrap();
         }
-        let checked_in = std::fs::read_to_string(path).unwrap();
+        let checked_in = std::fs::read_to_string(&path).unwrap();
         assert!(
             checked_in == sample,
             "{path} is out of date; run this test with UPDATE=1"

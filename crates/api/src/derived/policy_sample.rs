@@ -36,10 +36,8 @@ mod tests {
 
     #[test]
     fn the_checked_in_sample_is_current() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../deploy/policy.yaml.sample"
-        );
+        let package = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+        let path = package + "/../../deploy/policy.yaml.sample";
         let checked_in = std::fs::read_to_string(path).unwrap();
         assert!(
             checked_in == sample(),
