@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::Timestamp;
 use crate::ids::{DomainId, GroupId, ProjectId, RoleId, UserId};
+use crate::role::Role;
 
 /// A role given to an actor on a target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -149,6 +151,15 @@ pub fn in_effect(given: Vec<Held>, roles: &RoleGraph, wanted: Option<&RoleId>) -
         seen.insert(held);
     }
     found
+}
+
+/// The roles that somebody holds in effect somewhere.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EffectiveRoles {
+    /// By name.
+    pub roles: Vec<Role>,
+    /// When it must be asked again, since a membership ends that some of them may come from.
+    pub ends_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

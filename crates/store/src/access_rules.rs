@@ -7,8 +7,9 @@ use model::listing::Page;
 use crate::application_credentials::access_rule;
 use crate::change::Entity;
 use crate::db::{Conn, Tx};
+use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::filter::{Where, placeholders};
+use crate::filter::Where;
 use crate::value::{FromRow, Row, Value};
 
 /// Reads access rules.

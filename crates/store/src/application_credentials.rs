@@ -6,8 +6,9 @@ use model::listing::{Page, TextMatch};
 
 use crate::change::Entity;
 use crate::db::{Conn, Tx};
+use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::filter::{Where, placeholders};
+use crate::filter::Where;
 use crate::value::Row;
 
 /// Reads application credentials.

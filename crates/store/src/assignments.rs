@@ -1,26 +1,17 @@
 //! Role assignments: who holds which role on what.
 
 use model::Timestamp;
-use model::assignment::{Actor, Assignment, AssignmentTarget};
+use model::assignment::{Actor, Assignment, AssignmentTarget, EffectiveRoles};
 use model::ids::{DomainId, GroupId, ProjectId, RoleId, UserId};
 use model::role::Role;
 
 use crate::change::Entity;
 use crate::db::{Conn, Tx};
+use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::filter::placeholders;
 use crate::memberships::GroupsOf;
 use crate::roles::{COLUMNS, OPTIONS};
 use crate::value::{FromRow, Value};
-
-/// The roles that somebody holds in effect somewhere.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct EffectiveRoles {
-    /// By name.
-    pub roles: Vec<Role>,
-    /// When it must be asked again, since a membership ends that some of them may come from.
-    pub ends_at: Option<Timestamp>,
-}
 
 /// Reads role assignments.
 pub struct Assignments<'a> {

@@ -8,26 +8,24 @@
 //!
 //! What other nodes and a Keystone on the same database change, [`crate::follower`] finds out.
 
-mod lookups;
-
 use std::hash::{BuildHasher, Hash, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use model::application_credential::ApplicationCredential;
+use model::assignment::EffectiveRoles;
 use model::clock::Clock;
 use model::federation::ServiceProvider;
 use model::ids::{ApplicationCredentialId, GroupId, IdentityProviderId, ProjectId, UserId};
-use model::revocation::RevocationEvent;
+use model::revocation::{RevocationEvent, TokenFacts};
 use model::revocation_index::RevocationIndex;
 use model::subject::{CatalogService, ScopeTarget, Subject};
 use model::{Scope, Timestamp};
 use quick_cache::sync::Cache;
 
-use crate::assignments::EffectiveRoles;
 use crate::change::{CacheRegion, Changes};
-use crate::follower::SyncState;
+use crate::sync_state::SyncState;
 
 /// How facts are kept.
 #[derive(Clone, Copy, Debug)]
@@ -61,30 +59,30 @@ pub(crate) struct Caches {
     pub(crate) settings: CacheSettings,
     pub(crate) clock: Arc<dyn Clock>,
     epochs: Epochs,
-    subjects: Cache<UserId, Cached<Subject>>,
-    targets: Cache<ProjectId, Cached<ScopeTarget>>,
-    roles: Cache<RolesKey, Cached<EffectiveRoles>>,
-    credentials: Cache<ApplicationCredentialId, Cached<ApplicationCredential>>,
+    pub(crate) subjects: Cache<UserId, Cached<Subject>>,
+    pub(crate) targets: Cache<ProjectId, Cached<ScopeTarget>>,
+    pub(crate) roles: Cache<RolesKey, Cached<EffectiveRoles>>,
+    pub(crate) credentials: Cache<ApplicationCredentialId, Cached<ApplicationCredential>>,
     /// By project. Those to whom the whole catalog is shown share it.
-    catalogs: Cache<Option<ProjectId>, Cached<Vec<CatalogService>>>,
+    pub(crate) catalogs: Cache<Option<ProjectId>, Cached<Vec<CatalogService>>>,
     /// Whether identity providers are enabled. They share the region of the roles.
-    identity_providers: Cache<IdentityProviderId, Cached<bool>>,
+    pub(crate) identity_providers: Cache<IdentityProviderId, Cached<bool>>,
     /// All that are enabled, under the one key.
-    service_providers: Cache<(), Cached<Vec<ServiceProvider>>>,
+    pub(crate) service_providers: Cache<(), Cached<Vec<ServiceProvider>>>,
     revocations: RwLock<Revocations>,
     pub(crate) sync_state: SyncState,
 }
 
-type RolesKey = (UserId, Option<Vec<GroupId>>, Scope);
+pub(crate) type RolesKey = (UserId, Option<Vec<GroupId>>, Scope);
 
-struct Cached<T> {
+pub(crate) struct Cached<T> {
     fact: Arc<T>,
     moment: Moment,
 }
 
 /// From when a fact is.
 #[derive(Clone, Copy)]
-struct Moment {
+pub(crate) struct Moment {
     epoch: u64,
     /// By the clock that never goes back.
     at: Duration,
@@ -190,11 +188,18 @@ impl Caches {
     }
 
     /// The state of an entity before something of it is read.
-    fn before_reading(&self, (region, id): (CacheRegion, &str)) -> Moment {
+    pub(crate) fn before_reading(&self, (region, id): (CacheRegion, &str)) -> Moment {
         Moment {
             epoch: self.epochs.of(region, id),
             at: self.clock.elapsed(),
         }
+    }
+
+    /// Whether an event revokes the token, as far as they were read.
+    pub(crate) fn is_revoked(&self, token: &TokenFacts<'_>) -> bool {
+        let revocations = self.revocations.read();
+        let revocations = revocations.unwrap_or_else(PoisonError::into_inner);
+        revocations.index.revokes(token)
     }
 
     /// What was written is visible now, to us and to everybody.
@@ -242,7 +247,7 @@ impl Caches {
         lock.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get<K: Eq + Hash, T>(
+    pub(crate) fn get<K: Eq + Hash, T>(
         &self,
         cache: &Cache<K, Cached<T>>,
         key: &K,
@@ -256,7 +261,7 @@ impl Caches {
     }
 
     /// Keeps a fact that was read after this moment.
-    fn insert<K: Eq + Hash, T>(
+    pub(crate) fn insert<K: Eq + Hash, T>(
         &self,
         cache: &Cache<K, Cached<T>>,
         key: K,

@@ -171,6 +171,11 @@ fn number_placeholders(sql: &str) -> String {
     out
 }
 
+/// `?, ?, ?` for a list of values.
+pub(crate) fn placeholders(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -139,8 +139,3 @@ pub(crate) async fn find_each<Id: From<String> + Clone, const N: usize>(
     }
     Ok(found)
 }
-
-/// `?, ?, ?` for a list of values.
-pub(crate) fn placeholders(count: usize) -> String {
-    vec!["?"; count].join(", ")
-}

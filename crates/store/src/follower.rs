@@ -19,7 +19,7 @@ mod position;
 mod state_machine;
 
 use std::hash::{DefaultHasher, Hasher as _};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ use crate::change::Changes;
 use crate::db::{Conn, Db};
 use crate::error::StoreError;
 use crate::revocations;
+use crate::sync_state::{Answer, Requested};
 use crate::value::Row;
 use position::{Found, MOST_GAPS, Position};
 
@@ -45,43 +46,6 @@ const RECENT: TimeDelta = TimeDelta::seconds(15);
 
 /// How often revocations are forgotten that the database has forgotten.
 const FORGET: Duration = Duration::from_secs(300);
-
-/// What requests ask, and what they are answered.
-pub(crate) struct SyncState {
-    asked: watch::Sender<Requested>,
-    answer: watch::Sender<Answer>,
-    /// Whether there is a task that answers.
-    is_followed: AtomicBool,
-    /// When what is known was asked for, in microseconds of the clock that never goes back, plus one;
-    /// 0 means never.
-    fresh_at: AtomicU64,
-}
-
-impl Default for SyncState {
-    fn default() -> Self {
-        Self {
-            asked: watch::Sender::new(Requested::default()),
-            answer: watch::Sender::new(Answer::default()),
-            is_followed: AtomicBool::new(false),
-            fresh_at: AtomicU64::new(0),
-        }
-    }
-}
-
-/// Those who asked are numbered.
-#[derive(Clone, Copy, Default)]
-struct Requested {
-    last: u64,
-    /// The last one who asked for a thorough look.
-    thorough: u64,
-}
-
-/// The last answer: to all up to this number.
-#[derive(Clone, Default)]
-struct Answer {
-    up_to: u64,
-    error: Option<Arc<StoreError>>,
-}
 
 impl Store {
     /// Makes sure that what is kept is at most a second behind the database.

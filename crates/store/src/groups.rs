@@ -10,8 +10,9 @@ use model::user::{Group, GroupFilter, Membership};
 
 use crate::change::Entity;
 use crate::db::{Conn, Tx};
+use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::filter::{Where, placeholders};
+use crate::filter::Where;
 use crate::memberships::{self, ENDING, GroupsOf};
 use crate::value::{FromRow, Row, Value};
 

@@ -34,6 +34,7 @@ mod follower;
 mod groups;
 mod identity_providers;
 mod logins;
+mod lookups;
 mod mappings;
 mod memberships;
 mod migrations;
@@ -51,6 +52,7 @@ mod service_providers;
 mod services;
 mod shadow_users;
 mod sweep;
+mod sync_state;
 mod users;
 mod value;
 
@@ -60,7 +62,7 @@ pub use access_rules::{AccessRules, AccessRulesMut, OwnedAccessRule, Undeleted};
 pub use application_credentials::{
     ApplicationCredentials, ApplicationCredentialsMut, StoredCredential,
 };
-pub use assignments::{Assignments, AssignmentsMut, EffectiveRoles};
+pub use assignments::{Assignments, AssignmentsMut};
 pub use cache::CacheSettings;
 pub use catalog::Catalog;
 pub use changeable::Changeable;

@@ -7,7 +7,7 @@ use model::Timestamp;
 use model::ids::{GroupId, UserId};
 
 use crate::db::Conn;
-use crate::filter::placeholders;
+use crate::dialect::placeholders;
 use crate::value::Value;
 
 /// The memberships that an identity provider brought, to be joined with their end.

@@ -9,8 +9,9 @@ use model::project::{Project, ProjectFilter, ProjectLimit, ResourceOptions, TagF
 use crate::assignments::GLOBAL_ROLE;
 use crate::change::Entity;
 use crate::db::{Conn, Tx};
+use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::filter::{Where, find_each, placeholders};
+use crate::filter::{Where, find_each};
 use crate::memberships::GroupsOf;
 use crate::value::{FromRow, Row, Value};
 

@@ -7,8 +7,8 @@ use model::token::AuditId;
 
 use crate::change::Entity;
 use crate::db::{Conn, Tx};
+use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::filter::placeholders;
 use crate::value::unreadable;
 
 /// For how long what counts once is remembered after it has ceased to count: the clock of another

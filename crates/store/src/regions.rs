@@ -7,8 +7,9 @@ use model::service::Region;
 
 use crate::change::Entity;
 use crate::db::{Conn, Tx};
+use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::filter::{Where, placeholders};
+use crate::filter::Where;
 use crate::value::{FromRow, Row};
 
 /// Reads regions.

@@ -11,8 +11,9 @@ use model::assignment::{Actor, AssignmentFilter, AssignmentTarget, Held, RoleGra
 use model::ids::{DomainId, ProjectId, RoleId, UserId};
 
 use crate::assignments::{Assignments, GLOBAL_ROLE};
+use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::filter::{Where, placeholders};
+use crate::filter::Where;
 use crate::memberships::GroupsOf;
 use crate::projects::ROOT;
 use crate::value::{Row, Value};

@@ -9,8 +9,9 @@ use model::role::{Role, RoleFilter};
 use crate::assignments::GLOBAL_ROLE;
 use crate::change::Entity;
 use crate::db::{Conn, Tx};
+use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::filter::{Where, placeholders};
+use crate::filter::Where;
 use crate::projects::IMMUTABLE;
 use crate::value::{FromRow, Row};
 

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::change::Entity;
 use crate::db::{Conn, Tx};
+use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::filter::placeholders;
 use crate::value::{FromRow, Row};
 
 /// Reads shadow users.

@@ -10,8 +10,9 @@ use model::user::{Comparison, FederatedIdentity, StoredPassword, User, UserFilte
 
 use crate::change::Entity;
 use crate::db::{Conn, Tx};
+use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::filter::{Where, placeholders};
+use crate::filter::Where;
 use crate::value::{FromRow, Row, Value};
 
 /// Reads users.

@@ -10,8 +10,8 @@ use super::query::Conn;
 use super::session::{Prepared, Session, Statement, lost, on_task};
 use crate::change::{Changes, Entity};
 use crate::dialect::Dialect;
+use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::filter::placeholders;
 use crate::value::{Row, Value};
 
 /// An open transaction. Dropping it rolls back.

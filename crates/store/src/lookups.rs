@@ -1,6 +1,6 @@
 //! What requests look up, from the cache where it can.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use model::application_credential::ApplicationCredential;
 use model::federation::{ProviderFilter, ServiceProvider};
@@ -10,16 +10,14 @@ use model::subject::{CatalogService, ScopeTarget, Subject};
 use model::{Scope, Timestamp};
 
 use crate::Store;
-use crate::assignments::EffectiveRoles;
 use crate::change::CacheRegion;
 use crate::error::StoreError;
+use model::assignment::EffectiveRoles;
 
 impl Store {
     /// Whether an event revokes the token, as far as [`Store::ensure_synced`] has read.
     pub fn is_revoked(&self, token: &TokenFacts<'_>) -> bool {
-        let revocations = self.caches().revocations.read();
-        let revocations = revocations.unwrap_or_else(PoisonError::into_inner);
-        revocations.index.revokes(token)
+        self.caches().is_revoked(token)
     }
 
     /// A user, and the project or domain that their token is valid on.
