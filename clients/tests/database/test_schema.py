@@ -67,12 +67,30 @@ def test_keystone_finds_nothing_to_do_on_our_database(made_by_us, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_keystone_minds_our_tables_in_no_way(kind, made_by_us, tmp_path):
-    before = facts(kind, made_by_us)
+def test_keystone_minds_our_tables_and_indexes_in_no_way(kind, made_by_us, tmp_path):
+    before, indexes = facts(kind, made_by_us), our_indexes(made_by_us)
+    assert {"archstone_ix_local_user_name", "archstone_ix_assignment_target_id"} <= indexes
     done = manage(tmp_path, made_by_us, "db_sync")
     assert done.returncode == 0, done.stderr
     assert facts(kind, made_by_us) == before
+    assert our_indexes(made_by_us) == indexes
     assert inspect(create_engine(made_by_us)).has_table("archstone_change")
+
+
+def test_our_indexes_may_be_dropped(kind, tmp_path, made_by_keystone):
+    with database(kind, tmp_path) as url:
+        archstone_db_sync(tmp_path, url)
+        engine = create_engine(url)
+        for table in inspect(engine).get_table_names():
+            quoted = engine.dialect.identifier_preparer.quote(table)
+            place = f" ON {quoted}" if kind == "mariadb" else ""
+            run(url, *(f"DROP INDEX {name}{place}" for name in our_indexes_of(engine, table)))
+        engine.dispose()
+        assert our_indexes(url) == set()
+        # Nothing of Keystone's went with them.
+        assert facts(kind, url) == facts(kind, made_by_keystone)
+        done = manage(tmp_path, url, "db_sync", "--check")
+        assert done.returncode == 0, done.stderr
 
 
 # Only MariaDB commits at each statement that defines a table.
@@ -122,7 +140,7 @@ def facts(kind, url):
                 "primary key": inspector.get_pk_constraint(table),
                 "foreign keys": in_order(inspector.get_foreign_keys(table)),
                 "unique constraints": in_order(inspector.get_unique_constraints(table)),
-                "indexes": in_order(inspector.get_indexes(table)),
+                "indexes": in_order(index for index in inspector.get_indexes(table) if not is_ours(index["name"])),
                 "checks": in_order(inspector.get_check_constraints(table)),
             }
     with engine.connect() as connection:
@@ -130,6 +148,22 @@ def facts(kind, url):
             found[query] = sorted(str(tuple(row)) for row in connection.execute(text(query)))
     engine.dispose()
     return found
+
+
+def is_ours(index):
+    return index.startswith("archstone_ix_")
+
+
+def our_indexes_of(engine, table):
+    return [index["name"] for index in inspect(engine).get_indexes(table) if is_ours(index["name"])]
+
+
+def our_indexes(url):
+    """The names of the indexes that we add to Keystone's tables."""
+    engine = create_engine(url)
+    names = {name for table in inspect(engine).get_table_names() for name in our_indexes_of(engine, table)}
+    engine.dispose()
+    return names
 
 
 def column_facts(column):
