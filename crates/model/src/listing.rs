@@ -31,6 +31,15 @@ pub enum TextMatch {
 }
 
 impl TextMatch {
+    /// A text that every match equals by the rules of the database, if there is one.
+    pub fn exact(&self) -> Option<&str> {
+        match self {
+            Self::Equals(text) => Some(text),
+            Self::All(all) => all.iter().find_map(Self::exact),
+            Self::Contains { .. } | Self::StartsWith { .. } | Self::EndsWith { .. } => None,
+        }
+    }
+
     /// Whether a text passes. The database has judged [`TextMatch::Equals`] and what ignores case
     /// already; they pass here.
     pub fn holds_beyond_sql(&self, value: &str) -> bool {

@@ -97,28 +97,32 @@ impl Assignments<'_> {
         now: Timestamp,
     ) -> Result<EffectiveRoles, StoreError> {
         let groups = GroupsOf::user(&self.db, user_id, brought.unwrap_or_default(), now);
-        let members = groups.ids();
+        let (on_project, on_project_values) = groups.assignments(
+            "role_id",
+            "'UserProject'",
+            "'GroupProject'",
+            "target_id = ? AND inherited = ?",
+            &[project_id.into(), false.into()],
+        );
+        let (inherited, inherited_values) = groups.assignments(
+            "role_id",
+            "'UserProject', 'UserDomain'",
+            "'GroupProject', 'GroupDomain'",
+            "target_id IN (SELECT id FROM above) AND inherited = ?",
+            &[true.into()],
+        );
         let held = format!(
             "above (id) AS ( \
                SELECT parent_id FROM project WHERE id = ? \
                UNION SELECT project.parent_id FROM above JOIN project ON project.id = above.id), \
              held (role_id) AS ( \
-               SELECT role_id FROM assignment \
-               WHERE ((type = 'UserProject' AND actor_id = ?) \
-                   OR (type = 'GroupProject' AND actor_id IN ({members}))) \
-                 AND target_id = ? AND inherited = ? \
-               UNION SELECT role_id FROM assignment \
-               WHERE ((type IN ('UserProject', 'UserDomain') AND actor_id = ?) \
-                   OR (type IN ('GroupProject', 'GroupDomain') AND actor_id IN ({members}))) \
-                 AND target_id IN (SELECT id FROM above) AND inherited = ? \
+               {on_project} UNION {inherited} \
                UNION SELECT implied_role_id FROM held \
                JOIN implied_role ON prior_role_id = held.role_id)"
         );
         let mut values: Vec<Value> = vec![project_id.into()];
-        values.extend(groups.actors());
-        values.extend([project_id.into(), false.into()]);
-        values.extend(groups.actors());
-        values.push(true.into());
+        values.extend(on_project_values);
+        values.extend(inherited_values);
         let also = brought.map(|brought| SystemRoles::of(user_id, brought));
         self.read_effective(&held, values, &groups, also).await
     }
@@ -132,18 +136,19 @@ impl Assignments<'_> {
         now: Timestamp,
     ) -> Result<EffectiveRoles, StoreError> {
         let groups = GroupsOf::user(&self.db, user_id, brought.unwrap_or_default(), now);
-        let members = groups.ids();
+        let (on_domain, values) = groups.assignments(
+            "role_id",
+            "'UserDomain'",
+            "'GroupDomain'",
+            "target_id = ? AND inherited = ?",
+            &[domain_id.into(), false.into()],
+        );
         let held = format!(
             "held (role_id) AS ( \
-               SELECT role_id FROM assignment \
-               WHERE ((type = 'UserDomain' AND actor_id = ?) \
-                   OR (type = 'GroupDomain' AND actor_id IN ({members}))) \
-                 AND target_id = ? AND inherited = ? \
+               {on_domain} \
                UNION SELECT implied_role_id FROM held \
                JOIN implied_role ON prior_role_id = held.role_id)"
         );
-        let mut values = groups.actors();
-        values.extend([domain_id.into(), false.into()]);
         let also = brought.map(|brought| SystemRoles::of(user_id, brought));
         self.read_effective(&held, values, &groups, also).await
     }

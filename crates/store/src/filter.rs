@@ -26,6 +26,15 @@ impl Where {
         self
     }
 
+    /// Adds values of placeholders that stand before all conditions.
+    pub(crate) fn before<V: Into<Value>>(
+        &mut self,
+        values: impl IntoIterator<Item = V>,
+    ) -> &mut Self {
+        self.values.splice(0..0, values.into_iter().map(Into::into));
+        self
+    }
+
     /// Adds `column = ?` when there is a value.
     pub(crate) fn equals(&mut self, column: &str, value: Option<impl Into<Value>>) -> &mut Self {
         if let Some(value) = value {

@@ -72,6 +72,31 @@ impl<'a> GroupsOf<'a> {
         values
     }
 
+    /// The assignments of the user and of the groups by a condition that names no type: two selects
+    /// of which each finds its rows by an index, which one with `OR` would not. Both yield `columns`.
+    pub(crate) fn assignments(
+        &self,
+        columns: &str,
+        user_types: &str,
+        group_types: &str,
+        condition: &str,
+        values: &[Value],
+    ) -> (String, Vec<Value>) {
+        let sql = format!(
+            "SELECT {columns} FROM assignment \
+             WHERE type IN ({user_types}) AND actor_id = ? AND {condition} \
+             UNION SELECT {columns} FROM ({}) member \
+             JOIN assignment ON actor_id = member.group_id \
+             WHERE type IN ({group_types}) AND {condition}",
+            self.ids()
+        );
+        let mut all = vec![Value::from(self.user_id)];
+        all.extend_from_slice(values);
+        all.extend(self.values());
+        all.extend_from_slice(values);
+        (sql, all)
+    }
+
     /// The values for `actor_id = ?` and then [`GroupsOf::ids`].
     pub(crate) fn actors(&self) -> Vec<Value> {
         let mut values = vec![Value::from(self.user_id)];

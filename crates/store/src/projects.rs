@@ -53,6 +53,8 @@ impl Projects<'_> {
             .equals("enabled", filter.enabled)
             .equals("parent_id", filter.parent_id.as_ref())
             .equals("is_domain", filter.is_domain)
+            // All domains are owned by the root, which is how an index finds them.
+            .equals("domain_id", filter.is_domain.filter(|is| *is).map(|_| ROOT))
             .text(dialect, "name", filter.name.as_ref())
             .after("id", page);
         for tags in &filter.tags {
@@ -74,35 +76,38 @@ impl Projects<'_> {
         now: Timestamp,
     ) -> Result<Vec<Project>, StoreError> {
         let groups = GroupsOf::user(&self.db, user_id, groups, now);
-        let members = groups.ids();
         let mut conditions = Where::default();
         conditions
             .and("is_domain = ?", [false])
-            .and(
-                "(id IN (SELECT id FROM below) OR id IN ( \
-                   SELECT target_id FROM given WHERE inherited = ? \
-                   AND type IN ('UserProject', 'GroupProject')))",
-                [false],
-            )
             .equals("domain_id", filter.domain_id.as_ref())
             .equals("enabled", filter.enabled)
             .text(self.db.dialect(), "name", filter.name.as_ref());
+        let (given, given_values) = groups.assignments(
+            "type, target_id, inherited",
+            "'UserProject', 'UserDomain'",
+            "'GroupProject', 'GroupDomain'",
+            "role_id IN (SELECT id FROM useful)",
+            &[],
+        );
         let tables = format!(
             "{USEFUL_ROLES}, \
-             given (type, target_id, inherited) AS ( \
-               SELECT type, target_id, inherited FROM assignment \
-               WHERE role_id IN (SELECT id FROM useful) \
-                 AND ((type IN ('UserProject', 'UserDomain') AND actor_id = ?) \
-                   OR (type IN ('GroupProject', 'GroupDomain') AND actor_id IN ({members})))), \
+             given (type, target_id, inherited) AS ({given}), \
              below (id) AS ( \
                SELECT project.id FROM project \
                JOIN given ON given.target_id = project.parent_id AND given.inherited = ? \
                UNION SELECT project.id FROM below JOIN project ON project.parent_id = below.id), "
         );
-        let head = format!("SELECT {COLUMNS} FROM project");
+        // What is given and what is inherited together, to begin with: by `OR` no index would serve.
+        let head = format!(
+            "SELECT {COLUMNS} FROM ( \
+               SELECT id AS held_id FROM below UNION SELECT target_id FROM given \
+               WHERE inherited = ? AND type IN ('UserProject', 'GroupProject')) held \
+             JOIN project ON project.id = held_id"
+        );
+        conditions.before([false]);
         let found = conditions.statement(&head, "id", &Page::default());
         let mut values: Vec<Value> = vec![GLOBAL_ROLE.into()];
-        values.extend(groups.actors());
+        values.extend(given_values);
         values.push(true.into());
         values.extend(conditions.into_values());
         self.read(&tables, &found, "id", values).await
@@ -117,16 +122,20 @@ impl Projects<'_> {
         now: Timestamp,
     ) -> Result<Vec<Project>, StoreError> {
         let groups = GroupsOf::user(&self.db, user_id, groups, now);
-        let members = groups.ids();
-        let found = format!(
-            "SELECT {COLUMNS} FROM project WHERE is_domain = ? AND id IN ( \
-               SELECT target_id FROM assignment \
-               WHERE role_id IN (SELECT id FROM useful) AND inherited = ? \
-                 AND ((type = 'UserDomain' AND actor_id = ?) \
-                   OR (type = 'GroupDomain' AND actor_id IN ({members}))))"
+        let (given, given_values) = groups.assignments(
+            "target_id",
+            "'UserDomain'",
+            "'GroupDomain'",
+            "role_id IN (SELECT id FROM useful) AND inherited = ?",
+            &[false.into()],
         );
-        let mut values: Vec<Value> = vec![GLOBAL_ROLE.into(), true.into(), false.into()];
-        values.extend(groups.actors());
+        let found = format!(
+            "SELECT {COLUMNS} FROM ({given}) given JOIN project ON project.id = given.target_id \
+             WHERE is_domain = ?"
+        );
+        let mut values: Vec<Value> = vec![GLOBAL_ROLE.into()];
+        values.extend(given_values);
+        values.push(true.into());
         let tables = format!("{USEFUL_ROLES}, ");
         self.read(&tables, &found, "id", values).await
     }

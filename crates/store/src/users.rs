@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta};
 use model::Timestamp;
 use model::ids::{DomainId, IdentityProviderId, ProtocolId, UserId};
 use model::json;
-use model::listing::Page;
+use model::listing::{Page, TextMatch};
 use model::subject::UserOptions;
 use model::user::{Comparison, FederatedIdentity, StoredPassword, User, UserFilter};
 
@@ -20,34 +20,38 @@ pub struct Users<'a> {
     pub(crate) db: Conn<'a>,
 }
 
-/// A user's name lives in one of three tables, looked at in this order.
-macro_rules! name {
-    () => {
+/// A user's name lives in one of three tables, looked at in this order; `user` is the table of users.
+fn name(user: &str) -> String {
+    format!(
         "COALESCE(local_user.name, nonlocal_user.name, \
          (SELECT MIN(federated_user.display_name) FROM federated_user \
-          WHERE federated_user.user_id = u.id))"
-    };
+          WHERE federated_user.user_id = {user}.id))"
+    )
 }
 
-/// Users without their options, to be put in brackets and joined with them: so a page counts
-/// users, and still takes one statement.
-const USERS: &str = concat!(
-    "SELECT u.id, u.domain_id, u.enabled, u.default_project_id, u.extra, u.last_active_at, \
-     u.created_at, ",
-    name!(),
-    r#" AS name, password.expires_at_int, password.expires_at
-       FROM "user" u
-       LEFT JOIN local_user ON local_user.user_id = u.id
-       LEFT JOIN nonlocal_user ON nonlocal_user.user_id = u.id
-       LEFT JOIN password ON password.local_user_id = local_user.id
-         AND password.created_at_int = (SELECT MAX(newest.created_at_int)
-           FROM password newest WHERE newest.local_user_id = local_user.id)"#
-);
+/// The tables of [`name`] beside that of the users.
+fn names(user: &str) -> String {
+    format!(
+        "LEFT JOIN local_user ON local_user.user_id = {user}.id \
+         LEFT JOIN nonlocal_user ON nonlocal_user.user_id = {user}.id"
+    )
+}
+
+/// The password that counts.
+const NEWEST_PASSWORD: &str = "password.local_user_id = local_user.id \
+     AND password.created_at_int = (SELECT MAX(newest.created_at_int) \
+       FROM password newest WHERE newest.local_user_id = local_user.id)";
+
+/// Who has a name, whatever else. Each table is searched by its own index: a condition on [`name`]
+/// would look at every user.
+const CALLED: &str = "(SELECT user_id FROM local_user WHERE name = ? \
+     UNION SELECT user_id FROM nonlocal_user WHERE name = ? \
+     UNION SELECT user_id FROM federated_user WHERE display_name = ?) called";
 
 impl Users<'_> {
     /// Finds a user by id; `None` when there is none.
     pub async fn find(&mut self, id: &UserId) -> Result<Option<User>, StoreError> {
-        let sql = with_options(&format!("{USERS} WHERE u.id = ?"));
+        let sql = whole(r#"SELECT u.* FROM "user" u WHERE u.id = ?"#);
         let rows = self.db.built_query(sql).bind(id).rows().await?;
         Ok(gather(&rows)?.pop())
     }
@@ -59,23 +63,34 @@ impl Users<'_> {
         page: &Page,
     ) -> Result<Vec<User>, StoreError> {
         let dialect = self.db.dialect();
+        let mut source = "SELECT u.* FROM ".to_owned();
+        let mut id = "u.id";
         let mut conditions = Where::default();
+        // What finds few stands first, and SQLite keeps the order of a cross join: it would rather
+        // look at all users of a domain.
+        if let Some(exact) = filter.name.as_ref().and_then(TextMatch::exact) {
+            source.push_str(&format!("{CALLED} CROSS JOIN "));
+            conditions.before([exact; 3]);
+            conditions.and::<Value>("u.id = called.user_id", []);
+        }
+        // The members of a group stand in the order of their ids, so that a page of them reads no
+        // more than it shows.
+        if let Some(group_id) = &filter.group_id {
+            source.push_str("user_group_membership m CROSS JOIN ");
+            id = "m.user_id";
+            conditions.and("u.id = m.user_id AND m.group_id = ?", [group_id]);
+        }
+        source.push_str(r#""user" u"#);
+        if filter.name.is_some() {
+            source.push_str(&format!(" {}", names("u")));
+        }
         conditions
             .equals("u.domain_id", filter.domain_id.as_ref())
             .equals("u.domain_id", filter.within.as_ref())
             .equals("u.enabled", filter.enabled)
-            .text(dialect, name!(), filter.name.as_ref())
-            .after("u.id", page);
-        if let Some(group_id) = &filter.group_id {
-            conditions.and(
-                "u.id IN (SELECT user_id FROM user_group_membership WHERE group_id = ?)",
-                [group_id],
-            );
-        }
-        for (comparison, time) in &filter.password_expires {
-            let operator = operator(*comparison);
-            conditions.and(format!("password.expires_at {operator} ?"), [*time]);
-        }
+            .text(dialect, &name("u"), filter.name.as_ref())
+            .after(id, page);
+        password_condition(&mut conditions, &filter.password_expires);
         let provider = filter.identity_provider_id.as_ref();
         federated_condition(&mut conditions, "idp_id", provider.map(|id| id.as_str()));
         let protocol = filter.protocol_id.as_ref();
@@ -85,7 +100,7 @@ impl Users<'_> {
             protocol.map(|id| id.as_str()),
         );
         federated_condition(&mut conditions, "unique_id", filter.unique_id.as_deref());
-        let sql = with_options(&conditions.statement(USERS, "u.id", page));
+        let sql = whole(&conditions.statement(&source, id, page));
         let query = self.db.built_query(sql).bind_all(conditions.into_values());
         gather(&query.rows().await?)
     }
@@ -524,10 +539,17 @@ const PASSWORDS: &str = "SELECT password.id, password_hash, created_at_int FROM 
      JOIN local_user ON local_user.id = password.local_user_id \
      WHERE local_user.user_id = ? ORDER BY created_at_int DESC, password.id DESC";
 
-/// Joins users with their options: one row for each.
-fn with_options(users: &str) -> String {
+/// Joins users, who are chosen first so that a page costs what it shows, with their names, newest
+/// passwords and options: one row for each option, in one statement.
+fn whole(users: &str) -> String {
+    let (name, names) = (name("found"), names("found"));
     format!(
-        "SELECT found.*, user_option.option_id, user_option.option_value FROM ({users}) found \
+        "SELECT found.id, found.domain_id, found.enabled, found.default_project_id, found.extra, \
+           found.last_active_at, found.created_at, {name} AS name, \
+           password.expires_at_int, password.expires_at, \
+           user_option.option_id, user_option.option_value \
+         FROM ({users}) found {names} \
+         LEFT JOIN password ON {NEWEST_PASSWORD} \
          LEFT JOIN user_option ON user_option.user_id = found.id \
          ORDER BY found.id, user_option.option_id"
     )
@@ -565,6 +587,21 @@ fn federated_condition(conditions: &mut Where, column: &str, value: Option<&str>
         let condition = format!("u.id IN (SELECT user_id FROM federated_user WHERE {column} = ?)");
         conditions.and(condition, [value]);
     }
+}
+
+/// Adds that the newest password ends as each of these says.
+fn password_condition(conditions: &mut Where, expires: &[(Comparison, Timestamp)]) {
+    if expires.is_empty() {
+        return;
+    }
+    let all = expires
+        .iter()
+        .map(|(comparison, _)| format!(" AND password.expires_at {} ?", operator(*comparison)));
+    let condition = format!(
+        "u.id IN (SELECT local_user.user_id FROM local_user JOIN password ON {NEWEST_PASSWORD}{})",
+        all.collect::<String>()
+    );
+    conditions.and(condition, expires.iter().map(|(_, time)| *time));
 }
 
 fn operator(comparison: Comparison) -> &'static str {
