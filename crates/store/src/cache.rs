@@ -207,15 +207,32 @@ impl Caches {
         self.epochs.advance(changes);
     }
 
-    /// Tokens are revoked now.
-    pub(crate) fn revoked(&self, events: impl IntoIterator<Item = RevocationEvent>) {
+    /// Tokens are revoked now. Of many events, others read what is known in between, and get the
+    /// thread too: who validates a token is not to wait until a hundred thousand are applied.
+    pub(crate) async fn revoked(&self, events: impl IntoIterator<Item = RevocationEvent>) {
+        const TOGETHER: usize = 500;
+        let mut events = events.into_iter();
+        loop {
+            let some = events.by_ref().take(TOGETHER);
+            if self.revoke_some(some) < TOGETHER {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The same at once; how many there were.
+    fn revoke_some(&self, events: impl Iterator<Item = RevocationEvent>) -> usize {
         let mut revocations = self.revocations_mut();
+        let mut count = 0;
         for event in events {
             if let Some(meanwhile) = &mut revocations.meanwhile {
                 meanwhile.push(event.clone());
             }
             revocations.index.insert(event);
+            count += 1;
         }
+        count
     }
 
     /// From here on all events are read again; until [`Self::replace_revocations`], those known count.

@@ -17,7 +17,7 @@ use crate::cache::CacheSettings;
 
 pub(crate) use pool::Db;
 pub(crate) use query::Conn;
-pub(crate) use session::Session;
+pub(crate) use session::{Each, Session, explain};
 pub use tx::{Saved, Tx};
 
 /// How to use a database.

@@ -18,7 +18,6 @@ mod position;
 #[cfg(test)]
 mod state_machine;
 
-use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -34,9 +33,9 @@ use crate::change::Changes;
 use crate::db::{Conn, Db};
 use crate::error::StoreError;
 use crate::revocations;
-use crate::sync_state::{Answer, Requested};
+use crate::sync_state::{Answer, OwnRows, Requested, fingerprint, fingerprint_of};
 use crate::value::Row;
-use position::{Found, MOST_GAPS, Position};
+use position::{Found, MOST_GAPS, NONE, Position};
 
 /// How old what is cached may get without asking for changes.
 const BOUND: Duration = Duration::from_secs(1);
@@ -245,12 +244,15 @@ impl Follower {
         is_asked: bool,
         is_thorough: bool,
     ) -> Result<(), StoreError> {
+        let own = db.caches.sync_state.own().pop();
         let Some(positions) = &mut self.positions else {
             self.positions = Some(read_all(db).await?);
             return Ok(());
         };
         let around = is_thorough.then(|| db.caches.clock.now());
-        let (changes, revocations) = read_new(db, positions, around, is_asked).await?;
+        let (changes, mut revocations) =
+            read_new(db, positions, around, own.as_ref(), is_asked).await?;
+        revocations.extend(own.iter().flat_map(rows_of));
         // A gap is waited for since it was seen.
         let now = db.caches.clock.elapsed();
         let went_back =
@@ -263,10 +265,11 @@ impl Follower {
         }
         let changed = positions.changes.take_new(changes, now);
         let revoked = positions.revocations.take_new(revocations, now);
-        db.caches.revoked(revoked.into_iter().filter_map(|row| {
+        let revoked = revoked.into_iter().filter_map(|row| {
             row.complain("revocation_event");
             row.content
-        }));
+        });
+        db.caches.revoked(revoked).await;
         for row in changed {
             row.complain("archstone_change");
             db.caches.changed(&row.content);
@@ -289,8 +292,13 @@ async fn read_all(db: &Arc<Db>) -> Result<Positions, StoreError> {
     let settled = settled.timestamp_micros();
     caches.begin_replacing_revocations();
     let sql = format!("SELECT {REVOCATION} FROM revocation_event");
-    let rows = Conn::Pool(db).built_query(sql).rows().await?;
-    let found: Vec<_> = rows.iter().map(revocation).collect::<Result<_, _>>()?;
+    let mut reading = Conn::Pool(db);
+    let query = reading.built_query(sql);
+    let found = query.fold(|found: &mut Vec<_>, row| {
+        found.push(revocation(&row)?);
+        Ok(())
+    });
+    let found: Vec<_> = found.await?;
     let mut revocations = Position::before(&found, settled, open);
     let events = found.iter().filter_map(|row| {
         row.complain("revocation_event");
@@ -337,55 +345,81 @@ async fn forget(db: &Arc<Db>) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The rows but for the last one, as if they had been read. They revoke nothing more.
+fn rows_of(own: &OwnRows) -> impl Iterator<Item = Found<Option<RevocationEvent>>> {
+    let rows = (own.first..own.last).zip(&own.fingerprints);
+    rows.map(|(id, fingerprint)| Found {
+        id,
+        at: own.at,
+        fingerprint: *fingerprint,
+        content: None,
+        complaint: None,
+    })
+}
+
 type New = (Vec<Found<Changes>>, Vec<Found<Option<RevocationEvent>>>);
 
-/// Reads in one statement what may be new in both tables; beyond their ends and gaps also what was
-/// written around a moment.
+/// Reads in one statement what may be new in both tables, and is not our own; beyond their ends and gaps
+/// also what was written around a moment.
 async fn read_new(
     db: &Arc<Db>,
     positions: &Positions,
     around: Option<Timestamp>,
+    own: Option<&OwnRows>,
     is_counted: bool,
 ) -> Result<New, StoreError> {
     let gaps = " OR id BETWEEN ? AND ?".repeat(MOST_GAPS);
     let mut parts = vec![
-        format!("SELECT {REVOCATION} FROM revocation_event WHERE id >= ?{gaps}"),
+        format!(
+            "SELECT {REVOCATION} FROM revocation_event \
+             WHERE (id >= ?{gaps}) AND id NOT BETWEEN ? AND ?"
+        ),
         format!("SELECT {CHANGE} FROM archstone_change WHERE id >= ?{gaps}"),
     ];
     if around.is_some() {
         parts.push(format!(
-            "SELECT {REVOCATION} FROM revocation_event WHERE revoked_at BETWEEN ? AND ?"
+            "SELECT {REVOCATION} FROM revocation_event \
+             WHERE revoked_at BETWEEN ? AND ? AND id NOT BETWEEN ? AND ?"
         ));
         parts.push(format!(
-            "SELECT {CHANGE} FROM archstone_change WHERE at BETWEEN ? AND ?"
+            "SELECT {CHANGE} FROM archstone_change \
+             WHERE at BETWEEN ? AND ? AND id NOT BETWEEN ? AND ?"
         ));
     }
     let mut conn = Conn::Pool(db);
     let mut query = conn.built_query(parts.join(" UNION ALL "));
-    for position in [&positions.revocations, &positions.changes] {
-        query = query.bind_all(position.bounds());
-    }
+    let own = own.map(|own| (own.first, own.last - 1));
+    let (first, last) = own.unwrap_or(NONE);
+    query = query
+        .bind_all(positions.revocations.bounds())
+        .bind(first)
+        .bind(last);
+    query = query.bind_all(positions.changes.bounds());
     if let Some(now) = around {
         // No further into the future than clocks differ: a node that is ahead hides nothing.
         let (from, to) = (now - RECENT, now + RECENT);
-        query = query.bind(from).bind(to);
+        let (first, last) = own.unwrap_or_else(|| positions.revocations.long_run());
+        query = query.bind(from).bind(to).bind(first).bind(last);
+        let (first, last) = positions.changes.long_run();
         query = query
             .bind(from.timestamp_micros())
-            .bind(to.timestamp_micros());
+            .bind(to.timestamp_micros())
+            .bind(first)
+            .bind(last);
     }
     if !is_counted {
         query = query.uncounted();
     }
-    let rows = query.rows().await?;
-    let (mut changes, mut revocations) = (Vec::new(), Vec::new());
-    for row in &rows {
-        if row.text("kind").is_ok_and(|kind| kind == "revocation") {
-            revocations.push(revocation(row)?);
-        } else {
-            changes.push(change(row)?);
-        }
+    query.fold(new).await
+}
+
+fn new((changes, revocations): &mut New, row: Row) -> Result<(), StoreError> {
+    if row.text("kind").is_ok_and(|kind| kind == "revocation") {
+        revocations.push(revocation(&row)?);
+    } else {
+        changes.push(change(&row)?);
     }
-    Ok((changes, revocations))
+    Ok(())
 }
 
 fn revocation(row: &Row) -> Result<Found<Option<RevocationEvent>>, StoreError> {
@@ -395,7 +429,7 @@ fn revocation(row: &Row) -> Result<Found<Option<RevocationEvent>>, StoreError> {
     Ok(Found {
         id,
         at: revoked_at.timestamp_micros(),
-        fingerprint: fingerprint(&(revoked_at, format!("{content:?}"))),
+        fingerprint: fingerprint_of(content.as_ref(), revoked_at),
         content,
         complaint,
     })
@@ -415,12 +449,6 @@ fn change(row: &Row) -> Result<Found<Changes>, StoreError> {
         content,
         complaint,
     })
-}
-
-fn fingerprint(of: &impl std::hash::Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    of.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ impl Revocations<'_> {
         let sql =
             format!("SELECT id, {COLUMNS} FROM revocation_event {which}ORDER BY revoked_at, id");
         let query = self.db.built_query(sql).bind_all(since);
-        Ok(events(&query.rows().await?))
+        query.fold(keep_event).await
     }
 }
 
@@ -130,21 +130,45 @@ impl RevocationsMut<'_> {
         self.note(revoked_at).await
     }
 
-    /// Finds out which events the database made of a statement of ours. Others of the same moment
-    /// count as well.
+    /// Finds out which events the database made of a statement of ours: those of this moment that name
+    /// a user or a project alone. Others like them count as well.
     async fn note(&mut self, revoked_at: Timestamp) -> Result<(), StoreError> {
-        let sql = format!("SELECT id, {COLUMNS} FROM revocation_event WHERE revoked_at = ?");
+        let sql = "SELECT id, user_id, project_id FROM revocation_event \
+                   WHERE revoked_at = ? AND issued_before = ? AND domain_id IS NULL \
+                   AND role_id IS NULL AND trust_id IS NULL AND consumer_id IS NULL \
+                   AND access_token_id IS NULL AND audit_id IS NULL AND audit_chain_id IS NULL \
+                   AND expires_at IS NULL ORDER BY id";
         let mut reading = self.tx.read();
-        let query = reading.built_query(sql).bind(revoked_at);
-        let made = events(&query.rows().await?);
-        self.tx.revoke(made);
+        let query = reading.query(sql).bind(revoked_at).bind(revoked_at);
+        let made = query.fold(|made: &mut Vec<_>, row| {
+            made.push((
+                row.int("id")?,
+                row.optional_id("user_id")?,
+                row.optional_id("project_id")?,
+            ));
+            Ok(())
+        });
+        let mut ids = Vec::new();
+        let mut events = Vec::new();
+        for (id, user_id, project_id) in made.await? {
+            ids.push(id);
+            events.push(RevocationEvent {
+                user_id,
+                project_id,
+                issued_before: revoked_at,
+                revoked_at,
+                ..RevocationEvent::at(revoked_at)
+            });
+        }
+        self.tx.revoke_rows(&ids, events);
         Ok(())
     }
 }
 
-/// Reads events. One whose audit id cannot be one matches no token, and is passed over.
-fn events(rows: &[Row]) -> Vec<RevocationEvent> {
-    rows.iter().filter_map(|row| event(row).0).collect()
+/// Reads an event. One whose audit id cannot be one matches no token, and is passed over.
+fn keep_event(events: &mut Vec<RevocationEvent>, row: Row) -> Result<(), StoreError> {
+    events.extend(event(&row).0);
+    Ok(())
 }
 
 /// One event, and what of it cannot be read: it revokes all that it may stand for. `None` when an audit
@@ -192,6 +216,7 @@ mod tests {
     use model::{Method, Scope};
 
     use super::*;
+    use crate::Store;
     use crate::dialect::Dialect;
     use crate::scratch::{run, store};
 
@@ -284,23 +309,7 @@ mod tests {
             run(&store, sql).await;
         }
         store.sync().await.unwrap();
-        let revoked = |user: &str| {
-            let token = Token {
-                user_id: user.into(),
-                methods: vec![Method::Password],
-                kind: TokenKind::Direct(Scope::Unscoped),
-                audit_ids: AuditIds::root(AuditId::from_bytes([1; 16])),
-                issued_at: Timestamp::from_timestamp(1_000, 0).unwrap(),
-                expires_at: Timestamp::MAX_UTC,
-            };
-            store.is_revoked(&TokenFacts {
-                token: &token,
-                user_domain_id: &"d".into(),
-                role_ids: &[],
-                trust: None,
-                consumer_id: None,
-            })
-        };
+        let revoked = |user: &str| is_revoked(&store, user);
         let at = Timestamp::from_timestamp(2_000, 0).unwrap();
         let mut tx = store.begin().await.unwrap();
         let mut revocations = tx.revocations_mut();
@@ -319,5 +328,80 @@ mod tests {
             .unwrap();
         let _saved = tx.commit().await.unwrap();
         assert!(revoked("joe"));
+    }
+
+    #[tokio::test]
+    async fn many_events_of_this_node_are_not_read_again_and_nothing_beside_them_is_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        let neighbour = Store::connect(&store.db.options).unwrap();
+        let digits: Vec<String> = (0..40)
+            .map(|digit| format!("SELECT {digit} AS d"))
+            .collect();
+        let digits = digits.join(" UNION ALL ");
+        let all =
+            format!("SELECT CONCAT('u', a.d + 40 * b.d) FROM ({digits}) a CROSS JOIN ({digits}) b");
+        for sql in [
+            "INSERT INTO project (id, name, domain_id, is_domain, enabled, extra) \
+             SELECT 'd', 'd', id, is_domain, enabled, '{}' FROM project",
+            &all.replace(
+                "SELECT CONCAT",
+                "INSERT INTO \"user\" (domain_id, id) SELECT 'd', CONCAT",
+            ),
+            "INSERT INTO \"group\" (id, domain_id, name, extra) VALUES ('g', 'd', 'g', '{}')",
+            "INSERT INTO user_group_membership (group_id, user_id) SELECT 'g', id FROM \"user\"",
+        ] {
+            run(&store, sql).await;
+        }
+        for store in [&store, &neighbour] {
+            store.sync().await.unwrap();
+        }
+        let at = |second| Timestamp::from_timestamp(second, 0).unwrap();
+        let mut tx = store.begin().await.unwrap();
+        let mut revocations = tx.revocations_mut();
+        revocations
+            .insert_for_members(&"g".into(), at(2_000))
+            .await
+            .unwrap();
+        let _saved = tx.commit().await.unwrap();
+        let mut tx = neighbour.begin().await.unwrap();
+        let event = RevocationEvent {
+            user_id: Some("joe".into()),
+            ..RevocationEvent::at(at(2_000))
+        };
+        tx.revocations_mut().insert(&event).await.unwrap();
+        let _saved = tx.commit().await.unwrap();
+        assert!(!store.caches().sync_state.knows_all_that_it_has_written());
+        for store in [&store, &neighbour] {
+            store.sync().await.unwrap();
+            for user in ["u0", "u799", "u1599", "joe"] {
+                assert!(is_revoked(store, user), "{user}");
+            }
+        }
+        assert!(store.caches().sync_state.knows_all_that_it_has_written());
+        // A backup is restored in which none of them is.
+        run(&neighbour, "DELETE FROM revocation_event").await;
+        for store in [&store, &neighbour] {
+            store.sync().await.unwrap();
+            assert!(!is_revoked(store, "u0") && !is_revoked(store, "joe"));
+        }
+    }
+
+    fn is_revoked(store: &Store, user: &str) -> bool {
+        let token = Token {
+            user_id: user.into(),
+            methods: vec![Method::Password],
+            kind: TokenKind::Direct(Scope::Unscoped),
+            audit_ids: AuditIds::root(AuditId::from_bytes([1; 16])),
+            issued_at: Timestamp::from_timestamp(1_000, 0).unwrap(),
+            expires_at: Timestamp::MAX_UTC,
+        };
+        store.is_revoked(&TokenFacts {
+            token: &token,
+            user_domain_id: &"d".into(),
+            role_ids: &[],
+            trust: None,
+            consumer_id: None,
+        })
     }
 }

@@ -11,6 +11,7 @@ use model::assignment::{Actor, AssignmentFilter, AssignmentTarget, Held, RoleGra
 use model::ids::{DomainId, ProjectId, RoleId, UserId};
 
 use crate::assignments::{Assignments, GLOBAL_ROLE};
+use crate::db::Each;
 use crate::dialect::placeholders;
 use crate::error::StoreError;
 use crate::filter::Where;
@@ -155,30 +156,39 @@ impl Assignments<'_> {
                 ", heir (origin_id, id) AS (\
                    SELECT parent_id, id FROM project WHERE id IN (SELECT id FROM tree) \
                    UNION SELECT project.parent_id, heir.id FROM heir \
-                   JOIN project ON project.id = heir.origin_id), ",
+                   JOIN project ON project.id = heir.origin_id), \
+                 concerned (id) AS (\
+                   SELECT id FROM tree UNION SELECT origin_id FROM heir), ",
             );
         }
         sql.push("given (kind, user_id, group_id, target_id, role_id, inherited) AS (");
         let mut conditions = expanded_conditions(filter, "'UserProject'", "'UserDomain'");
         conditions.equals("actor_id", user_id);
-        sql.select(
+        sql.push(
             "SELECT CASE type WHEN 'UserProject' THEN 'UserProject' ELSE 'UserDomain' END, \
-             actor_id, NULL, target_id, role_id, inherited FROM assignment",
-            conditions,
+             actor_id, NULL, target_id, role_id, inherited FROM ",
         );
+        // By what is concerned an index finds all that may count, which it would not by `OR`.
+        let assignment = match project_id {
+            None => "assignment",
+            Some(_) => "concerned JOIN assignment ON target_id = concerned.id",
+        };
+        sql.select(assignment, conditions);
         sql.push(" UNION ALL ");
         sql.push(
             "SELECT CASE type WHEN 'GroupProject' THEN 'UserProject' ELSE 'UserDomain' END, \
              member.user_id, actor_id, target_id, role_id, inherited FROM ",
         );
+        sql.push(assignment);
+        sql.push(" JOIN ");
         match user_id {
             None => sql.push("user_group_membership"),
             Some(user_id) => {
                 let groups = GroupsOf::user(&self.db, user_id, &[], now);
                 // The type of a value that is selected has to be said.
                 sql.push(&format!(
-                    "(SELECT u.id AS user_id, g.group_id FROM \"user\" u \
-                     CROSS JOIN ({}) g WHERE u.id = ?)",
+                    "(SELECT u.id AS user_id, joined.group_id FROM \"user\" u \
+                     CROSS JOIN ({}) joined WHERE u.id = ?)",
                     groups.ids()
                 ));
                 sql.values.extend(groups.values());
@@ -186,7 +196,7 @@ impl Assignments<'_> {
             }
         }
         sql.select(
-            " member JOIN assignment ON actor_id = member.group_id",
+            " member ON member.group_id = actor_id",
             expanded_conditions(filter, "'GroupProject'", "'GroupDomain'"),
         );
         sql.push("), ");
@@ -194,8 +204,8 @@ impl Assignments<'_> {
             // From what was given down to the projects that inherit it.
             sql.push(
                 "heir (origin_id, id) AS (\
-                   SELECT parent_id, id FROM project WHERE parent_id IN \
-                     (SELECT target_id FROM given WHERE inherited = ?) \
+                   SELECT parent_id, project.id FROM given \
+                   JOIN project ON parent_id = given.target_id WHERE given.inherited = ? \
                    UNION SELECT heir.origin_id, project.id FROM heir \
                    JOIN project ON project.parent_id = heir.id), ",
             );
@@ -273,16 +283,20 @@ impl Assignments<'_> {
         }
         sql.push(" ORDER BY target_id, actor_id, role_id, held.kind, inherited, held.group_id, origin_id");
         let query = self.db.built_query(sql.text).bind_all(sql.values);
-        let mut list = HeldRoles::default();
-        for row in &query.rows().await? {
-            let held = held(row)?;
-            if names {
-                learn(&mut list.actors, &held.actor, row, "actor")?;
-                learn(&mut list.targets, &held.target, row, "target")?;
-            }
-            list.held.push(held);
-        }
-        Ok(list)
+        let each: Each<HeldRoles> = match names {
+            true => |list, row| {
+                let held = held(&row)?;
+                learn(&mut list.actors, &held.actor, &row, "actor")?;
+                learn(&mut list.targets, &held.target, &row, "target")?;
+                list.held.push(held);
+                Ok(())
+            },
+            false => |list, row| {
+                list.held.push(held(&row)?);
+                Ok(())
+            },
+        };
+        query.fold(each).await
     }
 }
 

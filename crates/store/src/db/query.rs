@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pool::Db;
-use super::session::{Prepared, Session, Statement, on_task};
+use super::session::{Each, Prepared, Session, Statement, keep, on_task};
 use super::tx::Tx;
 use crate::dialect::Dialect;
 use crate::error::StoreError;
@@ -48,6 +48,7 @@ impl<'a> Conn<'a> {
     }
 
     /// Starts a statement.
+    #[track_caller]
     pub(crate) fn query(&mut self, sql: &'static str) -> Query<'_, 'a> {
         let statement = Statement::new(self.dialect().placeholders(sql));
         Prepared {
@@ -57,6 +58,7 @@ impl<'a> Conn<'a> {
     }
 
     /// Starts a statement that was put together: only ever from our own pieces, never from input.
+    #[track_caller]
     pub(crate) fn built_query(&mut self, sql: String) -> Query<'_, 'a> {
         let statement = Statement::new(self.dialect().placeholders_owned(sql));
         Prepared {
@@ -71,8 +73,12 @@ pub(crate) type Query<'c, 'a> = Prepared<&'c mut Conn<'a>>;
 
 impl Query<'_, '_> {
     /// All rows.
-    pub(crate) async fn all<T: FromRow>(self) -> Result<Vec<T>, StoreError> {
-        self.rows().await?.iter().map(T::from_row).collect()
+    pub(crate) async fn all<T: FromRow + Send + 'static>(self) -> Result<Vec<T>, StoreError> {
+        self.fold(|made: &mut Vec<T>, row| {
+            made.push(T::from_row(&row)?);
+            Ok(())
+        })
+        .await
     }
 
     /// The only row, or `None`.
@@ -82,6 +88,14 @@ impl Query<'_, '_> {
 
     /// All rows, unread.
     pub(crate) async fn rows(self) -> Result<Vec<Row>, StoreError> {
+        self.fold(keep).await
+    }
+
+    /// Makes something of the rows as they come. A row takes many times the memory of what is made of it.
+    pub(crate) async fn fold<S: Default + Send + 'static>(
+        self,
+        each: Each<S>,
+    ) -> Result<S, StoreError> {
         debug_assert!(
             ["SELECT", "WITH", "SHOW", "PRAGMA"].iter().any(|verb| self
                 .statement
@@ -93,16 +107,16 @@ impl Query<'_, '_> {
         );
         let statement = self.statement;
         match self.to {
-            Conn::Tx(tx) => tx.fetch(statement).await,
+            Conn::Tx(tx) => tx.fetch(statement, each).await,
             Conn::Pool(db) => {
                 let (db, permit) = (Arc::clone(db), db.permit(false).await?);
                 on_task(async move {
                     let mut session = Session::open(db, permit).await?;
-                    match session.fetch(&statement).await {
+                    match session.fetch(&statement, each).await {
                         // An idle connection that the server closed: reading may be repeated safely.
                         Err(StoreError::Unavailable(_)) => {
                             session.reopen().await?;
-                            session.fetch(&statement).await
+                            session.fetch(&statement, each).await
                         }
                         outcome => outcome,
                     }

@@ -1,7 +1,10 @@
 //! A connection in use, and the one way a statement reaches a database.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, Postgres, Sqlite};
@@ -17,14 +20,20 @@ pub(crate) struct Statement {
     sql: Cow<'static, str>,
     values: Vec<Value>,
     is_counted: bool,
+    /// Who sends it.
+    #[cfg(debug_assertions)]
+    site: &'static std::panic::Location<'static>,
 }
 
 impl Statement {
+    #[track_caller]
     pub(super) fn new(sql: Cow<'static, str>) -> Self {
         Self {
             sql,
             values: Vec::new(),
             is_counted: true,
+            #[cfg(debug_assertions)]
+            site: std::panic::Location::caller(),
         }
     }
 
@@ -88,12 +97,16 @@ pub(crate) struct Session {
 /// # Errors
 ///
 /// [`StoreError::Unavailable`] when the process is shutting down, or the work panics.
-pub(crate) async fn on_task<T: Send + 'static>(
+pub(crate) fn on_task<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, StoreError> {
-    tokio::spawn(work.in_current_span())
-        .await
-        .map_err(|_| lost())
+) -> impl Future<Output = Result<T, StoreError>> {
+    // Without its type, which would be part of that of every request that waits for a database.
+    let work: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(work);
+    async move {
+        tokio::spawn(work.in_current_span())
+            .await
+            .map_err(|_| lost())
+    }
 }
 
 pub(super) fn lost() -> StoreError {
@@ -115,9 +128,9 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-/// Binds the values to a statement and runs it by `fetch_all` or `execute`.
-macro_rules! run {
-    ($connection:expr, $statement:expr, $values:expr, $how:ident, $time:expr) => {{
+/// Binds the values to a statement.
+macro_rules! bound {
+    ($statement:expr, $values:expr, $time:expr) => {{
         let mut query = sqlx::query(AssertSqlSafe($statement.sql.clone()));
         for value in $values {
             query = match value {
@@ -128,20 +141,26 @@ macro_rules! run {
                 Value::Time(value) => query.bind(value.map($time)),
             };
         }
-        query.$how(&mut **$connection).await
+        query
     }};
 }
 
+/// What becomes of each row of a result.
+pub(crate) type Each<S> = fn(&mut S, Row) -> Result<(), StoreError>;
+
 /// Does work with a session's connection within the time that a statement may take.
 macro_rules! send {
-    ($session:expr, $connection:ident => $work:expr) => {{
-        let timeout = $session.db.timeout();
+    ($session:expr, $connection:ident => $work:expr) => {
+        send!($session, $session.db.timeout(), $connection => $work)
+    };
+    ($session:expr, $timeout:expr, $connection:ident => $work:expr) => {{
+        let timeout = $timeout;
         let work = async {
             let $connection = $session.connection()?;
             $work.map_err(Failure::from)
         };
         let outcome = tokio::time::timeout(timeout, work).await;
-        $session.settle(outcome)
+        $session.settle(outcome, timeout)
     }};
 }
 
@@ -195,16 +214,21 @@ impl Session {
         Ok(())
     }
 
-    /// Runs a statement that gives rows. A text that no column can hold equals nothing.
-    pub(super) async fn fetch(&mut self, statement: &Statement) -> Result<Vec<Row>, StoreError> {
+    /// Runs a statement that gives rows, and makes something of each as it comes. A text that no
+    /// column can hold equals nothing.
+    pub(super) async fn fetch<S: Default>(
+        &mut self,
+        statement: &Statement,
+        each: Each<S>,
+    ) -> Result<S, StoreError> {
         let values = &statement.values;
         refuse_too_many(values)?;
         if let Some(without) = self.without_unsupported(values) {
-            return self.send_fetch(statement, &without).await;
+            return self.send_fetch(statement, &without, each).await;
         }
-        match self.send_fetch(statement, values).await {
+        match self.send_fetch(statement, values, each).await {
             Err(StoreError::Uncomparable(reason)) => match self.without_maybe_unsupported(values) {
-                Some(without) => self.send_fetch(statement, &without).await,
+                Some(without) => self.send_fetch(statement, &without, each).await,
                 None => Err(StoreError::Uncomparable(reason)),
             },
             outcome => outcome,
@@ -234,8 +258,17 @@ impl Session {
 
     /// Runs statements as they stand, without values; several may stand in one text.
     pub(super) async fn batch(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        self.batch_within(self.db.timeout(), sql).await
+    }
+
+    /// The same with another time limit.
+    pub(super) async fn batch_within(
+        &mut self,
+        timeout: Duration,
+        sql: &'static str,
+    ) -> Result<(), StoreError> {
         self.db.count_statement();
-        send!(self, connection => match connection {
+        send!(self, timeout, connection => match connection {
             Connection::MariaDb(it) => it.execute(sql).await.map(drop),
             Connection::Postgres(it) => it.execute(sql).await.map(drop),
             Connection::Sqlite(it) => it.execute(sql).await.map(drop),
@@ -255,23 +288,39 @@ impl Session {
         Some(without(values, maybe_unsupported))
     }
 
-    async fn send_fetch(
+    async fn send_fetch<S: Default>(
         &mut self,
         statement: &Statement,
         values: &[Value],
-    ) -> Result<Vec<Row>, StoreError> {
+        each: Each<S>,
+    ) -> Result<S, StoreError> {
         macro_rules! fetch {
-            ($connection:expr, $row:ident, $time:expr) => {
-                run!($connection, statement, values, fetch_all, $time)
-                    .map(|rows| rows.into_iter().map(Row::$row).collect())
-            };
+            ($connection:expr, $row:ident, $time:expr) => {{
+                let mut rows = bound!(statement, values, $time).fetch(&mut **$connection);
+                let mut made = Ok(S::default());
+                // To the end, also behind a row that cannot be read: no answer is left on its way.
+                loop {
+                    match poll_fn(|context| rows.as_mut().poll_next(context)).await {
+                        Some(Ok(row)) => {
+                            if let Ok(state) = &mut made
+                                && let Err(error) = each(state, Row::$row(row))
+                            {
+                                made = Err(error);
+                            }
+                        }
+                        Some(Err(error)) => break Err(error),
+                        None => break Ok(made),
+                    }
+                }
+            }};
         }
         self.count(statement);
-        send!(self, connection => match connection {
+        let made = send!(self, connection => match connection {
             Connection::MariaDb(it) => fetch!(it, MySql, |time| time.naive_utc()),
             Connection::Postgres(it) => fetch!(it, Postgres, |time| time.naive_utc()),
             Connection::Sqlite(it) => fetch!(it, Sqlite, Value::sqlite_time),
-        })
+        });
+        made?
     }
 
     async fn send_execute(
@@ -281,7 +330,9 @@ impl Session {
     ) -> Result<u64, StoreError> {
         macro_rules! execute {
             ($connection:expr, $time:expr) => {
-                run!($connection, statement, values, execute, $time)
+                bound!(statement, values, $time)
+                    .execute(&mut **$connection)
+                    .await
                     .map(|done| done.rows_affected())
             };
         }
@@ -294,6 +345,8 @@ impl Session {
     }
 
     fn count(&self, statement: &Statement) {
+        #[cfg(debug_assertions)]
+        crate::scratch::plans::note(statement.site, &statement.sql, &statement.values);
         if statement.is_counted {
             self.db.count_statement();
         }
@@ -311,6 +364,7 @@ impl Session {
     fn settle<T>(
         &mut self,
         outcome: Result<Result<T, Failure>, tokio::time::error::Elapsed>,
+        timeout: Duration,
     ) -> Result<T, StoreError> {
         match outcome {
             Ok(Ok(value)) => Ok(value),
@@ -323,7 +377,7 @@ impl Session {
             }
             Err(_) => {
                 self.discard();
-                Err(StoreError::TimedOut(self.db.timeout()))
+                Err(StoreError::TimedOut(timeout))
             }
         }
     }
@@ -365,6 +419,28 @@ impl Drop for Session {
     }
 }
 
+/// Asks what a database would do about a statement, once the session is set up for the question.
+pub(crate) async fn explain(
+    db: &Arc<Db>,
+    set_up: &'static str,
+    sql: String,
+    values: &[Value],
+) -> Result<Vec<Row>, StoreError> {
+    let mut statement = Statement::new(sql.into());
+    statement.values.extend_from_slice(values);
+    let mut session = Session::open(Arc::clone(db), db.permit(true).await?).await?;
+    if !set_up.is_empty() {
+        session.batch(set_up).await?;
+    }
+    session.fetch(&statement, keep).await
+}
+
+/// Keeps a row as it is.
+pub(super) fn keep(rows: &mut Vec<Row>, row: Row) -> Result<(), StoreError> {
+    rows.push(row);
+    Ok(())
+}
+
 /// How many values a statement may have: SQLite takes no more, the others twice as many.
 const MOST_VALUES: usize = 32_766;
 
@@ -379,15 +455,13 @@ fn refuse_too_many(values: &[Value]) -> Result<(), StoreError> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::Store;
     use crate::scratch;
 
     async fn number(session: &mut Session, sql: &'static str) -> Result<i64, StoreError> {
         let statement = Statement::new(sql.into());
-        let rows = session.fetch(&statement).await?;
+        let rows = session.fetch(&statement, keep).await?;
         rows[0].int("number")
     }
 

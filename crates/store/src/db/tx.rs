@@ -2,17 +2,19 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::revocation::RevocationEvent;
 
 use super::pool::Db;
 use super::query::Conn;
-use super::session::{Prepared, Session, Statement, lost, on_task};
+use super::session::{Each, Prepared, Session, Statement, lost, on_task};
 use crate::change::{Changes, Entity};
 use crate::dialect::Dialect;
 use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::value::{Row, Value};
+use crate::sync_state::OwnRows;
+use crate::value::Value;
 
 /// An open transaction. Dropping it rolls back.
 pub struct Tx {
@@ -22,6 +24,8 @@ pub struct Tx {
     changed: Changes,
     /// The revocation events that it has added so far.
     revoked: Vec<RevocationEvent>,
+    /// Those of them that are many.
+    own: Vec<OwnRows>,
     db: Arc<Db>,
 }
 
@@ -40,6 +44,7 @@ impl Tx {
                 session: Some(session),
                 changed: Changes::default(),
                 revoked: Vec::new(),
+                own: Vec::new(),
                 db,
             })
         })
@@ -57,12 +62,16 @@ impl Tx {
         let mut session = self.session.take().ok_or_else(lost)?;
         let (db, changed) = (Arc::clone(&self.db), self.changed);
         let revoked = std::mem::take(&mut self.revoked);
+        let own = std::mem::take(&mut self.own);
         // A request may be given up, but not between what the database does and what is kept in
         // memory.
         on_task(async move {
             let committed = session.commit().await;
             match &committed {
-                Ok(()) => db.count_commit(),
+                Ok(()) => {
+                    db.caches.sync_state.know(own);
+                    db.count_commit();
+                }
                 Err(error) if error.leaves_unknown() => {
                     // It may be there even though nobody said so, now or a little later.
                     let db = Arc::clone(&db);
@@ -74,7 +83,7 @@ impl Tx {
                 }
                 Err(_) => return committed,
             }
-            db.caches.revoked(revoked);
+            db.caches.revoked(revoked).await;
             db.caches.changed(&changed);
             committed
         })
@@ -114,9 +123,13 @@ impl Tx {
     }
 
     /// Runs a statement that gives rows.
-    pub(super) async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>, StoreError> {
-        self.on_session(|mut session| async move {
-            let outcome = session.fetch(&statement).await;
+    pub(super) async fn fetch<S: Default + Send + 'static>(
+        &mut self,
+        statement: Statement,
+        each: Each<S>,
+    ) -> Result<S, StoreError> {
+        self.on_session(move |mut session| async move {
+            let outcome = session.fetch(&statement, each).await;
             (session, outcome)
         })
         .await
@@ -130,10 +143,12 @@ impl Tx {
         .await
     }
 
-    /// Runs statements as they stand, without values; several may stand in one text.
+    /// Runs statements as they stand, without values; several may stand in one text. They may take an
+    /// hour: to index a big table takes longer than any request may.
     pub(crate) async fn batch(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        const PATIENCE: Duration = Duration::from_secs(3600);
         self.on_session(|mut session| async move {
-            let outcome = session.batch(sql).await;
+            let outcome = session.batch_within(PATIENCE, sql).await;
             (session, outcome)
         })
         .await
@@ -145,6 +160,7 @@ impl Tx {
     }
 
     /// Adds rows: `rest` is what follows `INSERT INTO table`.
+    #[track_caller]
     pub(crate) fn insert<'e>(
         &mut self,
         table: &'static str,
@@ -156,6 +172,7 @@ impl Tx {
     }
 
     /// Changes rows: `rest` is what follows `UPDATE table`.
+    #[track_caller]
     pub(crate) fn update<'e>(
         &mut self,
         table: &'static str,
@@ -167,6 +184,7 @@ impl Tx {
     }
 
     /// Removes rows: `rest` is what follows `DELETE FROM table`.
+    #[track_caller]
     pub(crate) fn delete<'e>(
         &mut self,
         table: &'static str,
@@ -178,19 +196,23 @@ impl Tx {
     }
 
     /// Runs a statement that defines a table.
+    #[track_caller]
     pub(crate) fn define(&mut self, sql: String) -> Write<'_> {
         self.prepare(sql, Changes::default())
     }
 
     /// Runs a statement of which nobody says what it changes.
+    #[track_caller]
     pub(crate) fn anything(&mut self, sql: String) -> Write<'_> {
         self.prepare(sql, Changes::all())
     }
 
+    #[track_caller]
     fn write(&mut self, table: &'static str, entity: Entity<'_>, sql: String) -> Write<'_> {
         self.prepare(sql, Changes::of(table, entity))
     }
 
+    #[track_caller]
     fn prepare(&mut self, sql: String, changes: Changes) -> Write<'_> {
         self.changed.add(changes);
         Prepared {
@@ -202,6 +224,12 @@ impl Tx {
     /// Makes this node judge by events that the transaction adds, from its commit on.
     pub(crate) fn revoke(&mut self, events: impl IntoIterator<Item = RevocationEvent>) {
         self.revoked.extend(events);
+    }
+
+    /// The same for events of which the rows are known, so that nobody has to read them again.
+    pub(crate) fn revoke_rows(&mut self, ids: &[i64], events: Vec<RevocationEvent>) {
+        self.own.extend(OwnRows::of(ids, &events));
+        self.revoke(events);
     }
 
     /// Keeps others from changing a row until the transaction ends; whether there is one. To be
@@ -306,7 +334,6 @@ impl Write<'_> {
 mod tests {
     use std::future::poll_fn;
     use std::task::Poll;
-    use std::time::Duration;
 
     use super::*;
     use crate::db::session::tests::{identity, mark, session};

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::sync_state::MANY;
+
 /// A row of one of the two tables.
 pub(super) struct Found<T> {
     pub(super) id: i64,
@@ -54,6 +56,9 @@ struct Known {
 /// the rows between them.
 pub(super) const MOST_GAPS: usize = 8;
 
+/// Ids of this kind there are none.
+pub(super) const NONE: (i64, i64) = (0, -1);
+
 /// So many ids before the first row may be taken by transactions that are open.
 const LOOK_BACK: i64 = 1000;
 
@@ -81,12 +86,29 @@ impl Position {
     /// What bounds the ids to read: the highest, and pairs for the gaps.
     pub(super) fn bounds(&self) -> Vec<i64> {
         let gaps = self.gaps.iter().map(|gap| (*gap.start(), *gap.end()));
-        // Ids of this kind there are none.
-        let none = std::iter::repeat((0, -1));
-        let pairs = gaps.chain(none).take(MOST_GAPS);
+        let pairs = gaps.chain(std::iter::repeat(NONE)).take(MOST_GAPS);
         let mut bounds = vec![self.top];
         bounds.extend(pairs.flat_map(|(from, to)| [from, to]));
         bounds
+    }
+
+    /// The longest run of ids all of which were read, when it is long; else none. When one statement
+    /// has written a hundred thousand rows, nobody wants them twice a second. None of them comes
+    /// again as another as long as the row at the top, which is asked for each time, does not: ids
+    /// are only ever given anew from some place on.
+    pub(super) fn long_run(&self) -> (i64, i64) {
+        let (mut longest, mut run) = (NONE, NONE);
+        for &id in self.read.keys() {
+            let goes_on = run != NONE && run.1.checked_add(1) == Some(id);
+            run = if goes_on { (run.0, id) } else { (id, id) };
+            if run.1 - run.0 > longest.1 - longest.0 {
+                longest = run;
+            }
+        }
+        match usize::try_from(longest.1 - longest.0).is_ok_and(|many| many >= MANY) {
+            true => longest,
+            false => NONE,
+        }
     }
 
     /// Whether rows that were read are gone or have become others.
@@ -178,6 +200,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn only_a_long_run_that_was_read_whole_is_left_out() {
+        let row = |id| Found {
+            id,
+            at: 0,
+            fingerprint: 0,
+            content: (),
+            complaint: None,
+        };
+        let mut position = Position::before::<()>(&[], 0, WAIT);
+        position.take_new((1..=500).map(row).collect(), Duration::ZERO);
+        assert_eq!(position.long_run(), NONE);
+        position.take_new((502..=3000).map(row).collect(), Duration::ZERO);
+        assert_eq!(position.long_run(), (502, 3000));
+        // The missing one comes.
+        position.take_new(vec![row(501), row(3000)], Duration::ZERO);
+        assert_eq!(position.long_run(), (1, 3000));
+        position.take_new(vec![row(3000)], 2 * WAIT);
+        assert_eq!(position.long_run(), NONE);
+    }
 
     /// What happens to a table.
     #[derive(Clone, Debug)]
