@@ -16,6 +16,7 @@ mod nodes;
 mod oauth2;
 mod orphans;
 mod personas;
+mod plans;
 mod policy;
 mod races;
 mod schemas;
