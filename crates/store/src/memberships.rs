@@ -74,6 +74,7 @@ impl<'a> GroupsOf<'a> {
 
     /// The assignments of the user and of the groups by a condition that names no type: two selects
     /// of which each finds its rows by an index, which one with `OR` would not. Both yield `columns`.
+    /// SQLite keeps the order of a `CROSS JOIN`: the few groups first, and then what each has.
     pub(crate) fn assignments(
         &self,
         columns: &str,
@@ -86,8 +87,8 @@ impl<'a> GroupsOf<'a> {
             "SELECT {columns} FROM assignment \
              WHERE type IN ({user_types}) AND actor_id = ? AND {condition} \
              UNION SELECT {columns} FROM ({}) member \
-             JOIN assignment ON actor_id = member.group_id \
-             WHERE type IN ({group_types}) AND {condition}",
+             CROSS JOIN assignment \
+             WHERE actor_id = member.group_id AND type IN ({group_types}) AND {condition}",
             self.ids()
         );
         let mut all = vec![Value::from(self.user_id)];

@@ -1,4 +1,6 @@
 //! Users and their passwords.
+//!
+//! Long because Keystone keeps a user in seven tables.
 
 use chrono::{DateTime, TimeDelta};
 use model::Timestamp;

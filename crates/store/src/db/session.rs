@@ -346,7 +346,7 @@ impl Session {
 
     fn count(&self, statement: &Statement) {
         #[cfg(debug_assertions)]
-        crate::scratch::plans::note(statement.site, &statement.sql, &statement.values);
+        super::notes::note(statement.site, &statement.sql, &statement.values);
         if statement.is_counted {
             self.db.count_statement();
         }
