@@ -6,9 +6,10 @@ use crate::operation::{BodyKind, Operation};
 use crate::schemas::Schemas;
 
 const ABOUT: &str = "\
-The OpenStack Identity API as this release of Archstone serves it: every operation, with the \
-schemas by which requests are judged and the policy rules that are asked. What answers GET answers \
-HEAD too. The schemas are Keystone's, whose patterns are read as Python's `re` reads them.";
+The OpenStack Identity API as served by this release of Archstone: every operation, with the JSON \
+schemas that requests are validated against and the policy rules that are enforced. Every GET \
+operation also supports HEAD. The schemas are Keystone's; their patterns follow the syntax of \
+Python's `re`.";
 
 /// Describes these operations.
 pub fn describe(
@@ -51,7 +52,7 @@ pub fn describe(
 }
 
 impl Operation {
-    /// The schemas that stand among the components; those of queries are taken apart.
+    /// The schemas that are listed as components; those of queries become parameters.
     fn schemas(&self) -> impl Iterator<Item = &'static str> {
         self.body_schema
             .into_iter()
@@ -66,7 +67,7 @@ fn describe_operation(operation: &Operation, schemas: &Schemas) -> Value {
         "summary": operation.summary,
     });
     if let Some(reason) = operation.public {
-        described["description"] = format!("Open to everybody: {reason}.").into();
+        described["description"] = format!("No authentication required: {reason}.").into();
         described["security"] = json!([]);
     }
     if !operation.rules.is_empty() {
@@ -82,17 +83,97 @@ fn describe_operation(operation: &Operation, schemas: &Schemas) -> Value {
             "content": {kind: {"schema": schema}},
         });
     }
-    described["responses"] = json!({
-        "2XX": {"description": "Done."},
-        "default": {
-            "description": "Refused or failed, and why.",
-            "content": {"application/json": {"schema": reference("error")}},
-        },
-    });
+    described["responses"] = responses(operation).into();
     described
 }
 
-/// The type of a body, whether there has to be one, and its schema.
+/// What an operation answers, by status.
+fn responses(operation: &Operation) -> Map<String, Value> {
+    let mut responses = Map::new();
+    let mut is_served = true;
+    match operation.answers {
+        Some(answers) => {
+            for (status, description) in answers {
+                is_served &= *status < 400;
+                let response = match status {
+                    400.. => error(description),
+                    _ => json!({ "description": description }),
+                };
+                responses.insert(status.to_string(), response);
+            }
+        }
+        None => {
+            let description = usual_description(operation);
+            let status = operation.usual_status().as_str().to_owned();
+            responses.insert(status, json!({ "description": description }));
+        }
+    }
+    if is_served {
+        let reads = operation.body_schema.is_some()
+            || operation.part_schema.is_some()
+            || operation.body_kind != BodyKind::Json;
+        let changes = matches!(operation.method.as_str(), "POST" | "PUT" | "PATCH")
+            && operation.answers.is_none();
+        let errors = [
+            (
+                "400",
+                "The request body is invalid.",
+                reads && operation.method != http::Method::GET,
+            ),
+            (
+                "400",
+                "The query is invalid.",
+                !reads && operation.query_schema.is_some(),
+            ),
+            (
+                "401",
+                "Authentication required.",
+                operation.public.is_none(),
+            ),
+            ("401", "Authentication failed.", operation.public.is_some()),
+            ("403", "Forbidden by policy.", !operation.rules.is_empty()),
+            ("404", "Not found.", operation.variables().next().is_some()),
+            ("409", "Conflict.", changes && !operation.rules.is_empty()),
+        ];
+        for (status, description, applies) in errors {
+            if applies {
+                responses.insert(status.to_owned(), error(description));
+            }
+        }
+    }
+    responses.insert("default".to_owned(), error("Any other error."));
+    responses
+}
+
+fn error(description: &str) -> Value {
+    json!({
+        "description": description,
+        "content": {"application/json": {"schema": reference("error")}},
+    })
+}
+
+/// Describes a success by the summary of its operation: "Show a tag of a project" answers with "The
+/// tag of the project."
+fn usual_description(operation: &Operation) -> String {
+    let (verb, what) = operation
+        .summary
+        .split_once(' ')
+        .expect("a summary has a verb and an object");
+    let what = ["a ", "an ", "the "]
+        .iter()
+        .find_map(|article| what.strip_prefix(article))
+        .unwrap_or(what)
+        .replace(" of an ", " of the ")
+        .replace(" of a ", " of the ")
+        .replace(" on a ", " on the ");
+    match verb {
+        "List" | "Show" | "Create" | "Update" => format!("The {what}."),
+        "Delete" => format!("The {what} is deleted."),
+        _ => panic!("{:?} needs a description of its answer", operation.summary),
+    }
+}
+
+/// The media type of a request body, whether it is required, and its schema.
 fn body(operation: &Operation) -> Option<(&'static str, bool, Value)> {
     match (operation.body_schema, operation.part_schema) {
         _ if operation.body_kind != BodyKind::Json => (operation.method == http::Method::POST)
@@ -117,7 +198,7 @@ fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
 
-/// A schema of Keystone's, whose references into itself lead to its new place.
+/// One of Keystone's schemas, with its internal references rewritten to its place in the document.
 fn component(name: &str, schemas: &Schemas) -> Value {
     fn moved(value: &mut Value, place: &str) {
         match value {
@@ -135,7 +216,7 @@ fn component(name: &str, schemas: &Schemas) -> Value {
     }
     let mut schema = schemas
         .find(name)
-        .expect("operations name schemas that there are")
+        .expect("operations name known schemas")
         .clone();
     moved(&mut schema, &format!("#/components/schemas/{name}"));
     schema
@@ -172,7 +253,7 @@ fn arguments(schema: &Value) -> Vec<Value> {
         .collect()
 }
 
-/// A name that no other operation has.
+/// The unique identifier of an operation.
 fn id(operation: &Operation) -> String {
     let mut id = operation.method.as_str().to_lowercase();
     for part in operation.path.split('/').filter(|part| !part.is_empty()) {
@@ -182,7 +263,7 @@ fn id(operation: &Operation) -> String {
     id
 }
 
-/// The resource that a path is about: what stands after the version.
+/// The resource of a path: the segment after the version.
 fn tag(path: &str) -> &str {
     let mut parts = path.split('/').filter(|part| !part.is_empty());
     match parts.next() {

@@ -1,9 +1,9 @@
-//! Operations: what the server can be asked to do, declared once beside the handler.
+//! Operations of the API, each declared once beside its handler.
 //!
 //! From the list of them come the router, the default policy and its sample, `Allow` headers,
 //! span names and the API description.
 
-use http::Method;
+use http::{Method, StatusCode};
 use policy::Rule;
 
 /// One thing that a client can ask for.
@@ -27,8 +27,11 @@ pub struct Operation {
     pub query_schema: Option<&'static str>,
     /// The filters of its list that rules may name, as `%(filter_attr.NAME)s`.
     pub filters: &'static [&'static str],
-    /// Why nobody has to be logged in for it; `None` for all that somebody must be.
+    /// Why it needs no authentication; `None` for all that do.
     pub public: Option<&'static str>,
+    /// The statuses that it answers with, each with a sentence; `None` for the usual one of its
+    /// method. An operation that is always refused names errors.
+    pub answers: Option<&'static [(u16, &'static str)]>,
 }
 
 /// What an operation reads as its body.
@@ -56,6 +59,7 @@ impl Operation {
             query_schema: None,
             filters: &[],
             public: None,
+            answers: None,
         }
     }
 
@@ -64,7 +68,7 @@ impl Operation {
         Self::new(Method::GET, path, summary)
     }
 
-    /// An operation that only tells whether; where there is none, the one that reads answers.
+    /// An operation that only checks; where there is none, the one that reads answers.
     pub const fn head(path: &'static str, summary: &'static str) -> Self {
         Self::new(Method::HEAD, path, summary)
     }
@@ -131,10 +135,33 @@ impl Operation {
         self
     }
 
-    /// Lets everybody in, for this reason.
+    /// The statuses that it answers with, each with a sentence for API readers.
+    pub const fn answers(mut self, answers: &'static [(u16, &'static str)]) -> Self {
+        self.answers = Some(answers);
+        self
+    }
+
+    /// Needs no authentication, for this reason.
     pub const fn public(mut self, reason: &'static str) -> Self {
         self.public = Some(reason);
         self
+    }
+
+    /// Whether it declares that it answers with this status.
+    pub fn answers_with(&self, status: StatusCode) -> bool {
+        match self.answers {
+            Some(answers) => answers.iter().any(|(declared, _)| *declared == status),
+            None => self.usual_status() == status,
+        }
+    }
+
+    /// The status of a success that is not declared: what the method usually answers with.
+    pub(crate) fn usual_status(&self) -> StatusCode {
+        match self.method {
+            Method::POST | Method::PUT => StatusCode::CREATED,
+            Method::DELETE => StatusCode::NO_CONTENT,
+            _ => StatusCode::OK,
+        }
     }
 
     /// The variables of its path, in their order.

@@ -32,18 +32,24 @@ pub fn routes() -> Routes {
 }
 
 const PATH: &str = "/v3/OS-OAUTH2/token";
-const WHY_PUBLIC: &str = "the client proves itself in the request";
+const WHY_PUBLIC: &str = "the client authenticates in the request";
 
-static ISSUE: Operation = Operation::post(
-    PATH,
-    "Obtain an access token by the client-credentials grant",
-)
-.form()
-.public(WHY_PUBLIC);
-static GET: Operation = Operation::get(PATH, "Refused").public(WHY_PUBLIC);
-static PUT: Operation = Operation::put(PATH, "Refused").public(WHY_PUBLIC);
-static PATCH: Operation = Operation::patch(PATH, "Refused").public(WHY_PUBLIC);
-static DELETE: Operation = Operation::delete(PATH, "Refused").public(WHY_PUBLIC);
+static ISSUE: Operation = Operation::post(PATH, "Issue an access token for client credentials")
+    .form()
+    .public(WHY_PUBLIC)
+    .answers(&[(200, "The access token.")]);
+static GET: Operation = Operation::get(PATH, "Reject methods other than POST")
+    .public(WHY_PUBLIC)
+    .answers(&[(405, "The method is not allowed.")]);
+static PUT: Operation = Operation::put(PATH, "Reject methods other than POST")
+    .public(WHY_PUBLIC)
+    .answers(&[(405, "The method is not allowed.")]);
+static PATCH: Operation = Operation::patch(PATH, "Reject methods other than POST")
+    .public(WHY_PUBLIC)
+    .answers(&[(405, "The method is not allowed.")]);
+static DELETE: Operation = Operation::delete(PATH, "Reject methods other than POST")
+    .public(WHY_PUBLIC)
+    .answers(&[(405, "The method is not allowed.")]);
 
 async fn issue(call: Call) -> Result<Reply<AccessToken>, OAuthError> {
     let issued = match Client::of(&call)? {

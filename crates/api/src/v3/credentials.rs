@@ -40,7 +40,7 @@ static CREATE: Operation = Operation::post("/v3/credentials", "Create a credenti
     .rules(&[CREATE_CREDENTIAL])
     .body("credential.create_request_body");
 static UPDATE: Operation =
-    Operation::patch("/v3/credentials/{credential_id}", "Change a credential")
+    Operation::patch("/v3/credentials/{credential_id}", "Update a credential")
         .rules(&[UPDATE_CREDENTIAL])
         .body("credential.update_request_body");
 static DELETE: Operation =

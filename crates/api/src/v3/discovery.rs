@@ -16,9 +16,13 @@ pub fn routes() -> Routes {
         .on(&VERSION, show_version)
 }
 
-static VERSIONS: Operation =
-    Operation::get("/", "List the versions of the API").public("discovery precedes authentication");
-static VERSION: Operation = Operation::get("/v3", "Show this version of the API")
+static VERSIONS: Operation = Operation::get("/", "List API versions")
+    .public("discovery precedes authentication")
+    .answers(&[
+        (200, "The JSON Home document, where the client asks for it."),
+        (300, "The API versions."),
+    ]);
+static VERSION: Operation = Operation::get("/v3", "Show the details of API version 3")
     .public("discovery precedes authentication");
 
 async fn show_versions(call: Call) -> Result<Reply<Value>, ApiError> {

@@ -39,7 +39,7 @@ static SHOW: Operation =
 static CREATE: Operation = Operation::post("/v3/domains", "Create a domain")
     .rules(&[CREATE_DOMAIN])
     .body("resource.domain_create_request_body");
-static UPDATE: Operation = Operation::patch("/v3/domains/{domain_id}", "Change a domain")
+static UPDATE: Operation = Operation::patch("/v3/domains/{domain_id}", "Update a domain")
     .rules(&[UPDATE_DOMAIN])
     .body("resource.domain_update_request_body");
 static DELETE: Operation =

@@ -36,7 +36,7 @@ static SHOW: Operation =
 static CREATE: Operation = Operation::post("/v3/endpoints", "Create an endpoint")
     .rules(&[CREATE_ENDPOINT])
     .body("catalog.endpoint_create_request_body");
-static UPDATE: Operation = Operation::patch("/v3/endpoints/{endpoint_id}", "Change an endpoint")
+static UPDATE: Operation = Operation::patch("/v3/endpoints/{endpoint_id}", "Update an endpoint")
     .rules(&[UPDATE_ENDPOINT])
     .body("catalog.endpoint_update_request_body");
 static DELETE: Operation = Operation::delete("/v3/endpoints/{endpoint_id}", "Delete an endpoint")

@@ -38,61 +38,95 @@ pub fn routes() -> Routes {
 /// The same operation at every place where one role is granted: on projects and domains by one
 /// rule, on the system by a rule for each kind of actor.
 macro_rules! on_each_grant {
-    ($method:ident, $summary:literal, $rule:expr, $user_rule:expr, $group_rule:expr) => {
+    ($method:ident, $before:literal, $between:literal, $answer:literal, $rule:expr, $user_rule:expr, $group_rule:expr) => {
         [
-            Operation::$method("/v3/projects/{project_id}/users/{user_id}/roles/{role_id}", $summary)
-                .rules(&[$rule]),
-            Operation::$method("/v3/projects/{project_id}/groups/{group_id}/roles/{role_id}", $summary)
-                .rules(&[$rule]),
-            Operation::$method("/v3/domains/{domain_id}/users/{user_id}/roles/{role_id}", $summary)
-                .rules(&[$rule]),
-            Operation::$method("/v3/domains/{domain_id}/groups/{group_id}/roles/{role_id}", $summary)
-                .rules(&[$rule]),
+            Operation::$method(
+                "/v3/projects/{project_id}/users/{user_id}/roles/{role_id}",
+                concat!($before, "a user", $between, "a project"),
+            )
+            .answers(&[(204, $answer)])
+            .rules(&[$rule]),
+            Operation::$method(
+                "/v3/projects/{project_id}/groups/{group_id}/roles/{role_id}",
+                concat!($before, "a group", $between, "a project"),
+            )
+            .answers(&[(204, $answer)])
+            .rules(&[$rule]),
+            Operation::$method(
+                "/v3/domains/{domain_id}/users/{user_id}/roles/{role_id}",
+                concat!($before, "a user", $between, "a domain"),
+            )
+            .answers(&[(204, $answer)])
+            .rules(&[$rule]),
+            Operation::$method(
+                "/v3/domains/{domain_id}/groups/{group_id}/roles/{role_id}",
+                concat!($before, "a group", $between, "a domain"),
+            )
+            .answers(&[(204, $answer)])
+            .rules(&[$rule]),
             Operation::$method(
                 "/v3/OS-INHERIT/projects/{project_id}/users/{user_id}/roles/{role_id}/inherited_to_projects",
-                $summary,
+                concat!($before, "a user", $between, "projects in a subtree"),
             )
+            .answers(&[(204, $answer)])
             .rules(&[$rule]),
             Operation::$method(
                 "/v3/OS-INHERIT/projects/{project_id}/groups/{group_id}/roles/{role_id}/inherited_to_projects",
-                $summary,
+                concat!($before, "a group", $between, "projects in a subtree"),
             )
+            .answers(&[(204, $answer)])
             .rules(&[$rule]),
             Operation::$method(
                 "/v3/OS-INHERIT/domains/{domain_id}/users/{user_id}/roles/{role_id}/inherited_to_projects",
-                $summary,
+                concat!($before, "a user", $between, "projects owned by a domain"),
             )
+            .answers(&[(204, $answer)])
             .rules(&[$rule]),
             Operation::$method(
                 "/v3/OS-INHERIT/domains/{domain_id}/groups/{group_id}/roles/{role_id}/inherited_to_projects",
-                $summary,
+                concat!($before, "a group", $between, "projects owned by a domain"),
             )
+            .answers(&[(204, $answer)])
             .rules(&[$rule]),
-            Operation::$method("/v3/system/users/{user_id}/roles/{role_id}", $summary)
-                .rules(&[$user_rule]),
-            Operation::$method("/v3/system/groups/{group_id}/roles/{role_id}", $summary)
-                .rules(&[$group_rule]),
+            Operation::$method(
+                "/v3/system/users/{user_id}/roles/{role_id}",
+                concat!($before, "a user", $between, "the system"),
+            )
+            .answers(&[(204, $answer)])
+            .rules(&[$user_rule]),
+            Operation::$method(
+                "/v3/system/groups/{group_id}/roles/{role_id}",
+                concat!($before, "a group", $between, "the system"),
+            )
+            .answers(&[(204, $answer)])
+            .rules(&[$group_rule]),
         ]
     };
 }
 
 static CHECK: [Operation; 10] = on_each_grant!(
     get,
-    "Check a grant",
+    "Check whether ",
+    " has a role assignment on ",
+    "The role is assigned.",
     CHECK_GRANT,
     CHECK_SYSTEM_USER,
     CHECK_SYSTEM_GROUP
 );
 static CREATE: [Operation; 10] = on_each_grant!(
     put,
-    "Grant a role",
+    "Assign a role to ",
+    " on ",
+    "The role is assigned.",
     CREATE_GRANT,
     CREATE_SYSTEM_USER,
     CREATE_SYSTEM_GROUP
 );
 static REVOKE: [Operation; 10] = on_each_grant!(
     delete,
-    "Revoke a grant",
+    "Unassign a role from ",
+    " on ",
+    "The role is unassigned.",
     REVOKE_GRANT,
     REVOKE_SYSTEM_USER,
     REVOKE_SYSTEM_GROUP
@@ -100,42 +134,42 @@ static REVOKE: [Operation; 10] = on_each_grant!(
 static LIST: [Operation; 8] = [
     Operation::get(
         "/v3/projects/{project_id}/users/{user_id}/roles",
-        "List grants",
+        "List the roles of a user on a project",
     )
     .rules(&[LIST_GRANTS]),
     Operation::get(
         "/v3/projects/{project_id}/groups/{group_id}/roles",
-        "List grants",
+        "List the roles of a group on a project",
     )
     .rules(&[LIST_GRANTS]),
     Operation::get(
         "/v3/domains/{domain_id}/users/{user_id}/roles",
-        "List grants",
+        "List the roles of a user on a domain",
     )
     .rules(&[LIST_GRANTS]),
     Operation::get(
         "/v3/domains/{domain_id}/groups/{group_id}/roles",
-        "List grants",
+        "List the roles of a group on a domain",
     )
     .rules(&[LIST_GRANTS]),
     Operation::get(
         "/v3/OS-INHERIT/domains/{domain_id}/users/{user_id}/roles/inherited_to_projects",
-        "List inherited grants",
+        "List the roles of a user on projects owned by a domain",
     )
     .rules(&[LIST_GRANTS]),
     Operation::get(
         "/v3/OS-INHERIT/domains/{domain_id}/groups/{group_id}/roles/inherited_to_projects",
-        "List inherited grants",
+        "List the roles of a group on projects owned by a domain",
     )
     .rules(&[LIST_GRANTS]),
     Operation::get(
         "/v3/system/users/{user_id}/roles",
-        "List grants on the system",
+        "List the roles of a user on the system",
     )
     .rules(&[LIST_SYSTEM_USER]),
     Operation::get(
         "/v3/system/groups/{group_id}/roles",
-        "List grants on the system",
+        "List the roles of a group on the system",
     )
     .rules(&[LIST_SYSTEM_GROUP]),
 ];

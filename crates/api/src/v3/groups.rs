@@ -43,7 +43,7 @@ static SHOW: Operation =
 static CREATE: Operation = Operation::post("/v3/groups", "Create a group")
     .rules(&[CREATE_GROUP])
     .body("identity.group_create_request_body");
-static UPDATE: Operation = Operation::patch("/v3/groups/{group_id}", "Change a group")
+static UPDATE: Operation = Operation::patch("/v3/groups/{group_id}", "Update a group")
     .rules(&[UPDATE_GROUP])
     .body("identity.group_update_request_body");
 static DELETE: Operation =
@@ -54,19 +54,22 @@ static LIST_OF_MEMBERS: Operation =
         .filters(&["domain_id", "enabled", "name", "password_expires_at"]);
 static CHECK_MEMBER: Operation = Operation::get(
     "/v3/groups/{group_id}/users/{user_id}",
-    "Tell whether a user is a member of a group",
+    "Check whether a user is a member of a group",
 )
-.rules(&[CHECK_USER_IN_GROUP]);
+.rules(&[CHECK_USER_IN_GROUP])
+.answers(&[(204, "The user is a member of the group.")]);
 static ADD_MEMBER: Operation = Operation::put(
     "/v3/groups/{group_id}/users/{user_id}",
     "Add a user to a group",
 )
-.rules(&[ADD_USER_TO_GROUP]);
+.rules(&[ADD_USER_TO_GROUP])
+.answers(&[(204, "The user is a member of the group.")]);
 static REMOVE_MEMBER: Operation = Operation::delete(
     "/v3/groups/{group_id}/users/{user_id}",
     "Remove a user from a group",
 )
-.rules(&[REMOVE_USER_FROM_GROUP]);
+.rules(&[REMOVE_USER_FROM_GROUP])
+.answers(&[(204, "The user is no longer a member of the group.")]);
 
 const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
 

@@ -26,20 +26,19 @@ pub fn routes() -> Routes {
 }
 
 static LIST_ALL: Operation =
-    Operation::get("/v3/role_inferences", "List which role implies which").rules(&[LIST_RULES]);
+    Operation::get("/v3/role_inferences", "List role inference rules").rules(&[LIST_RULES]);
 static LIST: Operation = Operation::get(
     "/v3/roles/{prior_role_id}/implies",
-    "List what a role implies",
+    "List the implied roles of a role",
 )
 .rules(&[LIST_IMPLIED]);
-static SHOW: Operation =
-    Operation::get(ONE, "Show that a role implies another").rules(&[GET_IMPLIED]);
-static CHECK: Operation =
-    Operation::head(ONE, "Check that a role implies another").rules(&[CHECK_IMPLIED, GET_IMPLIED]);
-static CREATE: Operation =
-    Operation::put(ONE, "Make a role imply another").rules(&[CREATE_IMPLIED]);
+static SHOW: Operation = Operation::get(ONE, "Show an implied role").rules(&[GET_IMPLIED]);
+static CHECK: Operation = Operation::head(ONE, "Check whether a role implies another")
+    .rules(&[CHECK_IMPLIED, GET_IMPLIED])
+    .answers(&[(204, "The role implies the other.")]);
+static CREATE: Operation = Operation::put(ONE, "Create an implied role").rules(&[CREATE_IMPLIED]);
 static DELETE: Operation =
-    Operation::delete(ONE, "Make a role imply another no more").rules(&[DELETE_IMPLIED]);
+    Operation::delete(ONE, "Delete an implied role").rules(&[DELETE_IMPLIED]);
 
 const ONE: &str = "/v3/roles/{prior_role_id}/implies/{implied_role_id}";
 

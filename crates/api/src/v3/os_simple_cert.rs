@@ -11,11 +11,18 @@ pub fn routes() -> Routes {
     Routes::new().on(&SHOW_AUTHORITY, refuse).on(&LIST, refuse)
 }
 
-static SHOW_AUTHORITY: Operation =
-    Operation::get("/v3/OS-SIMPLE-CERT/ca", "Show the authority's certificate")
-        .public("everybody is refused");
-static LIST: Operation = Operation::get("/v3/OS-SIMPLE-CERT/certificates", "List certificates")
-    .public("everybody is refused");
+static SHOW_AUTHORITY: Operation = Operation::get(
+    "/v3/OS-SIMPLE-CERT/ca",
+    "Show the CA certificate of PKI tokens",
+)
+.public("the endpoint has been removed")
+.answers(&[(410, "PKI tokens are no longer supported.")]);
+static LIST: Operation = Operation::get(
+    "/v3/OS-SIMPLE-CERT/certificates",
+    "List the signing certificates of PKI tokens",
+)
+.public("the endpoint has been removed")
+.answers(&[(410, "PKI tokens are no longer supported.")]);
 
 async fn refuse(_: Call) -> Result<Reply<()>, ApiError> {
     Err(ApiError::Gone(

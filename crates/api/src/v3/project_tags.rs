@@ -34,12 +34,20 @@ const ONE: &str = "/v3/projects/{project_id}/tags/{value}";
 static LIST: Operation = Operation::get(ALL, "List the tags of a project").rules(&[LIST_TAGS]);
 static REPLACE: Operation = Operation::put(ALL, "Replace the tags of a project")
     .rules(&[UPDATE_TAGS])
-    .body("resource.tags_update_request_body");
-static CLEAR: Operation =
-    Operation::delete(ALL, "Remove all tags of a project").rules(&[DELETE_TAGS]);
-static CHECK: Operation = Operation::get(ONE, "Check that a project has a tag").rules(&[GET_TAG]);
-static ADD: Operation = Operation::put(ONE, "Add a tag to a project").rules(&[CREATE_TAG]);
-static REMOVE: Operation = Operation::delete(ONE, "Remove a tag of a project").rules(&[DELETE_TAG]);
+    .body("resource.tags_update_request_body")
+    .answers(&[(200, "The tags of the project.")]);
+static CLEAR: Operation = Operation::delete(ALL, "Remove all tags from a project")
+    .rules(&[DELETE_TAGS])
+    .answers(&[(204, "The tags are removed.")]);
+static CHECK: Operation = Operation::get(ONE, "Check whether a project has a tag")
+    .rules(&[GET_TAG])
+    .answers(&[(204, "The project has the tag.")]);
+static ADD: Operation = Operation::put(ONE, "Add a tag to a project")
+    .rules(&[CREATE_TAG])
+    .answers(&[(201, "The tag is added.")]);
+static REMOVE: Operation = Operation::delete(ONE, "Remove a tag from a project")
+    .rules(&[DELETE_TAG])
+    .answers(&[(204, "The tag is removed.")]);
 
 const LIST_TAGS: Rule = readable("identity:list_project_tags");
 const GET_TAG: Rule = readable("identity:get_project_tag");

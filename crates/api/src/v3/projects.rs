@@ -43,7 +43,7 @@ static SHOW: Operation =
 static CREATE: Operation = Operation::post("/v3/projects", "Create a project")
     .rules(&[CREATE_PROJECT])
     .body("resource.project_create_request_body");
-static UPDATE: Operation = Operation::patch("/v3/projects/{project_id}", "Change a project")
+static UPDATE: Operation = Operation::patch("/v3/projects/{project_id}", "Update a project")
     .rules(&[UPDATE_PROJECT])
     .body("resource.project_update_request_body");
 static DELETE: Operation =

@@ -37,10 +37,10 @@ static CREATE: Operation = Operation::post("/v3/regions", "Create a region")
     .rules(&[CREATE_REGION])
     .body("catalog.region_create_request_body");
 static CREATE_AS: Operation =
-    Operation::put("/v3/regions/{region_id}", "Create a region under an id")
+    Operation::put("/v3/regions/{region_id}", "Create a region with a given ID")
         .rules(&[CREATE_REGION])
         .body("catalog.region_create_request_body");
-static UPDATE: Operation = Operation::patch("/v3/regions/{region_id}", "Change a region")
+static UPDATE: Operation = Operation::patch("/v3/regions/{region_id}", "Update a region")
     .rules(&[UPDATE_REGION])
     .body("catalog.region_update_request_body");
 static DELETE: Operation =

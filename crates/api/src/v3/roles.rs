@@ -39,7 +39,7 @@ static SHOW: Operation =
 static CREATE: Operation = Operation::post("/v3/roles", "Create a role")
     .rules(&[CREATE_ROLE, CREATE_DOMAIN_ROLE])
     .body("assignment.role_create_request_body");
-static UPDATE: Operation = Operation::patch("/v3/roles/{role_id}", "Change a role")
+static UPDATE: Operation = Operation::patch("/v3/roles/{role_id}", "Update a role")
     .rules(&[UPDATE_ROLE, UPDATE_DOMAIN_ROLE])
     .body("assignment.role_update_request_body");
 static DELETE: Operation = Operation::delete("/v3/roles/{role_id}", "Delete a role")

@@ -35,7 +35,7 @@ static SHOW: Operation =
 static CREATE: Operation = Operation::post("/v3/services", "Create a service")
     .rules(&[CREATE_SERVICE])
     .body("catalog.service_create_request_body");
-static UPDATE: Operation = Operation::patch("/v3/services/{service_id}", "Change a service")
+static UPDATE: Operation = Operation::patch("/v3/services/{service_id}", "Update a service")
     .rules(&[UPDATE_SERVICE])
     .body("catalog.service_update_request_body");
 static DELETE: Operation =

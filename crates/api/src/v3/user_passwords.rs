@@ -23,10 +23,13 @@ pub fn routes() -> Routes {
     Routes::new().on(&CHANGE, change)
 }
 
-static CHANGE: Operation =
-    Operation::post("/v3/users/{user_id}/password", "Change one's own password")
-        .part("user", "identity.password_change")
-        .public("the old password is the proof, and it may have expired");
+static CHANGE: Operation = Operation::post(
+    "/v3/users/{user_id}/password",
+    "Change the password of the user",
+)
+.part("user", "identity.password_change")
+.public("the original password authenticates the user, and it may have expired")
+.answers(&[(204, "The password is changed.")]);
 
 async fn change(
     call: Call,

@@ -49,14 +49,15 @@ static SHOW: Operation = Operation::get("/v3/users/{user_id}", "Show a user").ru
 static CREATE: Operation = Operation::post("/v3/users", "Create a user")
     .rules(&[CREATE_USER])
     .body("identity.user_create_request");
-static UPDATE: Operation = Operation::patch("/v3/users/{user_id}", "Change a user")
+static UPDATE: Operation = Operation::patch("/v3/users/{user_id}", "Update a user")
     .rules(&[UPDATE_USER])
     .body("identity.user_update_request");
 static DELETE: Operation =
     Operation::delete("/v3/users/{user_id}", "Delete a user").rules(&[DELETE_USER]);
 static REVOKE_TOKENS: Operation =
     Operation::delete("/v3/users/{user_id}/tokens", "Revoke all tokens of a user")
-        .rules(&[REVOKE_TOKENS_FOR_USER]);
+        .rules(&[REVOKE_TOKENS_FOR_USER])
+        .answers(&[(204, "The tokens are revoked.")]);
 const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
 
 const LIST_USERS: Rule = Rule::new(

@@ -73,7 +73,17 @@ impl Routes {
                 let base_url = call.links.base_url().to_owned();
                 let request = Arc::clone(&call.request);
                 match handler.run(call).await {
-                    Ok(reply) => Outcome::Response(reply.into_response()),
+                    Ok(reply) => {
+                        let response = reply.into_response();
+                        debug_assert!(
+                            operation.answers_with(response.status()),
+                            "{} {} does not declare that it answers with {}",
+                            operation.method,
+                            operation.path,
+                            response.status(),
+                        );
+                        Outcome::Response(response)
+                    }
                     Err(failure) => Outcome::failed(failure, move |failure| {
                         render(
                             failure,

@@ -17,7 +17,7 @@ pub fn routes() -> Routes {
 
 static SHOW: Operation = Operation::get(
     "/v3/auth/catalog",
-    "Show the catalog of the caller's project",
+    "Show the service catalog of the caller's scope",
 )
 .rules(&[GET_CATALOG]);
 

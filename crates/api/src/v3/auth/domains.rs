@@ -16,14 +16,19 @@ pub fn routes() -> Routes {
     Routes::new().on(&LIST, list).on(&LIST_FEDERATED, list)
 }
 
-static LIST: Operation =
-    Operation::get("/v3/auth/domains", "List the domains of the caller").rules(&[GET_DOMAINS]);
+static LIST: Operation = Operation::get(
+    "/v3/auth/domains",
+    "List the domains on which the caller has a role",
+)
+.rules(&[GET_DOMAINS])
+.answers(&[(200, "The domains.")]);
 
 static LIST_FEDERATED: Operation = Operation::get(
     "/v3/OS-FEDERATION/domains",
-    "List the domains of the caller, by their older name",
+    "List the domains on which the caller has a role (deprecated path)",
 )
-.rules(&[GET_DOMAINS]);
+.rules(&[GET_DOMAINS])
+.answers(&[(200, "The domains.")]);
 
 const GET_DOMAINS: Rule = Rule::new("identity:get_auth_domains", "");
 

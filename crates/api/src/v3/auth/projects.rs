@@ -16,14 +16,19 @@ pub fn routes() -> Routes {
     Routes::new().on(&LIST, list).on(&LIST_FEDERATED, list)
 }
 
-static LIST: Operation =
-    Operation::get("/v3/auth/projects", "List the projects of the caller").rules(&[GET_PROJECTS]);
+static LIST: Operation = Operation::get(
+    "/v3/auth/projects",
+    "List the projects on which the caller has a role",
+)
+.rules(&[GET_PROJECTS])
+.answers(&[(200, "The projects.")]);
 
 static LIST_FEDERATED: Operation = Operation::get(
     "/v3/OS-FEDERATION/projects",
-    "List the projects of the caller, by their older name",
+    "List the projects on which the caller has a role (deprecated path)",
 )
-.rules(&[GET_PROJECTS]);
+.rules(&[GET_PROJECTS])
+.answers(&[(200, "The projects.")]);
 
 const GET_PROJECTS: Rule = Rule::new("identity:get_auth_projects", "");
 

@@ -14,11 +14,8 @@ pub fn routes() -> Routes {
     Routes::new().on(&SHOW, show)
 }
 
-static SHOW: Operation = Operation::get(
-    "/v3/auth/system",
-    "Tell whether the caller has a role on the system",
-)
-.rules(&[GET_SYSTEM]);
+static SHOW: Operation =
+    Operation::get("/v3/auth/system", "Show the system scopes of the caller").rules(&[GET_SYSTEM]);
 
 const GET_SYSTEM: Rule = Rule::new("identity:get_auth_system", "");
 

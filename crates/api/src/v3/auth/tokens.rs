@@ -30,21 +30,27 @@ pub fn routes() -> Routes {
         .on(&LIST_REVOKED, list_revoked)
 }
 
-static ISSUE: Operation = Operation::post("/v3/auth/tokens", "Log in")
+static ISSUE: Operation = Operation::post("/v3/auth/tokens", "Authenticate and issue a token")
     .part("auth", "auth.token_issue")
-    .public("a login is how somebody becomes known");
-static SHOW: Operation =
-    Operation::get("/v3/auth/tokens", "Validate and show a token").rules(&[VALIDATE_TOKEN]);
-static CHECK: Operation =
-    Operation::head("/v3/auth/tokens", "Validate a token").rules(&[CHECK_TOKEN]);
-static REVOKE: Operation =
-    Operation::delete("/v3/auth/tokens", "Revoke a token").rules(&[REVOKE_TOKEN]);
+    .public("the request authenticates the caller")
+    .answers(&[(201, "The token, in `X-Subject-Token`, and its details.")]);
+static SHOW: Operation = Operation::get("/v3/auth/tokens", "Validate a token and show its details")
+    .rules(&[VALIDATE_TOKEN])
+    .answers(&[(200, "The details of the token.")]);
+static CHECK: Operation = Operation::head("/v3/auth/tokens", "Check a token")
+    .rules(&[CHECK_TOKEN])
+    .answers(&[(200, "The token is valid.")]);
+static REVOKE: Operation = Operation::delete("/v3/auth/tokens", "Revoke a token")
+    .rules(&[REVOKE_TOKEN])
+    .answers(&[(204, "The token is revoked.")]);
 
-static LIST_REVOKED: Operation = Operation::get(
-    "/v3/auth/tokens/OS-PKI/revoked",
-    "List revoked tokens, which no release does any more",
-)
-.public("everybody is refused");
+static LIST_REVOKED: Operation =
+    Operation::get("/v3/auth/tokens/OS-PKI/revoked", "List revoked PKI tokens")
+        .public("the endpoint has been removed")
+        .answers(&[
+            (403, "Tokens are not stored."),
+            (410, "Revocation by token ID is disabled."),
+        ]);
 
 const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::Project];
 

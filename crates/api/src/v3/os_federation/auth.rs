@@ -22,10 +22,30 @@ pub fn routes() -> Routes {
     Routes::new().on(&SHOW, log_in).on(&CREATE, log_in)
 }
 
-static SHOW: Operation = Operation::get(PATH, "Log in with an identity provider")
-    .public("a login is how somebody becomes known");
-static CREATE: Operation = Operation::post(PATH, "Log in with an identity provider")
-    .public("a login is how somebody becomes known");
+static SHOW: Operation = Operation::get(
+    PATH,
+    "Authenticate with an identity provider and issue a token",
+)
+.public("the request authenticates the caller")
+.answers(&[
+    (
+        200,
+        "A SAML authentication request, for clients that support ECP.",
+    ),
+    (201, "The token, in `X-Subject-Token`, and its details."),
+]);
+static CREATE: Operation = Operation::post(
+    PATH,
+    "Authenticate with an identity provider and issue a token",
+)
+.public("the request authenticates the caller")
+.answers(&[
+    (
+        200,
+        "A SAML authentication request, for clients that support ECP.",
+    ),
+    (201, "The token, in `X-Subject-Token`, and its details."),
+]);
 
 const PATH: &str = "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth";
 

@@ -51,7 +51,7 @@ static CREATE: Operation = Operation::put(
 .body("federation.identity_provider_create_request_body");
 static UPDATE: Operation = Operation::patch(
     "/v3/OS-FEDERATION/identity_providers/{idp_id}",
-    "Change an identity provider",
+    "Update an identity provider",
 )
 .rules(&[UPDATE_PROVIDER])
 .body("federation.identity_provider_update_request_body");

@@ -44,7 +44,7 @@ static CREATE: Operation = Operation::put(
 .rules(&[CREATE_MAPPING]);
 static UPDATE: Operation = Operation::patch(
     "/v3/OS-FEDERATION/mappings/{mapping_id}",
-    "Change a mapping",
+    "Update a mapping",
 )
 .rules(&[UPDATE_MAPPING]);
 static DELETE: Operation = Operation::delete(
@@ -54,14 +54,16 @@ static DELETE: Operation = Operation::delete(
 .rules(&[DELETE_MAPPING]);
 static EVALUATE: Operation = Operation::post(
     "/v3/OS-FEDERATION/mappings/{mapping_id}/evaluate",
-    "Try a mapping on an assertion, and explain what comes of it",
+    "Evaluate a mapping on an assertion",
 )
-.rules(&[EVALUATE_MAPPING]);
+.rules(&[EVALUATE_MAPPING])
+.answers(&[(200, "The result of the mapping, and how it came about.")]);
 static EVALUATE_DRAFT: Operation = Operation::post(
     "/v3/OS-FEDERATION/mappings/evaluate",
-    "Try rules that are not stored on an assertion, and explain what comes of it",
+    "Evaluate unsaved mapping rules on an assertion",
 )
-.rules(&[EVALUATE_MAPPING]);
+.rules(&[EVALUATE_MAPPING])
+.answers(&[(200, "The result of the mapping, and how it came about.")]);
 
 const LIST_MAPPINGS: Rule = read_rule("identity:list_mappings");
 const GET_MAPPING: Rule = read_rule("identity:get_mapping");

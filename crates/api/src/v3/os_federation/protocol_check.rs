@@ -25,9 +25,10 @@ pub fn routes() -> Routes {
 
 static CHECK: Operation = Operation::post(
     "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/check",
-    "Try whether logins by a protocol would work",
+    "Check the configuration of a protocol",
 )
-.rules(&[CHECK_PROTOCOL]);
+.rules(&[CHECK_PROTOCOL])
+.answers(&[(200, "The results of the checks.")]);
 
 /// Ours; Keystone has nothing to try.
 const CHECK_PROTOCOL: Rule = new_rule("identity:check_protocol");

@@ -42,13 +42,13 @@ static SHOW: Operation = Operation::get(
 .rules(&[GET_PROTOCOL]);
 static CREATE: Operation = Operation::put(
     "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}",
-    "Add a protocol to an identity provider",
+    "Create a protocol of an identity provider",
 )
 .rules(&[CREATE_PROTOCOL])
 .body("federation.protocol_create_request_body");
 static UPDATE: Operation = Operation::patch(
     "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}",
-    "Change a protocol of an identity provider",
+    "Update a protocol of an identity provider",
 )
 .rules(&[UPDATE_PROTOCOL])
 .body("federation.protocol_update_request_body");

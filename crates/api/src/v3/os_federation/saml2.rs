@@ -22,10 +22,10 @@ pub fn routes() -> Routes {
 
 static METADATA: Operation = Operation::get(
     "/v3/OS-FEDERATION/saml2/metadata",
-    "Show our metadata: as identity provider, or with ?identity_provider= and ?protocol= as \
-     service provider",
+    "Show the SAML metadata of the identity provider, or of the service provider for a protocol",
 )
-.public("metadata are how two sides come to know each other");
+.public("SAML metadata is public")
+.answers(&[(200, "The SAML metadata.")]);
 
 /// As service provider for one protocol, when the query names one; else as identity provider.
 async fn metadata(call: Call) -> Result<Reply<()>, ApiError> {

@@ -46,7 +46,7 @@ static CREATE: Operation = Operation::put(
 .body("federation.service_provider_create_request_body");
 static UPDATE: Operation = Operation::patch(
     "/v3/OS-FEDERATION/service_providers/{service_provider_id}",
-    "Change a service provider",
+    "Update a service provider",
 )
 .rules(&[UPDATE_PROVIDER])
 .body("federation.service_provider_update_request_body");

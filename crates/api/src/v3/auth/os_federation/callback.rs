@@ -24,11 +24,19 @@ pub fn routes() -> Routes {
     Routes::new().on(&GET, complete).on(&POST, complete)
 }
 
-static GET: Operation = Operation::get(PATH, "Come back from an identity provider")
-    .public("a login is how somebody becomes known");
-static POST: Operation = Operation::post(PATH, "Come back from an identity provider")
-    .from_provider()
-    .public("a login is how somebody becomes known");
+static GET: Operation = Operation::get(
+    PATH,
+    "Handle the authorization response of an identity provider",
+)
+.public("the request authenticates the caller")
+.answers(&[(200, "A page that hands the token over to the dashboard.")]);
+static POST: Operation = Operation::post(
+    PATH,
+    "Handle the authorization response of an identity provider",
+)
+.from_provider()
+.public("the request authenticates the caller")
+.answers(&[(200, "A page that hands the token over to the dashboard.")]);
 
 const PATH: &str =
     "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/callback";

@@ -28,10 +28,11 @@ pub fn routes() -> Routes {
 
 static CONSUME: Operation = Operation::post(
     "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/ecp",
-    "Bring back the answer of an identity provider, without a browser",
+    "Authenticate with a SAML ECP response and issue a token",
 )
 .from_provider()
-.public("a login is how somebody becomes known");
+.public("the request authenticates the caller")
+.answers(&[(201, "The token, in `X-Subject-Token`, and its details.")]);
 
 /// Where the answer of the provider goes to.
 fn consumer_url(base_url: &str, source: &Source) -> String {

@@ -23,9 +23,10 @@ pub fn routes() -> Routes {
 
 static LIST: Operation = Operation::get(
     "/v3/auth/OS-FEDERATION/identity_providers",
-    "List the identity providers that people can log in with",
+    "List the identity providers of the login page",
 )
-.public("who wants to log in has to know with whom");
+.public("a login page lists them before anyone has logged in")
+.answers(&[(200, "The identity providers.")]);
 
 async fn list(call: Call) -> Result<Reply<Collection<ProviderDocument>>, ApiError> {
     let ways = Way::list(&call.parts).await?;

@@ -22,10 +22,11 @@ pub fn routes() -> Routes {
 
 static LOG_OUT: Operation = Operation::post(
     "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/logout",
-    "Learn from an identity provider that a session has ended",
+    "Handle a back-channel logout of an identity provider",
 )
 .from_provider()
-.public("the provider proves itself by the signature of what it says");
+.public("the signature of the logout token authenticates the provider")
+.answers(&[(200, "The session has ended and its tokens are revoked.")]);
 
 async fn log_out(
     call: Call,

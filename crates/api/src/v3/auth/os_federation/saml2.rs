@@ -28,17 +28,21 @@ pub fn routes() -> Routes {
 
 static PLAIN: Operation = Operation::post(
     "/v3/auth/OS-FEDERATION/saml2",
-    "Exchange a token for an assertion to a service provider",
+    "Issue a SAML assertion for a service provider",
 )
 .part("auth", "federation.saml_create")
-.public("the token in the body says who asks");
+.public("the token in the body authenticates the caller")
+.answers(&[(200, "The SAML response with the assertion.")]);
 static ENVELOPED: Operation = Operation::post(
     "/v3/auth/OS-FEDERATION/saml2/ecp",
-    "Exchange a token for an assertion to a service provider, in an envelope for clients without \
-     a browser",
+    "Issue a SAML assertion for a service provider, in a SOAP message for ECP clients",
 )
 .part("auth", "federation.saml_create")
-.public("the token in the body says who asks");
+.public("the token in the body authenticates the caller")
+.answers(&[(
+    200,
+    "The SAML response with the assertion, in a SOAP message.",
+)]);
 
 const X_SP_URL: HeaderName = HeaderName::from_static("x-sp-url");
 const X_AUTH_URL: HeaderName = HeaderName::from_static("x-auth-url");

@@ -33,24 +33,35 @@ pub fn routes() -> Routes {
 
 static CHOOSE: Operation = Operation::get(
     "/v3/auth/OS-FEDERATION/websso",
-    "Choose an identity provider, with a browser",
+    "Choose an identity provider for the login to a dashboard",
 )
 .form()
-.public(WHY_PUBLIC);
-static GET_ANY: Operation = Operation::get(ANY, "Log in with a browser").public(WHY_PUBLIC);
-static POST_ANY: Operation = Operation::post(ANY, "Log in with a browser")
+.public(WHY_PUBLIC)
+.answers(&[(200, "A page that lists the identity providers.")]);
+static GET_ANY: Operation = Operation::get(ANY, "Log in to a dashboard with a federation protocol").public(WHY_PUBLIC).answers(&[(200, "A page that lists the identity providers, forwards to one, or hands the token over to the dashboard."), (303, "A redirect to the identity provider.")]);
+static POST_ANY: Operation = Operation::post(ANY, "Log in to a dashboard with a federation protocol")
     .form()
-    .public(WHY_PUBLIC);
+    .public(WHY_PUBLIC).answers(&[(200, "A page that lists the identity providers, forwards to one, or hands the token over to the dashboard."), (303, "A redirect to the identity provider.")]);
 static GET_ONE: Operation =
-    Operation::get(ONE, "Log in with a browser and this provider").public(WHY_PUBLIC);
-static POST_ONE: Operation = Operation::post(ONE, "Log in with a browser and this provider")
-    .from_provider()
-    .public(WHY_PUBLIC);
+    Operation::get(ONE, "Log in to a dashboard with an identity provider").public(WHY_PUBLIC).answers(&[(200, "A page that forwards to the identity provider, or hands the token over to the dashboard."), (303, "A redirect to the identity provider.")]);
+static POST_ONE: Operation = Operation::post(
+    ONE,
+    "Log in to a dashboard with an identity provider",
+)
+.from_provider()
+.public(WHY_PUBLIC)
+.answers(&[
+    (
+        200,
+        "A page that forwards to the identity provider, or hands the token over to the dashboard.",
+    ),
+    (303, "A redirect to the identity provider."),
+]);
 
 const ANY: &str = "/v3/auth/OS-FEDERATION/websso/{protocol_id}";
 const ONE: &str =
     "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/websso";
-const WHY_PUBLIC: &str = "a login is how somebody becomes known";
+const WHY_PUBLIC: &str = "the request authenticates the caller";
 
 async fn choose(call: Call) -> Result<Reply<()>, PageError> {
     let origin = trusted_origin(&call)?;
