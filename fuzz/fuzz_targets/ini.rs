@@ -26,8 +26,8 @@ fn read(text: &str) {
             for warning in config.warnings() {
                 assert!(!warning.to_string().is_empty());
             }
-            for unhonoured in config.unhonoured() {
-                assert!(!unhonoured.to_string().is_empty());
+            for unsupported_options in config.unsupported_options() {
+                assert!(!unsupported_options.to_string().is_empty());
             }
         }
         Err(error) => assert!(!error.to_string().is_empty()),

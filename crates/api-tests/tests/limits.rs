@@ -359,7 +359,7 @@ async fn an_assertion_has_no_more_values_and_groups_than_a_login_needs() {
 #[tokio::test]
 async fn a_policy_file_that_hangs_holds_up_neither_requests_nor_new_keys() {
     let server = TestServer::start().await;
-    let other = server.neighbour().await;
+    let other = server.second_node().await;
     let policy = server.folder().join("policy.yaml");
     let made = Command::new("mkfifo").arg(&policy).status().unwrap();
     assert!(made.success());

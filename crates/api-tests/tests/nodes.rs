@@ -8,7 +8,7 @@ use testkit::{Client, PASSWORD, Scope, TestServer, home};
 
 async fn nodes() -> (TestServer, TestServer) {
     let one = TestServer::start().await;
-    let other = one.neighbour().await;
+    let other = one.second_node().await;
     (one, other)
 }
 
@@ -80,7 +80,7 @@ async fn a_login_with_a_provider_goes_on_at_any_node() {
         config.federation.trusted_dashboard = vec![dashboard.to_owned()].into();
     })
     .await;
-    let other = one.neighbour().await;
+    let other = one.second_node().await;
     let admin = one.admin().await;
     let rule = json!({"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "X"}]});
     let mapping = json!({"mapping": {"rules": [rule]}});
@@ -171,7 +171,7 @@ async fn a_strict_node_asks_before_every_validation() {
         config.archstone.strict_validation = true;
     })
     .await;
-    let other = one.neighbour().await;
+    let other = one.second_node().await;
     let admin = one.admin().await;
     let member = one.with_role("member", Scope::Project).await;
     assert_eq!(validate(&other, &admin, &member).await, 200);

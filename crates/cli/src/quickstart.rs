@@ -91,7 +91,7 @@ impl Quickstart {
             let clouds = self.clouds(&files, &password);
             write(&folder.join("clouds.yaml"), &clouds, 0o600)?;
             bootstrap(&app.parts, &self.first_things(&password)).await?;
-            self.greet(&files, generated.then_some(password.as_str()));
+            self.print_welcome(&files, generated.then_some(password.as_str()));
         } else {
             self.greet_again(&files);
         }
@@ -161,7 +161,7 @@ impl Quickstart {
         )
     }
 
-    fn greet(&self, files: &Files<'_>, password: Option<&str>) {
+    fn print_welcome(&self, files: &Files<'_>, password: Option<&str>) {
         let folder = files.folder.display();
         println!("Archstone is serving {}", self.url());
         println!();

@@ -152,7 +152,7 @@ pub(crate) async fn serve(
     log_panics();
     let app = Arc::new(app);
     let asked_to_stop =
-        watch_for_the_end(app.parts.config.archstone.shutdown_grace + api::serve::CLOSING)?;
+        shutdown_signal(app.parts.config.archstone.shutdown_grace + api::serve::CLOSING)?;
     let follower = tokio::spawn(reload_on_hangup(
         Arc::clone(&app),
         sockets.certificates.clone(),
@@ -192,7 +192,7 @@ fn log_panics() {
 /// Waits for the signal to stop and hands it on; when the process is still there after the `limit`,
 /// or is told to stop a second time, ends it. This has a thread and a runtime of its own, so that
 /// nothing which holds up the server can hold up its end.
-fn watch_for_the_end(limit: Duration) -> Result<oneshot::Receiver<()>> {
+fn shutdown_signal(limit: Duration) -> Result<oneshot::Receiver<()>> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -90,7 +90,7 @@ impl Settings {
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
-        for option in config.unhonoured() {
+        for option in config.unsupported_options() {
             tracing::warn!("{option}");
         }
         Ok(config)

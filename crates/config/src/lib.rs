@@ -2,7 +2,7 @@
 //!
 //! [`Config::load`] gives the settings or names every value that is refused. Nothing in a file is
 //! ignored in silence: [`Config::warnings`] tells what is unknown or out of date, and
-//! [`Config::unhonoured`] which options of Keystone have no effect in this release.
+//! [`Config::unsupported_options`] which options of Keystone have no effect in this release.
 
 use std::{
     collections::HashMap,
@@ -29,7 +29,7 @@ use options::table::Table;
 use reader::Reader;
 use source::File;
 
-pub use report::{BadValue, ConfigError, Place, Unhonoured, Warning};
+pub use report::{BadValue, ConfigError, Place, UnsupportedOption, Warning};
 pub use sample::{Quickstart, Unwritable};
 pub use sections::*;
 pub use source::{Source, Sources};
@@ -46,7 +46,7 @@ struct Origin {
     /// The folders in which a relative name is looked for, in this order.
     folders: Vec<PathBuf>,
     warnings: Vec<Warning>,
-    unhonoured: Vec<Unhonoured>,
+    unsupported_options: Vec<UnsupportedOption>,
     /// By section, what stands there as `remote_id_attribute`.
     remote_id_attributes: HashMap<String, String>,
 }
@@ -96,8 +96,8 @@ impl Config {
 
     /// The options of Keystone that are set to something other than their default and have no
     /// effect in this release, by section and name.
-    pub fn unhonoured(&self) -> &[Unhonoured] {
-        &self.origin.unhonoured
+    pub fn unsupported_options(&self) -> &[UnsupportedOption] {
+        &self.origin.unsupported_options
     }
 
     /// Finds a file or folder such as `policy.yaml` beside the configuration: in the folders that
@@ -121,7 +121,7 @@ impl Config {
         if let Some(config) = &config {
             reader.errors.extend(config.archstone.missing());
         }
-        let (unhonoured, refused) = reader.unhonoured();
+        let (unsupported_options, refused) = reader.unsupported_options();
         reader.errors.extend(refused);
         let mut warnings = reader.warnings(files);
         if let Some(config) = &config {
@@ -131,7 +131,7 @@ impl Config {
             files: files.iter().map(|file| file.path.clone()).collect(),
             folders,
             warnings,
-            unhonoured,
+            unsupported_options,
             remote_id_attributes: reader::remote_id_attributes(files),
         };
         match config {
@@ -214,11 +214,11 @@ mod tests {
             .collect()
     }
 
-    fn unhonoured(text: &str) -> Vec<String> {
+    fn unsupported_options(text: &str) -> Vec<String> {
         parse(text)
-            .unhonoured()
+            .unsupported_options()
             .iter()
-            .map(Unhonoured::to_string)
+            .map(UnsupportedOption::to_string)
             .collect()
     }
 
@@ -412,7 +412,7 @@ mod tests {
         let text = "[wsgi]\ndebug_middleware = true\n[role]\ncaching = false\n[token]\n\
                     caching = true\nexpiration = 5\n";
         assert_eq!(
-            unhonoured(text),
+            unsupported_options(text),
             [
                 "keystone.conf:4: [role] caching has no effect in this release: the facts in \
                  memory are kept in step with the database; [cache] enabled turns them off",
@@ -429,7 +429,7 @@ mod tests {
                     driver = sql\n[trust]\nmax_redelegation_count = x\n[OpenID]\n\
                     remote_id_attribute = HTTP_OIDC_ISS\n";
         assert_eq!(
-            unhonoured(text),
+            unsupported_options(text),
             [
                 "keystone.conf:2: [ldap] url has no effect in this release: it counts only with \
                  [identity] driver = ldap or domain_specific_drivers_enabled, which are refused",
@@ -477,7 +477,7 @@ mod tests {
             "[auth]\npassword = default\ntoken =\nsaml2 = default",
             "[tokenless_auth]\nissuer_attribute = SSL_CLIENT_I_DN\ntrusted_issuer =",
         ] {
-            assert!(unhonoured(line).is_empty(), "{line}");
+            assert!(unsupported_options(line).is_empty(), "{line}");
         }
     }
 

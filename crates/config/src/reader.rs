@@ -10,7 +10,7 @@ use super::{
     ini::{self, Assignment},
     options::table::{Spec, Table},
     options::unsupported::Unsupported,
-    report::{BadValue, Place, Unhonoured, Warning},
+    report::{BadValue, Place, UnsupportedOption, Warning},
     source::File,
     value::{Kind, Plain, Refused, Value},
 };
@@ -135,7 +135,7 @@ impl<'a> Reader<'a> {
 
     /// Keystone's options that are set to something other than their default and that nothing acts
     /// on: those that do no harm, by section and name, and those that must not be dropped.
-    pub(super) fn unhonoured(&self) -> (Vec<Unhonoured>, Vec<BadValue>) {
+    pub(super) fn unsupported_options(&self) -> (Vec<UnsupportedOption>, Vec<BadValue>) {
         let (mut harmless, mut refused) = (Vec::new(), Vec::new());
         for spec in self.table.specs() {
             let Some(unsupported) = Unsupported::find(spec.section, spec.name) else {
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
             }
             match accepted {
                 Some(_) => refused.push(bad_value(spec, Some(&found), unsupported.expected())),
-                None => harmless.push(Unhonoured {
+                None => harmless.push(UnsupportedOption {
                     section: spec.section.to_owned(),
                     name: spec.name.to_owned(),
                     place: found.place,

@@ -170,7 +170,7 @@ impl fmt::Display for Warning {
 
 /// An option of Keystone that is set to something other than its default and has no effect here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unhonoured {
+pub struct UnsupportedOption {
     /// The section.
     pub section: String,
     /// The option's name.
@@ -181,7 +181,7 @@ pub struct Unhonoured {
     pub reason: &'static str,
 }
 
-impl fmt::Display for Unhonoured {
+impl fmt::Display for UnsupportedOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             section,

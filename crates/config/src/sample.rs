@@ -268,7 +268,7 @@ mod tests {
             assert_eq!(config.archstone.http_listen, []);
             let endpoint = config.default.public_endpoint.as_ref().map(Uri::as_str);
             assert_eq!(endpoint, written.public_endpoint.as_deref());
-            assert!(config.warnings().is_empty() && config.unhonoured().is_empty());
+            assert!(config.warnings().is_empty() && config.unsupported_options().is_empty());
         }
     }
 

@@ -16,8 +16,8 @@ pub mod settings;
 
 pub use driver::flow_secret::FlowSecret;
 pub use driver::{
-    Answer, Begun, Callback, Driver, Failure, FindLogin, Finding, Login, OneTime, ProviderSession,
-    ProviderSessionEnd, SendTo, Verified,
+    Answer, AuthorizationRequest, Callback, CheckResult, Driver, Failure, FindLogin, Login,
+    ProviderSession, ProviderSessionEnd, Redirect, ReplayId, Verified,
 };
 pub use kind::DriverKind;
 pub use oauth1::OAuth1;

@@ -66,7 +66,7 @@ impl LoginRules {
 
 /// Why a user may not change the own password now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PasswordKept {
+pub enum PasswordChangeRefused {
     /// An administrator locked it.
     #[error(
         "You cannot change your password at this time due to password policy disallowing password \
@@ -94,9 +94,13 @@ impl Login {
     /// # Errors
     ///
     /// Why not.
-    pub fn may_change_password(&self, least: u32, now: Timestamp) -> Result<(), PasswordKept> {
+    pub fn may_change_password(
+        &self,
+        least: u32,
+        now: Timestamp,
+    ) -> Result<(), PasswordChangeRefused> {
         if self.options.lock_password == Some(true) {
-            return Err(PasswordKept::Locked);
+            return Err(PasswordChangeRefused::Locked);
         }
         // Without a least age nothing is too new, also where a clock that is ahead set it.
         let Some(set_at) = self
@@ -108,7 +112,7 @@ impl Login {
         let end = set_at.checked_add_signed(TimeDelta::days(least.into()));
         let left = end.map_or(TimeDelta::MAX, |end| end - now);
         if left > TimeDelta::zero() {
-            return Err(PasswordKept::TooNew {
+            return Err(PasswordChangeRefused::TooNew {
                 least,
                 left: left.num_days(),
             });
@@ -208,13 +212,13 @@ mod tests {
         login.password_created_at = Some(at(0));
         assert_eq!(login.may_change_password(2, at(0)), Ok(()));
         login.password_self_service = true;
-        let kept = |left| Err(PasswordKept::TooNew { least: 2, left });
+        let kept = |left| Err(PasswordChangeRefused::TooNew { least: 2, left });
         assert_eq!(login.may_change_password(2, at(0)), kept(2));
         assert_eq!(login.may_change_password(2, at(2 * 86_400 - 1)), kept(0));
         assert_eq!(login.may_change_password(2, at(2 * 86_400)), Ok(()));
         assert_eq!(login.may_change_password(0, at(-1)), Ok(()));
         login.options.lock_password = Some(true);
-        let locked = Err(PasswordKept::Locked);
+        let locked = Err(PasswordChangeRefused::Locked);
         assert_eq!(login.may_change_password(0, at(9)), locked);
     }
 

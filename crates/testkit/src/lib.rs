@@ -93,7 +93,7 @@ impl TestServer {
     }
 
     /// Starts another node on the same database, with the same clock, keys and settings.
-    pub async fn neighbour(&self) -> Self {
+    pub async fn second_node(&self) -> Self {
         let config = self.app.parts.config.clone();
         let (clock, random) = (Arc::clone(&self.clock), Arc::clone(&self.random));
         let app = App::open(config, Arc::clone(&clock) as _, Arc::clone(&random) as _).unwrap();

@@ -22,7 +22,7 @@ const PROXY_HEADERS: [&str; 5] = [
 ];
 
 /// What one of `[healthcheck] backends` found.
-struct Finding {
+struct CheckResult {
     available: bool,
     reason: &'static str,
     details: String,
@@ -51,16 +51,16 @@ pub(crate) async fn answer(
     if settings.ignore_proxied_requests && PROXY_HEADERS.into_iter().any(is_given) {
         return None;
     }
-    let mut findings = Vec::new();
+    let mut results = Vec::new();
     for backend in &settings.backends {
         match backend.as_str() {
-            "disable_by_file" => findings.push(disable_by_file(settings, files).await),
-            "disable_by_files_ports" => findings.push(disable_by_port(settings, port, files).await),
-            "enable_by_files" => findings.push(enable_by_files(settings, files).await),
+            "disable_by_file" => results.push(disable_by_file(settings, files).await),
+            "disable_by_files_ports" => results.push(disable_by_port(settings, port, files).await),
+            "enable_by_files" => results.push(enable_by_files(settings, files).await),
             other => tracing::warn!(backend = other, "there is no such health check"),
         }
     }
-    let is_healthy = findings.iter().all(|finding| finding.available);
+    let is_healthy = results.iter().all(|result| result.available);
     let accept = headers.get(header::ACCEPT);
     let accept = accept.and_then(|value| value.to_str().ok());
     let mut response = if method == Method::HEAD {
@@ -68,7 +68,7 @@ pub(crate) async fn answer(
         *response.status_mut() = StatusCode::NO_CONTENT;
         response
     } else {
-        write(settings.detailed, &findings, accept.unwrap_or_default())
+        write(settings.detailed, &results, accept.unwrap_or_default())
     };
     if !is_healthy {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -76,38 +76,38 @@ pub(crate) async fn answer(
     Some(response)
 }
 
-async fn disable_by_file(settings: &Healthcheck, files: &BlockingPool) -> Finding {
+async fn disable_by_file(settings: &Healthcheck, files: &BlockingPool) -> CheckResult {
     let Some(path) = &settings.disable_by_file_path else {
-        return Finding::good("No 'disable_by_file_path' configuration value specified".into());
+        return CheckResult::pass("No 'disable_by_file_path' configuration value specified".into());
     };
     if exists(files, path).await {
         let details = format!("Path '{}' was found", path.display());
-        return Finding::bad("DISABLED BY FILE", details);
+        return CheckResult::fail("DISABLED BY FILE", details);
     }
-    Finding::good(format!("Path '{}' was not found", path.display()))
+    CheckResult::pass(format!("Path '{}' was not found", path.display()))
 }
 
 /// A file is given for each port, as `port:path`; ports without one are well.
-async fn disable_by_port(settings: &Healthcheck, port: u16, files: &BlockingPool) -> Finding {
+async fn disable_by_port(settings: &Healthcheck, port: u16, files: &BlockingPool) -> CheckResult {
     for entry in &settings.disable_by_file_paths {
         let Some((of_port, path)) = entry.trim().split_once(':') else {
             continue;
         };
         if of_port.parse() == Ok(port) && exists(files, Path::new(path)).await {
-            return Finding::bad("DISABLED BY FILE", String::new());
+            return CheckResult::fail("DISABLED BY FILE", String::new());
         }
     }
-    Finding::good(String::new())
+    CheckResult::pass(String::new())
 }
 
-async fn enable_by_files(settings: &Healthcheck, files: &BlockingPool) -> Finding {
+async fn enable_by_files(settings: &Healthcheck, files: &BlockingPool) -> CheckResult {
     for path in &settings.enable_by_file_paths {
         if !exists(files, path).await {
             let details = format!("File path {} is missing", path.display());
-            return Finding::bad("FILE PATH MISSING", details);
+            return CheckResult::fail("FILE PATH MISSING", details);
         }
     }
-    Finding::good("Specified file paths are available".into())
+    CheckResult::pass("Specified file paths are available".into())
 }
 
 async fn exists(files: &BlockingPool, path: &Path) -> bool {
@@ -115,8 +115,8 @@ async fn exists(files: &BlockingPool, path: &Path) -> bool {
     files.run(move || path.exists()).await
 }
 
-impl Finding {
-    fn good(details: String) -> Self {
+impl CheckResult {
+    fn pass(details: String) -> Self {
         Self {
             available: true,
             reason: "OK",
@@ -124,7 +124,7 @@ impl Finding {
         }
     }
 
-    fn bad(reason: &'static str, details: String) -> Self {
+    fn fail(reason: &'static str, details: String) -> Self {
         Self {
             available: false,
             reason,
@@ -133,13 +133,13 @@ impl Finding {
     }
 }
 
-fn write(detailed: bool, findings: &[Finding], accept: &str) -> Response<Body> {
+fn write(detailed: bool, results: &[CheckResult], accept: &str) -> Response<Body> {
     let offers = ["text/plain", "text/html", "application/json"];
     let (kind, text) = match preferred(accept, &offers) {
-        Some("text/html") => ("text/html; charset=UTF-8", html(detailed, findings)),
-        Some("application/json") => ("application/json", json(detailed, findings)),
+        Some("text/html") => ("text/html; charset=UTF-8", html(detailed, results)),
+        Some("application/json") => ("application/json", json(detailed, results)),
         _ => {
-            let reasons: Vec<_> = findings.iter().map(|finding| finding.reason).collect();
+            let reasons: Vec<_> = results.iter().map(|result| result.reason).collect();
             ("text/plain; charset=UTF-8", reasons.join("\n"))
         }
     };
@@ -150,16 +150,16 @@ fn write(detailed: bool, findings: &[Finding], accept: &str) -> Response<Body> {
 }
 
 /// Indented and sorted. What a detailed answer of the reference tells of Python is left out.
-fn json(detailed: bool, findings: &[Finding]) -> String {
-    let reason = |finding: &Finding| match detailed {
-        false => finding.reason.into(),
+fn json(detailed: bool, results: &[CheckResult]) -> String {
+    let reason = |result: &CheckResult| match detailed {
+        false => result.reason.into(),
         true => json!({
             "class": "HealthcheckResult",
-            "details": finding.details,
-            "reason": finding.reason,
+            "details": result.details,
+            "reason": result.reason,
         }),
     };
-    let reasons: Value = findings.iter().map(reason).collect();
+    let reasons: Value = results.iter().map(reason).collect();
     let mut out = Vec::new();
     let indented = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, indented);
@@ -169,7 +169,7 @@ fn json(detailed: bool, findings: &[Finding]) -> String {
     String::from_utf8(out).expect("JSON is UTF-8")
 }
 
-fn html(detailed: bool, findings: &[Finding]) -> String {
+fn html(detailed: bool, results: &[CheckResult]) -> String {
     let cell = |name: &str, text: &str| format!("    <{name}>{}</{name}>\n", escape_html(text));
     let title = |text: &str| format!("<TH>\n{text}\n</TH>\n");
     let (mut titles, mut rows) = (String::new(), String::new());
@@ -180,14 +180,14 @@ fn html(detailed: bool, findings: &[Finding]) -> String {
     if detailed {
         titles += &title("Details");
     }
-    for finding in findings {
+    for result in results {
         rows += "<TR>\n";
         if detailed {
             rows += &cell("TD", "HealthcheckResult");
         }
-        rows += &cell("TD", finding.reason);
+        rows += &cell("TD", result.reason);
         if detailed {
-            rows += &cell("TD", &finding.details);
+            rows += &cell("TD", &result.details);
         }
         rows += "</TR>\n";
     }
@@ -195,6 +195,6 @@ fn html(detailed: bool, findings: &[Finding]) -> String {
         "<HTML>\n<HEAD><TITLE>Healthcheck Status</TITLE></HEAD>\n<BODY>\n\n\
          <H2>Result of {} checks:</H2>\n<TABLE bgcolor=\"#ffffff\" border=\"1\">\n<TBODY>\n<TR>\n\n\
          {titles}</TR>\n{rows}\n</TBODY>\n</TABLE>\n<HR></HR>\n\n</BODY>\n</HTML>",
-        findings.len()
+        results.len()
     )
 }

@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use auth::admission::admit;
 use auth::admission::caller::Caller;
-use auth::admission::validate_token::Refusal;
+use auth::admission::validate_token::ValidationError;
 use auth::call::Call;
 use auth::call::routes::{Handle, Routes};
 use auth::error::ApiError;
@@ -178,7 +178,7 @@ impl Service {
         let now = self.parts.clock.now();
         let caller = admit(&self.parts, &head.method, &path.decoded, &head.headers, now).await;
         let caller = caller.map_err(|refusal| match refusal {
-            Refusal::Failed(error) => fail(error),
+            ValidationError::Unavailable(error) => fail(error),
             refusal => Early(early_error(refusal.into(), &context), Layer::Api),
         })?;
         let json = match body_kind {
@@ -298,7 +298,7 @@ impl Service {
         // As in the reference, what a request says is judged before who says it.
         self.parts.schemas.check(operation, json, query.raw())?;
         if caller.credentials().is_none() && operation.public.is_none() {
-            return Err(ApiError::unauthorized(caller.absence()));
+            return Err(ApiError::unauthorized(caller.reason()));
         }
         Ok(())
     }

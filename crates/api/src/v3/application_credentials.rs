@@ -357,7 +357,7 @@ fn refuse_secret(error: PasswordError) -> ApiError {
     match error {
         PasswordError::TooLong { .. } => ApiError::Forbidden(error.to_string()),
         PasswordError::Busy => ApiError::Unavailable("too many secrets wait to be hashed".into()),
-        PasswordError::UnknownFormat | PasswordError::BrokenOff => ApiError::internal(error),
+        PasswordError::UnknownFormat | PasswordError::Aborted => ApiError::internal(error),
     }
 }
 

@@ -267,7 +267,7 @@ impl ChangeDomain {
     /// Refuses all changes to what is immutable but those that lift the mark, and a name that may
     /// not be.
     fn check(&self, call: &Call, domain: &Domain) -> Result<(), ApiError> {
-        if !self.only_lifts_the_mark() {
+        if !self.only_clears_immutable() {
             refuse_immutable("update", "domain", domain.id.as_str(), domain.options)?;
         }
         match self.name.as_deref().filter(|name| *name != domain.name) {
@@ -276,7 +276,7 @@ impl ChangeDomain {
         }
     }
 
-    fn only_lifts_the_mark(&self) -> bool {
+    fn only_clears_immutable(&self) -> bool {
         self.options.is_some_and(OptionsDocument::lifts_the_mark)
             && self.name.is_none()
             && self.description.is_none()

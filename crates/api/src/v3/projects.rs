@@ -307,7 +307,7 @@ impl ProjectAttributes {
         if changes(&self.domain_id, &project.domain_id) {
             return refused("Cannot change Domain ID");
         }
-        if !self.only_lifts_the_mark() {
+        if !self.only_clears_immutable() {
             let kind = if project.is_domain() {
                 "domain"
             } else {
@@ -333,7 +333,7 @@ impl ProjectAttributes {
         Ok(())
     }
 
-    fn only_lifts_the_mark(&self) -> bool {
+    fn only_clears_immutable(&self) -> bool {
         let lifts = self.options.is_some_and(OptionsDocument::lifts_the_mark);
         let says_nothing_else = self.id.is_none()
             && self.name.is_none()

@@ -52,7 +52,7 @@ async fn list(call: Call) -> Result<Reply<Collection<AssignmentDocument>>, ApiEr
     let root = asked.root(&call).await?;
     let mentioned = asked.look_up(&call, root.as_ref()).await?;
     let permit = asked.authorize(&call, root.as_ref())?;
-    asked.refuse_nonsense()?;
+    asked.validate_filters()?;
     asked.require(&mentioned)?;
     let mut filter = asked.filter;
     if !filter.subtree {
@@ -186,7 +186,7 @@ impl Asked {
         call.authorize(LIST_FOR_TREE, target)
     }
 
-    fn refuse_nonsense(&self) -> Result<(), ApiError> {
+    fn validate_filters(&self) -> Result<(), ApiError> {
         let inherited = self.filter.inherited == Some(true);
         let complaint = if self.filter.subtree && !self.project {
             "scope.project.id must be specified if include_subtree is also specified"

@@ -15,12 +15,12 @@ pub struct Caller(Kind);
 #[derive(Clone)]
 enum Kind {
     /// Nobody: there was no token, or no good one.
-    Nobody {
+    Anonymous {
         /// Why, for the operator.
         reason: Cow<'static, str>,
     },
     /// The holder of the token in `[DEFAULT] admin_token`, who may do everything.
-    Operator {
+    AdminToken {
         /// An empty set of credentials.
         credentials: Value,
     },
@@ -35,15 +35,15 @@ enum Kind {
 
 impl Caller {
     /// Nobody, for a reason.
-    pub(crate) fn nobody(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self(Kind::Nobody {
+    pub(crate) fn anonymous(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self(Kind::Anonymous {
             reason: reason.into(),
         })
     }
 
     /// The holder of the administrator's token.
-    pub(crate) fn operator() -> Self {
-        Self(Kind::Operator {
+    pub(crate) fn admin_token() -> Self {
+        Self(Kind::AdminToken {
             credentials: json!({}),
         })
     }
@@ -57,22 +57,22 @@ impl Caller {
     /// What policy rules see; `None` for nobody.
     pub fn credentials(&self) -> Option<&Value> {
         match &self.0 {
-            Kind::Nobody { .. } => None,
-            Kind::Operator { credentials } => Some(credentials),
+            Kind::Anonymous { .. } => None,
+            Kind::AdminToken { credentials } => Some(credentials),
             Kind::User { credentials, .. } => Some(credentials),
         }
     }
 
     /// Whether the policy need not be asked.
-    pub fn is_operator(&self) -> bool {
-        matches!(self.0, Kind::Operator { .. })
+    pub fn is_admin_token(&self) -> bool {
+        matches!(self.0, Kind::AdminToken { .. })
     }
 
     /// The token, when a user asks.
     pub fn token(&self) -> Option<&Arc<ValidToken>> {
         match &self.0 {
             Kind::User { token, .. } => Some(token),
-            Kind::Nobody { .. } | Kind::Operator { .. } => None,
+            Kind::Anonymous { .. } | Kind::AdminToken { .. } => None,
         }
     }
 
@@ -82,10 +82,10 @@ impl Caller {
     }
 
     /// Why nobody is logged in, for the log.
-    pub fn absence(&self) -> Cow<'static, str> {
+    pub fn reason(&self) -> Cow<'static, str> {
         match &self.0 {
-            Kind::Nobody { reason } => reason.clone(),
-            Kind::Operator { .. } | Kind::User { .. } => Cow::Borrowed("a user is needed"),
+            Kind::Anonymous { reason } => reason.clone(),
+            Kind::AdminToken { .. } | Kind::User { .. } => Cow::Borrowed("a user is needed"),
         }
     }
 }

@@ -11,7 +11,7 @@ use model::Timestamp;
 use crate::error::ApiError;
 use crate::parts::Parts;
 use caller::Caller;
-use validate_token::{Leniency, Refusal, ValidToken, refuse_ec2, validate_token};
+use validate_token::{ValidToken, ValidationError, ValidationOptions, refuse_ec2, validate_token};
 
 pub use role_document::RoleDocument;
 
@@ -23,34 +23,34 @@ pub async fn admit(
     path: &str,
     headers: &HeaderMap,
     now: Timestamp,
-) -> Result<Caller, Refusal> {
+) -> Result<Caller, ValidationError> {
     let Some(text) = headers
         .get("X-Auth-Token")
         .and_then(|value| value.to_str().ok())
     else {
-        return Ok(Caller::nobody("there is no X-Auth-Token"));
+        return Ok(Caller::anonymous("there is no X-Auth-Token"));
     };
     if let Some(operator) = &parts.config.default.admin_token
         && subtle::ConstantTimeEq::ct_eq(operator.expose().as_bytes(), text.as_bytes()).into()
     {
-        return Ok(Caller::operator());
+        return Ok(Caller::admin_token());
     }
-    let leniency = Leniency {
+    let options = ValidationOptions {
         access_rules: true,
-        ..Leniency::default()
+        ..ValidationOptions::default()
     };
-    let token = match validate_token(parts, text, now, leniency).await {
+    let token = match validate_token(parts, text, now, options).await {
         Ok(token) => token,
-        Err(Refusal::Invalid(error) | Refusal::Unsupported(error)) => {
-            return Ok(Caller::nobody(error.to_string()));
+        Err(ValidationError::Invalid(error) | ValidationError::Unsupported(error)) => {
+            return Ok(Caller::anonymous(error.to_string()));
         }
         Err(refusal) => return Err(refusal),
     };
     if !permits(&token, method, path) {
         let reason = "the access rules of the application credential do not permit this request";
-        return Err(Refusal::Invalid(ApiError::unauthorized(reason)));
+        return Err(ValidationError::Invalid(ApiError::unauthorized(reason)));
     }
-    refuse_ec2(&token).map_err(Refusal::Invalid)?;
+    refuse_ec2(&token).map_err(ValidationError::Invalid)?;
     Ok(Caller::user(token))
 }
 

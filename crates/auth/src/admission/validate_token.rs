@@ -40,30 +40,30 @@ pub struct ValidToken {
 
 /// Why a token is not valid.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum ValidationError {
     /// It is no token, or no longer one. Whom it should identify is nobody.
     Invalid(ApiError),
     /// It acts by a delegation that is not built here, so that nobody can say what it is good for.
     /// Whom it should identify is nobody, and it proves nothing in a login.
     Unsupported(ApiError),
     /// What it refers to is gone or disabled: everybody is told.
-    Vanished(ApiError),
+    SubjectGone(ApiError),
     /// The server could not find out.
-    Failed(ApiError),
+    Unavailable(ApiError),
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
+impl From<ValidationError> for ApiError {
+    fn from(refusal: ValidationError) -> Self {
         match refusal {
-            Refusal::Invalid(error)
-            | Refusal::Unsupported(error)
-            | Refusal::Vanished(error)
-            | Refusal::Failed(error) => error,
+            ValidationError::Invalid(error)
+            | ValidationError::Unsupported(error)
+            | ValidationError::SubjectGone(error)
+            | ValidationError::Unavailable(error) => error,
         }
     }
 }
 
-impl Refusal {
+impl ValidationError {
     /// What it means for a login that the token should prove.
     pub fn of_proof(self) -> ApiError {
         match self {
@@ -73,15 +73,15 @@ impl Refusal {
     }
 }
 
-impl From<store::StoreError> for Refusal {
+impl From<store::StoreError> for ValidationError {
     fn from(error: store::StoreError) -> Self {
-        Self::Failed(error.into())
+        Self::Unavailable(error.into())
     }
 }
 
 /// How strictly a token is looked at.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Leniency {
+pub struct ValidationOptions {
     /// Accept a token until this long after its expiry.
     pub expired_for: chrono::TimeDelta,
     /// Accept a token that is bound to access rules: who asks enforces them.
@@ -97,11 +97,11 @@ pub async fn validate_token(
     parts: &Parts,
     text: &str,
     now: Timestamp,
-    leniency: Leniency,
-) -> Result<Arc<ValidToken>, Refusal> {
+    options: ValidationOptions,
+) -> Result<Arc<ValidToken>, ValidationError> {
     let token = read(parts, text)
         .await
-        .map_err(|error| Refusal::Invalid(ApiError::NotFoundAs(error.to_string())))?;
+        .map_err(|error| ValidationError::Invalid(ApiError::NotFoundAs(error.to_string())))?;
     require_supported(&token.kind, text)?;
     // What is kept in memory counts from here on as known.
     if parts.config.archstone.strict_validation {
@@ -110,8 +110,8 @@ pub async fn validate_token(
         parts.store.ensure_synced().await?;
     }
     let valid = look_up(parts, token, text, now).await?;
-    require_valid(parts, &valid, now, leniency.expired_for).await?;
-    if valid.has_access_rules() && !leniency.access_rules {
+    require_valid(parts, &valid, now, options.expired_for).await?;
+    if valid.has_access_rules() && !options.access_rules {
         return Err(failed_to_validate());
     }
     Ok(Arc::new(valid))
@@ -120,15 +120,15 @@ pub async fn validate_token(
 /// Refuses the kinds of token that only a Keystone on the same database issues. What is looked up
 /// here are the rights of the token's user; those of a trust, or of a consumer of OAuth 1.0a, are
 /// others, and end with what delegated them.
-fn require_supported(kind: &TokenKind, text: &str) -> Result<(), Refusal> {
+fn require_supported(kind: &TokenKind, text: &str) -> Result<(), ValidationError> {
     match kind {
         TokenKind::Direct(_)
         | TokenKind::Federated { .. }
         | TokenKind::ApplicationCredential { .. }
         | TokenKind::Certificate { .. } => Ok(()),
-        TokenKind::Trust { .. } | TokenKind::AccessToken { .. } => {
-            Err(Refusal::Unsupported(ApiError::not_found("token", text)))
-        }
+        TokenKind::Trust { .. } | TokenKind::AccessToken { .. } => Err(
+            ValidationError::Unsupported(ApiError::not_found("token", text)),
+        ),
     }
 }
 
@@ -168,7 +168,7 @@ pub(crate) async fn validate_again(
     parts: &Parts,
     valid: &ValidToken,
     now: Timestamp,
-) -> Result<Arc<ValidToken>, Refusal> {
+) -> Result<Arc<ValidToken>, ValidationError> {
     parts.store.sync().await?;
     let valid = look_up(parts, valid.token.clone(), "", now).await?;
     require_valid(parts, &valid, now, chrono::TimeDelta::zero()).await?;
@@ -182,7 +182,7 @@ async fn require_valid(
     valid: &ValidToken,
     now: Timestamp,
     expired_for: chrono::TimeDelta,
-) -> Result<(), Refusal> {
+) -> Result<(), ValidationError> {
     if valid.token.is_expired(now, expired_for)
         || is_revoked(&parts.store, valid)
         || !is_enabled(parts, &valid.subject, now).await?
@@ -194,7 +194,7 @@ async fn require_valid(
     };
     let id = &login.identity_provider_id;
     match parts.store.identity_provider_is_enabled(id).await? {
-        None => Err(Refusal::Vanished(ApiError::not_found(
+        None => Err(ValidationError::SubjectGone(ApiError::not_found(
             "Identity Provider",
             id,
         ))),
@@ -207,7 +207,11 @@ async fn require_valid(
 
 /// Whether the user is enabled and has been seen lately enough. What is kept in memory may know of a
 /// day before the last, never of a later one, so it is believed when it lets the user in.
-async fn is_enabled(parts: &Parts, subject: &Subject, now: Timestamp) -> Result<bool, Refusal> {
+async fn is_enabled(
+    parts: &Parts,
+    subject: &Subject,
+    now: Timestamp,
+) -> Result<bool, ValidationError> {
     let (rules, today) = (parts.login_rules(), now.date_naive());
     if !subject.enabled || rules.is_enabled(subject, today) {
         return Ok(subject.enabled);
@@ -216,8 +220,8 @@ async fn is_enabled(parts: &Parts, subject: &Subject, now: Timestamp) -> Result<
     Ok(login.is_some_and(|login| rules.is_enabled(&login.subject, today)))
 }
 
-fn failed_to_validate() -> Refusal {
-    Refusal::Invalid(ApiError::NotFoundAs("Failed to validate token".into()))
+fn failed_to_validate() -> ValidationError {
+    ValidationError::Invalid(ApiError::NotFoundAs("Failed to validate token".into()))
 }
 
 /// Looks at the world as it is now: whom the token names, and what they may do still.
@@ -226,7 +230,7 @@ async fn look_up(
     token: Token,
     text: &str,
     now: Timestamp,
-) -> Result<ValidToken, Refusal> {
+) -> Result<ValidToken, ValidationError> {
     let store = &parts.store;
     let scope = token.scope();
     let place: Option<(ProjectId, &'static str)> = match &scope {
@@ -240,8 +244,8 @@ async fn look_up(
         None => None,
         Some((id, kind)) => Some(usable_target(target, id, kind)?),
     };
-    let subject =
-        subject.ok_or_else(|| Refusal::Vanished(ApiError::not_found("user", &token.user_id)))?;
+    let subject = subject
+        .ok_or_else(|| ValidationError::SubjectGone(ApiError::not_found("user", &token.user_id)))?;
     if !subject.domain.enabled {
         return Err(disabled("domain", subject.domain.id.as_str()));
     }
@@ -249,7 +253,8 @@ async fn look_up(
         None => None,
         Some(id) => {
             let found = store.application_credential(id).await?;
-            let gone = || Refusal::Vanished(ApiError::not_found("Application Credential", id));
+            let gone =
+                || ValidationError::SubjectGone(ApiError::not_found("Application Credential", id));
             Some(ApplicationCredential::clone(&*found.ok_or_else(gone)?))
         }
     };
@@ -292,11 +297,11 @@ pub async fn effective_roles(
     token: &Token,
     now: Timestamp,
 ) -> Result<Vec<Role>, store::StoreError> {
-    let brought = token
+    let federated_groups = token
         .federated_login()
         .map(|login| login.group_ids.as_slice());
     let held = store
-        .effective_roles(&token.user_id, brought, &token.scope(), now)
+        .effective_roles(&token.user_id, federated_groups, &token.scope(), now)
         .await?;
     Ok(held.roles.clone())
 }
@@ -305,8 +310,9 @@ fn usable_target(
     target: Option<Arc<ScopeTarget>>,
     id: &ProjectId,
     kind: &'static str,
-) -> Result<Arc<ScopeTarget>, Refusal> {
-    let target = target.ok_or_else(|| Refusal::Vanished(ApiError::not_found(kind, id)))?;
+) -> Result<Arc<ScopeTarget>, ValidationError> {
+    let target =
+        target.ok_or_else(|| ValidationError::SubjectGone(ApiError::not_found(kind, id)))?;
     if !target.enabled {
         return Err(disabled(kind, id.as_str()));
     }
@@ -316,14 +322,14 @@ fn usable_target(
     }
 }
 
-fn disabled(kind: &str, id: &str) -> Refusal {
-    Refusal::Vanished(ApiError::NotFoundAs(format!(
+fn disabled(kind: &str, id: &str) -> ValidationError {
+    ValidationError::SubjectGone(ApiError::NotFoundAs(format!(
         "Unable to validate token because {kind} {id} is disabled"
     )))
 }
 
-fn no_such_token(text: &str) -> Refusal {
-    Refusal::Invalid(ApiError::not_found("token", text))
+fn no_such_token(text: &str) -> ValidationError {
+    ValidationError::Invalid(ApiError::not_found("token", text))
 }
 
 fn is_revoked(store: &Store, valid: &ValidToken) -> bool {

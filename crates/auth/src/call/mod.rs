@@ -15,7 +15,7 @@ use web::reply::{Collection, Links, Range};
 use web::request::Request;
 
 use crate::admission::caller::Caller;
-use crate::admission::validate_token::{Refusal, validate_again};
+use crate::admission::validate_token::{ValidationError, validate_again};
 use crate::error::ApiError;
 use crate::parts::Parts;
 use crate::rules::target::{Facts, Target};
@@ -80,7 +80,7 @@ impl Call {
         if let Some(id) = named.or_else(|| self.caller.domain_scope()) {
             return Ok(id);
         }
-        if self.caller.is_operator() {
+        if self.caller.is_admin_token() {
             return Err(ApiError::BadRequest(
                 "You have tried to create a resource using the admin token. As this token is not \
                  within a domain you must explicitly include a domain for this resource to belong \
@@ -103,8 +103,10 @@ impl Call {
         };
         let again = validate_again(&self.parts, token, self.parts.clock.now()).await;
         let again = again.map_err(|refusal| match refusal {
-            Refusal::Failed(error) => error,
-            Refusal::Invalid(_) | Refusal::Vanished(_) | Refusal::Unsupported(_) => {
+            ValidationError::Unavailable(error) => error,
+            ValidationError::Invalid(_)
+            | ValidationError::SubjectGone(_)
+            | ValidationError::Unsupported(_) => {
                 ApiError::unauthorized("the token was revoked meanwhile")
             }
         })?;
@@ -139,9 +141,9 @@ impl Call {
             rule.name
         );
         let Some(credentials) = self.caller.credentials() else {
-            return Err(ApiError::unauthorized(self.caller.absence()));
+            return Err(ApiError::unauthorized(self.caller.reason()));
         };
-        if self.caller.is_operator() {
+        if self.caller.is_admin_token() {
             return Ok(Permit(()));
         }
         let facts = Facts {
@@ -219,7 +221,7 @@ impl Call {
     pub fn require_token(&self) -> Result<(), ApiError> {
         match self.caller.credentials() {
             Some(_) => Ok(()),
-            None => Err(ApiError::unauthorized(self.caller.absence())),
+            None => Err(ApiError::unauthorized(self.caller.reason())),
         }
     }
 

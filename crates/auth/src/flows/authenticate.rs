@@ -13,7 +13,7 @@ use serde_json::json;
 use store::{Store, StoredCredential, Tx};
 
 use crate::admission::validate_token::{
-    Leniency, Refusal, ValidToken, validate_again, validate_token,
+    ValidToken, ValidationError, ValidationOptions, validate_again, validate_token,
 };
 use crate::error::ApiError;
 use crate::flows::federated_login::check_source;
@@ -199,7 +199,7 @@ async fn look_again(parts: &Parts, proved: &mut Proved) -> Result<(), ApiError> 
     if let Some(source) = &mut proved.source {
         *source = validate_again(parts, source, now)
             .await
-            .map_err(Refusal::of_proof)?;
+            .map_err(ValidationError::of_proof)?;
         check_origin(parts, source).await?;
     }
     if let Some(stored) = &mut proved.application_credential {
@@ -244,8 +244,8 @@ async fn find_token(
     text: &str,
     now: Timestamp,
 ) -> Result<Arc<ValidToken>, ApiError> {
-    let source = validate_token(parts, text, now, Leniency::default()).await;
-    let source = source.map_err(Refusal::of_proof)?;
+    let source = validate_token(parts, text, now, ValidationOptions::default()).await;
+    let source = source.map_err(ValidationError::of_proof)?;
     check_origin(parts, &source).await?;
     Ok(source)
 }
@@ -588,7 +588,7 @@ fn refuse_expired(credential: &ApplicationCredential, now: Timestamp) -> Result<
 pub fn refuse_hash(error: PasswordError) -> ApiError {
     match error {
         PasswordError::Busy => ApiError::Unavailable("too many logins wait to be hashed".into()),
-        PasswordError::BrokenOff => ApiError::internal(error),
+        PasswordError::Aborted => ApiError::internal(error),
         PasswordError::TooLong { .. } | PasswordError::UnknownFormat => {
             ApiError::unauthorized(error.to_string())
         }

@@ -1,7 +1,7 @@
 //! From what an identity provider said to a token: the mapping, the shadow user, groups, projects
 //! and roles.
 
-use federation::{OneTime, ProviderSession, Verified};
+use federation::{ProviderSession, ReplayId, Verified};
 use http::StatusCode;
 use model::federation::{IdentityProvider, Mapping, Protocol};
 use model::ids::{IdentityProviderId, ProtocolId};
@@ -15,27 +15,27 @@ use store::{SessionTokens, StoreError, Tx, retrying};
 use crate::error::ApiError;
 use crate::flows::authenticate::{Authenticated, require_enabled};
 use crate::flows::issue_token::{IssuedToken, issue_for};
-use crate::flows::shadow_user::{check_groups, find_groups, shadow};
+use crate::flows::shadow_user::{check_groups, find_groups, provision};
 use crate::parts::Parts;
 
 /// What was said of somebody, by whom, and how it came here.
-pub struct Said {
+pub struct FederatedAuthentication {
     /// The words, verified.
     pub assertion: Assertion,
     /// Who a front proxy says it is, for mappings that do not name the user.
     pub remote_user: Option<String>,
     /// What must not come a second time.
-    pub one_time: Option<OneTime>,
+    pub replay_id: Option<ReplayId>,
     /// The session at the provider.
     pub session: Option<ProviderSession>,
 }
 
-impl From<Verified> for Said {
+impl From<Verified> for FederatedAuthentication {
     fn from(verified: Verified) -> Self {
         Self {
             assertion: verified.assertion,
             remote_user: None,
-            one_time: verified.one_time,
+            replay_id: verified.replay_id,
             session: verified.session,
         }
     }
@@ -68,7 +68,7 @@ pub async fn find_source(
         _ => {}
     }
     let (found_provider, found_protocol) = found?;
-    standing(found_provider, found_protocol, protocol)
+    require_enabled_source(found_provider, found_protocol, protocol)
 }
 
 /// The same for a session that ends, which a provider may say that has been disabled since.
@@ -105,7 +105,7 @@ async fn look_for(
 }
 
 /// The provider has to be enabled, and the protocol to be there.
-fn standing(
+fn require_enabled_source(
     provider: IdentityProvider,
     protocol: Option<Protocol>,
     id: &ProtocolId,
@@ -129,7 +129,7 @@ fn standing(
 pub(crate) async fn check_source(parts: &Parts, login: &FederatedLogin) -> Result<(), ApiError> {
     let (provider, protocol) =
         look_for(parts, &login.identity_provider_id, &login.protocol_id).await?;
-    let source = standing(provider, protocol, &login.protocol_id)?;
+    let source = require_enabled_source(provider, protocol, &login.protocol_id)?;
     let mapping = &source.protocol.mapping_id;
     if parts.store.mappings().find(mapping).await?.is_none() {
         return Err(ApiError::not_found("mapping", mapping));
@@ -157,7 +157,7 @@ pub(super) async fn confirm_source(
     let provider = tx.identity_providers().find(id).await?;
     let provider = provider.ok_or_else(|| ApiError::not_found("Identity Provider", id))?;
     let protocol = tx.protocols().find(id, protocol_id).await?;
-    let found = standing(provider, protocol, protocol_id)?;
+    let found = require_enabled_source(provider, protocol, protocol_id)?;
     let found_mapping = tx.mappings().find(&mapping.id).await?;
     let found_mapping = found_mapping.ok_or_else(|| ApiError::not_found("mapping", &mapping.id))?;
     let is_same = found.provider.remote_ids == source.provider.remote_ids
@@ -183,7 +183,7 @@ pub(super) async fn confirm_source(
 pub async fn federated_login(
     parts: &Parts,
     source: &Source,
-    said: &Said,
+    said: &FederatedAuthentication,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
     let should_retry = |outcome: &_| matches!(outcome, Err(ApiError::Retry(_)));
@@ -196,12 +196,12 @@ pub async fn federated_login(
 async fn try_login(
     parts: &Parts,
     source: &Source,
-    said: &Said,
+    said: &FederatedAuthentication,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
     check_remote_id(parts, source, &said.assertion)?;
     let (mapping, evaluation) = evaluate(parts, source, &said.assertion).await?;
-    let outcome = let_in(parts, source, said, &mapping, &evaluation, now).await;
+    let outcome = sign_in(parts, source, said, &mapping, &evaluation, now).await;
     if let Err(error) = &outcome
         && error.status() != StatusCode::SERVICE_UNAVAILABLE
         && !matches!(error, ApiError::Retry(_))
@@ -212,10 +212,10 @@ async fn try_login(
 }
 
 /// Makes of what the mapping came to a user with a token.
-async fn let_in(
+async fn sign_in(
     parts: &Parts,
     source: &Source,
-    said: &Said,
+    said: &FederatedAuthentication,
     mapping: &Mapping,
     evaluation: &Evaluation,
     now: Timestamp,
@@ -233,13 +233,13 @@ async fn let_in(
         UserKind::Local => {
             check_groups(parts, source, mapped).await?;
             let user = find_local(parts, &mapped.user, now).await?;
-            use_up_alone(parts, source, said, mapping).await?;
+            consume_alone(parts, source, said, mapping).await?;
             let issued = issue_for(parts, authenticated(user, method, None), now).await?;
             note_session(parts, source, said, &issued, now).await?;
             Ok(issued)
         }
         UserKind::Ephemeral => {
-            let user = shadow(parts, source, said, mapping, mapped, now).await?;
+            let user = provision(parts, source, said, mapping, mapped, now).await?;
             let login = parts.store.logins().find(&user.id).await?;
             let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
             // Again, for a token is issued on what holds now.
@@ -263,7 +263,7 @@ async fn let_in(
 pub fn method(parts: &Parts, protocol: &Protocol) -> Result<Method, ApiError> {
     let own = protocol.id.as_str();
     // A provider's word is none of the proofs that we judge ourselves, whatever it is called.
-    const JUDGED_HERE: [&str; 6] = [
+    const LOCAL_METHODS: [&str; 6] = [
         "application_credential",
         "external",
         "oauth1",
@@ -271,7 +271,7 @@ pub fn method(parts: &Parts, protocol: &Protocol) -> Result<Method, ApiError> {
         "token",
         "totp",
     ];
-    if is_enabled(parts, own) && !JUDGED_HERE.contains(&own) {
+    if is_enabled(parts, own) && !LOCAL_METHODS.contains(&own) {
         return Ok(Method::from(own));
     }
     if protocol.own_driver().is_some() && is_enabled(parts, "mapped") {
@@ -458,21 +458,21 @@ fn is_in(subject: &Subject, domain: &DomainReference) -> bool {
 }
 
 /// Under which name it is kept that something was used.
-pub fn one_time_id(source: &Source, once: &OneTime) -> String {
+pub fn replay_key(source: &Source, once: &ReplayId) -> String {
     let (provider, protocol) = (&source.provider.id, &source.protocol.id);
     sha256(&format!("{provider}\n{protocol}\n{}", once.id))
 }
 
 /// Uses up what counts once, in the transaction of the login.
-pub async fn use_up(
+pub async fn consume(
     tx: &mut Tx,
     source: &Source,
-    one_time: Option<&OneTime>,
+    replay_id: Option<&ReplayId>,
 ) -> Result<(), ApiError> {
-    let Some(once) = one_time else {
+    let Some(once) = replay_id else {
         return Ok(());
     };
-    let id = one_time_id(source, once);
+    let id = replay_key(source, once);
     let used = tx.provider_sessions_mut().use_up(&id, once.until).await;
     used.map_err(|error| match error {
         StoreError::Conflict { .. } => ApiError::unauthorized("the login was used before"),
@@ -480,15 +480,15 @@ pub async fn use_up(
     })
 }
 
-async fn use_up_alone(
+async fn consume_alone(
     parts: &Parts,
     source: &Source,
-    said: &Said,
+    said: &FederatedAuthentication,
     mapping: &Mapping,
 ) -> Result<(), ApiError> {
     let mut tx = parts.store.begin().await?;
     confirm_source(&mut tx, source, mapping).await?;
-    use_up(&mut tx, source, said.one_time.as_ref()).await?;
+    consume(&mut tx, source, said.replay_id.as_ref()).await?;
     let _ = tx.commit().await?;
     Ok(())
 }
@@ -544,7 +544,7 @@ async fn refuse_ended(
 async fn note_session(
     parts: &Parts,
     source: &Source,
-    said: &Said,
+    said: &FederatedAuthentication,
     issued: &IssuedToken,
     began: Timestamp,
 ) -> Result<(), ApiError> {

@@ -151,6 +151,6 @@ fn refuse(error: PasswordError) -> ApiError {
             "The password length must be less than or equal to {limit}. The server could not \
              comply with the request because the password is invalid."
         )),
-        PasswordError::BrokenOff | PasswordError::UnknownFormat => ApiError::internal(error),
+        PasswordError::Aborted | PasswordError::UnknownFormat => ApiError::internal(error),
     }
 }

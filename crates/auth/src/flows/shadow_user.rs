@@ -14,7 +14,9 @@ use store::{ShadowUser, StoreError, Tx, retrying};
 
 use crate::error::ApiError;
 use crate::flows::checks::{in_disabled_branch, refuse_reserved_characters};
-use crate::flows::federated_login::{Said, Source, confirm_source, unusable_mapping, use_up};
+use crate::flows::federated_login::{
+    FederatedAuthentication, Source, confirm_source, consume, unusable_mapping,
+};
 use crate::flows::revoke::revoke_former;
 use crate::parts::Parts;
 
@@ -52,10 +54,10 @@ struct WantedProject {
 ///
 /// 401 when the mapping names nobody or somebody disabled, 400 for names that do not fit, 403 and 404
 /// for roles and domains that cannot be, 400 for groups that are gone.
-pub(super) async fn shadow(
+pub(super) async fn provision(
     parts: &Parts,
     source: &Source,
-    said: &Said,
+    said: &FederatedAuthentication,
     mapping: &Mapping,
     mapped: &Mapped,
     now: Timestamp,
@@ -73,7 +75,7 @@ pub(super) async fn shadow(
 async fn look_up_and_write(
     parts: &Parts,
     source: &Source,
-    said: &Said,
+    said: &FederatedAuthentication,
     mapping: &Mapping,
     mapped: &Mapped,
     now: Timestamp,
@@ -85,7 +87,7 @@ async fn look_up_and_write(
 async fn look_up(
     parts: &Parts,
     source: &Source,
-    said: &Said,
+    said: &FederatedAuthentication,
     mapped: &Mapped,
 ) -> Result<Wanted, ApiError> {
     let mut domains = Domains::new(parts, &source.provider.domain_id);
@@ -330,7 +332,7 @@ fn pick_role<'a>(known: &'a [Role], name: &str, domain: &DomainId) -> Option<&'a
 async fn write(
     parts: &Parts,
     source: &Source,
-    said: &Said,
+    said: &FederatedAuthentication,
     mapping: &Mapping,
     version: SchemaVersion,
     wanted: &Wanted,
@@ -338,7 +340,7 @@ async fn write(
 ) -> Result<Shadowed, ApiError> {
     let mut tx = parts.store.begin().await?;
     confirm_source(&mut tx, source, mapping).await?;
-    use_up(&mut tx, source, said.one_time.as_ref()).await?;
+    consume(&mut tx, source, said.replay_id.as_ref()).await?;
     let known = tx.shadow_users().find(&wanted.identity).await?;
     let is_new = known.is_none();
     let user = match known {

@@ -69,7 +69,7 @@ impl BegunLogin {
 
 /// What a driver judges of somebody whom a provider sent although nobody asked. It is up to the
 /// driver whether it takes them.
-pub fn unasked(
+pub fn unsolicited(
     parameters: Vec<(String, String)>,
     callback_url: String,
     now: Timestamp,

@@ -6,7 +6,7 @@ use model::Secret;
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::driver::{Failure, Finding};
+use crate::driver::{CheckResult, Failure};
 use crate::outbound::{Reply, place};
 use crate::settings::WrongSetting;
 
@@ -44,25 +44,27 @@ impl ResponseMode {
     }
 
     /// Whether the provider says that it answers so.
-    pub(crate) fn check(self, supported: Option<&[String]>) -> Option<Finding> {
+    pub(crate) fn check(self, supported: Option<&[String]>) -> Option<CheckResult> {
         const STEP: &str = "response mode";
         let knows = |mode: &str| supported.is_some_and(|all| all.iter().any(|one| one == mode));
         match (self, supported) {
-            (Self::FormPost, _) if knows("form_post") => Some(Finding::good(
+            (Self::FormPost, _) if knows("form_post") => Some(CheckResult::pass(
                 STEP,
                 "The provider posts its answer, as 'response_mode' is set.",
             )),
             // RFC 8414 §2: what is meant when it says nothing.
-            (Self::FormPost, _) => Some(Finding::bad(
+            (Self::FormPost, _) => Some(CheckResult::fail(
                 STEP,
                 "The provider does not say that it posts its answer, but 'response_mode' is \
                  'form_post'. Take the setting away.",
             )),
-            (Self::Query, Some(_)) if !knows("query") && knows("form_post") => Some(Finding::bad(
-                STEP,
-                "The provider does not answer in the URL, but posts its answer. Set response_mode \
+            (Self::Query, Some(_)) if !knows("query") && knows("form_post") => {
+                Some(CheckResult::fail(
+                    STEP,
+                    "The provider does not answer in the URL, but posts its answer. Set response_mode \
                  to form_post.",
-            )),
+                ))
+            }
             (Self::Query, _) => None,
         }
     }
@@ -151,17 +153,22 @@ pub(crate) enum MadeUpCode {
 impl MadeUpCode {
     /// What that says of the client. Providers that look at the code first say `invalid_grant` to
     /// strangers too.
-    pub(crate) fn finding(self, step: &'static str, url: &Url, callback_url: &str) -> Finding {
+    pub(crate) fn check_result(
+        self,
+        step: &'static str,
+        url: &Url,
+        callback_url: &str,
+    ) -> CheckResult {
         let url = place(url);
         match self {
-            Self::Accepted => Finding::bad(
+            Self::Accepted => CheckResult::fail(
                 step,
                 format!("{url} gave a token for a code that it never issued."),
             ),
-            Self::Failed(why) => Finding::bad(step, format!("{}.", why.trim_end_matches('.'))),
+            Self::Failed(why) => CheckResult::fail(step, format!("{}.", why.trim_end_matches('.'))),
             Self::Error(code) => match code.as_str() {
                 "invalid_client" | "unauthorized_client" | "incorrect_client_credentials" => {
-                    Finding::bad(
+                    CheckResult::fail(
                         step,
                         format!(
                             "{url} answers {code}: look at client_id, client_secret and \
@@ -170,15 +177,15 @@ impl MadeUpCode {
                         ),
                     )
                 }
-                "redirect_uri_mismatch" | "invalid_redirect_uri" => Finding::bad(
+                "redirect_uri_mismatch" | "invalid_redirect_uri" => CheckResult::fail(
                     step,
                     format!("{url} answers {code}: register {callback_url} there."),
                 ),
-                "unsupported_grant_type" => Finding::bad(
+                "unsupported_grant_type" => CheckResult::fail(
                     step,
                     format!("{url} answers {code}: allow the authorization code grant there."),
                 ),
-                _ => Finding::good(
+                _ => CheckResult::pass(
                     step,
                     format!("{url} refuses a made-up code ({code}), as it should."),
                 ),

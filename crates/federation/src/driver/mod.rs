@@ -24,7 +24,7 @@ pub(crate) const NO_BEARER: &str =
 /// A protocol as one provider speaks it, with its settings.
 pub trait Driver: Send + Sync {
     /// Request issuing: where to send the user, and what to keep meanwhile.
-    fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, Begun>;
+    fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, AuthorizationRequest>;
 
     /// Credential validation: judges what the user's browser brought back.
     fn complete<'a>(&'a self, callback: &'a Callback) -> Answer<'a, Verified>;
@@ -84,7 +84,7 @@ pub trait Driver: Send + Sync {
         &'a self,
         callback_url: &'a str,
         now: Timestamp,
-    ) -> Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>>;
+    ) -> Pin<Box<dyn Future<Output = Vec<CheckResult>> + Send + 'a>>;
 }
 
 /// A login that begins.
@@ -101,9 +101,9 @@ pub struct Login {
 
 /// A login that has begun.
 #[derive(Clone)]
-pub struct Begun {
+pub struct AuthorizationRequest {
     /// Where the user goes.
-    pub send_to: SendTo,
+    pub redirect: Redirect,
     /// What the driver wants to see again when the user is back. It is sealed into a cookie, so
     /// it must be short.
     pub kept: String,
@@ -111,7 +111,7 @@ pub struct Begun {
 
 /// How the user's browser is sent on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SendTo {
+pub enum Redirect {
     /// By a redirect.
     Url(String),
     /// By a form that it posts.
@@ -141,9 +141,9 @@ pub struct Callback {
 }
 
 /// Codes, tokens and what is kept are nobody's business.
-impl fmt::Debug for Begun {
+impl fmt::Debug for AuthorizationRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Begun")
+        f.write_str("AuthorizationRequest")
     }
 }
 
@@ -186,7 +186,7 @@ pub struct Verified {
     /// Of whom, and what.
     pub assertion: Assertion,
     /// What must not come a second time; `None` when it may, as a bearer's token may.
-    pub one_time: Option<OneTime>,
+    pub replay_id: Option<ReplayId>,
     /// The user's session at the provider, by which the provider ends it; `None` when it does not
     /// say.
     pub session: Option<ProviderSession>,
@@ -194,7 +194,7 @@ pub struct Verified {
 
 /// Something that counts once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OneTime {
+pub struct ReplayId {
     /// Its name, unique among all of the provider.
     pub id: String,
     /// Until when it would still be accepted, so must be remembered.
@@ -219,7 +219,7 @@ pub struct ProviderSessionEnd {
     /// Which session (`sid`); `None` when all of the user's have ended.
     pub id: Option<String>,
     /// The message counts once.
-    pub one_time: OneTime,
+    pub replay_id: ReplayId,
 }
 
 /// Why there is no assertion. The text is for the operator; people outside learn only the kind.
@@ -241,7 +241,7 @@ pub enum Failure {
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct CheckResult {
     /// What was tried: a short noun, such as `discovery`.
     pub step: &'static str,
     /// Whether it works.
@@ -252,9 +252,9 @@ pub struct Finding {
     pub detail: String,
 }
 
-impl Finding {
+impl CheckResult {
     /// Something works.
-    pub fn good(step: &'static str, detail: impl Into<String>) -> Self {
+    pub fn pass(step: &'static str, detail: impl Into<String>) -> Self {
         Self {
             step,
             works: true,
@@ -264,18 +264,18 @@ impl Finding {
     }
 
     /// Logins fail for want of this.
-    pub fn bad(step: &'static str, detail: impl Into<String>) -> Self {
+    pub fn fail(step: &'static str, detail: impl Into<String>) -> Self {
         Self {
             works: false,
-            ..Self::good(step, detail)
+            ..Self::pass(step, detail)
         }
     }
 
     /// Logins work, and would be better with this.
-    pub fn advice(step: &'static str, detail: impl Into<String>) -> Self {
+    pub fn warn(step: &'static str, detail: impl Into<String>) -> Self {
         Self {
             needed: false,
-            ..Self::bad(step, detail)
+            ..Self::fail(step, detail)
         }
     }
 }

@@ -5,9 +5,13 @@ use model::{Secret, Timestamp};
 
 use super::{Credentials, OAuth1, with_state};
 use crate::client::authorization::MADE_UP;
-use crate::driver::Finding;
+use crate::driver::CheckResult;
 
-pub(super) async fn findings(oauth1: &OAuth1, callback_url: &str, now: Timestamp) -> Vec<Finding> {
+pub(super) async fn results(
+    oauth1: &OAuth1,
+    callback_url: &str,
+    now: Timestamp,
+) -> Vec<CheckResult> {
     let settings = &oauth1.settings;
     // A nonce has to be new for its second alone, and a token.
     let nonce = format!("check{}", now.timestamp_micros());
@@ -34,7 +38,11 @@ pub(super) async fn findings(oauth1: &OAuth1, callback_url: &str, now: Timestamp
     ]
 }
 
-async fn request_token(oauth1: &OAuth1, callback_url: &str, fresh: (&str, Timestamp)) -> Finding {
+async fn request_token(
+    oauth1: &OAuth1,
+    callback_url: &str,
+    fresh: (&str, Timestamp),
+) -> CheckResult {
     let callback_url = with_state(callback_url, MADE_UP);
     let (works, detail) = match oauth1.temporary(&callback_url, fresh).await {
         Ok(_) => (
@@ -49,7 +57,7 @@ async fn request_token(oauth1: &OAuth1, callback_url: &str, fresh: (&str, Timest
             ),
         ),
     };
-    Finding {
+    CheckResult {
         step: "request token",
         works,
         needed: true,
@@ -57,7 +65,7 @@ async fn request_token(oauth1: &OAuth1, callback_url: &str, fresh: (&str, Timest
     }
 }
 
-async fn authorization(oauth1: &OAuth1) -> Finding {
+async fn authorization(oauth1: &OAuth1) -> CheckResult {
     let url = &oauth1.settings.authorization;
     // Without a token, whatever it answers is good, as long as there is a page.
     let page = oauth1.outbound.send(oauth1.outbound.get(url.clone())).await;
@@ -68,7 +76,7 @@ async fn authorization(oauth1: &OAuth1) -> Finding {
         }
         Err(failure) => (false, format!("{failure}.")),
     };
-    Finding {
+    CheckResult {
         step: "authorization",
         works,
         needed: true,
@@ -83,7 +91,7 @@ async fn signed(
     method: Method,
     url: &reqwest::Url,
     (nonce, now): (&str, Timestamp),
-) -> Finding {
+) -> CheckResult {
     let nobody = Credentials {
         token: MADE_UP.into(),
         secret: Secret::new(MADE_UP.into()),
@@ -105,7 +113,7 @@ async fn signed(
         ),
         Err(failure) => (false, format!("{failure}.")),
     };
-    Finding {
+    CheckResult {
         step,
         works,
         needed: true,

@@ -2,7 +2,7 @@
 //! document with the user's attributes.
 //!
 //! OAuth 1.0 has no state of its own: the temporary credentials do its work. Their secret travels,
-//! sealed, with the user's browser ([`Begun::kept`]), so nobody else can bring the login to its end.
+//! sealed, with the user's browser ([`AuthorizationRequest::kept`]), so nobody else can bring the login to its end.
 //! `subject` names the attribute that names the user. How attributes are named is in
 //! `document.rs`.
 
@@ -22,7 +22,8 @@ use self::settings::Settings;
 use self::signature::Keys;
 use crate::client::document::Document;
 use crate::driver::{
-    Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, SendTo, Verified,
+    Answer, AuthorizationRequest, Callback, CheckResult, Driver, Failure, Login, Redirect,
+    ReplayId, Verified,
 };
 use crate::outbound::throttle::{Questions, Throttle};
 use crate::outbound::{Limits, Outbound, Reply, place};
@@ -141,7 +142,7 @@ impl OAuth1 {
         answer.credentials(url)
     }
 
-    async fn authorization_url(&self, login: &Login) -> Result<Begun, Failure> {
+    async fn authorization_url(&self, login: &Login) -> Result<AuthorizationRequest, Failure> {
         let nonce = login.secret.derive("request_token_nonce");
         let fresh = (nonce.as_str(), login.now);
         // The protocol has no state, but the URL may: it tells which of several logins comes back.
@@ -158,8 +159,8 @@ impl OAuth1 {
         let mut url = self.settings.authorization.clone();
         url.query_pairs_mut()
             .append_pair("oauth_token", &given.token);
-        Ok(Begun {
-            send_to: SendTo::Url(url.into()),
+        Ok(AuthorizationRequest {
+            redirect: Redirect::Url(url.into()),
             kept,
         })
     }
@@ -215,7 +216,7 @@ impl OAuth1 {
         let (prefix, issuer) = (&self.settings.claim_prefix, &self.settings.issuer);
         Ok(Verified {
             assertion: document.assertion(prefix, subject, issuer.as_deref()),
-            one_time: Some(OneTime {
+            replay_id: Some(ReplayId {
                 id: temporary.token,
                 until: callback.began + LONGEST_LOGIN,
             }),
@@ -225,7 +226,7 @@ impl OAuth1 {
 }
 
 impl Driver for OAuth1 {
-    fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, Begun> {
+    fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, AuthorizationRequest> {
         Box::pin(self.beginning.run(self.authorization_url(login)))
     }
 
@@ -240,8 +241,8 @@ impl Driver for OAuth1 {
         &'a self,
         callback_url: &'a str,
         now: Timestamp,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>> {
-        Box::pin(check::findings(self, callback_url, now))
+    ) -> std::pin::Pin<Box<dyn Future<Output = Vec<CheckResult>> + Send + 'a>> {
+        Box::pin(check::results(self, callback_url, now))
     }
 }
 

@@ -7,34 +7,38 @@ use super::requests::{self, NoToken};
 use super::settings::{Settings, Source};
 use super::{OAuth2, challenge};
 use crate::client::authorization::{self, MADE_UP, MADE_UP_VERIFIER, MadeUpCode};
-use crate::driver::{Failure, Finding};
+use crate::driver::{CheckResult, Failure};
 use crate::outbound::Outbound;
 
-pub(super) async fn findings(oauth2: &OAuth2, callback_url: &str, now: Timestamp) -> Vec<Finding> {
+pub(super) async fn results(
+    oauth2: &OAuth2,
+    callback_url: &str,
+    now: Timestamp,
+) -> Vec<CheckResult> {
     let (settings, outbound) = (&oauth2.settings, &oauth2.outbound);
     let provider = match metadata::fetch(settings, outbound).await {
         Ok(provider) => provider,
-        Err(failure) => return vec![bad("metadata", &failure)],
+        Err(failure) => return vec![fail("metadata", &failure)],
     };
-    let mut findings = Vec::new();
+    let mut results = Vec::new();
     if let Some(url) = &settings.metadata_url {
         let detail = format!("{url} answers with the provider's metadata.");
-        findings.push(Finding::good("metadata", detail));
+        results.push(CheckResult::pass("metadata", detail));
         let supported = provider.response_modes.as_deref();
-        findings.extend(settings.response_mode.check(supported));
+        results.extend(settings.response_mode.check(supported));
     }
     let mut sources = vec![settings.attributes];
     sources.extend(settings.bearer.filter(|by| *by != settings.attributes));
-    findings.push(authorization(&provider, outbound).await);
-    findings.extend(pushed_request(oauth2, &provider, callback_url).await);
-    findings.push(token(&provider, settings, outbound, callback_url).await);
+    results.push(authorization(&provider, outbound).await);
+    results.extend(pushed_request(oauth2, &provider, callback_url).await);
+    results.push(token(&provider, settings, outbound, callback_url).await);
     for source in sources {
-        findings.push(match source {
+        results.push(match source {
             Source::Introspection => introspection(&provider, settings, outbound, now).await,
             Source::Userinfo => userinfo(&provider, outbound).await,
         });
     }
-    findings
+    results
 }
 
 /// Pushes a request that nobody will follow.
@@ -42,38 +46,38 @@ async fn pushed_request(
     oauth2: &OAuth2,
     provider: &Provider,
     callback_url: &str,
-) -> Option<Finding> {
+) -> Option<CheckResult> {
     let step = "pushed request";
     let place = match provider.pushing.wanted() {
         Ok(place) => place?,
-        Err(failure) => return Some(bad(step, &failure)),
+        Err(failure) => return Some(fail(step, &failure)),
     };
     let request = oauth2.authorization_request(callback_url, MADE_UP, &challenge(MADE_UP_VERIFIER));
     let client = &oauth2.settings.client;
     let reply = requests::push(&oauth2.outbound, place, client, &request).await;
     let pushed = reply.and_then(|reply| authorization::pushed(place, &reply, place, &client.id));
     Some(match pushed {
-        Ok(_) => Finding::good(step, format!("{place} takes our authorization requests.")),
-        Err(failure) => Finding::bad(
+        Ok(_) => CheckResult::pass(step, format!("{place} takes our authorization requests.")),
+        Err(failure) => CheckResult::fail(
             step,
             format!("{failure}: see whether {callback_url} is registered there, and the client."),
         ),
     })
 }
 
-async fn authorization(provider: &Provider, outbound: &Outbound) -> Finding {
+async fn authorization(provider: &Provider, outbound: &Outbound) -> CheckResult {
     let step = "authorization";
     let url = match metadata::needed(&provider.endpoints.authorization, "authorization_endpoint") {
         Ok(url) => url,
-        Err(failure) => return bad(step, &failure),
+        Err(failure) => return fail(step, &failure),
     };
     // Without parameters, whatever it answers is good, as long as there is a page.
     match outbound.send(outbound.get(url.clone())).await {
-        Err(failure) => bad(step, &failure),
+        Err(failure) => fail(step, &failure),
         Ok(reply) if reply.status.is_server_error() || reply.status == 404 => {
-            Finding::bad(step, format!("{url} answers {}.", reply.status))
+            CheckResult::fail(step, format!("{url} answers {}.", reply.status))
         }
-        Ok(reply) => Finding::good(step, format!("{url} answers ({}).", reply.status)),
+        Ok(reply) => CheckResult::pass(step, format!("{url} answers ({}).", reply.status)),
     }
 }
 
@@ -82,11 +86,11 @@ async fn token(
     settings: &Settings,
     outbound: &Outbound,
     callback_url: &str,
-) -> Finding {
+) -> CheckResult {
     let step = "token";
     let url = match metadata::needed(&provider.endpoints.token, "token_endpoint") {
         Ok(url) => url,
-        Err(failure) => return bad(step, &failure),
+        Err(failure) => return fail(step, &failure),
     };
     let (client, verifier) = (&settings.client, MADE_UP_VERIFIER);
     let asked = requests::token(outbound, url, client, MADE_UP, callback_url, verifier);
@@ -95,7 +99,7 @@ async fn token(
         Err(NoToken::Failure(failure)) => MadeUpCode::Failed(failure.to_string()),
         Err(NoToken::Error(code)) => MadeUpCode::Error(code),
     };
-    answer.finding(step, url, callback_url)
+    answer.check_result(step, url, callback_url)
 }
 
 async fn introspection(
@@ -103,43 +107,43 @@ async fn introspection(
     settings: &Settings,
     outbound: &Outbound,
     now: Timestamp,
-) -> Finding {
+) -> CheckResult {
     let step = "introspection";
     let endpoint = &provider.endpoints.introspection;
     let url = match metadata::needed(endpoint, "introspection_endpoint") {
         Ok(url) => url,
-        Err(failure) => return bad(step, &failure),
+        Err(failure) => return fail(step, &failure),
     };
     let made_up = Secret::new(MADE_UP.to_owned());
     let client = &settings.client;
     match requests::introspection(outbound, url, client, &made_up, now).await {
-        Err(Failure::Refused(_)) => Finding::good(
+        Err(Failure::Refused(_)) => CheckResult::pass(
             step,
             format!("{url} answers, and says that a made-up token is not active."),
         ),
-        Err(failure) => Finding::bad(
+        Err(failure) => CheckResult::fail(
             step,
             format!("{failure}; this client may have to be allowed to ask there."),
         ),
-        Ok(_) => Finding::bad(step, format!("{url} takes a made-up token for a good one.")),
+        Ok(_) => CheckResult::fail(step, format!("{url} takes a made-up token for a good one.")),
     }
 }
 
-async fn userinfo(provider: &Provider, outbound: &Outbound) -> Finding {
+async fn userinfo(provider: &Provider, outbound: &Outbound) -> CheckResult {
     let step = "userinfo";
     let url = match metadata::needed(&provider.endpoints.userinfo, "userinfo_endpoint") {
         Ok(url) => url,
-        Err(failure) => return bad(step, &failure),
+        Err(failure) => return fail(step, &failure),
     };
     match requests::userinfo(outbound, url, &Secret::new(MADE_UP.to_owned())).await {
         Err(Failure::Refused(_)) => {
-            Finding::good(step, format!("{url} answers, and refuses a made-up token."))
+            CheckResult::pass(step, format!("{url} answers, and refuses a made-up token."))
         }
-        Err(failure) => bad(step, &failure),
-        Ok(_) => Finding::bad(step, format!("{url} takes a made-up token for a good one.")),
+        Err(failure) => fail(step, &failure),
+        Ok(_) => CheckResult::fail(step, format!("{url} takes a made-up token for a good one.")),
     }
 }
 
-fn bad(step: &'static str, failure: &Failure) -> Finding {
-    Finding::bad(step, format!("{failure}."))
+fn fail(step: &'static str, failure: &Failure) -> CheckResult {
+    CheckResult::fail(step, format!("{failure}."))
 }

@@ -25,10 +25,11 @@ pub use settings::{SECRETS, SETTINGS};
 use self::metadata::{Provider, needed};
 use self::settings::{Settings, Source};
 use crate::client::authorization::{self, ResponseMode};
+use crate::client::cached::Cached;
 use crate::client::document::Document;
-use crate::client::kept::Kept;
 use crate::driver::{
-    Answer, Begun, Callback, Driver, Failure, Finding, Login, NO_BEARER, OneTime, SendTo, Verified,
+    Answer, AuthorizationRequest, Callback, CheckResult, Driver, Failure, Login, NO_BEARER,
+    Redirect, ReplayId, Verified,
 };
 use crate::outbound::throttle::{Questions, Throttle};
 use crate::outbound::{Limits, Outbound};
@@ -45,7 +46,7 @@ const SKEW: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 pub struct OAuth2 {
     settings: Settings,
     outbound: Outbound,
-    provider: Kept<Provider>,
+    provider: Cached<Provider>,
     beginning: Throttle,
     completing: Questions<Verified>,
     bearing: Questions<Verified>,
@@ -65,7 +66,7 @@ impl OAuth2 {
         Ok(Self {
             settings,
             outbound,
-            provider: Kept::new(),
+            provider: Cached::new(),
             beginning: Throttle::new(patience),
             completing: Questions::new(patience),
             bearing: Questions::new(patience),
@@ -158,7 +159,7 @@ impl OAuth2 {
         }
         self.check_authentication(&document, Some(callback.began), callback.now)?;
         let mut verified = self.verified(&document, &provider)?;
-        verified.one_time = Some(OneTime {
+        verified.replay_id = Some(ReplayId {
             id: state.to_owned(),
             until: callback.began + LONGEST_LOGIN,
         });
@@ -291,17 +292,17 @@ impl OAuth2 {
         let issuer = provider.issuer.as_deref();
         Ok(Verified {
             assertion: document.assertion(&self.settings.claim_prefix, subject, issuer),
-            one_time: None,
+            replay_id: None,
             session: None,
         })
     }
 }
 
 impl Driver for OAuth2 {
-    fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, Begun> {
+    fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, AuthorizationRequest> {
         Box::pin(async {
-            Ok(Begun {
-                send_to: SendTo::Url(self.authorization_url(login).await?),
+            Ok(AuthorizationRequest {
+                redirect: Redirect::Url(self.authorization_url(login).await?),
                 kept: String::new(),
             })
         })
@@ -327,8 +328,8 @@ impl Driver for OAuth2 {
         &'a self,
         callback_url: &'a str,
         now: Timestamp,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>> {
-        Box::pin(check::findings(self, callback_url, now))
+    ) -> std::pin::Pin<Box<dyn Future<Output = Vec<CheckResult>> + Send + 'a>> {
+        Box::pin(check::results(self, callback_url, now))
     }
 }
 

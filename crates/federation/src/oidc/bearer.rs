@@ -53,7 +53,7 @@ impl Oidc {
         }
         Ok(Verified {
             assertion: self.assertion(&claims),
-            one_time: None,
+            replay_id: None,
             session,
         })
     }

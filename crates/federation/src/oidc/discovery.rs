@@ -22,12 +22,12 @@ pub(super) struct Metadata {
     /// Whether every callback names the issuer (RFC 9207 §3).
     pub(super) names_issuer: bool,
     /// What else it says; `None` when it was not asked.
-    pub(super) said: Option<Said>,
+    pub(super) discovered: Option<Discovered>,
 }
 
 /// What the metadata say beyond the endpoints.
 #[derive(Clone, Default, Deserialize)]
-pub(super) struct Said {
+pub(super) struct Discovered {
     pub(super) code_challenge_methods_supported: Option<Vec<String>>,
     pub(super) token_endpoint_auth_methods_supported: Option<Vec<String>>,
     pub(super) scopes_supported: Option<Vec<String>>,
@@ -50,7 +50,7 @@ struct Written {
     mtls_endpoint_aliases: Option<WrittenEndpoints>,
     authorization_response_iss_parameter_supported: Option<bool>,
     #[serde(flatten)]
-    said: Said,
+    discovered: Discovered,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -107,7 +107,7 @@ pub(super) async fn fetch(settings: &Settings, outbound: &Outbound) -> Result<Me
     let unavailable = |what: &str| Failure::Unavailable(what.to_owned());
     let given = settings.endpoints.clone();
     let pushing_is_set = given.pushing.is_some();
-    let (endpoints, names_issuer, said) =
+    let (endpoints, names_issuer, discovered) =
         if given.authorization.is_some() && given.token.is_some() && given.keys.is_some() {
             (given, false, None)
         } else {
@@ -137,11 +137,11 @@ pub(super) async fn fetch(settings: &Settings, outbound: &Outbound) -> Result<Me
             }
             let names_issuer = written.authorization_response_iss_parameter_supported;
             let names_issuer = names_issuer.unwrap_or(false);
-            (given.or(endpoints), names_issuer, Some(written.said))
+            (given.or(endpoints), names_issuer, Some(written.discovered))
         };
-    let required = said
+    let required = discovered
         .as_ref()
-        .and_then(|said: &Said| said.require_pushed_authorization_requests);
+        .and_then(|discovered: &Discovered| discovered.require_pushed_authorization_requests);
     let absent = |name: &str| unavailable(&format!("its metadata have no {name}"));
     Ok(Metadata {
         authorization: endpoints
@@ -157,6 +157,6 @@ pub(super) async fn fetch(settings: &Settings, outbound: &Outbound) -> Result<Me
             set: pushing_is_set,
         },
         names_issuer,
-        said,
+        discovered,
     })
 }

@@ -5,7 +5,7 @@ use model::{Secret, Timestamp};
 
 use super::Oidc;
 use super::jwt::{Rules, refused};
-use crate::driver::{Failure, OneTime, ProviderSessionEnd};
+use crate::driver::{Failure, ProviderSessionEnd, ReplayId};
 
 /// The event that makes a token a logout token (§2.4).
 pub(super) const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -52,7 +52,7 @@ impl Oidc {
         Ok(ProviderSessionEnd {
             subject,
             id: session,
-            one_time: OneTime {
+            replay_id: ReplayId {
                 id: format!("logout:{id}"),
                 until,
             },

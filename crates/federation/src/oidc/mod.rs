@@ -25,10 +25,10 @@ use serde_json::Value;
 
 use crate::FlowSecret;
 use crate::client::authorization::{self, ResponseMode};
-use crate::client::kept::Kept;
+use crate::client::cached::Cached;
 use crate::driver::{
-    Answer, Begun, Callback, Driver, Failure, Finding, Login, OneTime, ProviderSession,
-    ProviderSessionEnd, SendTo, Verified,
+    Answer, AuthorizationRequest, Callback, CheckResult, Driver, Failure, Login, ProviderSession,
+    ProviderSessionEnd, Redirect, ReplayId, Verified,
 };
 use crate::outbound::throttle::{Questions, Throttle};
 use crate::outbound::{Limits, Outbound};
@@ -47,8 +47,8 @@ const LOGIN_LIFETIME: TimeDelta = TimeDelta::minutes(15);
 pub struct Oidc {
     settings: Settings,
     outbound: Outbound,
-    metadata: Kept<Metadata>,
-    keys: Kept<KeySet>,
+    metadata: Cached<Metadata>,
+    keys: Cached<KeySet>,
     beginning: Throttle,
     completing: Questions<Verified>,
     bearing: Questions<Claims>,
@@ -66,8 +66,8 @@ impl Oidc {
         Ok(Self {
             settings,
             outbound,
-            metadata: Kept::new(),
-            keys: Kept::new(),
+            metadata: Cached::new(),
+            keys: Cached::new(),
             beginning: Throttle::new(patience),
             completing: Questions::new(patience),
             bearing: Questions::new(patience),
@@ -118,7 +118,7 @@ impl Oidc {
         }
     }
 
-    async fn authorize(&self, login: &Login) -> Result<Begun, Failure> {
+    async fn authorize(&self, login: &Login) -> Result<AuthorizationRequest, Failure> {
         let metadata = self.metadata(login.now).await?;
         let request = self.authorization_request(&login.secret, &login.callback_url);
         let url = match metadata.pushing.wanted()? {
@@ -132,8 +132,8 @@ impl Oidc {
                 url
             }
         };
-        Ok(Begun {
-            send_to: SendTo::Url(url.into()),
+        Ok(AuthorizationRequest {
+            redirect: Redirect::Url(url.into()),
             kept: self.settings.issuer.clone(),
         })
     }
@@ -227,7 +227,7 @@ impl Oidc {
         let claims = self.with_userinfo(&metadata, claims, &tokens, now).await?;
         Ok(Verified {
             assertion: self.assertion(&claims),
-            one_time: Some(OneTime {
+            replay_id: Some(ReplayId {
                 id: format!("state:{state}"),
                 until: callback.began + LOGIN_LIFETIME,
             }),
@@ -278,7 +278,7 @@ impl Oidc {
 }
 
 impl Driver for Oidc {
-    fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, Begun> {
+    fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, AuthorizationRequest> {
         Box::pin(self.authorize(login))
     }
 
@@ -309,8 +309,8 @@ impl Driver for Oidc {
         &'a self,
         callback_url: &'a str,
         now: Timestamp,
-    ) -> Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>> {
-        Box::pin(self.findings(callback_url, now))
+    ) -> Pin<Box<dyn Future<Output = Vec<CheckResult>> + Send + 'a>> {
+        Box::pin(self.results(callback_url, now))
     }
 }
 

@@ -8,7 +8,7 @@ use model::{Assertion, Timestamp};
 use super::metadata::time;
 use super::verified::Verified as Signed;
 use super::xml::{self, Element, refused};
-use crate::driver::{Failure, OneTime, ProviderSession, Verified};
+use crate::driver::{Failure, ProviderSession, ReplayId, Verified};
 
 pub(super) const BEARER: &str = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
 
@@ -92,7 +92,7 @@ pub(super) fn read(assertion: Signed<'_>, wanted: &Wanted<'_>) -> Result<Verifie
     said.set("NameID-Format", format);
     Ok(Verified {
         assertion: said,
-        one_time: Some(OneTime {
+        replay_id: Some(ReplayId {
             id: id.to_owned(),
             until: until + wanted.skew,
         }),

@@ -50,7 +50,8 @@ use self::settings::Settings;
 use self::source::Source;
 use self::xml::{Element, refused};
 use crate::driver::{
-    Answer, Begun, Callback, Driver, Failure, FindLogin, Finding, Login, Verified,
+    Answer, AuthorizationRequest, Callback, CheckResult, Driver, Failure, FindLogin, Login,
+    Verified,
 };
 use crate::outbound::readers::Readers;
 use crate::outbound::{Limits, Outbound};
@@ -71,7 +72,7 @@ pub struct Saml2 {
 /// Our side: what responses are judged by.
 struct Ours {
     settings: Settings,
-    openers: Vec<Key>,
+    decryption_keys: Vec<Key>,
 }
 
 impl Saml2 {
@@ -87,7 +88,7 @@ impl Saml2 {
             .map_err(|reason| WrongSetting::new("ca_certificates", format!("{reason}.")))?;
         Ok(Self {
             ours: Arc::new(Ours {
-                openers: settings.openers(),
+                decryption_keys: settings.decryption_keys(),
                 settings,
             }),
             source: Source::new(place, reading, outbound),
@@ -144,10 +145,10 @@ impl Saml2 {
         .await
     }
 
-    async fn send(&self, login: &Login) -> Result<Begun, Failure> {
+    async fn send(&self, login: &Login) -> Result<AuthorizationRequest, Failure> {
         let provider = self.source.current(login.now).await?;
-        Ok(Begun {
-            send_to: request::send(&self.ours.settings, &provider, login)?,
+        Ok(AuthorizationRequest {
+            redirect: request::send(&self.ours.settings, &provider, login)?,
             kept: String::new(),
         })
     }
@@ -205,12 +206,12 @@ impl Saml2 {
         }
     }
 
-    async fn findings(&self, now: Timestamp) -> Vec<Finding> {
-        let mut findings = Vec::new();
+    async fn results(&self, now: Timestamp) -> Vec<CheckResult> {
+        let mut results = Vec::new();
         if let Some(format) = &self.ours.settings.name_id_format
             && !format.starts_with("urn:")
         {
-            findings.push(Finding::advice(
+            results.push(CheckResult::warn(
                 "name id format",
                 format!(
                     "'{format}' is no URN, such as \
@@ -220,7 +221,7 @@ impl Saml2 {
             ));
         }
         let mut found = |step, works, detail: String| {
-            findings.push(Finding {
+            results.push(CheckResult {
                 step,
                 works,
                 needed: true,
@@ -247,7 +248,7 @@ impl Saml2 {
                     other => other.to_string(),
                 };
                 found("metadata", false, format!("It cannot be used: {reason}."));
-                return findings;
+                return results;
             }
         };
         let until = provider.valid_until.map_or_else(String::new, |until| {
@@ -282,7 +283,7 @@ impl Saml2 {
             let what = format!("A certificate of the provider {detail}");
             found("signing keys", true, what);
         }
-        findings
+        results
     }
 }
 
@@ -296,7 +297,7 @@ impl Ours {
         Expected {
             settings: &self.settings,
             provider,
-            openers: &self.openers,
+            decryption_keys: &self.decryption_keys,
             request_id,
             callback_url: &callback.callback_url,
             began: callback.began,
@@ -347,7 +348,7 @@ impl Driver for Saml2 {
         Box::pin(Saml2::complete_ecp(self, envelope, now, find_login))
     }
 
-    fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, Begun> {
+    fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, AuthorizationRequest> {
         Box::pin(self.send(login))
     }
 
@@ -363,8 +364,8 @@ impl Driver for Saml2 {
         &'a self,
         _: &'a str,
         now: Timestamp,
-    ) -> Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>> {
-        Box::pin(self.findings(now))
+    ) -> Pin<Box<dyn Future<Output = Vec<CheckResult>> + Send + 'a>> {
+        Box::pin(self.results(now))
     }
 }
 

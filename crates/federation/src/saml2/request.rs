@@ -12,7 +12,7 @@ use super::metadata::IdentityProvider;
 use super::settings::{Binding, Settings};
 use super::xml;
 use crate::driver::flow_secret::FlowSecret;
-use crate::driver::{Failure, Login, SendTo};
+use crate::driver::{Failure, Login, Redirect};
 
 /// The identifier of the request of a login. An XML identifier may not begin with a digit.
 pub(super) fn request_id(secret: &FlowSecret) -> String {
@@ -24,7 +24,7 @@ pub(super) fn send(
     settings: &Settings,
     provider: &IdentityProvider,
     login: &Login,
-) -> Result<SendTo, Failure> {
+) -> Result<Redirect, Failure> {
     let (binding, url) = provider.endpoint(settings.binding).ok_or_else(|| {
         let wanted = "an endpoint for login that takes a redirect or a form";
         Failure::Unavailable(format!("its metadata does not name {wanted}"))
@@ -33,11 +33,11 @@ pub(super) fn send(
     match binding {
         Binding::Redirect => {
             let request = write(settings, login, Some(url), xml::BINDING_POST, None);
-            redirect(url, &request, &state, settings.signer()).map(SendTo::Url)
+            redirect(url, &request, &state, settings.signer()).map(Redirect::Url)
         }
         Binding::Post => {
             let request = signed(settings, login, Some(url), xml::BINDING_POST)?;
-            Ok(SendTo::Form {
+            Ok(Redirect::Form {
                 action: url.to_owned(),
                 fields: vec![
                     ("SAMLRequest".into(), BASE64_STANDARD.encode(request)),

@@ -21,7 +21,7 @@ pub(super) struct Expected<'a> {
     pub(super) settings: &'a Settings,
     pub(super) provider: &'a IdentityProvider,
     /// The keys that open what is encrypted for us.
-    pub(super) openers: &'a [Key],
+    pub(super) decryption_keys: &'a [Key],
     /// What it must answer; `None` when nobody asked.
     pub(super) request_id: Option<&'a str>,
     /// The URL that it came to.
@@ -101,7 +101,7 @@ pub(super) fn judge_within(
         (None, Some(encrypted)) => {
             let unchanged = covered.verified(encrypted).is_some();
             let unchanged = unchanged || settings.allow_cbc;
-            let text = decrypt(encrypted, expected.openers, unchanged)?;
+            let text = decrypt(encrypted, expected.decryption_keys, unchanged)?;
             let document = xml::parse(&text)?;
             let assertion = Element::outermost(&document)?;
             let (only, none) = the_assertion(assertion, assertion)?;

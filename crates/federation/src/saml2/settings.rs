@@ -259,7 +259,7 @@ impl Settings {
     }
 
     /// The keys that open what is encrypted for us.
-    pub(super) fn openers(&self) -> Vec<Key> {
+    pub(super) fn decryption_keys(&self) -> Vec<Key> {
         self.keys.iter().map(|ours| ours.key().clone()).collect()
     }
 }

@@ -164,7 +164,7 @@ impl<'d> Element<'d> {
     }
 
     /// Whether a comment or a processing instruction stands anywhere within.
-    pub(super) fn has_remarks(self) -> bool {
+    pub(super) fn has_comments_or_pis(self) -> bool {
         self.document
             .descendants(self.node)
             .into_iter()
@@ -228,7 +228,7 @@ mod tests {
         let document = parse("<a> admin\u{a0}</a>").expect("XML");
         let other = Element::outermost(&document).expect("an element");
         assert_eq!(other.text(), "admin\u{a0}");
-        assert!(element.has_remarks());
+        assert!(element.has_comments_or_pis());
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::time::Duration;
 use federation::oauth1::signature::{Keys, SignatureMethod, base_string};
 use federation::outbound::Limits;
 use federation::{
-    Begun, Callback, Driver as _, Failure, FlowSecret, Login, OAuth1, SendTo, Verified,
+    AuthorizationRequest, Callback, Driver as _, Failure, FlowSecret, Login, OAuth1, Redirect,
+    Verified,
 };
 use model::{Secret, Timestamp};
 use percent_encoding::percent_decode_str;
@@ -149,7 +150,7 @@ fn secret() -> FlowSecret {
     FlowSecret::new([7; 32])
 }
 
-async fn begin(driver: &OAuth1) -> Result<Begun, Failure> {
+async fn begin(driver: &OAuth1) -> Result<AuthorizationRequest, Failure> {
     let login = Login {
         secret: secret(),
         callback_url: CALLBACK.into(),
@@ -203,7 +204,7 @@ async fn a_login_yields_an_assertion() {
         let driver = open(&listener, json!({"signature_method": method}));
         let begun = begin(&driver).await.unwrap();
         let place = format!("{}/authorize?lang=en&oauth_token=temporary", listener.url);
-        assert_eq!(begun.send_to, SendTo::Url(place));
+        assert_eq!(begun.redirect, Redirect::Url(place));
         let back = [("oauth_verifier", "verifier"), ("oauth_token", "temporary")];
         let verified = driver.complete(&callback(&begun.kept, &back)).await;
         let verified = verified.unwrap();
@@ -211,7 +212,7 @@ async fn a_login_yields_an_assertion() {
         assert_eq!(said.values("REMOTE_USER"), ["jane"]);
         assert_eq!(said.values("OAUTH1-groups"), ["staff", "wheel"]);
         assert_eq!(said.values("HTTP_OAUTH1_ISS"), ["https://issuer.example"]);
-        assert_eq!(verified.one_time.unwrap().id, "temporary");
+        assert_eq!(verified.replay_id.unwrap().id, "temporary");
 
         let asked = listener.asked();
         let methods: Vec<_> = asked.iter().map(|asked| asked.method.as_str()).collect();
@@ -303,9 +304,9 @@ async fn a_login_that_this_browser_did_not_begin_is_refused() {
     refused(driver.complete(&another).await);
     another.parameters.remove(0);
     refused(driver.complete(&another).await);
-    let mut unasked = callback(&kept, &good);
-    unasked.secret = None;
-    refused(driver.complete(&unasked).await);
+    let mut unsolicited = callback(&kept, &good);
+    unsolicited.secret = None;
+    refused(driver.complete(&unsolicited).await);
     assert!(listener.asked().is_empty());
 }
 

@@ -9,7 +9,7 @@ use bergshamra::core::algorithm;
 use chrono::TimeDelta;
 use federation::outbound::Limits;
 use federation::saml2::Saml2;
-use federation::{Callback, Driver, Failure, OneTime, SendTo};
+use federation::{Callback, Driver, Failure, Redirect, ReplayId};
 use serde_json::json;
 
 use crate::listener::{Listener, json as answer};
@@ -34,11 +34,11 @@ async fn a_signed_assertion_yields_what_it_says() {
         said("urn:oid:0.9.2342.19200300.100.1.3"),
         ["jane@example.org"]
     );
-    let one_time = OneTime {
+    let replay_id = ReplayId {
         id: "_assertion".into(),
         until: now() + TimeDelta::minutes(6),
     };
-    assert_eq!(verified.one_time, Some(one_time));
+    assert_eq!(verified.replay_id, Some(replay_id));
     let session = verified.session.expect("a session");
     assert_eq!(
         (session.subject.as_str(), session.id.as_deref()),
@@ -254,7 +254,7 @@ async fn a_redirect_carries_a_request_that_our_key_signed() {
         .begin(&login())
         .await
         .expect("begun");
-    let SendTo::Url(url) = begun.send_to else {
+    let Redirect::Url(url) = begun.redirect else {
         panic!("not a redirect");
     };
     let query = url
@@ -303,7 +303,7 @@ async fn a_form_carries_a_request_with_the_signature_within() {
         "binding": "post", "force_authn": true, "name_id_format": "urn:f", "authn_context": ["urn:c"],
     }));
     let begun = driver.begin(&login()).await.expect("begun");
-    let SendTo::Form { action, fields } = begun.send_to else {
+    let Redirect::Form { action, fields } = begun.redirect else {
         panic!("not a form");
     };
     assert_eq!(action, "https://idp.example.org/post");
@@ -327,7 +327,7 @@ fn is_signed_by(text: &str, identity: &Identity) -> bool {
 #[tokio::test]
 async fn without_a_key_requests_are_not_signed() {
     let begun = driver(json!({})).begin(&login()).await.expect("begun");
-    let SendTo::Url(url) = begun.send_to else {
+    let Redirect::Url(url) = begun.redirect else {
         panic!("not a redirect");
     };
     assert!(!url.contains("Signature="), "{url}");

@@ -86,9 +86,9 @@ async fn what_we_say_is_what_we_accept() {
     assert_eq!(values("MELLON_IDP"), [IDP]);
     assert_eq!(values("openstack_user"), ["jane"]);
     assert_eq!(values("openstack_roles"), ["<member>", "a & ł"]);
-    let one_time = verified.one_time.expect("once");
-    assert_eq!(one_time.id, "_2");
-    assert_eq!(one_time.until, now() + TimeDelta::minutes(6));
+    let replay_id = verified.replay_id.expect("once");
+    assert_eq!(replay_id.id, "_2");
+    assert_eq!(replay_id.until, now() + TimeDelta::minutes(6));
     assert_eq!(
         verified.session.expect("a session").id.as_deref(),
         Some("3")

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use federation::saml2::Saml2;
-use federation::{Callback, Driver, FlowSecret, Login, SendTo};
+use federation::{Callback, Driver, FlowSecret, Login, Redirect};
 use serde_json::{Value, json};
 
 use crate::saml2_idp::{CALLBACK, SP, callback, carried, limits, merge, name_of};
@@ -119,9 +119,9 @@ async fn our_metadata_and_requests_are_those_that_pysaml2_accepted() {
         redirect.metadata(CALLBACK, CALLBACK),
         text(&vectors, "sp_metadata")
     );
-    let sent = |send_to| match send_to {
-        SendTo::Url(url) => url,
-        SendTo::Form { fields, .. } => {
+    let sent = |redirect| match redirect {
+        Redirect::Url(url) => url,
+        Redirect::Form { fields, .. } => {
             let request = BASE64_STANDARD.decode(&fields[0].1).expect("Base64");
             String::from_utf8(request).expect("UTF-8")
         }
@@ -129,8 +129,8 @@ async fn our_metadata_and_requests_are_those_that_pysaml2_accepted() {
     let post = driver(&vectors, json!({"binding": "post"}));
     let ours = json!({
         "now": requests["now"],
-        "redirect": sent(redirect.begin(&login).await.expect("begun").send_to),
-        "post": sent(post.begin(&login).await.expect("begun").send_to),
+        "redirect": sent(redirect.begin(&login).await.expect("begun").redirect),
+        "post": sent(post.begin(&login).await.expect("begun").redirect),
         "ecp": redirect.begin_ecp(&login, "kept").await.expect("begun"),
     });
     assert_eq!(ours, requests, "\n{ours}\n");

@@ -121,7 +121,7 @@ pub enum PasswordError {
     UnknownFormat,
     /// The computation broke off; the log says why.
     #[error("hashing was broken off")]
-    BrokenOff,
+    Aborted,
 }
 
 /// Hashes and verifies secrets on threads of its own.
@@ -266,7 +266,7 @@ impl Hasher {
             .submit(work)
             .map_err(|pool::Busy| PasswordError::Busy)?;
         self.computed.fetch_add(1, Ordering::Relaxed);
-        result.await.map_err(|_| PasswordError::BrokenOff)
+        result.await.map_err(|_| PasswordError::Aborted)
     }
 }
 

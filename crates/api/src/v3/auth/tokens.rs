@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use auth::admission::promises_access_rules;
-use auth::admission::validate_token::{Leniency, ValidToken, validate_token};
+use auth::admission::validate_token::{ValidToken, ValidationOptions, validate_token};
 use auth::call::Call;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
@@ -177,7 +177,7 @@ async fn subject_token(call: &Call) -> Result<Option<Arc<ValidToken>>, ApiError>
         return Ok(None);
     };
     let window = call.parts.config.token.allow_expired_window;
-    let leniency = Leniency {
+    let options = ValidationOptions {
         expired_for: match call.request.query.flag("allow_expired") {
             Some(true) => TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX),
             _ => TimeDelta::zero(),
@@ -186,13 +186,13 @@ async fn subject_token(call: &Call) -> Result<Option<Arc<ValidToken>>, ApiError>
     };
     // Most clients ask about their own token: it has just been validated, but for its access rules.
     if let Some(own) = call.caller().token()
-        && (leniency.access_rules || !own.has_access_rules())
+        && (options.access_rules || !own.has_access_rules())
         && call.request.header("X-Auth-Token") == Some(text)
     {
         return Ok(Some(Arc::clone(own)));
     }
     Ok(Some(
-        validate_token(&call.parts, text, call.now(), leniency).await?,
+        validate_token(&call.parts, text, call.now(), options).await?,
     ))
 }
 

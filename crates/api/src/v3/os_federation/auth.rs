@@ -6,7 +6,7 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::flows::federated_login::{Said, Source, federated_login, find_source};
+use auth::flows::federated_login::{FederatedAuthentication, Source, federated_login, find_source};
 use auth::providers::proxy_variables::variables;
 use http::header;
 use model::Secret;
@@ -65,13 +65,13 @@ async fn log_in(
 }
 
 /// What somebody vouches for, who is not a browser.
-async fn listen(call: &Call, source: &Source) -> Result<Said, ApiError> {
+async fn listen(call: &Call, source: &Source) -> Result<FederatedAuthentication, ApiError> {
     let Some(driver) = call.parts.drivers.driver(&source.protocol)? else {
         let said = variables(&call.parts.config, &call.request);
-        return Ok(Said {
+        return Ok(FederatedAuthentication {
             assertion: said.assertion,
             remote_user: said.remote_user.map(|user| user.name),
-            one_time: None,
+            replay_id: None,
             session: None,
         });
     };

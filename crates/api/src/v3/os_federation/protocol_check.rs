@@ -7,7 +7,7 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::federated_login::method;
 use auth::rules::Target;
-use federation::Finding;
+use federation::CheckResult;
 use model::federation::Protocol;
 use model::ids::{IdentityProviderId, ProtocolId};
 use policy::Rule;
@@ -44,7 +44,7 @@ async fn check(
         Ok(Some(driver)) => {
             let place = login_url(call.links.base_url(), &provider, &id);
             if public_base_url(&call).is_err() {
-                findings.push(Finding::bad(
+                findings.push(CheckResult::fail(
                     "callback",
                     "[DEFAULT] public_endpoint is not set, so that no provider can be told where \
                      to send users back to.",
@@ -58,7 +58,7 @@ async fn check(
         }
         Ok(None) => findings.push(proxies(&call)),
         Err(ApiError::Internal(cause)) => {
-            findings.push(Finding::bad(
+            findings.push(CheckResult::fail(
                 "settings",
                 format!("They cannot be used: {cause}"),
             ));
@@ -71,7 +71,7 @@ async fn check(
 /// Advice where browsers would lose a login on its way back: a provider that posts its answer does so
 /// across sites, and a cookie that does not need TLS is withheld then. Within one machine there is
 /// one site.
-fn without_tls(call: &Call) -> Option<Finding> {
+fn without_tls(call: &Call) -> Option<CheckResult> {
     let base_url = call.links.base_url();
     let url: http::Uri = base_url.parse().ok()?;
     let host = url.host().unwrap_or_default();
@@ -81,7 +81,7 @@ fn without_tls(call: &Call) -> Option<Finding> {
     if is_here || url.scheme_str() == Some("https") {
         return None;
     }
-    Some(Finding::advice(
+    Some(CheckResult::warn(
         "our addresses",
         format!(
             "The provider posts its answer to {base_url}, without TLS: browsers withhold the login's \
@@ -92,15 +92,17 @@ fn without_tls(call: &Call) -> Option<Finding> {
 }
 
 /// What logins need on our own side.
-async fn here(call: &Call, protocol: &Protocol) -> Result<Vec<Finding>, ApiError> {
+async fn here(call: &Call, protocol: &Protocol) -> Result<Vec<CheckResult>, ApiError> {
     let id = &protocol.identity_provider_id;
     let provider = call.store.identity_providers().find(id).await?;
     let enabled = match provider {
         Some(provider) if provider.enabled => {
             let domain = call.store.domains().find(&provider.domain_id).await?;
             match domain.is_some_and(|domain| domain.enabled) {
-                true => Finding::good("identity provider", "It is enabled, and so is its domain."),
-                false => Finding::bad(
+                true => {
+                    CheckResult::pass("identity provider", "It is enabled, and so is its domain.")
+                }
+                false => CheckResult::fail(
                     "identity provider",
                     format!(
                         "The domain of its users, {}, is disabled.",
@@ -109,11 +111,11 @@ async fn here(call: &Call, protocol: &Protocol) -> Result<Vec<Finding>, ApiError
                 ),
             }
         }
-        _ => Finding::bad("identity provider", format!("{id} is disabled.")),
+        _ => CheckResult::fail("identity provider", format!("{id} is disabled.")),
     };
     let method = match method(&call.parts, protocol) {
-        Ok(method) => Finding::good("method", format!("Tokens will say '{method}'.")),
-        Err(_) => Finding::bad(
+        Ok(method) => CheckResult::pass("method", format!("Tokens will say '{method}'.")),
+        Err(_) => CheckResult::fail(
             "method",
             format!(
                 "[auth] methods has neither '{}' nor, where a driver is set, 'mapped'.",
@@ -123,24 +125,24 @@ async fn here(call: &Call, protocol: &Protocol) -> Result<Vec<Finding>, ApiError
     };
     let mapping = &protocol.mapping_id;
     let mapping = match call.store.mappings().find(mapping).await? {
-        Some(_) => Finding::good("mapping", format!("{mapping} is there.")),
-        None => Finding::bad("mapping", format!("There is no mapping {mapping}.")),
+        Some(_) => CheckResult::pass("mapping", format!("{mapping} is there.")),
+        None => CheckResult::fail("mapping", format!("There is no mapping {mapping}.")),
     };
     Ok(vec![enabled, method, mapping])
 }
 
 /// What can be told of a protocol that a front proxy speaks.
-fn proxies(call: &Call) -> Finding {
+fn proxies(call: &Call) -> CheckResult {
     let config = &call.parts.config.archstone;
     if config.trusted_proxies.is_empty() && config.proxy_socket.is_none() {
-        return Finding::bad(
+        return CheckResult::fail(
             "proxy",
             "A front proxy has to speak this protocol, but [archstone] has neither \
              trusted_proxies nor proxy_socket, so that every login is refused. Name the proxy \
              there, or set a driver.",
         );
     }
-    Finding::good(
+    CheckResult::pass(
         "proxy",
         "A front proxy speaks this protocol, and one is trusted. What it does cannot be tried \
          from here.",
@@ -152,11 +154,11 @@ fn proxies(call: &Call) -> Finding {
 struct CheckDocument {
     /// Whether all works that logins need.
     works: bool,
-    findings: Vec<FindingDocument>,
+    findings: Vec<CheckResultDocument>,
 }
 
 #[derive(Debug, Serialize)]
-struct FindingDocument {
+struct CheckResultDocument {
     step: &'static str,
     works: bool,
     needed: bool,
@@ -164,14 +166,14 @@ struct FindingDocument {
 }
 
 impl CheckDocument {
-    fn new(findings: Vec<Finding>) -> Self {
+    fn new(findings: Vec<CheckResult>) -> Self {
         Self {
             works: findings
                 .iter()
                 .all(|finding| finding.works || !finding.needed),
             findings: findings
                 .into_iter()
-                .map(|finding| FindingDocument {
+                .map(|finding| CheckResultDocument {
                     step: finding.step,
                     works: finding.works,
                     needed: finding.needed,

@@ -20,7 +20,7 @@ async fn a_bearers_token_is_taken_only_where_the_settings_say_so() {
         let driver = open(&listener, more);
         let verified = bear(&driver, "t0ken").await.unwrap();
         assert_eq!(verified.assertion.values("OAUTH2-login"), ["jane"]);
-        assert_eq!(verified.one_time, None);
+        assert_eq!(verified.replay_id, None);
         for other in ["another", "", "a b", "a\r\nb"] {
             refused(bear(&driver, other).await);
         }

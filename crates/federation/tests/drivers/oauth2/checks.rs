@@ -223,7 +223,7 @@ async fn requests_are_pushed_where_the_provider_demands_it() {
     });
     let driver = discovering(&listener);
     let begun = driver.begin(&login(0)).await.unwrap();
-    let SendTo::Url(url) = begun.send_to else {
+    let Redirect::Url(url) = begun.redirect else {
         panic!("it redirects");
     };
     let expected = format!(

@@ -15,7 +15,7 @@ async fn a_login_begins_with_a_request_for_a_code() {
         now: now(),
     };
     let begun = open(&listener, more).begin(&login).await.unwrap();
-    let SendTo::Url(url) = begun.send_to else {
+    let Redirect::Url(url) = begun.redirect else {
         panic!("a form");
     };
     let (place, query) = url.split_once('?').unwrap();
@@ -58,7 +58,7 @@ async fn a_code_becomes_an_assertion_by_userinfo() {
     assert_eq!(said.values("OAUTH2-login"), ["jane"]);
     assert_eq!(said.values("HTTP_OAUTH2_GROUPS"), ["staff", "wheel"]);
     assert_eq!(said.values("HTTP_OAUTH2_ISS"), [ISSUER]);
-    let once = verified.one_time.unwrap();
+    let once = verified.replay_id.unwrap();
     assert_eq!(once.id, secret().derive("state"));
     assert!(once.until > now());
 
@@ -132,9 +132,9 @@ async fn a_login_that_this_browser_did_not_begin_is_refused() {
         let why = refused(driver.complete(&callback(parameters)).await);
         assert!(why.contains("state"), "{why}");
     }
-    let mut unasked = callback(&[("code", "good"), ("state", &state)]);
-    unasked.secret = None;
-    refused(driver.complete(&unasked).await);
+    let mut unsolicited = callback(&[("code", "good"), ("state", &state)]);
+    unsolicited.secret = None;
+    refused(driver.complete(&unsolicited).await);
     assert!(listener.asked().is_empty());
 }
 

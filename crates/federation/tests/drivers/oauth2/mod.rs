@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use federation::outbound::Limits;
 use federation::{
-    Callback, Driver as _, Failure, FlowSecret, Login, OAuth2, SendTo, Verified, WrongSetting,
+    Callback, Driver as _, Failure, FlowSecret, Login, OAuth2, Redirect, Verified, WrongSetting,
 };
 use model::{Secret, Timestamp};
 use serde_json::{Value, json};

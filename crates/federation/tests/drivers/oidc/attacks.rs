@@ -52,9 +52,9 @@ async fn a_callback_without_the_state_of_its_login_is_refused() {
 async fn a_login_that_nobody_began_is_refused() {
     let provider = Provider::start().await;
     let driver = open(&provider.settings());
-    let mut unasked = log_in_halfway(&driver, &provider, 1).await;
-    unasked.secret = None;
-    let reason = refusal(driver.complete(&unasked).await);
+    let mut unsolicited = log_in_halfway(&driver, &provider, 1).await;
+    unsolicited.secret = None;
+    let reason = refusal(driver.complete(&unsolicited).await);
     assert!(reason.contains("nobody began"), "{reason}");
 }
 
@@ -64,7 +64,7 @@ async fn a_callback_counts_once() {
     let driver = open(&provider.settings());
     let callback = log_in_halfway(&driver, &provider, 1).await;
     let first = driver.complete(&callback).await.expect("a login");
-    assert!(first.one_time.is_some_and(|once| once.until == later(900)));
+    assert!(first.replay_id.is_some_and(|once| once.until == later(900)));
     // The provider does not take the code again; whoever keeps the one-time name knows it, too.
     let reason = refusal(driver.complete(&callback).await);
     assert!(reason.contains("code"), "{reason}");

@@ -29,7 +29,7 @@ async fn a_signed_token_is_good_by_its_signature() {
         let token = provider.state().signer.token_with(header, &claims);
         let verified = bear(&driver, &token).await.expect("a good token");
         assert_eq!(verified.assertion.values("HTTP_OIDC_SUB"), ["jane"]);
-        assert_eq!(verified.one_time, None);
+        assert_eq!(verified.replay_id, None);
         assert!(
             verified
                 .session

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use federation::{Driver as _, OneTime, ProviderSession};
+use federation::{Driver as _, ProviderSession, ReplayId};
 use model::Secret;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
@@ -38,11 +38,11 @@ async fn claims_arrive_under_the_names_that_the_apache_module_gives_them() {
         assert_eq!(said.values(name), values, "{name}");
     }
     let state = callback.parameter("state").expect("a state");
-    let once = OneTime {
+    let once = ReplayId {
         id: format!("state:{state}"),
         until: later(900),
     };
-    assert_eq!(verified.one_time, Some(once));
+    assert_eq!(verified.replay_id, Some(once));
     let session = ProviderSession {
         subject: "jane".into(),
         id: Some("session-1".into()),

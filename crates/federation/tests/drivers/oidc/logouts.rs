@@ -1,6 +1,6 @@
 //! Messages that a session has ended.
 
-use federation::{Driver as _, Failure, OneTime, ProviderSessionEnd};
+use federation::{Driver as _, Failure, ProviderSessionEnd, ReplayId};
 use model::Secret;
 use serde_json::{Value, json};
 
@@ -37,14 +37,14 @@ async fn end(
 async fn a_logout_token_names_what_has_ended() {
     let provider = Provider::start().await;
     let good = claims(&provider);
-    let one_time = OneTime {
+    let replay_id = ReplayId {
         id: "logout:message-1".into(),
         until: later(-10 + 300 + 60),
     };
     let whole = ProviderSessionEnd {
         subject: Some("jane".into()),
         id: Some("session-1".into()),
-        one_time: one_time.clone(),
+        replay_id: replay_id.clone(),
     };
     for typ in ["logout+jwt", "JWT"] {
         assert_eq!(end(&provider, typ, &good).await, Ok(whole.clone()));

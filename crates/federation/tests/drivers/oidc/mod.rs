@@ -17,7 +17,9 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use federation::oidc::Oidc;
 use federation::outbound::Limits;
-use federation::{Begun, Callback, Driver as _, Failure, FlowSecret, Login, SendTo, Verified};
+use federation::{
+    AuthorizationRequest, Callback, Driver as _, Failure, FlowSecret, Login, Redirect, Verified,
+};
 use model::{Secret, Timestamp};
 use serde_json::Value;
 
@@ -56,7 +58,11 @@ fn login(secret: u8) -> Login {
 }
 
 /// What the browser brings back of a login.
-fn callback(login: &Login, begun: &Begun, parameters: Vec<(String, String)>) -> Callback {
+fn callback(
+    login: &Login,
+    begun: &AuthorizationRequest,
+    parameters: Vec<(String, String)>,
+) -> Callback {
     Callback {
         parameters,
         secret: Some(login.secret.clone()),
@@ -67,10 +73,10 @@ fn callback(login: &Login, begun: &Begun, parameters: Vec<(String, String)>) -> 
     }
 }
 
-fn url(begun: &Begun) -> &str {
-    match &begun.send_to {
-        SendTo::Url(url) => url,
-        SendTo::Form { .. } => panic!("OpenID Connect redirects"),
+fn url(begun: &AuthorizationRequest) -> &str {
+    match &begun.redirect {
+        Redirect::Url(url) => url,
+        Redirect::Form { .. } => panic!("OpenID Connect redirects"),
     }
 }
 

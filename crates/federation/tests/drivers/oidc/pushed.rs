@@ -1,7 +1,7 @@
 //! Authorization requests that are pushed to the provider first (RFC 9126), and answers that are
 //! posted.
 
-use federation::{Driver as _, Finding};
+use federation::{CheckResult, Driver as _};
 use serde_json::{Value, json};
 
 use super::provider::{Client, Instead, Provider};
@@ -82,12 +82,12 @@ async fn an_answer_is_posted_where_that_is_set() {
     );
 }
 
-async fn findings(settings: &Value) -> Vec<Finding> {
+async fn findings(settings: &Value) -> Vec<CheckResult> {
     open(settings).check(CALLBACK_URL, now()).await
 }
 
 #[track_caller]
-fn found<'a>(findings: &'a [Finding], step: &str) -> &'a Finding {
+fn found<'a>(findings: &'a [CheckResult], step: &str) -> &'a CheckResult {
     let found = findings.iter().find(|found| found.step == step);
     found.unwrap_or_else(|| panic!("{step} is not among {findings:?}"))
 }

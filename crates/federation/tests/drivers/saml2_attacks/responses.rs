@@ -16,14 +16,14 @@ async fn a_response_counts_only_once() {
     let first = judged(&response)
         .await
         .expect("accepted")
-        .one_time
+        .replay_id
         .expect("an identifier");
     // Put into other clothes it is still the same one, and the server knows it by that.
     let again = response.replace("ID=\"_response\"", "ID=\"_other\"");
     let again = judged(&again)
         .await
         .expect("accepted")
-        .one_time
+        .replay_id
         .expect("an identifier");
     assert_eq!(first, again);
     let mut late = callback(&response);
@@ -72,11 +72,11 @@ async fn a_response_that_nobody_asked_for_needs_a_setting() {
         answers: (None, None),
         ..Story::default()
     };
-    let mut unasked = callback(&story.signed_assertion());
-    unasked.secret = None;
-    unasked.parameters.truncate(1);
+    let mut unsolicited = callback(&story.signed_assertion());
+    unsolicited.secret = None;
+    unsolicited.parameters.truncate(1);
     let failure = driver(json!({}))
-        .complete(&unasked)
+        .complete(&unsolicited)
         .await
         .expect_err("refused");
     assert_eq!(
@@ -84,10 +84,10 @@ async fn a_response_that_nobody_asked_for_needs_a_setting() {
         Failure::Refused("nobody asked for this response".into())
     );
     let lax = driver(json!({"allow_unsolicited": true}));
-    lax.complete(&unasked).await.expect("accepted");
+    lax.complete(&unsolicited).await.expect("accepted");
     // One that answers a request belongs to the login that asked.
-    unasked.parameters[0].1 = BASE64_STANDARD.encode(Story::default().signed_assertion());
-    let failure = lax.complete(&unasked).await.expect_err("refused");
+    unsolicited.parameters[0].1 = BASE64_STANDARD.encode(Story::default().signed_assertion());
+    let failure = lax.complete(&unsolicited).await.expect_err("refused");
     assert!(failure.to_string().contains("InResponseTo"), "{failure}");
     // And a login that asked is not ended by one that answers nothing.
     assert!(

@@ -293,8 +293,8 @@ async fn a_provider_that_somebody_else_disables_ends_its_tokens_too() {
     server
         .sql("UPDATE identity_provider SET enabled = (1 = 0)")
         .await;
-    let neighbour = server.neighbour().await;
-    neighbour
+    let second_node = server.second_node().await;
+    second_node
         .nobody()
         .with_token(&token)
         .get("/v3/auth/projects")
@@ -310,8 +310,8 @@ async fn a_provider_that_somebody_else_deletes_takes_its_tokens_along() {
     let token = answer.header("X-Subject-Token").to_owned();
     server.sql("DELETE FROM identity_provider").await;
     // As a Keystone on the same database does it, which leaves the user.
-    let neighbour = server.neighbour().await;
-    let jane = neighbour.nobody().with_token(&token);
+    let second_node = server.second_node().await;
+    let jane = second_node.nobody().with_token(&token);
     let answer = jane.get("/v3/auth/projects").await;
     let error = answer.expect(404);
     assert!(
@@ -319,7 +319,7 @@ async fn a_provider_that_somebody_else_deletes_takes_its_tokens_along() {
             .to_string()
             .contains("Could not find Identity Provider: b.")
     );
-    let admin = neighbour.nobody().with_token(admin.token());
+    let admin = second_node.nobody().with_token(admin.token());
     let subject = admin.with_header("x-subject-token", &token);
     subject.get("/v3/auth/tokens").await.expect(404);
 }

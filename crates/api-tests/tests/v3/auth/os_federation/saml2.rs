@@ -214,7 +214,7 @@ async fn an_assertion_needs_a_token_of_a_project_and_a_provider_that_is_on() {
 #[tokio::test]
 async fn a_node_vouches_for_nobody_whose_token_another_has_revoked() {
     let (one, _folder) = start().await;
-    let other = one.neighbour().await;
+    let other = one.second_node().await;
     let admin = one.admin().await;
     add_cloud(&admin, "https://cloud.example/sp").await;
     let ada = one.with_role("member", Scope::Project).await;
@@ -417,7 +417,7 @@ async fn an_assertion_counts_once_among_all_nodes_and_for_our_own_users_too() {
         config.default.public_endpoint = read.default.public_endpoint;
     })
     .await;
-    let other = one.neighbour().await;
+    let other = one.second_node().await;
     let sp_url = format!("https://cloud.example{CONSUMER}");
     add_cloud(&server.admin().await, &sp_url).await;
     let accepts = json!({"allow_unsolicited": true, "require_audience": false});

@@ -50,7 +50,7 @@ async fn complete(
     let origin = match &begun {
         Some(login) => Some(login.origin.clone()),
         // A SAML provider may begin a login itself.
-        None if has(&parameters, "SAMLResponse") => dashboard_of_unasked(&call, &parameters),
+        None if has(&parameters, "SAMLResponse") => dashboard_of_unsolicited(&call, &parameters),
         None => None,
     };
     let origin = origin
@@ -65,7 +65,7 @@ async fn complete(
     let source = find_source(&call.parts, &provider, &protocol).await?;
     let callback = match begun {
         Some(login) => login.callback(parameters, call.now()),
-        None => login_cookie::unasked(parameters, callback_url(&place), call.now()),
+        None => login_cookie::unsolicited(parameters, callback_url(&place), call.now()),
     };
     let finished = finish(&call, &source, &callback, &origin).await;
     finished.map_err(|error| error.retry(again))
@@ -92,7 +92,7 @@ async fn finish(
 
 /// Where somebody goes whom a provider sent although nobody asked: to the dashboard that the
 /// provider names, if it is a trusted one, else to the first that is trusted.
-fn dashboard_of_unasked(call: &Call, parameters: &[(String, String)]) -> Option<String> {
+fn dashboard_of_unsolicited(call: &Call, parameters: &[(String, String)]) -> Option<String> {
     let trusted = call.parts.config.federation.trusted_dashboard.iter();
     let mut trusted: Vec<String> = trusted.map(|known| lower_host(known)).collect();
     let named = trusted.iter().position(|known| {

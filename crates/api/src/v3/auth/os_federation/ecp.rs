@@ -83,7 +83,7 @@ async fn consume(
             // A provider may begin a login where the driver allows it, as a Keystone of another
             // cloud does. The client is given its token and no browser is, so nothing can be forced
             // upon anybody by this.
-            None => login_cookie::unasked(Vec::new(), url.clone(), now),
+            None => login_cookie::unsolicited(Vec::new(), url.clone(), now),
         }
     };
     // The driver reads the body, if it knows envelopes at all: anybody may have written it.

@@ -6,7 +6,7 @@ use auth::call::path::Path;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::flows::federated_login::{ends_of_logout, find_source_of_session, one_time_id, use_up};
+use auth::flows::federated_login::{consume, ends_of_logout, find_source_of_session, replay_key};
 use auth::flows::revoke::revoke_chain;
 use federation::ProviderSessionEnd;
 use http::{HeaderValue, StatusCode, header};
@@ -44,13 +44,13 @@ async fn log_out(
     let ProviderSessionEnd {
         subject,
         id,
-        one_time,
+        replay_id,
     } = end;
     let (subject, id) = (subject.as_deref().map(sha256), id.as_deref().map(sha256));
     // In a transaction before the one that looks for sessions: a login that is under way notes its
     // session first and then looks for this, so that one of the two sees the other.
     let mut tx = call.begin().await?;
-    let used = [one_time_id(&source, &one_time)];
+    let used = [replay_key(&source, &replay_id)];
     if tx.provider_sessions().ended_at(&used).await?.is_some() {
         return Err(refuse(ApiError::unauthorized("the logout was used before")));
     }
@@ -60,7 +60,7 @@ async fn log_out(
     }
     let _noted = tx.commit().await?;
     let mut tx = call.begin().await?;
-    use_up(&mut tx, &source, Some(&one_time))
+    consume(&mut tx, &source, Some(&replay_id))
         .await
         .map_err(refuse)?;
     let tokens = tx

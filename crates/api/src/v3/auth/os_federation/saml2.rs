@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use auth::admission::validate_token::{Leniency, Refusal, ValidToken, refuse_ec2, validate_token};
+use auth::admission::validate_token::{
+    ValidToken, ValidationError, ValidationOptions, refuse_ec2, validate_token,
+};
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
@@ -23,7 +25,7 @@ use crate::saml_idp::{self, Unusable};
 
 /// The operations that give assertions.
 pub fn routes() -> Routes {
-    Routes::new().on(&PLAIN, plain).on(&ENVELOPED, enveloped)
+    Routes::new().on(&PLAIN, plain).on(&ECP, for_ecp)
 }
 
 static PLAIN: Operation = Operation::post(
@@ -33,7 +35,7 @@ static PLAIN: Operation = Operation::post(
 .part("auth", "federation.saml_create")
 .public("the token in the body authenticates the caller")
 .answers(&[(200, "The SAML response with the assertion.")]);
-static ENVELOPED: Operation = Operation::post(
+static ECP: Operation = Operation::post(
     "/v3/auth/OS-FEDERATION/saml2/ecp",
     "Issue a SAML assertion for a service provider, in a SOAP message for ECP clients",
 )
@@ -52,7 +54,7 @@ async fn plain(call: Call, Json(body): Json) -> Result<Reply<()>, ApiError> {
     reply(&call, &provider, response.document())
 }
 
-async fn enveloped(call: Call, Json(body): Json) -> Result<Reply<()>, ApiError> {
+async fn for_ecp(call: Call, Json(body): Json) -> Result<Reply<()>, ApiError> {
     let (provider, response) = respond(&call, &body).await?;
     let relay_state = format!("{}{}", provider.relay_state_prefix, call.parts.random.id());
     reply(&call, &provider, response.envelope(&relay_state))
@@ -75,8 +77,14 @@ async fn respond(call: &Call, body: &Value) -> Result<(ServiceProvider, Response
     // The other cloud believes us for longer than what we keep in memory may be old.
     call.parts.store.sync().await?;
     let token = request.identity.token.id;
-    let valid = validate_token(&call.parts, &token, call.now(), Leniency::default()).await;
-    let valid = valid.map_err(Refusal::of_proof)?;
+    let valid = validate_token(
+        &call.parts,
+        &token,
+        call.now(),
+        ValidationOptions::default(),
+    )
+    .await;
+    let valid = valid.map_err(ValidationError::of_proof)?;
     refuse_ec2(&valid)?;
     let attributes = attributes(call, &valid).await?;
     let saml = &call.parts.config.saml;

@@ -9,11 +9,11 @@ use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::federated_login::{
-    Said, Source, federated_login, find_source, remote_id_attribute,
+    FederatedAuthentication, Source, federated_login, find_source, remote_id_attribute,
 };
 use auth::providers::login_cookie::{self, BegunLogin};
 use auth::providers::proxy_variables::variables;
-use federation::{Login, SendTo};
+use federation::{Login, Redirect};
 use http::{HeaderValue, StatusCode, header};
 use model::ids::{IdentityProviderId, ProtocolId};
 use web::operation::Operation;
@@ -196,15 +196,15 @@ async fn begin(call: &Call, source: &Source, origin: &str) -> Result<Reply<()>, 
         &login.callback_url,
         driver.answers_by_post(),
     )?;
-    let reply = match begun.send_to {
-        SendTo::Url(url) => {
+    let reply = match begun.redirect {
+        Redirect::Url(url) => {
             let url = HeaderValue::try_from(url).map_err(ApiError::internal)?;
             call.public()
                 .reply(StatusCode::SEE_OTHER, None)
                 .header(header::LOCATION, url)
                 .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
         }
-        SendTo::Form { action, fields } => {
+        Redirect::Form { action, fields } => {
             call.public()
                 .page(pages::forward(&call.parts, &action, &fields)?)
         }
@@ -283,10 +283,10 @@ fn path_of(url: &str) -> &str {
 
 async fn by_proxy(call: &Call, source: &Source, origin: &str) -> Result<Reply<()>, PageError> {
     let said = variables(&call.parts.config, &call.request);
-    let said = Said {
+    let said = FederatedAuthentication {
         assertion: said.assertion,
         remote_user: said.remote_user.map(|user| user.name),
-        one_time: None,
+        replay_id: None,
         session: None,
     };
     let issued = federated_login(&call.parts, source, &said, call.now()).await?;

@@ -19,7 +19,7 @@ const PAUSE: TimeDelta = TimeDelta::seconds(10);
 /// A value of the provider's. One request at a time is under way for it; whoever comes meanwhile
 /// takes the old value, or waits for the new one where there is none.
 #[derive(Debug)]
-pub(crate) struct Kept<T> {
+pub(crate) struct Cached<T> {
     value: RwLock<Option<(Arc<T>, Timestamp)>>,
     last: Mutex<Option<Attempt>>,
 }
@@ -30,7 +30,7 @@ struct Attempt {
     failure: Option<Failure>,
 }
 
-impl<T> Kept<T> {
+impl<T> Cached<T> {
     pub(crate) fn new() -> Self {
         Self {
             value: RwLock::new(None),
@@ -130,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_value_is_asked_for_once_however_many_want_it() {
-        let (kept, asked) = (Kept::new(), AtomicU32::new(0));
+        let (kept, asked) = (Cached::new(), AtomicU32::new(0));
         let fetch = async || {
             tokio::task::yield_now().await;
             Ok(asked.fetch_add(1, Ordering::SeqCst))
@@ -146,7 +146,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_comes_while_the_provider_is_asked_takes_the_old_value() {
-        let kept = Kept::new();
+        let kept = Cached::new();
         let first = kept.fresh(at(0), async || Ok(7)).await;
         assert_eq!(first.map(|kept| *kept), Ok(7));
         let never = async || std::future::pending().await;
@@ -162,7 +162,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_old_value_counts_for_a_day_while_the_provider_does_not_answer() {
-        let kept = Kept::new();
+        let kept = Cached::new();
         let down = async || Err(Failure::Unavailable("down".into()));
         assert_eq!(
             kept.fresh(at(0), async || Ok(7)).await.map(|kept| *kept),
@@ -176,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_remembered_for_a_moment() {
-        let kept = Kept::new();
+        let kept = Cached::new();
         let down = async || Err(Failure::Unavailable("down".into()));
         let _ = kept.fresh(at(0), down).await;
         let early = kept.fresh(at(9), async || Ok(7)).await;
