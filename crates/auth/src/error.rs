@@ -363,7 +363,7 @@ impl ApiError {
         }
     }
 
-    /// What the log may tell: the reason of a refusal, whoever may read it.
+    /// What the log may tell: the reason of a refusal, even one that clients may not see.
     pub fn reason(&self) -> Cow<'_, str> {
         match self {
             Self::Refused { reason } | Self::Unauthorized { reason } => Cow::Borrowed(reason),

@@ -166,7 +166,7 @@ pub(crate) async fn serve(
     });
     let _certificates = certificates.transpose()?;
     let shutdown = async move {
-        // Whoever watches lives as long as the process.
+        // The watcher lives as long as the process.
         let _ = asked_to_stop.await;
         tracing::info!("stopping: requests in flight are finished first");
     };

@@ -8,7 +8,7 @@ use zeroize::Zeroize;
 
 /// A value that prints as `[secret]`, compares in constant time and is wiped when dropped.
 ///
-/// It has no `Display` and cannot be serialized: whoever needs the value says so with
+/// It has no `Display` and cannot be serialized: code that needs the value says so with
 /// [`Secret::expose`].
 #[derive(Clone, Default)]
 pub struct Secret<T: Zeroize>(T);

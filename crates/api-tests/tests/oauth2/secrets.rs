@@ -108,7 +108,7 @@ async fn the_two_readings_cost_one_hash_more_only_where_there_are_two() {
     let server = TestServer::start().await;
     let id = client(&server, "p+q %41", json!({})).await;
     let encoded = "p%2Bq+%2541";
-    // Whoever sends what reads in one way pays for one hash, right or wrong.
+    // Anyone who sends what reads in one way pays for one hash, right or wrong.
     assert_eq!(cost(&server, &id, "wrong").await, (401, 1));
     assert_eq!(cost(&server, "nobody", "wrong").await, (401, 1));
     assert_eq!(cost(&server, &id, "100%").await, (401, 1));

@@ -172,7 +172,7 @@ async fn administrators_manage_domains_and_others_see_their_own() {
     let stranger = server.stranger().await;
     stranger.get(own).await.expect(403);
     server.nobody().get("/v3/domains").await.expect(401);
-    // Whoever administers may, and hears of what is not there.
+    // Administrators may, and are told what does not exist.
     admin.patch("/v3/domains/nowhere", wanted).await.expect(404);
     admin.delete("/v3/domains/nowhere").await.expect(404);
 }

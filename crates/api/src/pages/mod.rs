@@ -226,7 +226,7 @@ impl PageError {
                     .into(),
             ),
             StatusCode::FORBIDDEN => ("You cannot log in here", said),
-            // What is not there has a name that whoever made the link chose.
+            // The name of what does not exist was chosen by the author of the link.
             StatusCode::NOT_FOUND => (
                 "There is no such login",
                 "The address names an identity provider, or a way to log in with it, that this \

@@ -1,4 +1,4 @@
-//! Implied roles: whoever holds the prior role holds the implied one too.
+//! Implied roles: everyone who has the prior role has the implied one too.
 
 use auth::call::Call;
 use auth::call::path::Path;

@@ -310,7 +310,7 @@ fn as_of_today(call: &Call, mut user: User) -> User {
     user
 }
 
-/// Whoever is created or changed while enabled counts as active, when activity matters: so
+/// A user that is created or changed while enabled counts as active, when activity matters: so
 /// inactivity does not disable the account again at once.
 async fn note_active(call: &Call, tx: &mut Tx, user: &User) -> Result<(), ApiError> {
     let compliance = &call.parts.config.security_compliance;

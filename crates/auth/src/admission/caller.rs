@@ -1,4 +1,4 @@
-//! Who asks: what the token in `X-Auth-Token` says, in the words of the policy.
+//! The caller of a request: what its token in `X-Auth-Token` says, as credentials for the policy.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::admission::validate_token::ValidToken;
 
-/// Who asks. Only admission makes one.
+/// The caller of a request. Only admission makes one.
 #[derive(Clone)]
 pub struct Caller(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    /// Nobody: there was no token, or no good one.
+    /// There was no token, or no valid one.
     Anonymous {
         /// Why, for the operator.
         reason: Cow<'static, str>,
@@ -34,7 +34,7 @@ enum Kind {
 }
 
 impl Caller {
-    /// Nobody, for a reason.
+    /// A caller without a valid token, and why.
     pub(crate) fn anonymous(reason: impl Into<Cow<'static, str>>) -> Self {
         Self(Kind::Anonymous {
             reason: reason.into(),
@@ -54,7 +54,7 @@ impl Caller {
         Self(Kind::User { token, credentials })
     }
 
-    /// What policy rules see; `None` for nobody.
+    /// What policy rules see; `None` for an anonymous caller.
     pub fn credentials(&self) -> Option<&Value> {
         match &self.0 {
             Kind::Anonymous { .. } => None,
@@ -63,12 +63,12 @@ impl Caller {
         }
     }
 
-    /// Whether the policy need not be asked.
+    /// Whether the caller may do everything, without asking the policy.
     pub fn is_admin_token(&self) -> bool {
         matches!(self.0, Kind::AdminToken { .. })
     }
 
-    /// The token, when a user asks.
+    /// The token of a user.
     pub fn token(&self) -> Option<&Arc<ValidToken>> {
         match &self.0 {
             Kind::User { token, .. } => Some(token),
@@ -81,7 +81,7 @@ impl Caller {
         self.token()?.token.domain_id().cloned()
     }
 
-    /// Why nobody is logged in, for the log.
+    /// Why the caller is not a user, for the log.
     pub fn reason(&self) -> Cow<'static, str> {
         match &self.0 {
             Kind::Anonymous { reason } => reason.clone(),

@@ -1,4 +1,4 @@
-//! From the text of a token to what it is good for now.
+//! Token validation: from the text of a token to its current rights.
 
 use std::sync::Arc;
 
@@ -41,12 +41,12 @@ pub struct ValidToken {
 /// Why a token is not valid.
 #[derive(Debug)]
 pub enum ValidationError {
-    /// It is no token, or no longer one. Whom it should identify is nobody.
+    /// It is no token, or no longer valid. The caller is anonymous.
     Invalid(ApiError),
-    /// It acts by a delegation that is not built here, so that nobody can say what it is good for.
-    /// Whom it should identify is nobody, and it proves nothing in a login.
+    /// It acts by a delegation that is not implemented here, so its rights are unknown. The caller is
+    /// anonymous, and it proves nothing in a login.
     Unsupported(ApiError),
-    /// What it refers to is gone or disabled: everybody is told.
+    /// What it refers to is gone or disabled, which the client is told.
     SubjectGone(ApiError),
     /// The server could not find out.
     Unavailable(ApiError),
@@ -79,7 +79,7 @@ impl From<store::StoreError> for ValidationError {
     }
 }
 
-/// How strictly a token is looked at.
+/// What to accept in a validation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ValidationOptions {
     /// Accept a token until this long after its expiry.

@@ -91,14 +91,14 @@ sections! {
         /// The addresses of front proxies that log users in themselves and pass what they know in
         /// headers. Nobody else is believed.
         trusted_proxies: Vec<Network> = "";
-        /// A Unix socket for such a proxy on this machine. Whoever may write to it is believed, so
+        /// A Unix socket for such a proxy on this machine. Anyone who may write to it is believed, so
         /// its group and mode (0660) are the check.
         proxy_socket: Option<PathBuf>;
         /// How the names of headers begin that carry a variable of a trusted proxy under its own
         /// name: X-Env-REMOTE_USER is REMOTE_USER.
         proxy_variable_prefix: String = "X-Env-";
         /// Whether a trusted proxy may log users in at /v3/auth/tokens too, by REMOTE_USER: with
-        /// the methods external and kerberos. Then it can be whoever it names.
+        /// the methods external and kerberos. Then it can act as any user.
         external_logins: bool = "false";
         /// Whether identity providers may have addresses of a private network.
         private_providers: bool = "false";

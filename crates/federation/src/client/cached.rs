@@ -16,8 +16,8 @@ const STALE: TimeDelta = TimeDelta::hours(24);
 /// the provider, and nobody waits long for one that does not answer.
 const PAUSE: TimeDelta = TimeDelta::seconds(10);
 
-/// A value of the provider's. One request at a time is under way for it; whoever comes meanwhile
-/// takes the old value, or waits for the new one where there is none.
+/// A value of the provider's. One request at a time is under way for it; others meanwhile
+/// get the old value, or wait for the new one where there is none.
 #[derive(Debug)]
 pub(crate) struct Cached<T> {
     value: RwLock<Option<(Arc<T>, Timestamp)>>,
@@ -82,7 +82,7 @@ impl<T> Cached<T> {
                     None
                 }
                 Err(failure) => {
-                    // Where nothing is known, whoever asked says so.
+                    // Where nothing is known, the caller reports it.
                     if self.younger_than(STALE, now).is_some() {
                         tracing::warn!(error = %failure, "what is known of a provider gets old");
                     }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_comes_while_the_provider_is_asked_takes_the_old_value() {
+    async fn a_stale_value_is_used_while_it_is_fetched_again() {
         let kept = Cached::new();
         let first = kept.fresh(at(0), async || Ok(7)).await;
         assert_eq!(first.map(|kept| *kept), Ok(7));

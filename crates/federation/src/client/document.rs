@@ -66,7 +66,7 @@ impl Document {
 }
 
 /// An assertion that says each attribute under its own name and under that of the variable. A name
-/// that several attributes come to says nothing: whoever chooses one of them must not speak for
+/// that several attributes come to says nothing: anyone who chooses one of them must not speak for
 /// another.
 pub(crate) fn under_both_names(said: Vec<(String, Vec<String>)>) -> Assertion {
     let mut sharing: HashMap<String, usize> = HashMap::new();

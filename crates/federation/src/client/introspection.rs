@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Whether the token that an answer speaks of is an access token for whoever bears it, as far as
+/// Whether the token that an answer speaks of is an access token for its bearer, as far as
 /// the answer says: not one to refresh others, nor one that wants the proof of a key besides.
 /// `member` finds a member of the answer.
 pub(crate) fn is_bearers<'a>(member: impl Fn(&str) -> Option<&'a Value>) -> bool {

@@ -14,7 +14,7 @@ use crate::driver::flow_secret::FlowSecret;
 /// What a driver answers, once its provider has.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
-/// Finds the login that an envelope answers, by the `RelayState` in it.
+/// Finds the login that a SOAP message answers, by the `RelayState` in it.
 pub type FindLogin = Arc<dyn Fn(Option<&str>) -> Callback + Send + Sync>;
 
 /// What a driver lacks that could judge bearers' tokens, where no setting says how.
@@ -47,30 +47,30 @@ pub trait Driver: Send + Sync {
     }
 
     /// Our own metadata, which the provider has to know; `None` where the protocol has none. The
-    /// URLs are those to which its answers come: with a browser, and with a client that carries
-    /// envelopes.
+    /// URLs are those to which its answers come: with a browser, and with an
+    /// ECP client.
     fn metadata(&self, callback_url: &str, ecp_url: &str) -> Option<String> {
         let _ = (callback_url, ecp_url);
         None
     }
 
-    /// Begins a login of a client that is no browser and carries envelopes of SOAP between us and
-    /// its provider (SAML Profiles §4.2). What stands in `relay_state` comes back.
+    /// Begins a login of a client without a browser, which relays SOAP messages between us and its
+    /// provider (SAML Profiles §4.2). What stands in `relay_state` comes back.
     fn begin_ecp<'a>(&'a self, login: &'a Login, relay_state: &'a str) -> Answer<'a, String> {
         let _ = (login, relay_state);
-        Box::pin(async { Err(Failure::NotSupported("clients that carry envelopes")) })
+        Box::pin(async { Err(Failure::NotSupported("ECP clients")) })
     }
 
-    /// Judges the envelope that such a client brought back. Of what `find_login` gives, the
-    /// parameters do not matter. Only a driver that knows envelopes reads it at all.
+    /// Validates the SOAP message that such a client relayed back. Of what `find_login` gives, the
+    /// parameters do not matter. Only a driver that supports ECP reads it at all.
     fn complete_ecp<'a>(
         &'a self,
-        envelope: Bytes,
+        message: Bytes,
         now: Timestamp,
         find_login: FindLogin,
     ) -> Answer<'a, Verified> {
-        let _ = (envelope, now, find_login);
-        Box::pin(async { Err(Failure::NotSupported("clients that carry envelopes")) })
+        let _ = (message, now, find_login);
+        Box::pin(async { Err(Failure::NotSupported("ECP clients")) })
     }
 
     /// Whether the provider's answer comes as a form that the browser posts, so across sites.

@@ -6,7 +6,7 @@
 //!
 //! A bearer's token is verified as `bearer` says. By introspection, it has to be meant for one of
 //! `bearer_audiences` or issued to one of `bearer_clients`; where neither is set, for us or to us.
-//! By userinfo, every token of the provider is as good as another, whoever it was issued to: any
+//! By userinfo, every token of the provider is as good as another, no matter to whom it was issued: any
 //! service that a user logs in to with the same provider could log in here as that user.
 
 mod check;

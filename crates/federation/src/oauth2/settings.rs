@@ -107,7 +107,7 @@ pub(super) struct Endpoints {
 pub(super) enum Source {
     /// RFC 7662.
     Introspection,
-    /// An endpoint that answers a document to whoever brings the user's token.
+    /// An endpoint that returns a document to the bearer of the user's token.
     Userinfo,
 }
 

@@ -1,7 +1,7 @@
 //! The profile for clients without a browser, Enhanced Client or Proxy (SAML Profiles §4.2).
 //!
 //! The client asks for what it wants and says that it speaks PAOS; it gets a request in an
-//! envelope, takes that to its identity provider, and posts the envelope with the answer to us.
+//! SOAP message, relays it to its identity provider, and posts the message with the response to us.
 
 use uppsala::XmlWriter;
 
@@ -10,10 +10,10 @@ use super::xml::{self, Element, refused};
 use super::{metadata::IdentityProvider, request};
 use crate::driver::{Failure, Login};
 
-/// The content type of the envelopes.
+/// The content type of the SOAP messages.
 pub const CONTENT_TYPE: &str = "application/vnd.paos+xml";
 
-/// What says that a part of the header is meant for whoever reads it next, and not to be skipped.
+/// What says that a part of the header is meant for the next recipient, and not to be skipped.
 const MUST: [(&str, &str); 2] = [
     ("S:mustUnderstand", "1"),
     ("S:actor", "http://schemas.xmlsoap.org/soap/actor/next"),
@@ -27,7 +27,7 @@ pub fn is_spoken(accept: &str, paos: &str) -> bool {
     accepts && paos.contains(xml::PAOS) && paos.contains(xml::ECP)
 }
 
-/// Writes the envelope with the request.
+/// Writes the SOAP message with the request.
 pub(super) fn write(
     settings: &Settings,
     provider: &IdentityProvider,
@@ -65,7 +65,7 @@ pub(super) fn write(
     Ok(out.into_string())
 }
 
-/// Writes the envelope with a response, which stands as it is.
+/// Writes the SOAP message with a response, which is not changed.
 pub(super) fn write_answer(response: &str, relay_state: &str) -> String {
     let mut out = XmlWriter::new();
     out.write_declaration();
@@ -82,7 +82,7 @@ pub(super) fn write_answer(response: &str, relay_state: &str) -> String {
     out.into_string()
 }
 
-/// What the client brought back besides the response: the `RelayState` that we gave it.
+/// What the client relayed back besides the response: the `RelayState` that we gave it.
 pub(super) fn relay_state(outermost: Element<'_>) -> Result<Option<String>, Failure> {
     let Some(header) = outermost.only(xml::SOAP, "Header")? else {
         return Ok(None);
@@ -91,15 +91,15 @@ pub(super) fn relay_state(outermost: Element<'_>) -> Result<Option<String>, Fail
     relay.map(Element::plain_text).transpose()
 }
 
-/// The response in an envelope.
+/// The response in a SOAP message.
 pub(super) fn response(outermost: Element<'_>) -> Result<Element<'_>, Failure> {
     let body = outermost
         .is(xml::SOAP, "Envelope")
         .then(|| outermost.only(xml::SOAP, "Body"))
-        .ok_or_else(|| refused("it is no envelope of SOAP 1.1"))??
-        .ok_or_else(|| refused("the envelope has no Body"))?;
+        .ok_or_else(|| refused("it is no SOAP 1.1 message"))??
+        .ok_or_else(|| refused("the SOAP message has no Body"))?;
     body.only(xml::PROTOCOL, "Response")?
-        .ok_or_else(|| refused("the envelope holds no response"))
+        .ok_or_else(|| refused("the SOAP message holds no response"))
 }
 
 #[cfg(test)]

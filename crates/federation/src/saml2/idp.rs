@@ -129,8 +129,8 @@ impl Response {
         in_ascii(&out.into_string())
     }
 
-    /// The response in an envelope for a client without a browser.
-    pub fn envelope(&self, relay_state: &str) -> String {
+    /// The response in a SOAP message, for an ECP client.
+    pub fn soap_message(&self, relay_state: &str) -> String {
         in_ascii(&ecp::write_answer(&self.0, relay_state))
     }
 }

@@ -5,7 +5,7 @@
 //! request    the request, and how it goes   metadata   theirs read, ours written
 //! response   which checks in which order    verified   from signatures to what they cover
 //! assertion  what is believed of whom       decrypt    what was encrypted for us
-//! ecp        envelopes, without a browser   bounds     how much a document may hold
+//! ecp        SOAP, without a browser        bounds     how much a document may hold
 //! idp        the other side: we assert      xml, keys  reading and writing
 //! ```
 //!
@@ -102,7 +102,7 @@ impl Saml2 {
         metadata::write_ours(&self.ours.settings, callback_url, ecp_url)
     }
 
-    /// Begins a login of a client without a browser: the envelope that it takes to its provider.
+    /// Begins a login of a client without a browser: the SOAP message that it relays to its provider.
     /// What stands in `relay_state` comes back with the answer.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ impl Saml2 {
         ecp::write(&self.ours.settings, &provider, login, relay_state)
     }
 
-    /// Judges the envelope that such a client brought back. That the login is the client's own has
+    /// Validates the SOAP message that such a client relayed back. That the login is the client's own has
     /// to be clear from the `RelayState`; where nobody began one, settings say whether that is good.
     ///
     /// # Errors
@@ -121,16 +121,16 @@ impl Saml2 {
     /// [`Failure`], as [`Driver::complete`] does.
     pub async fn complete_ecp(
         &self,
-        envelope: Bytes,
+        message: Bytes,
         now: Timestamp,
         find_login: FindLogin,
     ) -> Result<Verified, Failure> {
-        if envelope.len() > MAX_RESPONSE {
-            return Err(refused("the envelope is too long"));
+        if message.len() > MAX_RESPONSE {
+            return Err(refused("the SOAP message is too long"));
         }
         self.read(now, move |ours, provider| {
-            let text =
-                std::str::from_utf8(&envelope).map_err(|_| refused("the envelope is not UTF-8"))?;
+            let text = std::str::from_utf8(&message)
+                .map_err(|_| refused("the SOAP message is not UTF-8"))?;
             let document = xml::parse(text)?;
             let outermost = Element::outermost(&document)?;
             let response = ecp::response(outermost)?;
@@ -341,11 +341,11 @@ impl Driver for Saml2 {
 
     fn complete_ecp<'a>(
         &'a self,
-        envelope: Bytes,
+        message: Bytes,
         now: Timestamp,
         find_login: FindLogin,
     ) -> Answer<'a, Verified> {
-        Box::pin(Saml2::complete_ecp(self, envelope, now, find_login))
+        Box::pin(Saml2::complete_ecp(self, message, now, find_login))
     }
 
     fn begin<'a>(&'a self, login: &'a Login) -> Answer<'a, AuthorizationRequest> {

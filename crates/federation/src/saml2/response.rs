@@ -66,7 +66,7 @@ pub(super) fn judge(text: &str, expected: &Expected<'_>) -> Result<Verified, Rej
     judge_within(outermost, outermost, expected)
 }
 
-/// Judges the response that stands within a document, such as an envelope.
+/// Validates the response within a document, such as a SOAP message.
 pub(super) fn judge_within(
     outermost: Element<'_>,
     response: Element<'_>,

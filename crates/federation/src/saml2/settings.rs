@@ -273,7 +273,7 @@ fn place(
     match (url, text) {
         (Some(url), None) => {
             let url = settings::url("metadata_url", &url)?;
-            // Whoever writes the metadata chooses the keys, and so who is who.
+            // The author of the metadata chooses the keys, and so every identity.
             if reading.signers.is_empty() && !limits.trust(&url) {
                 let reason = "it has to begin with https://, or metadata_certificate be given.";
                 return Err(WrongSetting::new("metadata_url", reason));

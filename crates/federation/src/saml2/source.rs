@@ -128,7 +128,7 @@ impl Source {
         }
     }
 
-    /// Asks, and keeps the answer. Only for whoever holds `asking`.
+    /// Asks, and keeps the answer. Only for the holder of `asking`.
     async fn ask(&self, url: &Url, now: Timestamp) -> Known {
         let mut known = self.known();
         known.tried = Some(now);

@@ -443,7 +443,7 @@ async fn metadata_that_cannot_be_had_are_told_of_once() {
     let _listens = tracing::subscriber::set_default(lines);
     let place = Place::with("");
     place.says(None);
-    // Whoever asked gets the failure, and logs it.
+    // The caller gets the failure, and logs it.
     let driver = by_url(&place, json!({}));
     driver.begin(&login()).await.expect_err("nothing is known");
     assert_eq!(logged.load(Ordering::SeqCst), 0);
@@ -657,7 +657,7 @@ async fn a_client_without_a_browser_carries_envelopes() {
     let envelope = driver
         .begin_ecp(&login(), "sealed & kept")
         .await
-        .expect("an envelope");
+        .expect("a SOAP message");
     assert!(
         envelope.contains(&format!("responseConsumerURL=\"{CALLBACK}\"")),
         "{envelope}"

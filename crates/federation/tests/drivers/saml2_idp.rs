@@ -190,7 +190,7 @@ pub(crate) fn callback(response: &str) -> Callback {
     }
 }
 
-/// Lets a driver judge an envelope, of a login that a callback stands for; also gives the
+/// Lets a driver validate a SOAP message, of a login that a callback stands for; also gives the
 /// `RelayState` that the driver found in it.
 pub(crate) async fn carried(
     driver: &Saml2,

@@ -43,7 +43,7 @@ fn said(change: impl FnOnce(&mut Statement<'_>)) -> Response {
     Response::write(&statement, &signer(&OURS)).expect("signed")
 }
 
-/// Lets a driver that accepts unsolicited responses judge an envelope.
+/// Lets a driver that accepts unsolicited responses validate a SOAP message.
 async fn judged(envelope: &str, others: Value) -> Result<Verified, Failure> {
     taken(envelope, others).await.0
 }
@@ -75,7 +75,7 @@ async fn refusal(envelope: &str, others: Value) -> String {
 
 #[tokio::test]
 async fn what_we_say_is_what_we_accept() {
-    let envelope = said(|_| ()).envelope("ss:mem:<1>");
+    let envelope = said(|_| ()).soap_message("ss:mem:<1>");
     // Clients disagree on the encoding of what they carry.
     assert!(envelope.is_ascii() && said(|_| ()).document().is_ascii());
     let (verified, relay_state) = taken(&envelope, json!({})).await;
@@ -97,10 +97,10 @@ async fn what_we_say_is_what_we_accept() {
 
 #[tokio::test]
 async fn what_is_not_for_us_or_not_of_now_or_not_theirs_is_refused() {
-    let late = said(|it| it.until = now() - TimeDelta::minutes(2)).envelope("");
+    let late = said(|it| it.until = now() - TimeDelta::minutes(2)).soap_message("");
     let reason = refusal(&late, json!({})).await;
     assert!(reason.contains("any more (NotOnOrAfter)"), "{reason}");
-    let elsewhere = said(|it| it.recipient = "https://other.example.org/").envelope("");
+    let elsewhere = said(|it| it.recipient = "https://other.example.org/").soap_message("");
     let reason = refusal(&elsewhere, json!({})).await;
     assert!(reason.contains("another Destination"), "{reason}");
     // Nothing signs the response itself, so its Destination can be rewritten.
@@ -110,7 +110,7 @@ async fn what_is_not_for_us_or_not_of_now_or_not_theirs_is_refused() {
     );
     let reason = refusal(&sent_on, json!({})).await;
     assert!(reason.contains("another Recipient"), "{reason}");
-    let good = said(|_| ()).envelope("");
+    let good = said(|_| ()).soap_message("");
     let reason = refusal(&good, json!({"require_audience": true})).await;
     assert!(reason.contains("for which Audience"), "{reason}");
     let reason = refusal(&good, json!({"allow_unsolicited": false})).await;

@@ -227,7 +227,7 @@ impl Authority {
 fn create_authority(
     now: DateTime<Utc>,
 ) -> Result<(rcgen::Certificate, KeyPair), LocalAuthorityError> {
-    // Whoever trusts the authorities of several machines must be able to tell them apart.
+    // Someone who trusts the authorities of several machines must be able to tell them apart.
     let name = format!(
         "Archstone local authority {:08x}",
         u32::from_be_bytes(random())

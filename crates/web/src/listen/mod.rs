@@ -42,7 +42,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// How long a connection that was told to end may stay without making any progress.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// The address of whoever comes through a Unix socket.
+/// The address of a peer on a Unix socket.
 const THIS_MACHINE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

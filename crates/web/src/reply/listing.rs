@@ -77,7 +77,7 @@ impl Range {
     pub fn page(&self) -> Page {
         let limit = self.limit.and_then(|limit| u32::try_from(limit).ok());
         let limit = match limit {
-            // Whoever guesses takes a page of none for one of all.
+            // A client that guesses mistakes an empty page for a full list.
             Some(0) if self.guesses => None,
             Some(limit) if self.guesses => Some(limit),
             Some(limit) => Some(limit.saturating_add(1)),

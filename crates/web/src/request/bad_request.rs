@@ -4,7 +4,7 @@
 const MALFORMED: &str = "The server could not comply with the request since it is either \
                          malformed or otherwise incorrect. The client is assumed to be in error.";
 
-/// 400: what is wrong with a request, whoever makes it and whatever it means.
+/// 400: what is wrong with a request, independent of its caller and meaning.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadRequest(pub String);

@@ -65,7 +65,7 @@ async fn a_callback_counts_once() {
     let callback = log_in_halfway(&driver, &provider, 1).await;
     let first = driver.complete(&callback).await.expect("a login");
     assert!(first.replay_id.is_some_and(|once| once.until == later(900)));
-    // The provider does not take the code again; whoever keeps the one-time name knows it, too.
+    // The provider does not take the code again; the keeper of the replay id knows it, too.
     let reason = refusal(driver.complete(&callback).await);
     assert!(reason.contains("code"), "{reason}");
 }

@@ -17,7 +17,7 @@ const PROVIDERS: &str = "/v3/OS-FEDERATION/service_providers";
 const PROTOCOL: &str = "/v3/OS-FEDERATION/identity_providers/cloud/protocols/saml2";
 const CONSUMER: &str = "/v3/auth/OS-FEDERATION/identity_providers/cloud/protocols/saml2/ecp";
 const DASHBOARD: &str = "https://horizon.example/auth/websso/";
-/// How a client says that it carries envelopes.
+/// How a client says that it supports ECP.
 const PAOS: &str =
     "ver=\"urn:liberty:paos:2003-08\"; \"urn:oasis:names:tc:SAML:2.0:profiles:SSO:ecp\"";
 
@@ -333,7 +333,7 @@ async fn add_source(server: &TestServer, cloud: &TestServer, settings: Value) {
     admin.put(PROTOCOL, body).await.expect(201);
 }
 
-/// Takes an envelope to a cloud, as keystoneauth does.
+/// Relays a SOAP message to a cloud, as keystoneauth does.
 async fn bring(cloud: &TestServer, envelope: &str) -> Answer {
     let kind = "application/vnd.paos+xml";
     let nobody = cloud.nobody();
@@ -527,7 +527,7 @@ async fn a_login_of_a_browser_and_one_without_a_browser_do_not_end_each_other() 
     }
 }
 
-/// What rides in an envelope besides.
+/// The relay state of a SOAP message.
 fn relay_state(envelope: &str) -> &str {
     let (before, _) = envelope.split_once("</ecp:RelayState>").unwrap();
     before.rsplit_once('>').unwrap().1

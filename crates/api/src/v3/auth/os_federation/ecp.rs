@@ -1,5 +1,5 @@
-//! Logins of clients that are no browsers and carry envelopes between us and their identity
-//! provider, as keystoneauth's `v3samlpassword` does (SAML Profiles §4.2).
+//! Logins of clients without a browser, which relay SOAP messages between us and their identity
+//! provider (the SAML ECP profile), as keystoneauth's `v3samlpassword` does (SAML Profiles §4.2).
 
 use std::sync::Arc;
 
@@ -40,13 +40,13 @@ fn consumer_url(base_url: &str, source: &Source) -> String {
     format!("{place}/ecp")
 }
 
-/// Whether the client says that it carries envelopes.
+/// Whether the client supports ECP.
 pub(crate) fn is_spoken(call: &Call) -> bool {
     let header = |name| call.request.header(name).unwrap_or_default();
     ecp::is_spoken(header("accept"), header("paos"))
 }
 
-/// The envelope that the client takes to its provider. The login rides in it, sealed.
+/// The SOAP message that the client relays to its provider. It carries the sealed login.
 pub(crate) async fn begin(
     call: &Call,
     source: &Source,
@@ -59,9 +59,9 @@ pub(crate) async fn begin(
     };
     let begun = BegunLogin::new(&source.protocol, &login, "", String::new());
     let sealed = call.parts.login_cookies.seal(&begun);
-    let envelope = driver.begin_ecp(&login, &sealed).await?;
+    let message = driver.begin_ecp(&login, &sealed).await?;
     let kind = HeaderValue::from_static(ecp::CONTENT_TYPE);
-    Ok(call.public().text(kind, envelope))
+    Ok(call.public().text(kind, message))
 }
 
 async fn consume(
@@ -86,10 +86,10 @@ async fn consume(
             None => login_cookie::unsolicited(Vec::new(), url.clone(), now),
         }
     };
-    // The driver reads the body, if it knows envelopes at all: anybody may have written it.
-    let envelope = call.request.body.clone();
+    // The driver reads the body, if it supports ECP at all: anybody may have written it.
+    let message = call.request.body.clone();
     let verified = driver
-        .complete_ecp(envelope, now, Arc::new(find_login))
+        .complete_ecp(message, now, Arc::new(find_login))
         .await?;
     let issued = federated_login(&call.parts, &source, &verified.into(), call.now()).await?;
     tokens::created(&call, &issued).await

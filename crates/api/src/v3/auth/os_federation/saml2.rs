@@ -57,7 +57,7 @@ async fn plain(call: Call, Json(body): Json) -> Result<Reply<()>, ApiError> {
 async fn for_ecp(call: Call, Json(body): Json) -> Result<Reply<()>, ApiError> {
     let (provider, response) = respond(&call, &body).await?;
     let relay_state = format!("{}{}", provider.relay_state_prefix, call.parts.random.id());
-    reply(&call, &provider, response.envelope(&relay_state))
+    reply(&call, &provider, response.soap_message(&relay_state))
 }
 
 /// Judges the request and writes the response for the service provider that it names.

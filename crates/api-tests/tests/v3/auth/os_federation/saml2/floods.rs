@@ -9,7 +9,7 @@ use testkit::{Client, Scope, TestServer};
 
 use super::{CONSUMER, METADATA, PROTOCOL, add_source, bring, start};
 
-/// A response of about so many bytes with something in it, in an envelope.
+/// A response of about so many bytes with something in it, in a SOAP message.
 fn envelope(content: &str) -> String {
     format!(
         "<S:Envelope xmlns:S=\"http://schemas.xmlsoap.org/soap/envelope/\"><S:Body>\
@@ -127,10 +127,7 @@ async fn only_a_driver_that_knows_envelopes_reads_one() {
     admin.patch(PROTOCOL, body).await.expect(200);
     for body in ["<no XML", &documents()[0].1] {
         let message = bring(&server, body).await.message(400);
-        assert_eq!(
-            message,
-            "this protocol does not support clients that carry envelopes."
-        );
+        assert_eq!(message, "this protocol does not support ECP clients.");
     }
 }
 
