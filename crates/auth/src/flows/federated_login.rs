@@ -18,13 +18,13 @@ use crate::flows::issue_token::{IssuedToken, issue_for};
 use crate::flows::shadow_user::{check_groups, find_groups, provision};
 use crate::parts::Parts;
 
-/// What was said of somebody, by whom, and how it came here.
+/// A verified federated authentication.
 pub struct FederatedAuthentication {
     /// The words, verified.
     pub assertion: Assertion,
     /// Who a front proxy says it is, for mappings that do not name the user.
     pub remote_user: Option<String>,
-    /// What must not come a second time.
+    /// The id by which a replay is detected.
     pub replay_id: Option<ReplayId>,
     /// The session at the provider.
     pub session: Option<ProviderSession>,
@@ -183,11 +183,15 @@ pub(super) async fn confirm_source(
 pub async fn federated_login(
     parts: &Parts,
     source: &Source,
-    said: &FederatedAuthentication,
+    authentication: &FederatedAuthentication,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
     let should_retry = |outcome: &_| matches!(outcome, Err(ApiError::Retry(_)));
-    match retrying(should_retry, || try_login(parts, source, said, now)).await {
+    match retrying(should_retry, || {
+        try_login(parts, source, authentication, now)
+    })
+    .await
+    {
         Err(ApiError::Retry(cause)) => Err(ApiError::Unavailable(cause.to_string())),
         other => other,
     }
@@ -196,26 +200,26 @@ pub async fn federated_login(
 async fn try_login(
     parts: &Parts,
     source: &Source,
-    said: &FederatedAuthentication,
+    authentication: &FederatedAuthentication,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
-    check_remote_id(parts, source, &said.assertion)?;
-    let (mapping, evaluation) = evaluate(parts, source, &said.assertion).await?;
-    let outcome = sign_in(parts, source, said, &mapping, &evaluation, now).await;
+    check_remote_id(parts, source, &authentication.assertion)?;
+    let (mapping, evaluation) = evaluate(parts, source, &authentication.assertion).await?;
+    let outcome = sign_in(parts, source, authentication, &mapping, &evaluation, now).await;
     if let Err(error) = &outcome
         && error.status() != StatusCode::SERVICE_UNAVAILABLE
         && !matches!(error, ApiError::Retry(_))
     {
-        log_explanation(source, &said.assertion, &evaluation);
+        log_explanation(source, &authentication.assertion, &evaluation);
     }
     outcome
 }
 
-/// Makes of what the mapping came to a user with a token.
+/// Signs in the user of an evaluated mapping: issues a token.
 async fn sign_in(
     parts: &Parts,
     source: &Source,
-    said: &FederatedAuthentication,
+    authentication: &FederatedAuthentication,
     mapping: &Mapping,
     evaluation: &Evaluation,
     now: Timestamp,
@@ -233,13 +237,13 @@ async fn sign_in(
         UserKind::Local => {
             check_groups(parts, source, mapped).await?;
             let user = find_local(parts, &mapped.user, now).await?;
-            consume_alone(parts, source, said, mapping).await?;
+            consume_alone(parts, source, authentication, mapping).await?;
             let issued = issue_for(parts, authenticated(user, method, None), now).await?;
-            note_session(parts, source, said, &issued, now).await?;
+            note_session(parts, source, authentication, &issued, now).await?;
             Ok(issued)
         }
         UserKind::Ephemeral => {
-            let user = provision(parts, source, said, mapping, mapped, now).await?;
+            let user = provision(parts, source, authentication, mapping, mapped, now).await?;
             let login = parts.store.logins().find(&user.id).await?;
             let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
             // Again, for a token is issued on what holds now.
@@ -251,7 +255,7 @@ async fn sign_in(
             };
             let user_of_token = authenticated(login, method, Some(federated));
             let issued = issue_for(parts, user_of_token, user.token_issued_at).await?;
-            note_session(parts, source, said, &issued, now).await?;
+            note_session(parts, source, authentication, &issued, now).await?;
             Ok(issued)
         }
     }
@@ -262,7 +266,7 @@ async fn sign_in(
 /// can be added without a restart.
 pub fn method(parts: &Parts, protocol: &Protocol) -> Result<Method, ApiError> {
     let own = protocol.id.as_str();
-    // A provider's word is none of the proofs that we judge ourselves, whatever it is called.
+    // A federated login never counts as one of the methods that are verified here, whatever its name.
     const LOCAL_METHODS: [&str; 6] = [
         "application_credential",
         "external",
@@ -457,13 +461,13 @@ fn is_in(subject: &Subject, domain: &DomainReference) -> bool {
     }
 }
 
-/// Under which name it is kept that something was used.
+/// The key under which a consumed replay id is stored.
 pub fn replay_key(source: &Source, once: &ReplayId) -> String {
     let (provider, protocol) = (&source.provider.id, &source.protocol.id);
     sha256(&format!("{provider}\n{protocol}\n{}", once.id))
 }
 
-/// Uses up what counts once, in the transaction of the login.
+/// Consumes a replay id, in the transaction of the login.
 pub async fn consume(
     tx: &mut Tx,
     source: &Source,
@@ -483,12 +487,12 @@ pub async fn consume(
 async fn consume_alone(
     parts: &Parts,
     source: &Source,
-    said: &FederatedAuthentication,
+    authentication: &FederatedAuthentication,
     mapping: &Mapping,
 ) -> Result<(), ApiError> {
     let mut tx = parts.store.begin().await?;
     confirm_source(&mut tx, source, mapping).await?;
-    consume(&mut tx, source, said.replay_id.as_ref()).await?;
+    consume(&mut tx, source, authentication.replay_id.as_ref()).await?;
     let _ = tx.commit().await?;
     Ok(())
 }
@@ -544,11 +548,11 @@ async fn refuse_ended(
 async fn note_session(
     parts: &Parts,
     source: &Source,
-    said: &FederatedAuthentication,
+    authentication: &FederatedAuthentication,
     issued: &IssuedToken,
     began: Timestamp,
 ) -> Result<(), ApiError> {
-    let Some(session) = &said.session else {
+    let Some(session) = &authentication.session else {
         return Ok(());
     };
     let token = &issued.valid.token;

@@ -48,7 +48,7 @@ struct WantedProject {
     foreign_role: Option<RoleId>,
 }
 
-/// Makes or renews a shadow user.
+/// Provisions the shadow user of a login: creates it, or updates it.
 ///
 /// # Errors
 ///
@@ -57,7 +57,7 @@ struct WantedProject {
 pub(super) async fn provision(
     parts: &Parts,
     source: &Source,
-    said: &FederatedAuthentication,
+    authentication: &FederatedAuthentication,
     mapping: &Mapping,
     mapped: &Mapped,
     now: Timestamp,
@@ -67,7 +67,7 @@ pub(super) async fn provision(
     // What asks for a retry by itself, the whole login retries.
     let was_overtaken = |outcome: &_| matches!(outcome, Err(ApiError::Conflict { .. }));
     retrying(was_overtaken, || {
-        look_up_and_write(parts, source, said, mapping, mapped, now)
+        look_up_and_write(parts, source, authentication, mapping, mapped, now)
     })
     .await
 }
@@ -75,19 +75,28 @@ pub(super) async fn provision(
 async fn look_up_and_write(
     parts: &Parts,
     source: &Source,
-    said: &FederatedAuthentication,
+    authentication: &FederatedAuthentication,
     mapping: &Mapping,
     mapped: &Mapped,
     now: Timestamp,
 ) -> Result<Shadowed, ApiError> {
-    let wanted = look_up(parts, source, said, mapped).await?;
-    write(parts, source, said, mapping, mapped.version, &wanted, now).await
+    let wanted = look_up(parts, source, authentication, mapped).await?;
+    write(
+        parts,
+        source,
+        authentication,
+        mapping,
+        mapped.version,
+        &wanted,
+        now,
+    )
+    .await
 }
 
 async fn look_up(
     parts: &Parts,
     source: &Source,
-    said: &FederatedAuthentication,
+    authentication: &FederatedAuthentication,
     mapped: &Mapped,
 ) -> Result<Wanted, ApiError> {
     let mut domains = Domains::new(parts, &source.provider.domain_id);
@@ -96,7 +105,7 @@ async fn look_up(
     refuse_long_token(&group_ids)?;
     let user = &mapped.user;
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let name = given(&user.name).or_else(|| given(&said.remote_user));
+    let name = given(&user.name).or_else(|| given(&authentication.remote_user));
     let id = given(&user.id);
     let (unique, display_name) = match (id, name) {
         (Some(id), Some(name)) => (id, name),
@@ -332,7 +341,7 @@ fn pick_role<'a>(known: &'a [Role], name: &str, domain: &DomainId) -> Option<&'a
 async fn write(
     parts: &Parts,
     source: &Source,
-    said: &FederatedAuthentication,
+    authentication: &FederatedAuthentication,
     mapping: &Mapping,
     version: SchemaVersion,
     wanted: &Wanted,
@@ -340,7 +349,7 @@ async fn write(
 ) -> Result<Shadowed, ApiError> {
     let mut tx = parts.store.begin().await?;
     confirm_source(&mut tx, source, mapping).await?;
-    consume(&mut tx, source, said.replay_id.as_ref()).await?;
+    consume(&mut tx, source, authentication.replay_id.as_ref()).await?;
     let known = tx.shadow_users().find(&wanted.identity).await?;
     let is_new = known.is_none();
     let user = match known {

@@ -67,8 +67,8 @@ impl BegunLogin {
     }
 }
 
-/// What a driver judges of somebody whom a provider sent although nobody asked. It is up to the
-/// driver whether it takes them.
+/// The callback of an unsolicited response, which the identity provider sent by itself. It is up to the
+/// driver whether it accepts it.
 pub fn unsolicited(
     parameters: Vec<(String, String)>,
     callback_url: String,
