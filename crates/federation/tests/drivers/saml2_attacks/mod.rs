@@ -29,6 +29,9 @@ async fn refusal_with_key(response: &str) -> String {
     let driver = driver_with_key(json!({}));
     match driver.complete(&callback(response)).await {
         Err(Failure::Refused(reason)) => reason,
-        other => panic!("not refused: {:?}", other.map(|verified| verified.replay_id)),
+        other => panic!(
+            "not refused: {:?}",
+            other.map(|verified| verified.replay_id)
+        ),
     }
 }
