@@ -28,7 +28,7 @@ sys.path.insert(0, str(REPOSITORY / "bench"))
 sys.path.insert(0, str(REPOSITORY / "clients"))
 
 from compare import Progress, archstone_binary, interrupted  # noqa: E402
-from servers import ADMIN_PASSWORD, Archstone  # noqa: E402
+from support.servers import ADMIN_PASSWORD, Archstone  # noqa: E402
 
 # The password of every user, hashed by bcrypt in four rounds.
 PASSWORD = "growth"
@@ -43,16 +43,20 @@ def main():
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupted)
     progress = Progress()
-    os.environ["ARCHSTONE_BIN"] = str(archstone_binary(progress))
+    binary = str(archstone_binary(progress))
+    builds = [("took", binary)]
+    if arguments.before:
+        builds.insert(0, ("before", str(arguments.before)))
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archstone-grow-")))
         directory.chmod(0o755)
         progress.say(f"starting {arguments.database}")
+        # The first build makes the schema, as it was in its time.
+        os.environ["ARCHSTONE_BIN"] = builds[0][1]
         server, url = start(stack, directory, arguments.database)
         Filler(arguments, url, progress).fill()
-        builds = [("took", os.environ["ARCHSTONE_BIN"])]
-        if arguments.before:
-            builds.insert(0, ("before", str(arguments.before)))
+        # So that what takes long is seen to take long.
+        os.environ["OS_ARCHSTONE__DATABASE_TIMEOUT"] = "600"
         results = {}
         for number, (name, binary) in enumerate(builds):
             os.environ["ARCHSTONE_BIN"] = binary
@@ -60,6 +64,8 @@ def main():
             subprocess.run([binary, "--config-file", server.directory / "keystone.conf", "db_sync"], check=True)
             if arguments.database != "sqlite":
                 analyze(url)
+            # What an earlier build has left there is not for the next one to carry.
+            execute(url, "DELETE FROM revocation_event")
             server.start(server.serve())
             try:
                 results[name] = measure(server, arguments, number, progress)
@@ -333,7 +339,8 @@ def measure(server, arguments, number, progress):
         send(client)
         reset_peak(server)
         times = []
-        for _ in range(min(most, arguments.repeat)):
+        # What takes seconds is not sent many times.
+        while len(times) < min(most, arguments.repeat) and sum(times) < 10_000:
             began = time.perf_counter()
             send(client)
             times.append((time.perf_counter() - began) * 1000)
