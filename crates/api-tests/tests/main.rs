@@ -16,7 +16,6 @@ mod nodes;
 mod oauth2;
 mod orphans;
 mod personas;
-mod plans;
 mod policy;
 mod races;
 mod schemas;

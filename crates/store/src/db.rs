@@ -3,8 +3,6 @@
 //! A repository writes SQL once, with `?` for values and ANSI quotes for names. It reads through
 //! [`Conn`], which is the pool or the open transaction, and writes through [`Tx`] alone.
 
-#[cfg(debug_assertions)]
-mod notes;
 mod pool;
 mod query;
 mod session;
@@ -17,11 +15,9 @@ use model::clock::Clock;
 
 use crate::cache::CacheSettings;
 
-#[cfg(debug_assertions)]
-pub use notes::FOLDER;
 pub(crate) use pool::Db;
 pub(crate) use query::Conn;
-pub(crate) use session::{Each, Session, explain};
+pub(crate) use session::{Each, Session};
 pub use tx::{Saved, Tx};
 
 /// How to use a database.

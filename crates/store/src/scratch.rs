@@ -1,7 +1,5 @@
 //! Databases for one test, on a server that is there for tests.
 
-pub mod plans;
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -160,7 +160,6 @@ impl Tx {
     }
 
     /// Adds rows: `rest` is what follows `INSERT INTO table`.
-    #[track_caller]
     pub(crate) fn insert<'e>(
         &mut self,
         table: &'static str,
@@ -172,7 +171,6 @@ impl Tx {
     }
 
     /// Changes rows: `rest` is what follows `UPDATE table`.
-    #[track_caller]
     pub(crate) fn update<'e>(
         &mut self,
         table: &'static str,
@@ -184,7 +182,6 @@ impl Tx {
     }
 
     /// Removes rows: `rest` is what follows `DELETE FROM table`.
-    #[track_caller]
     pub(crate) fn delete<'e>(
         &mut self,
         table: &'static str,
@@ -196,23 +193,19 @@ impl Tx {
     }
 
     /// Runs a statement that defines a table.
-    #[track_caller]
     pub(crate) fn define(&mut self, sql: String) -> Write<'_> {
         self.prepare(sql, Changes::default())
     }
 
     /// Runs a statement of which nobody says what it changes.
-    #[track_caller]
     pub(crate) fn anything(&mut self, sql: String) -> Write<'_> {
         self.prepare(sql, Changes::all())
     }
 
-    #[track_caller]
     fn write(&mut self, table: &'static str, entity: Entity<'_>, sql: String) -> Write<'_> {
         self.prepare(sql, Changes::of(table, entity))
     }
 
-    #[track_caller]
     fn prepare(&mut self, sql: String, changes: Changes) -> Write<'_> {
         self.changed.add(changes);
         Prepared {
