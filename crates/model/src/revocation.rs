@@ -11,7 +11,7 @@ use crate::{
 /// Declares void every token that was issued up to `issued_before` and fits all fields that are given.
 ///
 /// An event without any such field revokes every token of its time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RevocationEvent {
     /// The token's user, or a party of its trust.
     pub user_id: Option<UserId>,

@@ -18,6 +18,7 @@ mod position;
 #[cfg(test)]
 mod state_machine;
 
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -33,9 +34,9 @@ use crate::change::Changes;
 use crate::db::{Conn, Db};
 use crate::error::StoreError;
 use crate::revocations;
-use crate::sync_state::{Answer, OwnRows, Requested, fingerprint, fingerprint_of};
+use crate::sync_state::{Answer, Requested};
 use crate::value::Row;
-use position::{Found, MOST_GAPS, NONE, Position};
+use position::{Found, MOST_GAPS, Position};
 
 /// How old what is cached may get without asking for changes.
 const BOUND: Duration = Duration::from_secs(1);
@@ -244,15 +245,12 @@ impl Follower {
         is_asked: bool,
         is_thorough: bool,
     ) -> Result<(), StoreError> {
-        let own = db.caches.sync_state.own().pop();
         let Some(positions) = &mut self.positions else {
             self.positions = Some(read_all(db).await?);
             return Ok(());
         };
         let around = is_thorough.then(|| db.caches.clock.now());
-        let (changes, mut revocations) =
-            read_new(db, positions, around, own.as_ref(), is_asked).await?;
-        revocations.extend(own.iter().flat_map(rows_of));
+        let (changes, revocations) = read_new(db, positions, around, is_asked).await?;
         // A gap is waited for since it was seen.
         let now = db.caches.clock.elapsed();
         let went_back =
@@ -345,35 +343,19 @@ async fn forget(db: &Arc<Db>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The rows but for the last one, as if they had been read. They revoke nothing more.
-fn rows_of(own: &OwnRows) -> impl Iterator<Item = Found<Option<RevocationEvent>>> {
-    let rows = (own.first..own.last).zip(&own.fingerprints);
-    rows.map(|(id, fingerprint)| Found {
-        id,
-        at: own.at,
-        fingerprint: *fingerprint,
-        content: None,
-        complaint: None,
-    })
-}
-
 type New = (Vec<Found<Changes>>, Vec<Found<Option<RevocationEvent>>>);
 
-/// Reads in one statement what may be new in both tables, and is not our own; beyond their ends and gaps
-/// also what was written around a moment.
+/// Reads in one statement what may be new in both tables; beyond their ends and gaps also what was
+/// written around a moment, but for a long run that was read whole.
 async fn read_new(
     db: &Arc<Db>,
     positions: &Positions,
     around: Option<Timestamp>,
-    own: Option<&OwnRows>,
     is_counted: bool,
 ) -> Result<New, StoreError> {
     let gaps = " OR id BETWEEN ? AND ?".repeat(MOST_GAPS);
     let mut parts = vec![
-        format!(
-            "SELECT {REVOCATION} FROM revocation_event \
-             WHERE (id >= ?{gaps}) AND id NOT BETWEEN ? AND ?"
-        ),
+        format!("SELECT {REVOCATION} FROM revocation_event WHERE id >= ?{gaps}"),
         format!("SELECT {CHANGE} FROM archstone_change WHERE id >= ?{gaps}"),
     ];
     if around.is_some() {
@@ -388,17 +370,13 @@ async fn read_new(
     }
     let mut conn = Conn::Pool(db);
     let mut query = conn.built_query(parts.join(" UNION ALL "));
-    let own = own.map(|own| (own.first, own.last - 1));
-    let (first, last) = own.unwrap_or(NONE);
-    query = query
-        .bind_all(positions.revocations.bounds())
-        .bind(first)
-        .bind(last);
-    query = query.bind_all(positions.changes.bounds());
+    for position in [&positions.revocations, &positions.changes] {
+        query = query.bind_all(position.bounds());
+    }
     if let Some(now) = around {
         // No further into the future than clocks differ: a node that is ahead hides nothing.
         let (from, to) = (now - RECENT, now + RECENT);
-        let (first, last) = own.unwrap_or_else(|| positions.revocations.long_run());
+        let (first, last) = positions.revocations.long_run();
         query = query.bind(from).bind(to).bind(first).bind(last);
         let (first, last) = positions.changes.long_run();
         query = query
@@ -429,7 +407,7 @@ fn revocation(row: &Row) -> Result<Found<Option<RevocationEvent>>, StoreError> {
     Ok(Found {
         id,
         at: revoked_at.timestamp_micros(),
-        fingerprint: fingerprint_of(content.as_ref(), revoked_at),
+        fingerprint: fingerprint(&(revoked_at, &content)),
         content,
         complaint,
     })
@@ -449,6 +427,12 @@ fn change(row: &Row) -> Result<Found<Changes>, StoreError> {
         content,
         complaint,
     })
+}
+
+fn fingerprint(of: &impl std::hash::Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ mod mappings;
 mod memberships;
 mod migrations;
 mod option_file;
+mod passwords;
 mod projects;
 mod protocols;
 mod provider_sessions;

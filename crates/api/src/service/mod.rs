@@ -83,9 +83,10 @@ impl Service {
         let time_limit = self.parts.config.archstone.request_timeout;
         let question = Question::of(&request);
         let (head, body) = request.into_parts();
-        let path = RequestPath::parse(head.uri.path()).decoded;
-        let found = self.router.at(&path);
-        // In the form in which what was asked for tells errors.
+        let uri = head.uri.clone();
+        let path = RequestPath::parse(uri.path());
+        let found = self.router.at(&path.decoded);
+        // A program that asked for an OAuth endpoint gets an OAuth error.
         let operation = found.as_ref().map(|found| found.resource);
         let operation = operation.and_then(|resource| resource.operation(&head.method));
         let failed = |error: ApiError| {
@@ -97,13 +98,16 @@ impl Service {
             };
             match operation {
                 Some((_, handle)) => handle.fail(error, &context),
-                None if oauth2::is_below(&path) => OAuthError::from(error).into_response(&context),
+                None if oauth2::is_below(&path.decoded) => {
+                    OAuthError::from(error).into_response(&context)
+                }
                 None => error.into_response(&context),
             }
         };
         // Whatever is logged on the way names the request.
         let span = tracing::info_span!("request", id = request_id);
-        let answer = caught(self.respond(head, body, found, &request_id)).instrument(span.clone());
+        let answer =
+            caught(self.respond(head, &path, body, found, &request_id)).instrument(span.clone());
         let (mut response, layer) = match tokio::time::timeout(time_limit, answer).await {
             Ok(Ok(Ok(response))) => (response, Layer::Api),
             Ok(Ok(Err(Early(response, layer)))) => (response, layer),
@@ -130,6 +134,7 @@ impl Service {
     async fn respond<B>(
         &self,
         head: http::request::Parts,
+        path: &RequestPath<'_>,
         body: B,
         found: Option<Found<'_, Handle>>,
         request_id: &str,
@@ -139,7 +144,6 @@ impl Service {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let config = &self.parts.config;
-        let path = RequestPath::parse(head.uri.path());
         let peer = head.extensions.get::<Peer>().cloned();
         let peer = peer.expect("the listener names the peer");
         let parses_proxy_headers = config.oslo_middleware.enable_proxy_headers_parsing;
@@ -196,7 +200,7 @@ impl Service {
         }) = found
         else {
             let query = head.uri.query();
-            let response = self.router.no_such_path(&path, query, &base_url);
+            let response = self.router.no_such_path(path, query, &base_url);
             return Err(Early(response, Layer::Api));
         };
         let Some((operation, handle)) = resource.operation(&head.method) else {

@@ -13,7 +13,6 @@ use crate::change::{Changes, Entity};
 use crate::dialect::Dialect;
 use crate::dialect::placeholders;
 use crate::error::StoreError;
-use crate::sync_state::OwnRows;
 use crate::value::Value;
 
 /// An open transaction. Dropping it rolls back.
@@ -24,8 +23,6 @@ pub struct Tx {
     changed: Changes,
     /// The revocation events that it has added so far.
     revoked: Vec<RevocationEvent>,
-    /// Those of them that are many.
-    own: Vec<OwnRows>,
     db: Arc<Db>,
 }
 
@@ -44,7 +41,6 @@ impl Tx {
                 session: Some(session),
                 changed: Changes::default(),
                 revoked: Vec::new(),
-                own: Vec::new(),
                 db,
             })
         })
@@ -62,16 +58,12 @@ impl Tx {
         let mut session = self.session.take().ok_or_else(lost)?;
         let (db, changed) = (Arc::clone(&self.db), self.changed);
         let revoked = std::mem::take(&mut self.revoked);
-        let own = std::mem::take(&mut self.own);
         // A request may be given up, but not between what the database does and what is kept in
         // memory.
         on_task(async move {
             let committed = session.commit().await;
             match &committed {
-                Ok(()) => {
-                    db.caches.sync_state.know(own);
-                    db.count_commit();
-                }
+                Ok(()) => db.count_commit(),
                 Err(error) if error.leaves_unknown() => {
                     // It may be there even though nobody said so, now or a little later.
                     let db = Arc::clone(&db);
@@ -217,12 +209,6 @@ impl Tx {
     /// Makes this node judge by events that the transaction adds, from its commit on.
     pub(crate) fn revoke(&mut self, events: impl IntoIterator<Item = RevocationEvent>) {
         self.revoked.extend(events);
-    }
-
-    /// The same for events of which the rows are known, so that nobody has to read them again.
-    pub(crate) fn revoke_rows(&mut self, ids: &[i64], events: Vec<RevocationEvent>) {
-        self.own.extend(OwnRows::of(ids, &events));
-        self.revoke(events);
     }
 
     /// Keeps others from changing a row until the transaction ends; whether there is one. To be

@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::sync_state::MANY;
-
 /// A row of one of the two tables.
 pub(super) struct Found<T> {
     pub(super) id: i64,
@@ -57,7 +55,10 @@ struct Known {
 pub(super) const MOST_GAPS: usize = 8;
 
 /// Ids of this kind there are none.
-pub(super) const NONE: (i64, i64) = (0, -1);
+const NONE: (i64, i64) = (0, -1);
+
+/// So many rows in a row are worth a word to the database.
+const MANY: usize = 1000;
 
 /// So many ids before the first row may be taken by transactions that are open.
 const LOOK_BACK: i64 = 1000;
