@@ -190,3 +190,46 @@ fn method_name(operation: &Operation) -> &'static str {
         ref other => panic!("operations do not use {other}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_refused(operations: &'static [Operation]) -> bool {
+        std::panic::catch_unwind(|| Router::new(operations.iter().map(|it| (it, ())))).is_err()
+    }
+
+    #[test]
+    fn tables_with_a_defect_make_no_router() {
+        static GOOD: [Operation; 2] = [
+            Operation::get("/things/{thing_id}", "Show a thing"),
+            Operation::post("/things/{thing_id}", "Act on a thing").form(),
+        ];
+        static TWICE: [Operation; 2] = [
+            Operation::get("/things", "List things"),
+            Operation::get("/things", "List things again"),
+        ];
+        // The form would be judged as if there were no body.
+        static JUDGED: [Operation; 2] = [
+            Operation::post("/things", "Create a thing").body("thing"),
+            Operation::put("/things", "Replace the things").form(),
+        ];
+        assert!(!is_refused(&GOOD));
+        assert!(is_refused(&TWICE) && is_refused(&JUDGED));
+    }
+
+    #[test]
+    fn one_operation_that_reads_a_form_decides_for_its_path() {
+        static OPERATIONS: [Operation; 2] = [
+            Operation::get("/things/{thing_id}", "Show a thing"),
+            Operation::post("/things/{thing_id}", "Act on a thing").form(),
+        ];
+        let router = Router::new(OPERATIONS.iter().map(|it| (it, ())));
+        let found = router.at("/things/1").unwrap();
+        assert_eq!(found.resource.body_kind(), BodyKind::Form);
+        assert_eq!(found.variables, [("thing_id", "1".to_owned())]);
+        let (head, ()) = found.resource.operation(&Method::HEAD).unwrap();
+        assert_eq!(head.method, Method::GET);
+        assert!(router.at("/things").is_none());
+    }
+}
