@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::check::{Check, Comparison, Fault, Left};
+use crate::credentials::Credentials;
 use crate::python;
 use crate::rules::Rules;
 use crate::target::Target;
@@ -28,7 +29,7 @@ pub enum Decision {
 #[derive(Clone, Copy)]
 pub(crate) struct Request<'a> {
     pub(crate) rules: &'a Rules,
-    pub(crate) credentials: &'a Value,
+    pub(crate) credentials: &'a dyn Credentials,
     pub(crate) target: &'a dyn Target,
 }
 

@@ -48,6 +48,7 @@
 //! - Evaluation and parsing stop at a fixed depth.
 
 mod check;
+mod credentials;
 mod evaluate;
 mod explain;
 mod python;
@@ -57,6 +58,7 @@ mod syntax;
 mod target;
 mod template;
 
+pub use credentials::Credentials;
 pub use evaluate::Decision;
 pub use explain::{Explanation, Outcome, Step};
 pub use python::text;

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
+use crate::credentials::Credentials;
 use crate::python;
 
 /// A default: what is asked of the caller where the operator says nothing else.
@@ -79,7 +78,7 @@ pub enum ScopeType {
 
 impl ScopeType {
     /// The scope that the credentials speak of.
-    pub fn of(credentials: &Value) -> Self {
+    pub fn of(credentials: &dyn Credentials) -> Self {
         let given = |name| credentials.get(name).is_some_and(python::is_true);
         if given("system_scope") || given("system") {
             Self::System

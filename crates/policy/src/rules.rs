@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::Value;
-
 use crate::check::Check;
+use crate::credentials::Credentials;
 use crate::evaluate::{Decision, Request};
 use crate::explain::Explanation;
 use crate::rule::{Rule, ScopeType};
@@ -84,9 +83,13 @@ impl Rules {
 
     /// Decides whether a caller passes a rule.
     ///
-    /// `credentials` is an object: `user_id`, `project_id`, `roles` (names), `system_scope` and so on, and the token's
-    /// own document under `token`. A rule that is not defined denies, unless the default rule stands in.
-    pub fn check(&self, name: &str, credentials: &Value, target: &dyn Target) -> Decision {
+    /// A rule that is not defined denies, unless the default rule stands in.
+    pub fn check(
+        &self,
+        name: &str,
+        credentials: &dyn Credentials,
+        target: &dyn Target,
+    ) -> Decision {
         let Some(rule) = self.find(name) else {
             return Decision::Denied;
         };
@@ -106,7 +109,12 @@ impl Rules {
     }
 
     /// The same decision with its reasons, for people. It takes longer, as it looks at all parts of the rule.
-    pub fn explain(&self, name: &str, credentials: &Value, target: &dyn Target) -> Explanation {
+    pub fn explain(
+        &self,
+        name: &str,
+        credentials: &dyn Credentials,
+        target: &dyn Target,
+    ) -> Explanation {
         let request = Request {
             rules: self,
             credentials,
