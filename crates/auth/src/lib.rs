@@ -7,3 +7,4 @@ pub mod flows;
 pub mod parts;
 pub mod providers;
 pub mod rules;
+pub mod tokens;

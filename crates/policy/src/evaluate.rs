@@ -3,10 +3,9 @@
 use serde_json::Value;
 
 use crate::check::{Check, Comparison, Fault, Left};
-use crate::credentials::Credentials;
 use crate::python;
 use crate::rules::Rules;
-use crate::target::Target;
+use crate::target::{Credentials, Target};
 use crate::template::Template;
 
 /// How many checks may be inside one another, references to rules included. A rule that refers to itself gets here.

@@ -48,7 +48,6 @@
 //! - Evaluation and parsing stop at a fixed depth.
 
 mod check;
-mod credentials;
 mod evaluate;
 mod explain;
 mod python;
@@ -58,7 +57,6 @@ mod syntax;
 mod target;
 mod template;
 
-pub use credentials::Credentials;
 pub use evaluate::Decision;
 pub use explain::{Explanation, Outcome, Step};
 pub use python::text;
@@ -66,4 +64,4 @@ pub use rule::{Deprecated, Rule, ScopeType};
 pub use rules::{Options, Rules};
 pub use syntax::problem::{Flaw, PolicyError, Problem};
 pub use syntax::sample::{Usage, sample};
-pub use target::Target;
+pub use target::{Credentials, Target};

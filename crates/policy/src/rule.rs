@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::credentials::Credentials;
 use crate::python;
+use crate::target::Credentials;
 
 /// A default: what is asked of the caller where the operator says nothing else.
 ///

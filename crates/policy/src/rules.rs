@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::check::Check;
-use crate::credentials::Credentials;
 use crate::evaluate::{Decision, Request};
 use crate::explain::Explanation;
 use crate::rule::{Rule, ScopeType};
 use crate::syntax::file::{self, Override};
 use crate::syntax::parse;
 use crate::syntax::problem::{Flaw, PolicyError, Problem};
-use crate::target::Target;
+use crate::target::{Credentials, Target};
 
 /// The part of `[oslo_policy]` that changes what rules mean.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,26 @@
-//! What a request acts on, as rules see it.
+//! What rules see of a request: the caller, and what it acts on.
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
 use crate::python;
+
+/// What the left side of a check names: `user_id`, `roles` (names), `system_scope`, and the token's own document
+/// under `token`.
+///
+/// A service that knows its callers implements this and builds nothing that no rule asks for. A JSON object is a set
+/// of credentials too.
+pub trait Credentials {
+    /// The credential of that name.
+    fn get(&self, name: &str) -> Option<&Value>;
+}
+
+impl Credentials for Value {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.as_object()?.get(name)
+    }
+}
 
 /// The values that `%(key)s` stands for: of the URL, of the thing acted on, of the request.
 ///

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use auth::admission::RoleDocument;
-use auth::admission::validate_token::ValidToken;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use auth::tokens::{RoleDocument, ValidToken};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use config::Limit;

@@ -1,12 +1,12 @@
 //! Endpoints: where services are reached.
 
-use auth::admission::token_document;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use auth::tokens::document;
 use model::Extra;
 use model::ids::{EndpointId, RegionId, ServiceId};
 use model::service::{Endpoint, EndpointFilter, Region};
@@ -104,7 +104,7 @@ async fn create(
     add_legacy_region(&mut tx, legacy_region.as_ref()).await?;
     require_region(&mut tx, endpoint.region_id.as_ref()).await?;
     require_service(&mut tx, &endpoint.service_id).await?;
-    if !token_document::is_template(&endpoint.url) {
+    if !document::is_template(&endpoint.url) {
         return Err(ApiError::BadRequest(format!(
             "Cannot create an endpoint with an invalid URL: {}.",
             endpoint.url

@@ -2,12 +2,12 @@
 //!
 //! All these routes are one, with another actor, target or kind of inheritance in the path.
 
-use auth::admission::RoleDocument;
 use auth::call::Call;
 use auth::call::reply::{Permit, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use auth::tokens::RoleDocument;
 use model::assignment::{Actor, Assignment, AssignmentTarget};
 use model::ids::RoleId;
 use model::project::{Domain, Project};

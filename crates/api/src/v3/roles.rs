@@ -1,6 +1,5 @@
 //! Roles: names that policies give a meaning.
 
-use auth::admission::RoleDocument;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
@@ -8,6 +7,7 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::checks::refuse_immutable;
 use auth::rules::Target;
+use auth::tokens::RoleDocument;
 use model::Extra;
 use model::ids::{DomainId, RoleId};
 use model::project::ResourceOptions;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::ids::DomainId;
 use serde_json::{Value, json};
 
-use crate::admission::validate_token::ValidToken;
+use crate::tokens::ValidToken;
 
 /// The caller of a request. Only admission makes one.
 #[derive(Clone)]

@@ -1,8 +1,6 @@
 //! Admission: who asks, by the token of a request.
 
 pub mod caller;
-mod role_document;
-pub mod token_document;
 pub mod validate_token;
 
 use http::{HeaderMap, Method};
@@ -10,10 +8,9 @@ use model::Timestamp;
 
 use crate::error::ApiError;
 use crate::parts::Parts;
+use crate::tokens::ValidToken;
 use caller::Caller;
-use validate_token::{ValidToken, ValidationError, ValidationOptions, refuse_ec2, validate_token};
-
-pub use role_document::RoleDocument;
+use validate_token::{ValidationError, ValidationOptions, refuse_ec2, validate_token};
 
 /// Who asks, as far as their token lets them ask for this. A token that is bound to access rules
 /// is judged by them here, whatever else the request says: only its own path and method count.

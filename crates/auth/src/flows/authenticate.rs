@@ -13,7 +13,7 @@ use serde_json::json;
 use store::{Store, StoredCredential, Tx};
 
 use crate::admission::validate_token::{
-    ValidToken, ValidationError, ValidationOptions, validate_again, validate_token,
+    ValidationError, ValidationOptions, validate_again, validate_token,
 };
 use crate::error::ApiError;
 use crate::flows::federated_login::check_source;
@@ -23,6 +23,7 @@ use crate::flows::login_request::{
 };
 use crate::flows::multi_factor::ShownReceipt;
 use crate::parts::Parts;
+use crate::tokens::ValidToken;
 
 /// A user who has proved who they are.
 pub(crate) struct Authenticated {

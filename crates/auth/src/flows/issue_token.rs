@@ -10,12 +10,13 @@ use model::subject::{CatalogService, Login, ScopeTarget};
 use model::token::{AuditId, AuditIds, NoFederatedSystemScope, TokenKind};
 use model::{Method, Scope, Timestamp, Token};
 
-use crate::admission::validate_token::{ValidToken, effective_roles, is_admin_project};
+use crate::admission::validate_token::{effective_roles, is_admin_project};
 use crate::error::ApiError;
 use crate::flows::authenticate::{Authenticated, authenticate, require_enabled};
 use crate::flows::login_request::{DomainName, LoginRequest, Named, ScopeRequest};
 use crate::flows::multi_factor;
 use crate::parts::Parts;
+use crate::tokens::ValidToken;
 
 /// A new token.
 pub struct IssuedToken {

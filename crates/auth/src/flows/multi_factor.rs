@@ -9,10 +9,10 @@ use secrets::hex::sha256;
 use serde_json::{Value, json};
 use store::StoreError;
 
-use crate::admission::token_document;
 use crate::error::ApiError;
 use crate::flows::authenticate::Authenticated;
 use crate::parts::Parts;
+use crate::tokens::document;
 
 /// A receipt that proves some of the methods of a login.
 pub(crate) struct ShownReceipt {
@@ -84,8 +84,8 @@ pub(crate) async fn check(
                     "name": subject.name,
                     "domain": {"id": subject.domain.id, "name": subject.domain.name},
                 },
-                "expires_at": token_document::time(receipt.expires_at),
-                "issued_at": token_document::time(receipt.issued_at),
+                "expires_at": document::time(receipt.expires_at),
+                "issued_at": document::time(receipt.issued_at),
             },
             "required_auth_methods": missing,
         }),

@@ -1,11 +1,11 @@
 //! The catalog of the caller's project.
 
-use auth::admission::token_document;
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::rules::Target;
+use auth::tokens::document;
 use policy::Rule;
 use serde_json::{Value, json};
 use web::operation::Operation;
@@ -32,7 +32,7 @@ async fn show(call: Call) -> Result<Reply<Value>, ApiError> {
         ));
     };
     let services = call.store.services_for(Some(project_id)).await?;
-    let catalog = token_document::catalog(own, &services);
+    let catalog = document::catalog(own, &services);
     let links = call.links.to("auth/catalog");
     Ok(permit.ok(json!({"catalog": catalog, "links": links})))
 }

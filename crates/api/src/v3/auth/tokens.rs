@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use auth::admission::promises_access_rules;
-use auth::admission::validate_token::{ValidToken, ValidationOptions, validate_token};
+use auth::admission::validate_token::{ValidationOptions, validate_token};
 use auth::call::Call;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
@@ -12,6 +12,7 @@ use auth::flows::issue_token::{IssuedToken, issue_token};
 use auth::flows::login_request::LoginRequest;
 use auth::flows::revoke::revoke_chain;
 use auth::providers::proxy_variables::variables;
+use auth::tokens::ValidToken;
 use chrono::TimeDelta;
 use http::{HeaderName, HeaderValue, StatusCode};
 use model::revocation::RevocationEvent;

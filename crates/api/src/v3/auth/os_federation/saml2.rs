@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use auth::admission::validate_token::{
-    ValidToken, ValidationError, ValidationOptions, refuse_ec2, validate_token,
+    ValidationError, ValidationOptions, refuse_ec2, validate_token,
 };
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
+use auth::tokens::ValidToken;
 use chrono::TimeDelta;
 use federation::saml2::idp::{Response, Statement};
 use http::{HeaderName, HeaderValue};

@@ -6,8 +6,8 @@ use model::subject::{CatalogService, DomainRef, ScopeTarget};
 use model::token::TokenKind;
 use serde_json::{Map, Value, json};
 
+use super::ValidToken;
 use super::role_document::RoleDocument;
-use crate::admission::validate_token::ValidToken;
 
 /// Six decimals, all of them zero: Keystone cuts token times to seconds and writes them so.
 pub fn time(time: Timestamp) -> String {
