@@ -104,6 +104,7 @@ impl App {
             random,
             policy,
             tokens: Box::new(tokens),
+            token_cache: Default::default(),
             receipts,
             hasher: Hasher::new(&hashing(&config))?,
             attempt_queues: Default::default(),

@@ -17,6 +17,13 @@ pub fn spaced(value: &impl Serialize) -> String {
     write(value, Ascii(Spaced))
 }
 
+/// The same, added to a text.
+pub fn push_spaced(out: &mut String, value: &impl Serialize) {
+    let mut bytes = std::mem::take(out).into_bytes();
+    write_to(&mut bytes, value, Ascii(Spaced));
+    *out = String::from_utf8(bytes).expect("JSON is UTF-8");
+}
+
 /// The form of errors and OAuth replies: `{"a":1,"b":[2,3]}`.
 pub fn compact(value: &impl Serialize) -> String {
     write(value, Ascii(CompactFormatter))
@@ -80,10 +87,14 @@ fn escape(text: &str) -> (usize, &str) {
 
 fn write(value: &impl Serialize, formatter: impl Formatter) -> String {
     let mut out = Vec::with_capacity(512);
-    value
-        .serialize(&mut Serializer::with_formatter(&mut out, formatter))
-        .expect("documents have text keys and writing to memory does not fail");
+    write_to(&mut out, value, formatter);
     String::from_utf8(out).expect("JSON is UTF-8")
+}
+
+fn write_to(out: &mut Vec<u8>, value: &impl Serialize, formatter: impl Formatter) {
+    value
+        .serialize(&mut Serializer::with_formatter(out, formatter))
+        .expect("documents have text keys and writing to memory does not fail");
 }
 
 struct Spaced;

@@ -33,7 +33,7 @@ pub struct Token {
 }
 
 /// What a token is valid on, and by whose authority.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TokenKind {
     /// The user's own authority.
     Direct(Scope),
@@ -75,7 +75,7 @@ pub enum TokenKind {
 }
 
 /// Where a federated login came from and what it was mapped to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FederatedLogin {
     /// The identity provider that vouched for the user.
     pub identity_provider_id: IdentityProviderId,
@@ -86,7 +86,7 @@ pub struct FederatedLogin {
 }
 
 /// What the token of a federated login is valid on. There is no such token for the system.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum FederatedScope {
     /// Nothing: the token only says who its user is.
     #[default]
@@ -272,7 +272,10 @@ impl AuditId {
 
 impl fmt::Display for AuditId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+        let mut text = [0; 22];
+        let length = URL_SAFE_NO_PAD.encode_slice(self.0, &mut text);
+        let length = length.map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?)
     }
 }
 

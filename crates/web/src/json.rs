@@ -1,6 +1,6 @@
 //! JSON in the textual forms that Keystone writes.
 
-pub use model::json::{compact, spaced};
+pub use model::json::{compact, push_spaced, spaced};
 use serde::Serialize;
 
 /// The form for people on a terminal: a line for each part, and no character beyond ASCII.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use model::ids::DomainId;
-use serde_json::{Value, json};
+use policy::Credentials;
+use serde_json::Value;
 
 use crate::tokens::ValidToken;
 
@@ -20,17 +21,9 @@ enum Kind {
         reason: Cow<'static, str>,
     },
     /// The holder of the token in `[DEFAULT] admin_token`, who may do everything.
-    AdminToken {
-        /// An empty set of credentials.
-        credentials: Value,
-    },
+    AdminToken,
     /// The holder of a valid token.
-    User {
-        /// The token and what was looked up for it.
-        token: Arc<ValidToken>,
-        /// What policy rules see of it; shared, because each run of a handler gets the caller.
-        credentials: Arc<Value>,
-    },
+    User(Arc<ValidToken>),
 }
 
 impl Caller {
@@ -43,36 +36,33 @@ impl Caller {
 
     /// The holder of the administrator's token.
     pub(crate) fn admin_token() -> Self {
-        Self(Kind::AdminToken {
-            credentials: json!({}),
-        })
+        Self(Kind::AdminToken)
     }
 
     /// The holder of a valid token.
     pub(crate) fn user(token: Arc<ValidToken>) -> Self {
-        let credentials = Arc::new(token.credentials());
-        Self(Kind::User { token, credentials })
+        Self(Kind::User(token))
     }
 
     /// What policy rules see; `None` for an anonymous caller.
-    pub fn credentials(&self) -> Option<&Value> {
+    pub fn credentials(&self) -> Option<&dyn Credentials> {
         match &self.0 {
             Kind::Anonymous { .. } => None,
-            Kind::AdminToken { credentials } => Some(credentials),
-            Kind::User { credentials, .. } => Some(credentials),
+            Kind::AdminToken => Some(&Value::Null),
+            Kind::User(token) => Some(&**token),
         }
     }
 
     /// Whether the caller may do everything, without asking the policy.
     pub fn is_admin_token(&self) -> bool {
-        matches!(self.0, Kind::AdminToken { .. })
+        matches!(self.0, Kind::AdminToken)
     }
 
     /// The token of a user.
     pub fn token(&self) -> Option<&Arc<ValidToken>> {
         match &self.0 {
-            Kind::User { token, .. } => Some(token),
-            Kind::Anonymous { .. } | Kind::AdminToken { .. } => None,
+            Kind::User(token) => Some(token),
+            Kind::Anonymous { .. } | Kind::AdminToken => None,
         }
     }
 
@@ -85,7 +75,7 @@ impl Caller {
     pub fn reason(&self) -> Cow<'static, str> {
         match &self.0 {
             Kind::Anonymous { reason } => reason.clone(),
-            Kind::AdminToken { .. } | Kind::User { .. } => Cow::Borrowed("a user is needed"),
+            Kind::AdminToken | Kind::User(_) => Cow::Borrowed("a user is needed"),
         }
     }
 }

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use config::Resource;
-use model::application_credential::ApplicationCredential;
+use model::assignment::EffectiveRoles;
 use model::ids::ProjectId;
 use model::revocation::TokenFacts;
-use model::role::Role;
 use model::subject::{ScopeTarget, Subject};
 use model::token::TokenKind;
 use model::{Method, Scope, Timestamp, Token};
@@ -16,6 +14,7 @@ use store::Store;
 use crate::error::ApiError;
 use crate::parts::Parts;
 use crate::tokens::ValidToken;
+use crate::tokens::rights::{Facts, Rights};
 
 /// Why a token is not valid.
 #[derive(Debug)]
@@ -78,22 +77,30 @@ pub async fn validate_token(
     now: Timestamp,
     options: ValidationOptions,
 ) -> Result<Arc<ValidToken>, ValidationError> {
-    let token = read(parts, text)
+    let (read, keys) = read(parts, text)
         .await
         .map_err(|error| ValidationError::Invalid(ApiError::NotFoundAs(error.to_string())))?;
-    require_supported(&token.kind, text)?;
+    require_supported(&read.token().kind, text)?;
     // What is kept in memory counts from here on as known.
     if parts.config.archstone.strict_validation {
         parts.store.sync().await?;
     } else {
         parts.store.ensure_synced().await?;
     }
-    let valid = look_up(parts, token, text, now).await?;
+    let rights = look_up(parts, read.token(), text, now).await?;
+    let (valid, is_kept) = match read {
+        Read::Kept(kept) if kept.has(&rights) => (kept, true),
+        Read::Kept(kept) => (ValidToken::new(kept.token.clone(), rights).into(), false),
+        Read::New(token) => (ValidToken::new(token, rights).into(), false),
+    };
     require_valid(parts, &valid, now, options.expired_for).await?;
+    if !is_kept {
+        parts.token_cache.keep(text, keys, &valid);
+    }
     if valid.has_access_rules() && !options.access_rules {
         return Err(failed_to_validate());
     }
-    Ok(Arc::new(valid))
+    Ok(valid)
 }
 
 /// Refuses the kinds of token that only a Keystone on the same database issues. What is looked up
@@ -126,14 +133,38 @@ pub fn refuse_ec2(token: &ValidToken) -> Result<(), ApiError> {
     }
 }
 
-/// Reads a token. One under a key that another node has just rotated in waits for the key.
-async fn read(parts: &Parts, text: &str) -> Result<Token, TokenError> {
+/// A token that is genuine.
+enum Read {
+    /// It was here before, and may have other rights by now.
+    Kept(Arc<ValidToken>),
+    /// It was decrypted just now.
+    New(Token),
+}
+
+impl Read {
+    fn token(&self) -> &Token {
+        match self {
+            Self::Kept(kept) => &kept.token,
+            Self::New(token) => token,
+        }
+    }
+}
+
+/// Reads a token, and says with which keys. One under a key that another node has just rotated in waits
+/// for the key.
+async fn read(parts: &Parts, text: &str) -> Result<(Read, u64), TokenError> {
+    // Before they are used: a token that was read with keys that went meanwhile is read again.
+    let keys = parts.tokens.keys_version();
+    if let Some(kept) = parts.token_cache.find(text, keys) {
+        return Ok((Read::Kept(kept), keys));
+    }
     match parts.tokens.read(text) {
         Err(TokenError::UnknownKey) => {
             parts.tokens.next_keys().await;
-            parts.tokens.read(text)
+            let keys = parts.tokens.keys_version();
+            Ok((Read::New(parts.tokens.read(text)?), keys))
         }
-        read => read,
+        read => Ok((Read::New(read?), keys)),
     }
 }
 
@@ -149,9 +180,10 @@ pub(crate) async fn validate_again(
     now: Timestamp,
 ) -> Result<Arc<ValidToken>, ValidationError> {
     parts.store.sync().await?;
-    let valid = look_up(parts, valid.token.clone(), "", now).await?;
+    let rights = look_up(parts, &valid.token, "", now).await?;
+    let valid = Arc::new(ValidToken::new(valid.token.clone(), rights));
     require_valid(parts, &valid, now, chrono::TimeDelta::zero()).await?;
-    Ok(Arc::new(valid))
+    Ok(valid)
 }
 
 /// Refuses a token that has expired or was revoked, and one whose user or identity provider is
@@ -206,10 +238,10 @@ fn failed_to_validate() -> ValidationError {
 /// Looks at the world as it is now: whom the token names, and what they may do still.
 async fn look_up(
     parts: &Parts,
-    token: Token,
+    token: &Token,
     text: &str,
     now: Timestamp,
-) -> Result<ValidToken, ValidationError> {
+) -> Result<Arc<Rights>, ValidationError> {
     let store = &parts.store;
     let scope = token.scope();
     let place: Option<(ProjectId, &'static str)> = match &scope {
@@ -234,36 +266,22 @@ async fn look_up(
             let found = store.application_credential(id).await?;
             let gone =
                 || ValidationError::SubjectGone(ApiError::not_found("Application Credential", id));
-            Some(ApplicationCredential::clone(&*found.ok_or_else(gone)?))
+            Some(found.ok_or_else(gone)?)
         }
     };
-    let mut roles = effective_roles(store, &token, now).await?;
-    if let Some(credential) = &application_credential {
-        roles.retain(|role| credential.role_ids.contains(&role.id));
-    }
-    if roles.is_empty() && token.scope() != Scope::Unscoped {
+    let facts = Facts {
+        subject,
+        target,
+        held: effective_roles(store, token, &scope, now).await?,
+        application_credential,
+    };
+    let rights = parts
+        .token_cache
+        .rights(&parts.config.resource, token, facts);
+    if rights.roles.is_empty() && scope != Scope::Unscoped {
         return Err(no_such_token(text));
     }
-    Ok(ValidToken {
-        token,
-        subject: Subject::clone(&subject),
-        roles,
-        application_credential,
-        is_admin_project: is_admin_project(&parts.config.resource, target.as_deref()),
-        target: target.map(|target| ScopeTarget::clone(&target)),
-    })
-}
-
-/// Whether a token on this target is one on the project of the cloud's administrators; `None` where
-/// no project is named as such, or the target is a domain.
-pub fn is_admin_project(settings: &Resource, target: Option<&ScopeTarget>) -> Option<bool> {
-    let name = settings.admin_project_name.as_deref();
-    let domain_name = settings.admin_project_domain_name.as_deref();
-    let name = name.filter(|name| !name.is_empty())?;
-    let domain_name = domain_name.filter(|name| !name.is_empty())?;
-    let target = target?;
-    let domain = target.domain.as_ref()?;
-    Some(target.name == name && domain.name == domain_name)
+    Ok(rights)
 }
 
 /// The roles that a token's user holds now on what the token is valid on.
@@ -274,15 +292,15 @@ pub fn is_admin_project(settings: &Resource, target: Option<&ScopeTarget>) -> Op
 pub async fn effective_roles(
     store: &Store,
     token: &Token,
+    scope: &Scope,
     now: Timestamp,
-) -> Result<Vec<Role>, store::StoreError> {
+) -> Result<Arc<EffectiveRoles>, store::StoreError> {
     let federated_groups = token
         .federated_login()
         .map(|login| login.group_ids.as_slice());
-    let held = store
-        .effective_roles(&token.user_id, federated_groups, &token.scope(), now)
-        .await?;
-    Ok(held.roles.clone())
+    store
+        .effective_roles(&token.user_id, federated_groups, scope, now)
+        .await
 }
 
 fn usable_target(
@@ -312,11 +330,10 @@ fn no_such_token(text: &str) -> ValidationError {
 }
 
 fn is_revoked(store: &Store, valid: &ValidToken) -> bool {
-    let role_ids: Vec<_> = valid.roles.iter().map(|role| role.id.clone()).collect();
     store.is_revoked(&TokenFacts {
         token: &valid.token,
         user_domain_id: &valid.subject.domain.id,
-        role_ids: &role_ids,
+        role_ids: valid.role_ids(),
         trust: None,
         consumer_id: None,
     })

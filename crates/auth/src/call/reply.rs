@@ -21,6 +21,7 @@ pub struct Reply<T> {
 enum Content<T> {
     Nothing,
     Document(T),
+    Json(String),
     Text(String),
 }
 
@@ -71,6 +72,13 @@ impl Permit {
         }
     }
 
+    /// A success with a document that is written already.
+    pub fn json(self, status: StatusCode, document: String) -> Reply<()> {
+        let mut reply = self.reply(status, None);
+        reply.content = Content::Json(document);
+        reply
+    }
+
     /// 200 with a page for people.
     pub fn page(self, page: Page) -> Reply<()> {
         let (html, headers) = page.into_parts();
@@ -115,6 +123,7 @@ impl<T: Serialize> Reply<T> {
     pub(crate) fn into_response(self) -> http::Response<Body> {
         let mut response = match self.content {
             Content::Nothing => http::Response::new(Body::default()),
+            Content::Json(text) => json_response(text),
             Content::Text(text) => http::Response::new(Body::from(text)),
             Content::Document(document) => {
                 let text = match self.form {
@@ -122,10 +131,7 @@ impl<T: Serialize> Reply<T> {
                     Form::Token => json::spaced(&document),
                     Form::Compact => json::compact(&document) + "\n",
                 };
-                let mut response = http::Response::new(Body::from(text));
-                let json = HeaderValue::from_static("application/json");
-                response.headers_mut().insert(header::CONTENT_TYPE, json);
-                response
+                json_response(text)
             }
         };
         *response.status_mut() = self.status;
@@ -138,6 +144,13 @@ impl<T: Serialize> Reply<T> {
         }
         response
     }
+}
+
+fn json_response(text: String) -> http::Response<Body> {
+    let mut response = http::Response::new(Body::from(text));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }
 
 /// `{"project": {...}}`: one document under its singular name.

@@ -10,13 +10,14 @@ use model::subject::{CatalogService, Login, ScopeTarget};
 use model::token::{AuditId, AuditIds, NoFederatedSystemScope, TokenKind};
 use model::{Method, Scope, Timestamp, Token};
 
-use crate::admission::validate_token::{effective_roles, is_admin_project};
+use crate::admission::validate_token::effective_roles;
 use crate::error::ApiError;
 use crate::flows::authenticate::{Authenticated, authenticate, require_enabled};
 use crate::flows::login_request::{DomainName, LoginRequest, Named, ScopeRequest};
 use crate::flows::multi_factor;
 use crate::parts::Parts;
 use crate::tokens::ValidToken;
+use crate::tokens::rights::Facts;
 
 /// A new token.
 pub struct IssuedToken {
@@ -156,19 +157,25 @@ async fn finish(
     parts: &Parts,
     mut user: Authenticated,
     kind: TokenKind,
-    target: Option<ScopeTarget>,
+    target: Option<Arc<ScopeTarget>>,
     with_catalog: bool,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
     let token = token(parts, &user, kind, now);
-    let mut roles = effective_roles(&parts.store, &token, now).await?;
-    if let Some(credential) = &user.application_credential {
-        roles.retain(|role| credential.role_ids.contains(&role.id));
-    }
-    if roles.is_empty() && token.scope() != Scope::Unscoped {
+    let scope = token.scope();
+    let facts = Facts {
+        subject: Arc::new(user.login.subject),
+        target,
+        held: effective_roles(&parts.store, &token, &scope, now).await?,
+        application_credential: user.application_credential.map(Arc::new),
+    };
+    let rights = parts
+        .token_cache
+        .rights(&parts.config.resource, &token, facts);
+    if rights.roles.is_empty() && scope != Scope::Unscoped {
         return Err(ApiError::unauthorized("the user has no role there"));
     }
-    let catalog = match token.scope() {
+    let catalog = match scope {
         Scope::Unscoped => None,
         _ if !with_catalog => None,
         _ => Some(parts.store.services_for(token.project_id()).await?),
@@ -178,17 +185,9 @@ async fn finish(
     if let Some(receipt) = user.receipt.take() {
         receipt.consume(parts).await?;
     }
-    let valid = ValidToken {
-        token,
-        subject: user.login.subject,
-        is_admin_project: is_admin_project(&parts.config.resource, target.as_ref()),
-        target,
-        roles,
-        application_credential: user.application_credential,
-    };
     Ok(IssuedToken {
         text,
-        valid,
+        valid: ValidToken::new(token, rights),
         catalog,
     })
 }
@@ -196,7 +195,7 @@ async fn finish(
 /// What a token shall be valid on, looked up.
 struct FoundScope {
     scope: Scope,
-    target: Option<ScopeTarget>,
+    target: Option<Arc<ScopeTarget>>,
 }
 
 async fn find_scope(parts: &Parts, asked: &ScopeRequest) -> Result<FoundScope, ApiError> {
@@ -226,16 +225,19 @@ async fn find_scope(parts: &Parts, asked: &ScopeRequest) -> Result<FoundScope, A
                 DomainName::Id(id) => (Some(id), None),
                 DomainName::Name(name) => (None, Some(name.as_str())),
             };
-            logins.find_project_by_name(name, id, domain_name).await?
+            logins
+                .find_project_by_name(name, id, domain_name)
+                .await?
+                .map(Arc::new)
         }
         ScopeRequest::Domain(DomainName::Id(id)) => known_target(parts, &id.clone().into()).await?,
         ScopeRequest::Domain(domain @ DomainName::Name(name)) => {
             refuse_unsafe_domain(parts, domain)?;
-            logins.find_domain_by_name(name).await?
+            logins.find_domain_by_name(name).await?.map(Arc::new)
         }
     };
     let target = target
-        .filter(ScopeTarget::is_usable)
+        .filter(|target| target.is_usable())
         .ok_or_else(|| ApiError::unauthorized("no such project or domain, or it is disabled"))?;
     let wants_domain = matches!(asked, ScopeRequest::Domain(_));
     match (&target.domain, wants_domain) {
@@ -276,15 +278,14 @@ fn refuse_unsafe_name(rule: UrlSafe, kind: &str, name: &str) -> Result<(), ApiEr
     Ok(())
 }
 
-async fn known_target(parts: &Parts, id: &ProjectId) -> Result<Option<ScopeTarget>, ApiError> {
-    let target = parts.store.target(id).await?;
-    Ok(target.map(|target| ScopeTarget::clone(&target)))
+async fn known_target(parts: &Parts, id: &ProjectId) -> Result<Option<Arc<ScopeTarget>>, ApiError> {
+    Ok(parts.store.target(id).await?)
 }
 
-async fn find_usable(parts: &Parts, id: &ProjectId) -> Result<ScopeTarget, ApiError> {
+async fn find_usable(parts: &Parts, id: &ProjectId) -> Result<Arc<ScopeTarget>, ApiError> {
     let target = known_target(parts, id).await?;
     target
-        .filter(ScopeTarget::is_usable)
+        .filter(|target| target.is_usable())
         .ok_or_else(|| ApiError::unauthorized("its project is gone or disabled"))
 }
 
@@ -293,7 +294,7 @@ async fn default_scope(
     parts: &Parts,
     user: &Authenticated,
     now: Timestamp,
-) -> Result<(TokenKind, Option<ScopeTarget>), ApiError> {
+) -> Result<(TokenKind, Option<Arc<ScopeTarget>>), ApiError> {
     let unscoped = (TokenKind::Direct(Scope::Unscoped), None);
     let Some(id) = &user.login.subject.default_project_id else {
         return Ok(unscoped);

@@ -20,6 +20,7 @@ use crate::parts::attempt_queues::AttemptQueues;
 use crate::providers::DriverRegistry;
 use crate::providers::login_cookie::LoginCookies;
 use crate::rules::policy_file::PolicyFile;
+use crate::tokens::cache::TokenCache;
 
 /// What admission, flows and handlers are made with.
 pub struct Parts {
@@ -35,6 +36,8 @@ pub struct Parts {
     pub policy: PolicyFile,
     /// How tokens are written and read.
     pub tokens: Box<dyn TokenFormat>,
+    /// What is kept of tokens between requests.
+    pub token_cache: TokenCache,
     /// How receipts are written and read.
     pub receipts: FernetReceipts,
     /// Slow hashes, on threads of their own.

@@ -1,6 +1,7 @@
 //! What a policy decision is about: what rules see of a request and of what it acts on.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use model::Extra;
 use serde::Serialize;
@@ -10,9 +11,10 @@ use web::request::Request;
 /// What a policy decision is about: facts such as `target.project.id`.
 ///
 /// Beside them a rule sees what is the same for every operation, see `Facts`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Target {
     facts: Map<String, Value>,
+    thing: Option<Arc<dyn policy::Target + Send + Sync>>,
     wanted: Option<&'static str>,
     is_item: bool,
 }
@@ -21,6 +23,14 @@ impl Target {
     /// Nothing beyond what every request has.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// Something that knows its facts by name.
+    pub fn of(thing: Arc<dyn policy::Target + Send + Sync>) -> Self {
+        Self {
+            thing: Some(thing),
+            ..Self::default()
+        }
     }
 
     /// What the body describes under this name, as the client wrote it: `target.project.domain_id`
@@ -70,6 +80,7 @@ impl Target {
     pub fn and(mut self, other: impl Into<Self>) -> Self {
         let other = other.into();
         self.facts.extend(other.facts);
+        self.thing = self.thing.or(other.thing);
         self.wanted = self.wanted.or(other.wanted);
         self.is_item |= other.is_item;
         self
@@ -137,6 +148,11 @@ impl policy::Target for Facts<'_> {
         }
         if let Some(value) = self.target.facts.get(key) {
             return Some(policy::text(value));
+        }
+        if let Some(thing) = &self.target.thing
+            && let Some(value) = thing.find(key)
+        {
+            return Some(value);
         }
         if let Some(rest) = key.strip_prefix("target.") {
             let (name, path) = rest.split_once('.')?;

@@ -1,35 +1,142 @@
 //! The body of a token, as `POST` and `GET /v3/auth/tokens` write it.
+//!
+//! Most of it is the same for all tokens of one user and scope, and is written once: see [`Parts`].
 
-use model::Timestamp;
+use std::fmt::Write as _;
+
+use chrono::{Datelike as _, Timelike as _};
+use model::application_credential::ApplicationCredential;
 use model::federation::ServiceProvider;
 use model::subject::{CatalogService, DomainRef, ScopeTarget};
 use model::token::TokenKind;
+use model::{Method, Timestamp, Token};
+use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
+use web::json;
 
 use super::ValidToken;
 use super::role_document::RoleDocument;
 
 /// Six decimals, all of them zero: Keystone cuts token times to seconds and writes them so.
 pub fn time(time: Timestamp) -> String {
-    time.format("%Y-%m-%dT%H:%M:%S.000000Z").to_string()
+    let mut out = String::with_capacity(27);
+    push_time(&mut out, time);
+    out
 }
 
-/// Writes a token.
-pub fn token(
-    valid: &ValidToken,
-    catalog: Option<&[CatalogService]>,
-    service_providers: &[ServiceProvider],
-) -> Value {
+fn push_time(out: &mut String, time: Timestamp) {
+    let time = time.naive_utc();
+    let Ok(year @ 0..=9999) = u32::try_from(time.year()) else {
+        *out += &time.format("%Y-%m-%dT%H:%M:%S.000000Z").to_string();
+        return;
+    };
+    let fields = [
+        ("", year / 100),
+        ("", year % 100),
+        ("-", time.month()),
+        ("-", time.day()),
+        ("T", time.hour()),
+        (":", time.minute()),
+        (":", time.second()),
+    ];
+    for (separator, two_digits) in fields {
+        out.push_str(separator);
+        out.extend([two_digits / 10, two_digits % 10].map(|digit| char::from(b'0' + digit as u8)));
+    }
+    out.push_str(".000000Z");
+}
+
+/// What all tokens of one user and scope have in common, as JSON that is put together with what each
+/// token says by itself.
+#[derive(Debug)]
+pub struct Parts {
+    user: String,
+    /// What comes behind the times: `, "project": {…}, …`.
+    rest: String,
+}
+
+impl Parts {
+    /// Writes what the tokens with the rights of this one have in common.
+    pub fn write(
+        valid: &ValidToken,
+        catalog: Option<&[CatalogService]>,
+        service_providers: &[ServiceProvider],
+    ) -> Self {
+        let mut rest = String::new();
+        for (name, value) in self::rest(valid, catalog, service_providers) {
+            rest.push_str(", ");
+            json::push_spaced(&mut rest, &name);
+            rest.push_str(": ");
+            json::push_spaced(&mut rest, &value);
+        }
+        Self {
+            user: json::spaced(&user(valid)),
+            rest,
+        }
+    }
+
+    /// The body that clients see.
+    pub fn body(&self, token: &Token) -> String {
+        const FIXED: usize = 300;
+        let mut out = String::with_capacity(FIXED + self.user.len() + self.rest.len());
+        out.push_str("{\"token\": {\"methods\": ");
+        json::push_spaced(&mut out, &Names(&token.methods));
+        out.push_str(", \"user\": ");
+        out.push_str(&self.user);
+        let mut before = ", \"audit_ids\": [\"";
+        for id in token.audit_ids.iter() {
+            out.push_str(before);
+            let _ = write!(out, "{id}");
+            before = "\", \"";
+        }
+        out.push_str("\"], \"expires_at\": \"");
+        push_time(&mut out, token.expires_at);
+        out.push_str("\", \"issued_at\": \"");
+        push_time(&mut out, token.issued_at);
+        out.push('"');
+        out.push_str(&self.rest);
+        out.push_str("}}");
+        out
+    }
+
+    /// How many bytes they are.
+    pub(super) fn len(&self) -> usize {
+        self.user.len() + self.rest.len()
+    }
+}
+
+/// The names of methods.
+struct Names<'a>(&'a [Method]);
+
+impl Serialize for Names<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(Method::as_str))
+    }
+}
+
+/// A token as policy rules see it: without a catalog.
+pub(super) fn token(valid: &ValidToken) -> Value {
     let token = &valid.token;
-    let mut out = Map::new();
-    let methods: Vec<_> = token.methods.iter().map(model::Method::as_str).collect();
-    out.insert("methods".into(), json!(methods));
-    out.insert("user".into(), user(valid));
     let audit_ids: Vec<_> = token.audit_ids.iter().map(|id| id.to_string()).collect();
+    let mut out = Map::new();
+    out.insert("methods".into(), json!(Names(&token.methods)));
+    out.insert("user".into(), user(valid));
     out.insert("audit_ids".into(), json!(audit_ids));
     out.insert("expires_at".into(), time(token.expires_at).into());
     out.insert("issued_at".into(), time(token.issued_at).into());
-    match &valid.target {
+    out.extend(rest(valid, None, &[]));
+    Value::Object(out)
+}
+
+/// What a token's body has behind the times.
+fn rest(
+    valid: &ValidToken,
+    catalog: Option<&[CatalogService]>,
+    service_providers: &[ServiceProvider],
+) -> Map<String, Value> {
+    let token = &valid.token;
+    let mut out = Map::new();
+    match valid.target.as_deref() {
         Some(
             target @ ScopeTarget {
                 domain: Some(domain),
@@ -87,7 +194,7 @@ pub fn token(
     if let TokenKind::Certificate { thumbprint, .. } = &token.kind {
         out.insert("oauth2_credential".into(), json!({"x5t#S256": thumbprint}));
     }
-    Value::Object(out)
+    out
 }
 
 fn user(valid: &ValidToken) -> Value {
@@ -120,9 +227,7 @@ fn domain_ref(domain: &DomainRef) -> Value {
     json!({"id": domain.id, "name": domain.name})
 }
 
-fn application_credential(
-    credential: &model::application_credential::ApplicationCredential,
-) -> Value {
+fn application_credential(credential: &ApplicationCredential) -> Value {
     let mut out = json!({
         "id": credential.id,
         "name": credential.name,
@@ -143,7 +248,7 @@ fn application_credential(
 }
 
 /// The catalog of a token: endpoints whose URL cannot be filled in are left out.
-pub fn catalog(valid: &ValidToken, services: &[CatalogService]) -> Value {
+pub(super) fn catalog(valid: &ValidToken, services: &[CatalogService]) -> Value {
     let project_id = valid.token.project_id().map(|id| id.as_str());
     let user_id = valid.subject.id.as_str();
     let services = services.iter().map(|service| {

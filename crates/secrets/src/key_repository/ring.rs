@@ -3,7 +3,10 @@
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -30,6 +33,7 @@ pub struct KeyRing {
     repository: KeyRepository,
     with_null_key: bool,
     keys: ArcSwap<Keys>,
+    version: AtomicU64,
     /// Held by anyone who reads the folder, however long that takes: never while answering a request.
     polled: Mutex<Polled>,
     looks: watch::Sender<Looks>,
@@ -111,6 +115,7 @@ impl KeyRing {
             repository,
             with_null_key,
             keys: ArcSwap::from_pointee(keys),
+            version: AtomicU64::new(0),
             polled: Mutex::new(polled),
             looks: watch::Sender::default(),
             watch: Mutex::new(None),
@@ -120,6 +125,12 @@ impl KeyRing {
     /// The keys as of the last look at the repository.
     pub fn current(&self) -> Arc<Keys> {
         self.keys.load_full()
+    }
+
+    /// How often the keys have changed. Who asks for this and then for the keys gets those of this number or
+    /// later ones.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::SeqCst)
     }
 
     /// Looks at the repository and reads its keys if they have changed; says whether they have. It waits for the disk.
@@ -204,6 +215,8 @@ impl KeyRing {
                     "read changed keys"
                 );
                 self.keys.store(Arc::new(keys));
+                // Afterwards: who reads with the keys from before does not know this number.
+                self.version.fetch_add(1, Ordering::SeqCst);
                 polled.in_use = state;
                 polled.failed = None;
                 true

@@ -22,6 +22,10 @@ pub trait TokenFormat: Send + Sync {
     /// Reads a genuine text. It may have expired or been revoked, and what it speaks of may be gone.
     fn read(&self, text: &str) -> Result<Token, TokenError>;
 
+    /// Which keys [`Self::read`] reads with: another number once they have changed, and with them what can
+    /// be read.
+    fn keys_version(&self) -> u64;
+
     /// Waits, for a bounded time, for keys that may have come since they were last looked for: what is
     /// [`TokenError::UnknownKey`] may then be read.
     fn next_keys(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
@@ -105,6 +109,10 @@ impl TokenFormat for FernetTokens {
             DecryptError::NoKeyFits => TokenError::UnknownKey,
         })?;
         self.payloads.read(&message.content, message.created_at)
+    }
+
+    fn keys_version(&self) -> u64 {
+        self.keys.version()
     }
 
     fn next_keys(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

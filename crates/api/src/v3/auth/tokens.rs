@@ -5,7 +5,7 @@ use std::sync::Arc;
 use auth::admission::promises_access_rules;
 use auth::admission::validate_token::{ValidationOptions, validate_token};
 use auth::call::Call;
-use auth::call::reply::{One, Reply};
+use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::issue_token::{IssuedToken, issue_token};
@@ -16,8 +16,8 @@ use auth::tokens::ValidToken;
 use chrono::TimeDelta;
 use http::{HeaderName, HeaderValue, StatusCode};
 use model::revocation::RevocationEvent;
+use model::subject::CatalogService;
 use policy::{Rule, ScopeType};
-use serde_json::Value;
 use web::operation::Operation;
 use web::request::extract::Json;
 
@@ -77,7 +77,7 @@ const REVOKE_TOKEN: Rule = Rule::new(
 
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
-async fn issue(call: Call, Json(body): Json) -> Result<Reply<One<Value>>, ApiError> {
+async fn issue(call: Call, Json(body): Json) -> Result<Reply<()>, ApiError> {
     let auth = body
         .get("auth")
         .filter(|auth| !auth.is_null())
@@ -98,31 +98,24 @@ async fn issue(call: Call, Json(body): Json) -> Result<Reply<One<Value>>, ApiErr
 /// # Errors
 ///
 /// When the database does not answer.
-pub(crate) async fn created(
-    call: &Call,
-    issued: &IssuedToken,
-) -> Result<Reply<One<Value>>, ApiError> {
-    let catalog = issued.catalog.as_deref().map(Vec::as_slice);
-    let providers = call.store.enabled_service_providers().await?;
-    let document = One::new("token", issued.valid.document(catalog, &providers));
-    let reply = call.public().reply(StatusCode::CREATED, Some(document));
-    Ok(reply
-        .as_token()
-        .header(X_SUBJECT_TOKEN, header_value(&issued.text)?))
+pub(crate) async fn created(call: &Call, issued: &IssuedToken) -> Result<Reply<()>, ApiError> {
+    let body = body(call, &issued.valid, issued.catalog.as_ref()).await?;
+    let reply = call.public().json(StatusCode::CREATED, body);
+    Ok(reply.header(X_SUBJECT_TOKEN, header_value(&issued.text)?))
 }
 
-async fn show(call: Call) -> Result<Reply<One<Value>>, ApiError> {
+async fn show(call: Call) -> Result<Reply<()>, ApiError> {
     validate(call, VALIDATE_TOKEN).await
 }
 
-async fn check(call: Call) -> Result<Reply<One<Value>>, ApiError> {
+async fn check(call: Call) -> Result<Reply<()>, ApiError> {
     validate(call, CHECK_TOKEN).await
 }
 
-async fn validate(call: Call, rule: Rule) -> Result<Reply<One<Value>>, ApiError> {
+async fn validate(call: Call, rule: Rule) -> Result<Reply<()>, ApiError> {
     call.require_token()?;
     let subject = subject_token(&call).await?;
-    let permit = call.authorize(rule, subject.as_deref())?;
+    let permit = call.authorize(rule, subject.as_ref())?;
     let subject = subject.ok_or_else(no_token)?;
     let with_catalog = call.request.query.get("nocatalog").is_none();
     let catalog = match subject.token.scope() {
@@ -130,22 +123,29 @@ async fn validate(call: Call, rule: Rule) -> Result<Reply<One<Value>>, ApiError>
         _ if !with_catalog => None,
         _ => Some(call.store.services_for(subject.token.project_id()).await?),
     };
-    let catalog = catalog.as_deref().map(Vec::as_slice);
+    let body = body(&call, &subject, catalog.as_ref()).await?;
+    let text = call.request.headers.get(&X_SUBJECT_TOKEN);
+    let text = text.cloned().ok_or_else(no_token)?;
+    let reply = permit.json(StatusCode::OK, body);
+    Ok(reply.header(X_SUBJECT_TOKEN, text))
+}
+
+/// The body that shows a token.
+async fn body(
+    call: &Call,
+    valid: &ValidToken,
+    catalog: Option<&Arc<Vec<CatalogService>>>,
+) -> Result<String, ApiError> {
     let providers = call.store.enabled_service_providers().await?;
-    let text = call
-        .request
-        .header(X_SUBJECT_TOKEN.as_str())
-        .unwrap_or_default();
-    let reply = permit.ok(One::new("token", subject.document(catalog, &providers)));
-    Ok(reply
-        .as_token()
-        .header(X_SUBJECT_TOKEN, header_value(text)?))
+    let cache = &call.parts.token_cache;
+    let parts = cache.parts(valid, catalog, &providers);
+    Ok(parts.body(&valid.token))
 }
 
 async fn revoke_token(call: Call) -> Result<Reply<()>, ApiError> {
     call.require_token()?;
     let subject = subject_token(&call).await?;
-    let permit = call.authorize(REVOKE_TOKEN, subject.as_deref())?;
+    let permit = call.authorize(REVOKE_TOKEN, subject.as_ref())?;
     let subject = subject.ok_or_else(no_token)?;
     let own = subject.token.audit_ids.own;
     let mut tx = call.begin().await?;

@@ -3,7 +3,7 @@
 
 use auth::call::Call;
 use auth::call::path::Path;
-use auth::call::reply::{One, Reply};
+use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::federated_login::{FederatedAuthentication, Source, federated_login, find_source};
@@ -11,7 +11,6 @@ use auth::providers::proxy_variables::variables;
 use http::header;
 use model::Secret;
 use model::ids::{IdentityProviderId, ProtocolId};
-use serde_json::Value;
 use web::operation::Operation;
 
 use crate::v3::auth::os_federation::ecp;
@@ -52,7 +51,7 @@ const PATH: &str = "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{pro
 async fn log_in(
     call: Call,
     Path((provider, protocol)): Path<(IdentityProviderId, ProtocolId)>,
-) -> Result<Reply<One<Value>>, ApiError> {
+) -> Result<Reply<()>, ApiError> {
     let source = find_source(&call.parts, &provider, &protocol).await?;
     if let Some(driver) = call.parts.drivers.driver(&source.protocol)?
         && ecp::is_spoken(&call)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth::call::Call;
 use auth::call::path::Path;
-use auth::call::reply::{One, Reply};
+use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::federated_login::{Source, federated_login, find_source};
@@ -14,7 +14,6 @@ use federation::saml2::ecp;
 use federation::{Driver, Login};
 use http::HeaderValue;
 use model::ids::{IdentityProviderId, ProtocolId};
-use serde_json::Value;
 use web::operation::Operation;
 
 use super::identity_providers::login_url;
@@ -51,7 +50,7 @@ pub(crate) async fn begin(
     call: &Call,
     source: &Source,
     driver: &dyn Driver,
-) -> Result<Reply<One<Value>>, ApiError> {
+) -> Result<Reply<()>, ApiError> {
     let login = Login {
         secret: login_cookie::new_secret(&*call.parts.random),
         callback_url: consumer_url(public_base_url(call)?, source),
@@ -67,7 +66,7 @@ pub(crate) async fn begin(
 async fn consume(
     call: Call,
     Path((provider, protocol)): Path<(IdentityProviderId, ProtocolId)>,
-) -> Result<Reply<One<Value>>, ApiError> {
+) -> Result<Reply<()>, ApiError> {
     let source = find_source(&call.parts, &provider, &protocol).await?;
     let driver = call.parts.drivers.driver(&source.protocol)?;
     let driver = driver.ok_or_else(|| ApiError::unauthorized("a front proxy speaks for it"))?;
