@@ -22,6 +22,7 @@ use model::revocation::{RevocationEvent, TokenFacts};
 use model::revocation_index::RevocationIndex;
 use model::subject::{CatalogService, ScopeTarget, Subject};
 use model::{Scope, Timestamp};
+use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 
 use crate::change::{CacheRegion, Changes};
@@ -73,7 +74,37 @@ pub(crate) struct Caches {
     pub(crate) sync_state: SyncState,
 }
 
-pub(crate) type RolesKey = (UserId, Option<Vec<GroupId>>, Scope);
+/// Whose roles, with which groups of a federated login, where.
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct RolesKey(
+    pub(crate) UserId,
+    pub(crate) Option<Vec<GroupId>>,
+    pub(crate) Scope,
+);
+
+/// The same, to find something by.
+#[derive(Hash)]
+pub(crate) struct RolesOf<'a>(
+    pub(crate) &'a UserId,
+    pub(crate) Option<&'a [GroupId]>,
+    pub(crate) &'a Scope,
+);
+
+impl Equivalent<RolesKey> for RolesOf<'_> {
+    fn equivalent(&self, key: &RolesKey) -> bool {
+        *self.0 == key.0 && self.1 == key.1.as_deref() && *self.2 == key.2
+    }
+}
+
+/// The project whose catalog it is, to find that by.
+#[derive(Hash)]
+pub(crate) struct CatalogOf<'a>(pub(crate) Option<&'a ProjectId>);
+
+impl Equivalent<Option<ProjectId>> for CatalogOf<'_> {
+    fn equivalent(&self, key: &Option<ProjectId>) -> bool {
+        self.0 == key.as_ref()
+    }
+}
 
 pub(crate) struct Cached<T> {
     fact: Arc<T>,
@@ -264,10 +295,10 @@ impl Caches {
         lock.unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn get<K: Eq + Hash, T>(
+    pub(crate) fn get<K: Eq + Hash, Q: Hash + Equivalent<K> + ?Sized, T>(
         &self,
         cache: &Cache<K, Cached<T>>,
-        key: &K,
+        key: &Q,
         (region, id): (CacheRegion, &str),
     ) -> Option<Arc<T>> {
         let kept = cache.get(key)?;
@@ -318,13 +349,13 @@ mod tests {
     const ADA: (CacheRegion, &str) = (CacheRegion::Roles, "ada");
 
     fn keeps_roles(caches: &Caches, moment: Moment) -> bool {
-        let key = (UserId::from("ada"), None, Scope::System);
+        let key = RolesKey(UserId::from("ada"), None, Scope::System);
         caches.insert(&caches.roles, key, moment, Arc::default());
         kept_roles(caches)
     }
 
     fn kept_roles(caches: &Caches) -> bool {
-        let key = (UserId::from("ada"), None, Scope::System);
+        let key = RolesKey(UserId::from("ada"), None, Scope::System);
         caches.get(&caches.roles, &key, ADA).is_some()
     }
 

@@ -10,6 +10,7 @@ use model::subject::{CatalogService, ScopeTarget, Subject};
 use model::{Scope, Timestamp};
 
 use crate::Store;
+use crate::cache::{CatalogOf, RolesKey, RolesOf};
 use crate::change::CacheRegion;
 use crate::error::StoreError;
 use model::assignment::EffectiveRoles;
@@ -106,9 +107,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Arc<EffectiveRoles>, StoreError> {
         let caches = self.caches();
-        let key = (user_id.clone(), brought.map(<[_]>::to_vec), scope.clone());
         let entity = (CacheRegion::Roles, user_id.as_str());
-        if let Some(held) = caches.get(&caches.roles, &key, entity)
+        if let Some(held) = caches.get(&caches.roles, &RolesOf(user_id, brought, scope), entity)
             && held.ends_at.is_none_or(|end| now < end)
         {
             return Ok(held);
@@ -136,6 +136,7 @@ impl Store {
         if held.roles.is_empty() {
             return Ok(Arc::new(held));
         }
+        let key = RolesKey(user_id.clone(), brought.map(<[_]>::to_vec), scope.clone());
         Ok(caches.insert(&caches.roles, key, moment, Arc::new(held)))
     }
 
@@ -169,8 +170,7 @@ impl Store {
         project_id: Option<&ProjectId>,
     ) -> Result<Arc<Vec<CatalogService>>, StoreError> {
         let caches = self.caches();
-        let key = project_id.cloned();
-        if let Some(services) = caches.get(&caches.catalogs, &key, CATALOG) {
+        if let Some(services) = caches.get(&caches.catalogs, &CatalogOf(project_id), CATALOG) {
             return Ok(services);
         }
         let moment = caches.before_reading(CATALOG);
@@ -178,12 +178,12 @@ impl Store {
         let mut services = Arc::new(shown.services);
         if !shown.are_chosen {
             // Most projects see the same, which is kept once.
-            services = match caches.get(&caches.catalogs, &None, CATALOG) {
+            services = match caches.get(&caches.catalogs, &CatalogOf(None), CATALOG) {
                 Some(whole) if whole == services => whole,
                 _ => caches.insert(&caches.catalogs, None, moment, services),
             };
         }
-        Ok(caches.insert(&caches.catalogs, key, moment, services))
+        Ok(caches.insert(&caches.catalogs, project_id.cloned(), moment, services))
     }
 
     /// Whether an identity provider is enabled; `None` when there is no such provider.

@@ -26,7 +26,7 @@ use web::reply::{Body, Links, not_found, too_large};
 use web::request::bodies::{self, Bodies, BodyError, Place};
 use web::request::origin::Origin;
 use web::request::path::RequestPath;
-use web::request::{self, Query, read_json};
+use web::request::{self, Query, RequestId, read_json};
 use web::router::{Found, Router};
 
 use crate::oauth2::{self, error::OAuthError};
@@ -79,7 +79,7 @@ impl Service {
         B: http_body::Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let request_id = format!("req-{}", uuid(&self.parts.random.id()));
+        let request_id = RequestId::new(&self.parts.random.id());
         let time_limit = self.parts.config.archstone.request_timeout;
         let question = Question::of(&request);
         let (head, body) = request.into_parts();
@@ -93,7 +93,7 @@ impl Service {
             let context = ErrorContext {
                 base_url: "",
                 insecure_debug: false,
-                request_id: &request_id,
+                request_id: request_id.as_str(),
                 wants_html: false,
             };
             match operation {
@@ -105,7 +105,7 @@ impl Service {
             }
         };
         // Whatever is logged on the way names the request.
-        let span = tracing::info_span!("request", id = request_id);
+        let span = tracing::info_span!("request", id = request_id.as_str());
         let answer =
             caught(self.respond(head, &path, body, found, &request_id)).instrument(span.clone());
         let (mut response, layer) = match tokio::time::timeout(time_limit, answer).await {
@@ -122,10 +122,8 @@ impl Service {
         if layer >= Layer::Api {
             headers.insert(header::VARY, HeaderValue::from_static("X-Auth-Token"));
         }
-        if layer >= Layer::Health
-            && let Ok(value) = HeaderValue::try_from(request_id)
-        {
-            headers.insert(REQUEST_ID, value);
+        if layer >= Layer::Health {
+            headers.insert(REQUEST_ID, HeaderValue::from(&request_id));
         }
         self.cors.answer(&question, response)
     }
@@ -137,7 +135,7 @@ impl Service {
         path: &RequestPath<'_>,
         body: B,
         found: Option<Found<'_, Handle>>,
-        request_id: &str,
+        request_id: &RequestId,
     ) -> Result<Response<Body>, Early>
     where
         B: http_body::Body,
@@ -148,14 +146,14 @@ impl Service {
         let peer = peer.expect("the listener names the peer");
         let parses_proxy_headers = config.oslo_middleware.enable_proxy_headers_parsing;
         let origin = Origin::of(&head, &peer, parses_proxy_headers);
-        let base_url = match &config.default.public_endpoint {
-            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None => origin.base_url.clone(),
+        let links = match &config.default.public_endpoint {
+            Some(url) => Links::new(url.as_str().trim_end_matches('/')),
+            None => Links::new(origin.base_url.as_str()),
         };
         let context = ErrorContext {
-            base_url: &base_url,
+            base_url: links.base_url(),
             insecure_debug: self.parts.insecure_debug(),
-            request_id,
+            request_id: request_id.as_str(),
             wants_html: false,
         };
         let fail = |error: ApiError| Early(error.into_response(&context), Layer::Api);
@@ -200,7 +198,7 @@ impl Service {
         }) = found
         else {
             let query = head.uri.query();
-            let response = self.router.no_such_path(path, query, &base_url);
+            let response = self.router.no_such_path(path, query, links.base_url());
             return Err(Early(response, Layer::Api));
         };
         let Some((operation, handle)) = resource.operation(&head.method) else {
@@ -209,10 +207,9 @@ impl Service {
         let query = Query::parse(head.uri.query().unwrap_or_default());
         self.check_schemas(operation, &caller, json.as_ref(), &query)
             .map_err(fail)?;
-        let links = Links::new(base_url.clone());
         let request = Arc::new(request::Request {
             operation,
-            request_id: request_id.to_owned(),
+            request_id: *request_id,
             path: path.written.to_owned(),
             variables,
             query,
@@ -223,7 +220,7 @@ impl Service {
         });
         let call = || Call::new(&self.parts, &caller, &links, &request, now);
         let response = handle.run(call).await;
-        drop::<Place>(place);
+        drop::<Option<Place>>(place);
         Ok(response)
     }
 
@@ -235,7 +232,7 @@ impl Service {
         kind: BodyKind,
         found: Option<&Found<'_, Handle>>,
         fail: &impl Fn(ApiError) -> Early,
-    ) -> Result<(Bytes, Place), Early>
+    ) -> Result<(Bytes, Option<Place>), Early>
     where
         B: http_body::Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -359,17 +356,4 @@ fn early_error(error: ApiError, context: &ErrorContext<'_>) -> Response<Body> {
         }
     }
     response
-}
-
-/// Puts the dashes into 32 hexadecimal digits.
-fn uuid(digits: &str) -> String {
-    match (
-        digits.get(..8),
-        digits.get(8..12),
-        digits.get(12..16),
-        digits.get(16..20),
-    ) {
-        (Some(a), Some(b), Some(c), Some(d)) => format!("{a}-{b}-{c}-{d}-{}", &digits[20..]),
-        _ => digits.to_owned(),
-    }
 }

@@ -1,5 +1,6 @@
 //! Token validation: from the text of a token to its current rights.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use model::assignment::EffectiveRoles;
@@ -244,12 +245,12 @@ async fn look_up(
 ) -> Result<Arc<Rights>, ValidationError> {
     let store = &parts.store;
     let scope = token.scope();
-    let place: Option<(ProjectId, &'static str)> = match &scope {
+    let place: Option<(Cow<'_, ProjectId>, &'static str)> = match &scope {
         Scope::Unscoped | Scope::System => None,
-        Scope::Project(id) => Some((id.clone(), "project")),
-        Scope::Domain(id) => Some((id.clone().into(), "domain")),
+        Scope::Project(id) => Some((Cow::Borrowed(id), "project")),
+        Scope::Domain(id) => Some((Cow::Owned(id.clone().into()), "domain")),
     };
-    let place_id = place.as_ref().map(|(id, _)| id);
+    let place_id = place.as_ref().map(|(id, _)| &**id);
     let (subject, target) = store.subject_and_target(&token.user_id, place_id).await?;
     let target = match &place {
         None => None,

@@ -70,7 +70,7 @@ impl Routes {
             let handler = handler.clone();
             Box::pin(async move {
                 let insecure_debug = call.parts.insecure_debug();
-                let base_url = call.links.base_url().to_owned();
+                let links = call.links.clone();
                 let request = Arc::clone(&call.request);
                 match handler.run(call).await {
                     Ok(reply) => {
@@ -88,9 +88,9 @@ impl Routes {
                         render(
                             failure,
                             &ErrorContext {
-                                base_url: &base_url,
+                                base_url: links.base_url(),
                                 insecure_debug,
-                                request_id: &request.request_id,
+                                request_id: request.request_id.as_str(),
                                 wants_html: request.wants_html(),
                             },
                         )

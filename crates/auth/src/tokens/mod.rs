@@ -4,6 +4,8 @@ pub mod cache;
 pub mod document;
 pub mod rights;
 mod role_document;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::ops::Deref;

@@ -1,16 +1,19 @@
 //! The URLs in documents.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 /// Makes the URLs of documents, as the client addressed the server.
 #[derive(Clone, Debug)]
 pub struct Links {
-    base_url: String,
+    base_url: Arc<str>,
 }
 
 impl Links {
     /// Links below this URL, which has no final slash.
-    pub fn new(base_url: String) -> Self {
+    pub fn new(base_url: impl Into<Arc<str>>) -> Self {
+        let base_url = base_url.into();
         Self { base_url }
     }
 

@@ -71,16 +71,19 @@ impl Bodies {
     }
 
     /// Reads a body of at most `limit` bytes, of which some have to come within any time of
-    /// `patience`.
+    /// `patience`. One that is known to be empty takes no place.
     pub async fn read<B>(
         self: &Arc<Self>,
         body: B,
         limit: usize,
         patience: Duration,
-    ) -> Result<(Bytes, Place), BodyError>
+    ) -> Result<(Bytes, Option<Place>), BodyError>
     where
         B: http_body::Body,
     {
+        if body.is_end_stream() {
+            return Ok((Bytes::new(), None));
+        }
         let mut body = pin!(body);
         let (mut place, mut given_up) = self.begin();
         let mut bytes = BytesMut::new();
@@ -107,7 +110,7 @@ impl Bodies {
             bytes.put(data);
         }
         place.finish()?;
-        Ok((bytes.freeze(), place))
+        Ok((bytes.freeze(), Some(place)))
     }
 
     fn begin(self: &Arc<Self>) -> (Place, oneshot::Receiver<()>) {
@@ -230,7 +233,7 @@ mod tests {
         }
     }
 
-    type Reading = JoinHandle<Result<(Bytes, Place), BodyError>>;
+    type Reading = JoinHandle<Result<(Bytes, Option<Place>), BodyError>>;
 
     /// Begins to read a body of which `count` bytes have come.
     async fn begin(bodies: &Arc<Bodies>, count: usize) -> (mpsc::UnboundedSender<Bytes>, Reading) {

@@ -8,6 +8,7 @@ pub mod extract;
 pub mod origin;
 pub mod path;
 mod query;
+mod request_id;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -20,13 +21,14 @@ use accept::preferred;
 pub use bad_request::BadRequest;
 pub use body_json::read_json;
 pub use query::Query;
+pub use request_id::RequestId;
 
 /// A request as it came, read whole.
 pub struct Request {
     /// What it asks for.
     pub operation: &'static Operation,
-    /// `req-` and a UUID, as answers and logs name it.
-    pub request_id: String,
+    /// How answers and logs name it.
+    pub request_id: RequestId,
     /// The path as the client wrote it, without the query.
     pub path: String,
     /// The path's variables and their decoded values, in order.

@@ -37,15 +37,15 @@ impl Origin {
         let mut client = peer.address.ip();
         let mut path = String::new();
 
-        let mut hops = vec![Hop::nearest(headers)];
+        let mut told = None;
         if enable_proxy_headers_parsing {
-            hops.push(Hop::forwarded(headers).unwrap_or_else(|| Hop::farthest(headers)));
+            told = Some(Hop::forwarded(headers).unwrap_or_else(|| Hop::farthest(headers)));
             path = values(headers, "x-forwarded-prefix")
                 .next()
                 .map(parse_prefix)
                 .unwrap_or_default();
         }
-        for hop in hops {
+        for hop in std::iter::once(Hop::nearest(headers)).chain(told) {
             scheme = hop.scheme.and_then(parse_scheme).unwrap_or(scheme);
             host = hop.host.and_then(parse_host).or(host);
             client = hop.client.and_then(parse_client).unwrap_or(client);

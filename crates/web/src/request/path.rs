@@ -1,5 +1,7 @@
 //! The path of a request in the one form by which it is limited, routed and held against access rules.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 /// The path of a request.
@@ -8,7 +10,7 @@ pub struct RequestPath<'a> {
     /// breaks off there.
     pub written: &'a str,
     /// The same with its escapes decoded: what counts.
-    pub decoded: String,
+    pub decoded: Cow<'a, str>,
 }
 
 impl<'a> RequestPath<'a> {
@@ -20,11 +22,11 @@ impl<'a> RequestPath<'a> {
             _ => raw,
         };
         let written = trimmed(whole);
-        let decoded = percent_decode_str(written).decode_utf8_lossy();
-        Self {
-            decoded: trimmed(&decoded).to_owned(),
-            written,
-        }
+        let decoded = match percent_decode_str(written).decode_utf8_lossy() {
+            Cow::Borrowed(decoded) => Cow::Borrowed(trimmed(decoded)),
+            Cow::Owned(decoded) => Cow::Owned(trimmed(&decoded).to_owned()),
+        };
+        Self { decoded, written }
     }
 
     /// Whether it has `.` or `..` as a segment, escaped or not. Clients resolve those before they

@@ -1,6 +1,7 @@
 //! Who may ask about a token, what is no token, and until when one is valid.
 
 use chrono::TimeDelta;
+use secrets::key_repository::KeyRepository;
 use serde_json::json;
 use testkit::{Scope, TestServer};
 
@@ -142,4 +143,30 @@ async fn who_allows_it_sees_an_expired_token_for_a_while() {
     server.clock.advance(TimeDelta::hours(1));
     let admin = server.admin().await;
     assert_eq!(about(&admin, &stranger).get(&path).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_token_ends_with_the_key_that_made_it_however_often_it_was_validated() {
+    let server = TestServer::start().await;
+    let subject = server.stranger().await;
+    let config = &server.app.parts.config;
+    let keys = KeyRepository::new(&config.fernet_tokens.key_repository);
+    // The key that made it is one of three, and then of none.
+    keys.rotate(3, None).unwrap();
+    server.app.refresh();
+    let admin = server.admin().await;
+    for _ in 0..2 {
+        about(&admin, &subject).get(PATH).await.expect(200);
+        subject.get("/v3/auth/projects").await.expect(200);
+    }
+    for _ in 0..3 {
+        keys.rotate(1, None).unwrap();
+    }
+    server.app.refresh();
+    assert_eq!(subject.get("/v3/auth/projects").await.status, 401);
+    let admin = server.admin().await;
+    assert_eq!(
+        about(&admin, &subject).get(PATH).await.message(404),
+        "Could not recognize Fernet token"
+    );
 }
