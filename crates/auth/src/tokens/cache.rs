@@ -5,7 +5,7 @@
 //! up, and what was made of them before is used if they are the same. So nothing has to be dropped when
 //! something changes.
 
-use std::hash::{Hash, RandomState};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use config::Resource;
@@ -25,6 +25,9 @@ use super::rights::{Facts, Rights};
 /// How many bytes the texts of tokens may take, with what they say.
 const TOKEN_BYTES: u64 = 40 << 20;
 
+/// About how many tokens that is.
+const TOKENS: usize = 40_000;
+
 /// How many bytes the written parts of bodies may take.
 const BODY_BYTES: u64 = 32 << 20;
 
@@ -36,8 +39,8 @@ const RIGHTS: usize = 10_000;
 
 /// What is kept of tokens.
 pub struct TokenCache {
-    /// By their texts, which clients choose: so by a hash that they cannot foresee.
-    tokens: Cache<Box<str>, Kept, TokenWeight, RandomState>,
+    /// By their texts, all of which were made here: nobody chooses one.
+    tokens: Cache<Box<str>, Kept, TokenWeight>,
     rights: Cache<Key, Arc<Rights>>,
     /// By the rights, with a catalog and without.
     bodies: Cache<(u64, bool), Arc<Body>, Bytes>,
@@ -111,13 +114,7 @@ impl Weighter<u64, Arc<Catalog>> for Bytes {
 impl Default for TokenCache {
     fn default() -> Self {
         Self {
-            tokens: Cache::with(
-                50_000,
-                TOKEN_BYTES,
-                TokenWeight,
-                RandomState::new(),
-                Default::default(),
-            ),
+            tokens: Cache::with_weighter(TOKENS, TOKEN_BYTES, TokenWeight),
             rights: Cache::new(RIGHTS),
             bodies: Cache::with_weighter(RIGHTS, BODY_BYTES, Bytes),
             catalogs: Cache::with_weighter(RIGHTS, CATALOG_BYTES, Bytes),
