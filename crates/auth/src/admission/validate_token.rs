@@ -135,6 +135,10 @@ pub fn refuse_ec2(token: &ValidToken) -> Result<(), ApiError> {
 }
 
 /// A token that is genuine.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is used up at once, and a box would be one more allocation"
+)]
 enum Read {
     /// It was here before, and may have other rights by now.
     Kept(Arc<ValidToken>),
