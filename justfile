@@ -12,6 +12,10 @@ quick:
 clients *words:
     scripts/test clients {{words}}
 
+# The server as one static file.
+static:
+    scripts/static
+
 # Load on this server and on Keystone, in turn.
 bench *words:
     bench/run {{words}}
@@ -19,3 +23,7 @@ bench *words:
 # Requests to a large database.
 grow *words:
     bench/grow {{words}}
+
+# How long a start takes.
+start *words:
+    bench/start {{words}}
