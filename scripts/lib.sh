@@ -73,3 +73,8 @@ keystone_venv() {
 node_folder() {
     echo "${ARCHSTONE_NODE:-${XDG_CACHE_HOME:-$HOME/.cache}/archstone/node}"
 }
+
+# The tools that check the sources, in its bin.
+tools_folder() {
+    echo "${XDG_CACHE_HOME:-$HOME/.cache}/archstone/tools"
+}

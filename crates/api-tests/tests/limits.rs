@@ -3,7 +3,9 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use model::clock::Stopwatch;
 
 use secrets::key_repository::KeyRepository;
 use serde_json::{Value, json};
@@ -260,7 +262,7 @@ async fn waits(admin: &testkit::Client, times: usize) -> Vec<Duration> {
     let mut waits = Vec::new();
     let subject = admin.clone().with_header("x-subject-token", admin.token());
     for _ in 0..times {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         subject.get("/v3/auth/tokens").await.expect(200);
         waits.push(began.elapsed());
     }

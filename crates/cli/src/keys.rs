@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use auth::flows::migrate_credentials::migrate_credentials;
 use clap::Args;
 use config::Config;
+use model::clock::{Clock as _, SystemClock};
 use secrets::credential_encryption::{CredentialCipher, MAX_ACTIVE_KEYS, check_rotation};
 use secrets::key_repository::{KeyRepository, Owner};
 
@@ -100,7 +101,7 @@ pub(crate) async fn credential_migrate(settings: Settings) -> Result<()> {
     KeyRepository::new(&config.credential.key_repository).load()?;
     let store = settings::open_database(&config)?;
     let cipher = CredentialCipher::open(&config.credential.key_repository);
-    let migrated = migrate_credentials(&store, &cipher, chrono::Utc::now()).await?;
+    let migrated = migrate_credentials(&store, &cipher, SystemClock::default().now()).await?;
     tracing::info!("encrypted {migrated} credentials with the primary key");
     store.close().await;
     Ok(())

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use config::{self, Config, Source, Sources};
 use model::Secret;
+use model::clock::{Clock as _, SystemClock};
 use secrets::credential_encryption::MAX_ACTIVE_KEYS;
 use secrets::key_repository::KeyRepository;
 use secrets::random::{Random as _, SystemRandomness};
@@ -54,8 +55,11 @@ impl Quickstart {
             self.https.ip().to_string(),
             "127.0.0.1".to_owned(),
         ];
-        let authority =
-            LocalAuthority::open_or_create(&folder.join("tls"), &names, chrono::Utc::now())?;
+        let authority = LocalAuthority::open_or_create(
+            &folder.join("tls"),
+            &names,
+            SystemClock::default().now(),
+        )?;
         let files = Files {
             folder: &folder,
             authority: &authority,

@@ -11,6 +11,7 @@ use std::{fs, process, thread};
 use anyhow::{Context as _, Result, bail};
 use api::app::App;
 use config::{Config, Database, TlsVersion as ConfiguredVersion};
+use model::clock::{Clock as _, SystemClock};
 use secrets::watch::Watch;
 use store::{Store, StoreError};
 use tokio::net::{TcpListener, UnixListener};
@@ -110,7 +111,7 @@ fn open_certificates(
             ConfiguredVersion::V1_3 => TlsVersion::Tls13,
         },
     };
-    let store = CertificateStore::open(settings, chrono::Utc::now())
+    let store = CertificateStore::open(settings, SystemClock::default().now())
         .context("[archstone] tls_certificate, tls_key")?;
     Ok(Arc::new(store))
 }

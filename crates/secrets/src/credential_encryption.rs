@@ -5,8 +5,8 @@ use std::{io, path::PathBuf, sync::Arc};
 use model::Timestamp;
 
 use crate::{
-    fernet,
     key_repository::{Follower, KeyRing},
+    random,
 };
 
 /// How many keys a rotation leaves in the credential repository; no option changes it.
@@ -122,7 +122,7 @@ impl CredentialCipher {
             );
         }
         EncryptedBlob {
-            text: keys.encrypt(content, now, fernet::random()),
+            text: keys.encrypt(content, now, random::bytes()),
             key_hash: keys.primary().text_sha1(),
         }
     }

@@ -11,7 +11,6 @@ use aws_lc_rs::{
     },
     digest, hmac,
     iv::FixedLength,
-    rand,
 };
 use base64::{
     Engine, alphabet,
@@ -21,6 +20,7 @@ use model::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::hex::hex;
+use crate::random;
 
 /// Writes padding, and reads with and without it: tokens travel without, credentials rest with it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -100,7 +100,7 @@ impl Key {
 
     /// A new random key as its file holds it: 44 characters.
     pub fn generate() -> Zeroizing<String> {
-        let bytes = Zeroizing::new(random::<{ 2 * BLOCK }>());
+        let bytes = Zeroizing::new(random::bytes::<{ 2 * BLOCK }>());
         Zeroizing::new(BASE64.encode(bytes.as_slice()))
     }
 
@@ -165,7 +165,7 @@ impl Keys {
 
     /// Encrypts with the primary key. The text has padding.
     ///
-    /// No two messages may share an `iv`: take it from [`random`].
+    /// No two messages may share an `iv`: take it from [`random::bytes`].
     pub fn encrypt(&self, content: &[u8], created_at: Timestamp, iv: [u8; BLOCK]) -> String {
         self.primary.encrypt(content, created_at, iv)
     }
@@ -221,13 +221,6 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// Random bytes.
-pub fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    rand::fill(&mut bytes).expect("the generator, once seeded by the system, does not fail");
-    bytes
-}
-
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("the slice was cut to this length")
 }
@@ -271,12 +264,12 @@ mod tests {
     #[test]
     fn any_key_decrypts_and_the_first_encrypts() {
         let other = Key::generate();
-        let text = keys(&[&other]).encrypt(b"hi", at(1), random());
+        let text = keys(&[&other]).encrypt(b"hi", at(1), random::bytes());
         assert_eq!(
             keys(&[SPEC_KEY, &other]).decrypt(&text).unwrap().content,
             b"hi"
         );
-        let text = keys(&[SPEC_KEY, &other]).encrypt(b"hi", at(1), random());
+        let text = keys(&[SPEC_KEY, &other]).encrypt(b"hi", at(1), random::bytes());
         assert_eq!(keys(&[&other]).decrypt(&text), Err(DecryptError::NoKeyFits));
     }
 

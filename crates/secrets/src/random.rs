@@ -23,9 +23,20 @@ pub trait Random: Send + Sync {
 pub struct SystemRandomness(SystemRandom);
 
 impl Random for SystemRandomness {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "everyone else has random bytes from here"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
         self.0
             .fill(bytes)
             .expect("the operating system always has random bytes for us");
     }
+}
+
+/// Bytes that nobody can guess, for what tests need not steer: keys, salts, initialization vectors.
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SystemRandomness::default().fill(&mut bytes);
+    bytes
 }

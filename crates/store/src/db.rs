@@ -15,7 +15,7 @@ use model::clock::Clock;
 
 use crate::cache::CacheSettings;
 
-pub(crate) use pool::Db;
+pub(crate) use pool::{Db, timer_now};
 pub(crate) use query::Conn;
 pub(crate) use session::{Each, Session};
 pub use tx::{Saved, Tx};

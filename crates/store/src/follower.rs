@@ -27,11 +27,10 @@ use chrono::TimeDelta;
 use model::Timestamp;
 use model::revocation::RevocationEvent;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::Store;
 use crate::change::Changes;
-use crate::db::{Conn, Db};
+use crate::db::{Conn, Db, timer_now};
 use crate::error::StoreError;
 use crate::revocations;
 use crate::sync_state::{Answer, Requested};
@@ -177,7 +176,7 @@ impl Follower {
             true => settings.poll.map(|_| FORGET),
             false => settings.poll,
         });
-        let mut due = poll.map(|poll| Instant::now() + poll);
+        let mut due = poll.map(|poll| timer_now() + poll);
         let mut answered = 0;
         // The one who started this asks already.
         asked.mark_changed();
@@ -201,10 +200,10 @@ impl Follower {
             };
             let Requested { last, thorough } = *asked.borrow_and_update();
             // However many ask otherwise: rows that come late are found in time.
-            let is_due = due.is_some_and(|due| due <= Instant::now());
+            let is_due = due.is_some_and(|due| due <= timer_now());
             let is_thorough = is_due || thorough > answered;
             if is_thorough {
-                due = poll.map(|poll| Instant::now() + poll);
+                due = poll.map(|poll| timer_now() + poll);
             }
             answered = last;
             let asked_at = db.caches.clock.elapsed();

@@ -101,7 +101,7 @@ impl Store {
 mod tests {
     use std::sync::Arc;
 
-    use chrono::Utc;
+    use model::clock::{Clock as _, SystemClock};
 
     use super::*;
     use crate::scratch;
@@ -140,7 +140,7 @@ mod tests {
             "it is not due"
         );
         // A node whose clock was a day ahead has claimed it until then.
-        let ahead = (Utc::now() + TimeDelta::days(1)).timestamp_micros();
+        let ahead = (SystemClock::default().now() + TimeDelta::days(1)).timestamp_micros();
         let sql = format!("UPDATE archstone_lease SET until = {ahead}");
         scratch::run(&store, &sql).await;
         assert!(store.sweep(TimeDelta::hours(1)).await.unwrap());
@@ -151,9 +151,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = scratch::store(&folder).await;
         let clock = Arc::new(scratch::HandClock::default());
-        clock.set(Utc::now() + TimeDelta::days(1));
+        clock.set(SystemClock::default().now() + TimeDelta::days(1));
         let ahead = store.with_clock(clock);
-        let now = Value::sqlite_time(Utc::now());
+        let now = Value::sqlite_time(SystemClock::default().now());
         let sql = format!(
             "INSERT INTO revocation_event (user_id, issued_before, revoked_at) \
              VALUES ('ada', '{now}', '{now}'), ('joe', '{now}', '{now}')"

@@ -1,6 +1,8 @@
 //! How the effort of some work grows with its input.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use model::clock::Stopwatch;
 
 /// By how much the input of the second measurement is larger.
 const FACTOR: usize = 8;
@@ -36,7 +38,7 @@ pub fn assert_linear<I>(what: &str, size: usize, input: impl Fn(usize) -> I, wor
 }
 
 fn spent<I>(input: &I, times: u32, work: impl Fn(&I)) -> Duration {
-    let (ran, began) = (thread_time(), Instant::now());
+    let (ran, began) = (thread_time(), Stopwatch::start());
     for _ in 0..times {
         work(input);
     }

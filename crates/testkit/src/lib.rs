@@ -24,7 +24,7 @@ use config::Config;
 use model::clock::Clock;
 use model::{Secret, Timestamp};
 use secrets::key_repository::KeyRepository;
-use secrets::random::Random;
+use secrets::random::{Random, SystemRandomness};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use web::listen::Listener;
@@ -117,12 +117,7 @@ impl TestServer {
         tokio::spawn(async move { serving.await.unwrap() });
         // A client of TLS wants to know by whose cryptography; that it was said before is fine.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(30))
-            .no_proxy()
-            .build()
-            .unwrap();
+        let http = http_client();
         Self {
             url,
             app,
@@ -193,11 +188,24 @@ fn first_things() -> Bootstrap {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a client of the server under test"
+)]
+fn http_client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(30))
+        .no_proxy()
+        .build()
+        .unwrap()
+}
+
 async fn fresh_database(folder: &tempfile::TempDir) -> String {
     match std::env::var("ARCHSTONE_TEST_DATABASE") {
         Ok(connection) if !connection.is_empty() => {
             let options = store::scratch::options(connection);
-            let name = format!("archstone_{}", uuid::Uuid::new_v4().simple());
+            let name = format!("archstone_{}", SystemRandomness::default().id());
             store::scratch::create_database(&options, &name)
                 .await
                 .unwrap()

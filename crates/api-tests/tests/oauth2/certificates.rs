@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use config::Config;
+use model::clock::{Clock as _, SystemClock};
 use model::ids::UserId;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
@@ -63,7 +64,9 @@ impl Deployment {
         admin.put(path, body).await.expect(201);
 
         let names = ["localhost".to_owned()];
-        let local = LocalAuthority::open_or_create(server.folder(), &names, Utc::now()).unwrap();
+        let local =
+            LocalAuthority::open_or_create(server.folder(), &names, SystemClock::default().now())
+                .unwrap();
         let (params, authority_key, pem) = authority();
         std::fs::write(server.folder().join("users.crt"), pem).unwrap();
         let key = KeyPair::generate().unwrap();
@@ -80,7 +83,8 @@ impl Deployment {
             client_authorities: Some(server.folder().join("users.crt")),
             minimum_version: TlsVersion::Tls12,
         };
-        let certificates = Arc::new(CertificateStore::open(settings, Utc::now()).unwrap());
+        let certificates =
+            Arc::new(CertificateStore::open(settings, SystemClock::default().now()).unwrap());
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let listeners = vec![Listener::https(socket, Arc::clone(&certificates))];
@@ -148,7 +152,7 @@ impl Deployment {
     fn remove_authority(&self) {
         let (_, _, another) = authority();
         std::fs::write(self.server.folder().join("users.crt"), another).unwrap();
-        assert!(self.certificates.refresh(Utc::now()));
+        assert!(self.certificates.refresh(SystemClock::default().now()));
     }
 }
 

@@ -561,12 +561,14 @@ async fn a_list_of_thousands_takes_one_statement() {
     let server = TestServer::start_with(|config| config.default.max_db_limit = 40_000).await;
     let admin = server.admin().await;
     let cost = async |path: &str| {
-        let before = server.app.parts.store.statements();
-        let listed = admin.get(path).await;
-        (
-            names(&listed).len(),
-            server.app.parts.store.statements() - before,
-        )
+        let (mut found, mut least) = (0, u64::MAX);
+        // The follower asks now and then too.
+        for _ in 0..3 {
+            let before = server.app.parts.store.statements();
+            found = names(&admin.get(path).await).len();
+            least = least.min(server.app.parts.store.statements() - before);
+        }
+        (found, least)
     };
     // From here on the caller is known, and costs nothing.
     cost("/v3/projects").await;

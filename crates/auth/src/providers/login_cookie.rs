@@ -7,9 +7,8 @@ use federation::{Callback, FlowSecret, Login};
 use model::federation::Protocol;
 use model::ids::{IdentityProviderId, ProtocolId};
 use model::{Secret, Timestamp};
-use secrets::fernet;
 use secrets::key_repository::KeyRing;
-use secrets::random::Random;
+use secrets::random::{self, Random};
 use serde::{Deserialize, Serialize};
 
 /// A login that has begun.
@@ -129,7 +128,7 @@ impl LoginCookies {
         let text = Secret::new(serde_json::json!(content).to_string());
         self.keys
             .current()
-            .encrypt(text.expose().as_bytes(), login.began, fernet::random())
+            .encrypt(text.expose().as_bytes(), login.began, random::bytes())
     }
 
     /// Opens a sealed login; `None` when it is none of ours, or took too long.

@@ -87,6 +87,7 @@ impl Outbound {
     /// # Errors
     ///
     /// A sentence, when a certificate or key cannot be used.
+    #[expect(clippy::disallowed_methods, reason = "everyone else asks through this")]
     pub fn new(limits: Limits, tls: &TlsFiles) -> Result<Self, String> {
         let client = Client::builder()
             .tls_backend_preconfigured(tls_config(tls)?)

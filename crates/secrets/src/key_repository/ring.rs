@@ -8,10 +8,11 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
+use model::clock::Stopwatch;
 use tokio::sync::watch;
 
 use super::{FileState, KeyRepository, KeyRepositoryError};
@@ -46,7 +47,7 @@ struct Looks {
     begun: u64,
     finished: u64,
     /// When the one that is not finished began.
-    since: Option<Instant>,
+    since: Option<Stopwatch>,
 }
 
 /// Looks at a repository again and again, on a thread of its own, until this is dropped.
@@ -191,7 +192,7 @@ impl KeyRing {
     fn look(&self) {
         self.looks.send_modify(|looks| {
             looks.begun += 1;
-            looks.since = Some(Instant::now());
+            looks.since = Some(Stopwatch::start());
         });
         self.refresh();
         self.looks.send_modify(|looks| {

@@ -17,6 +17,8 @@ use base64::{Engine, alphabet};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::random::{Random as _, SystemRandomness};
+
 /// How to hash a new secret: an algorithm and what it costs.
 #[derive(Clone, Copy)]
 pub(super) enum Scheme {
@@ -190,7 +192,7 @@ fn scrypt(secret: &[u8], salt: &[u8], params: &scrypt::Params) -> [u8; SCRYPT_DI
 
 fn random(bytes: usize) -> Vec<u8> {
     let mut salt = vec![0; bytes];
-    aws_lc_rs::rand::fill(&mut salt).expect("the system has a random source");
+    SystemRandomness::default().fill(&mut salt);
     salt
 }
 

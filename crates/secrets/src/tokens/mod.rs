@@ -11,8 +11,9 @@ use std::sync::Arc;
 use model::{Token, ids::DomainId};
 
 use self::payload::{MethodBits, PayloadCodec};
-use crate::fernet::{self, DecryptError};
+use crate::fernet::DecryptError;
 use crate::key_repository::KeyRing;
+use crate::random;
 
 /// A format that carries tokens as text.
 pub trait TokenFormat: Send + Sync {
@@ -97,7 +98,7 @@ impl FernetTokens {
 
 impl TokenFormat for FernetTokens {
     fn issue(&self, token: &Token) -> Result<String, IssueError> {
-        self.issue_with(token, fernet::random())
+        self.issue_with(token, random::bytes())
     }
 
     fn read(&self, text: &str) -> Result<Token, TokenError> {

@@ -8,8 +8,8 @@ use super::{
     payload::{Malformed, MethodBits, Reader, Writer},
     strip_padding,
 };
-use crate::fernet;
 use crate::key_repository::KeyRing;
+use crate::{fernet, random};
 
 /// Reads and writes receipts.
 pub struct FernetReceipts {
@@ -30,7 +30,7 @@ impl FernetReceipts {
 
     /// Makes the text of a receipt.
     pub fn issue(&self, receipt: &Receipt) -> String {
-        self.issue_with(receipt, fernet::random())
+        self.issue_with(receipt, random::bytes())
     }
 
     /// Reads a genuine text. The receipt may have expired.

@@ -4,8 +4,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use model::clock::Stopwatch;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, Postgres, Sqlite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -42,21 +43,29 @@ pub(crate) struct Db {
 /// Remembers when a connection broke last. What breaks one, such as a restart of the database,
 /// most often breaks all that were open then, and to find each of them broken would cost a request.
 struct Breaks {
-    origin: Instant,
+    origin: Stopwatch,
     /// Microseconds since `origin`; 0 while none broke.
     last: AtomicU64,
 }
 
 impl Breaks {
     fn note(&self) {
-        let since = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.note_at(self.origin.elapsed());
+    }
+
+    fn note_at(&self, now: Duration) {
+        let since = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         self.last.store(since, Ordering::Relaxed);
     }
 
     /// Whether a connection of this age was opened after the last break.
     fn is_usable(&self, age: Duration) -> bool {
+        self.is_usable_at(self.origin.elapsed(), age)
+    }
+
+    fn is_usable_at(&self, now: Duration, age: Duration) -> bool {
         let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
-        last.is_zero() || self.origin.elapsed().saturating_sub(age) > last
+        last.is_zero() || now.saturating_sub(age) > last
     }
 }
 
@@ -78,7 +87,7 @@ enum Pools {
 impl Db {
     pub(crate) fn connect(options: &Options) -> Result<Self, StoreError> {
         let breaks = Arc::new(Breaks {
-            origin: Instant::now(),
+            origin: Stopwatch::start(),
             last: AtomicU64::new(0),
         });
         macro_rules! pool {
@@ -186,7 +195,7 @@ impl Db {
     /// Waits for leave to use a connection, for reading or for one transaction that writes.
     pub(super) async fn permit(&self, write: bool) -> Result<Permit, StoreError> {
         // Both waits together, so that a crowd before a database that hangs is answered in time.
-        let deadline = tokio::time::Instant::now() + self.timeout.max(self.acquire_timeout);
+        let deadline = timer_now() + self.timeout.max(self.acquire_timeout);
         let permits = if write {
             &self.write_permits
         } else {
@@ -265,10 +274,19 @@ pub(super) struct Permit {
     _permit: OwnedSemaphorePermit,
 }
 
+/// The time by which timers run.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of this crate; tests stop this clock by tokio::time::pause"
+)]
+pub(crate) fn timer_now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 impl Permit {
     /// Allows so much time from now on.
     pub(super) fn extend(&mut self, by: Duration) {
-        self.deadline = tokio::time::Instant::now() + by;
+        self.deadline = timer_now() + by;
     }
 }
 
@@ -324,16 +342,18 @@ mod tests {
     #[test]
     fn only_connections_opened_after_a_break_are_used_again() {
         let breaks = Breaks {
-            origin: Instant::now() - Duration::from_secs(60),
+            origin: Stopwatch::start(),
             last: AtomicU64::new(0),
         };
-        assert!(breaks.is_usable(Duration::from_secs(60)), "none broke yet");
-        breaks.note();
-        assert!(!breaks.is_usable(Duration::from_secs(1)));
-        assert!(!breaks.is_usable(Duration::from_secs(60)));
-        assert!(!breaks.is_usable(Duration::from_secs(600)));
-        breaks.last.store(30_000_000, Ordering::Relaxed);
-        assert!(breaks.is_usable(Duration::from_secs(20)));
-        assert!(!breaks.is_usable(Duration::from_secs(40)));
+        let now = Duration::from_secs(60);
+        let is_usable = |age| breaks.is_usable_at(now, Duration::from_secs(age));
+        assert!(is_usable(60), "none broke yet");
+        breaks.note_at(now);
+        assert!(!is_usable(1));
+        assert!(!is_usable(60));
+        assert!(!is_usable(600));
+        breaks.note_at(Duration::from_secs(30));
+        assert!(is_usable(20));
+        assert!(!is_usable(40));
     }
 }

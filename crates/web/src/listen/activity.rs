@@ -16,6 +16,15 @@ use tokio::{
 
 use super::Limits;
 
+/// The time by which timers run.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of this crate; tests stop this clock by tokio::time::pause"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// What one connection is doing: answering, sending, reading a request's head, or nothing.
 ///
 /// hyper's own header timeout also runs while a kept-alive connection idles, does not see a client
@@ -48,7 +57,7 @@ pub(super) enum Overdue {
 impl Activity {
     /// A connection whose first request is expected from now on.
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State::new(Instant::now()))))
+        Arc::new(Self(Mutex::new(State::new(now()))))
     }
 
     /// Notes that a request runs, until the result is dropped.
@@ -60,7 +69,7 @@ impl Activity {
     /// Returns once the client has taken longer than the limits allow.
     pub(super) async fn overdue(&self, limits: &Limits) -> Overdue {
         loop {
-            let now = Instant::now();
+            let now = now();
             // What is waited for may change at any time, so sleep no longer than the shortest wait.
             let mut wake = now + limits.header_read_timeout.min(limits.keep_alive_timeout);
             if let Some((deadline, overdue)) = self.state().deadline(limits) {
@@ -76,7 +85,7 @@ impl Activity {
     /// Returns once no request has run and nothing has been sent for `time`.
     pub(super) async fn quiet_for(&self, time: Duration) {
         loop {
-            let now = Instant::now();
+            let now = now();
             let deadline = self.state().quiet_since().unwrap_or(now) + time;
             if deadline <= now {
                 return;
@@ -144,7 +153,7 @@ pub(super) struct Running(Arc<Activity>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.state().end(Instant::now());
+        self.0.state().end(now());
     }
 }
 
@@ -169,7 +178,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
-            self.activity.state().received(Instant::now());
+            self.activity.state().received(now());
         }
         Poll::Ready(Ok(()))
     }
@@ -182,7 +191,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let sent = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        self.activity.state().sent(Instant::now());
+        self.activity.state().sent(now());
         Poll::Ready(Ok(sent))
     }
 
@@ -192,7 +201,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let sent = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, bytes))?;
-        self.activity.state().sent(Instant::now());
+        self.activity.state().sent(now());
         Poll::Ready(Ok(sent))
     }
 
@@ -223,7 +232,7 @@ mod tests {
 
     /// A connection and the time of its begin.
     fn fresh() -> (State, Instant) {
-        let start = Instant::now();
+        let start = now();
         (State::new(start), start)
     }
 

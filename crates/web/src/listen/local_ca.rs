@@ -254,6 +254,10 @@ fn certificate(name: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Certific
     params
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "serial numbers, which no test steers, and secrets is not below this crate"
+)]
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).expect("the system's random source does not fail");

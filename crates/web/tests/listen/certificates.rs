@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc};
 
-use chrono::Utc;
+use model::clock::{Clock as _, SystemClock};
 use rustls::{
     ProtocolVersion,
     pki_types::CertificateDer,
@@ -48,7 +48,7 @@ async fn tls_1_2_can_be_ruled_out() {
         minimum_version: TlsVersion::Tls13,
         ..files.settings()
     };
-    let store = Arc::new(CertificateStore::open(settings, Utc::now()).unwrap());
+    let store = Arc::new(CertificateStore::open(settings, SystemClock::default().now()).unwrap());
     let server = TestServer::https(&store, Limits::default()).await;
     let old = Arc::new(files.client_for(&[&TLS12]));
     server
@@ -81,7 +81,7 @@ async fn a_client_may_prove_itself_by_a_certificate() {
         client_authorities: Some(authorities),
         ..files.settings()
     };
-    let store = Arc::new(CertificateStore::open(settings, Utc::now()).unwrap());
+    let store = Arc::new(CertificateStore::open(settings, SystemClock::default().now()).unwrap());
     let server = TestServer::https(&store, Limits::default()).await;
 
     let mut stream = server.connect_tls(&files.client()).await.unwrap();
@@ -110,12 +110,18 @@ async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_live_on() {
     let server = TestServer::https(&store, Limits::default()).await;
     let mut old = server.connect_tls(&files.client()).await.unwrap();
     assert_eq!(ask(&mut old, "/").await.1, "hello");
-    assert!(!store.refresh(Utc::now()), "nothing has changed");
+    assert!(
+        !store.refresh(SystemClock::default().now()),
+        "nothing has changed"
+    );
 
     fs::rename(&replacement.local.key, &files.local.key).unwrap();
     fs::rename(&replacement.local.certificate, &files.local.certificate).unwrap();
-    assert!(store.refresh(Utc::now()));
-    assert!(!store.refresh(Utc::now()), "once is enough");
+    assert!(store.refresh(SystemClock::default().now()));
+    assert!(
+        !store.refresh(SystemClock::default().now()),
+        "once is enough"
+    );
 
     let mut new = server.connect_tls(&replacement.client()).await.unwrap();
     assert_eq!(ask(&mut new, "/").await.1, "hello");
@@ -143,7 +149,7 @@ async fn files_that_do_not_fit_leave_the_old_certificate_until_they_do() {
             Some(content) => fs::write(&files.local.certificate, content).unwrap(),
             None => fs::remove_file(&files.local.certificate).unwrap(),
         }
-        assert!(!store.refresh(Utc::now()));
+        assert!(!store.refresh(SystemClock::default().now()));
         assert_eq!(
             shown(&server.connect_tls(&files.client()).await.unwrap()),
             old
@@ -152,7 +158,7 @@ async fn files_that_do_not_fit_leave_the_old_certificate_until_they_do() {
 
     // Taken back.
     fs::write(&files.local.certificate, &old_certificate).unwrap();
-    assert!(store.refresh(Utc::now()));
+    assert!(store.refresh(SystemClock::default().now()));
     assert_eq!(
         shown(&server.connect_tls(&files.client()).await.unwrap()),
         old
@@ -160,9 +166,9 @@ async fn files_that_do_not_fit_leave_the_old_certificate_until_they_do() {
 
     // Done one file after the other.
     fs::write(&files.local.certificate, &new_certificate).unwrap();
-    assert!(!store.refresh(Utc::now()));
+    assert!(!store.refresh(SystemClock::default().now()));
     fs::copy(&replacement.local.key, &files.local.key).unwrap();
-    assert!(store.refresh(Utc::now()));
+    assert!(store.refresh(SystemClock::default().now()));
     let new = shown(&server.connect_tls(&replacement.client()).await.unwrap());
     assert_ne!(new, old);
 }
@@ -234,7 +240,7 @@ fn a_start_with_bad_files_names_the_file_and_what_is_wrong() {
             key: key.clone(),
             ..files.settings()
         };
-        let error = CertificateStore::open(settings, Utc::now())
+        let error = CertificateStore::open(settings, SystemClock::default().now())
             .unwrap_err()
             .to_string();
         assert_eq!(
@@ -247,6 +253,6 @@ fn a_start_with_bad_files_names_the_file_and_what_is_wrong() {
 #[test]
 fn an_expired_certificate_is_served_nevertheless() {
     let files = Files::new();
-    let later = Utc::now() + chrono::TimeDelta::days(500);
+    let later = SystemClock::default().now() + chrono::TimeDelta::days(500);
     CertificateStore::open(files.settings(), later).unwrap();
 }

@@ -11,10 +11,10 @@ mod stopping;
 
 use std::{convert::Infallible, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use chrono::Utc;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
+use model::clock::{Clock as _, SystemClock};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
@@ -150,7 +150,9 @@ impl Files {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let local = LocalAuthority::open_or_create(directory.path(), &names, Utc::now()).unwrap();
+        let local =
+            LocalAuthority::open_or_create(directory.path(), &names, SystemClock::default().now())
+                .unwrap();
         Self { directory, local }
     }
 
@@ -164,7 +166,7 @@ impl Files {
     }
 
     fn open(&self) -> Arc<CertificateStore> {
-        Arc::new(CertificateStore::open(self.settings(), Utc::now()).unwrap())
+        Arc::new(CertificateStore::open(self.settings(), SystemClock::default().now()).unwrap())
     }
 
     fn client(&self) -> Arc<ClientConfig> {

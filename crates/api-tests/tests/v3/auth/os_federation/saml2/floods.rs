@@ -1,6 +1,8 @@
 //! What strangers send to where assertions come in, how it is taken, and who has to wait for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use model::clock::Stopwatch;
 
 use config::Config;
 use http::Method;
@@ -71,7 +73,7 @@ fn documents() -> [(&'static str, String); 4] {
 async fn typical_wait(user: &Client, at_least: usize, is_done: impl Fn() -> bool) -> Duration {
     let mut waits = Vec::new();
     while waits.len() < at_least || !is_done() {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         user.get("/v3/auth/projects").await.expect(200);
         waits.push(start.elapsed());
     }
