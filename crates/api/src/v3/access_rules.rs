@@ -8,10 +8,11 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
+use auth::rules::keys_of;
 use model::Extra;
 use model::application_credential::{AccessRule, AccessRuleFilter};
 use model::ids::{AccessRuleId, UserId};
+use model::user::User;
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
 use store::{Tx, Undeleted};
@@ -51,17 +52,20 @@ const LIST_ACCESS_RULES: Rule = Rule::new(
     "identity:list_access_rules",
     "(role:reader and system_scope:all) or user_id:%(target.user.id)s",
 )
-.scopes(&[ScopeType::System, ScopeType::Project]);
+.scopes(&[ScopeType::System, ScopeType::Project])
+.about(keys_of::<User>());
 const GET_ACCESS_RULE: Rule = Rule::new(
     "identity:get_access_rule",
     "(role:reader and system_scope:all) or user_id:%(target.user.id)s",
 )
-.scopes(&[ScopeType::System, ScopeType::Project]);
+.scopes(&[ScopeType::System, ScopeType::Project])
+.about(keys_of::<User>());
 const DELETE_ACCESS_RULE: Rule = Rule::new(
     "identity:delete_access_rule",
     "(role:admin and system_scope:all) or user_id:%(target.user.id)s",
 )
-.scopes(&[ScopeType::System, ScopeType::Project]);
+.scopes(&[ScopeType::System, ScopeType::Project])
+.about(keys_of::<User>());
 
 async fn list(
     call: Call,
@@ -117,8 +121,8 @@ async fn delete(
 }
 
 /// Whose rules they are. A user who does not exist owns none.
-async fn owner(call: &Call, id: &UserId) -> Result<Target, ApiError> {
-    Ok(call.store.users().find(id).await?.as_ref().into())
+async fn owner(call: &Call, id: &UserId) -> Result<Option<User>, ApiError> {
+    Ok(call.store.users().find(id).await?)
 }
 
 /// An access rule, as it stands in an application credential.
