@@ -23,6 +23,7 @@ mod cache;
 mod catalog;
 mod change;
 mod changeable;
+mod columns;
 mod credentials;
 mod db;
 mod dialect;
