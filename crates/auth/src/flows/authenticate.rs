@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use config::ExternalUsers;
-use model::application_credential::ApplicationCredential;
+use model::application_credential::{ApplicationCredential, StoredCredential};
 use model::ids::UserId;
 use model::subject::Login;
 use model::token::FederatedLogin;
 use model::{Method, Secret, Timestamp};
 use secrets::passwords::PasswordError;
 use serde_json::json;
-use store::{Store, StoredCredential, Tx};
+use store::{Store, Tx};
 
 use crate::admission::validate_token::{
     ValidationError, ValidationOptions, validate_again, validate_token,
@@ -28,13 +28,13 @@ use crate::tokens::ValidToken;
 /// A user who has proved who they are.
 pub(crate) struct Authenticated {
     /// Who.
-    pub login: Login,
+    pub login: Arc<Login>,
     /// By which methods, those of the source token included.
     pub methods: Vec<Method>,
     /// The token that was one of the proofs.
     pub source: Option<Arc<ValidToken>>,
     /// The application credential that was one of the proofs.
-    pub application_credential: Option<ApplicationCredential>,
+    pub application_credential: Option<Arc<ApplicationCredential>>,
     /// Who vouched for the user, and for which groups, when that was an identity provider.
     pub federated: Option<FederatedLogin>,
     /// The receipt that proves some of the methods.
@@ -94,7 +94,7 @@ pub(crate) async fn authenticate(
             Method::Token => {
                 let text = proof["id"].as_str().unwrap_or_default();
                 let source = find_token(parts, text, now).await?;
-                let login = parts.store.logins().find(&source.subject.id).await?;
+                let login = parts.store.login(&source.subject.id).await?;
                 let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
                 require_enabled(parts, &login, now)?;
                 proved.user(login)?;
@@ -120,7 +120,7 @@ pub(crate) async fn authenticate(
                     let reason = format!("{other} wants a token of a federated login");
                     return Err(ApiError::unauthorized(reason));
                 }
-                let login = parts.store.logins().find(&source.subject.id).await?;
+                let login = parts.store.login(&source.subject.id).await?;
                 let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
                 require_enabled(parts, &login, now)?;
                 proved.user(login)?;
@@ -156,7 +156,7 @@ pub(crate) async fn authenticate(
         methods,
         federated,
         source: proved.source,
-        application_credential: application_credential.map(|stored| stored.credential),
+        application_credential: application_credential.map(|stored| Arc::clone(&stored.credential)),
         receipt: None,
         hashed: proved.hashed,
     })
@@ -165,10 +165,10 @@ pub(crate) async fn authenticate(
 /// What the methods so far have come to.
 #[derive(Default)]
 struct Proved {
-    login: Option<Login>,
+    login: Option<Arc<Login>>,
     methods: Vec<Method>,
     source: Option<Arc<ValidToken>>,
-    application_credential: Option<StoredCredential>,
+    application_credential: Option<Arc<StoredCredential>>,
     /// The hash that a password was held against.
     password_hash: Option<String>,
     /// Whether a proof took its time.
@@ -178,7 +178,7 @@ struct Proved {
 }
 
 impl Proved {
-    fn user(&mut self, login: Login) -> Result<(), ApiError> {
+    fn user(&mut self, login: Arc<Login>) -> Result<(), ApiError> {
         match &self.login {
             Some(known) if known.subject.id != login.subject.id => {
                 Err(ApiError::unauthorized("the methods name different users"))
@@ -205,7 +205,7 @@ async fn look_again(parts: &Parts, proved: &mut Proved) -> Result<(), ApiError> 
     }
     if let Some(stored) = &mut proved.application_credential {
         let id = &stored.credential.id;
-        let found = parts.store.application_credentials().find(id).await?;
+        let found = parts.store.application_credential(id).await?;
         let found = found.filter(|found| found.secret_hash == stored.secret_hash);
         *stored = found.ok_or_else(|| {
             ApiError::unauthorized("the application credential was deleted meanwhile")
@@ -213,7 +213,7 @@ async fn look_again(parts: &Parts, proved: &mut Proved) -> Result<(), ApiError> 
         refuse_expired(&stored.credential, now)?;
     }
     if let Some(login) = proved.login.as_mut().filter(|_| !proved.rechecked) {
-        let found = parts.store.logins().find(&login.subject.id).await?;
+        let found = parts.store.login(&login.subject.id).await?;
         *login = found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
         require_enabled(parts, login, now)?;
         if proved.password_hash.is_some() && proved.password_hash != login.password_hash {
@@ -259,13 +259,10 @@ async fn check_origin(parts: &Parts, source: &ValidToken) -> Result<(), ApiError
     }
 }
 
-async fn find_login(store: &Store, user: &Named<UserId>) -> Result<Option<Login>, ApiError> {
+async fn find_login(store: &Store, user: &Named<UserId>) -> Result<Option<Arc<Login>>, ApiError> {
     Ok(match user {
-        Named::Id(id) => store.logins().find(id).await?,
-        Named::Name(name, DomainName::Id(id)) => store.logins().find_by_name(name, id).await?,
-        Named::Name(name, DomainName::Name(domain)) => {
-            store.logins().find_by_names(name, domain).await?
-        }
+        Named::Id(id) => store.login(id).await?,
+        Named::Name(name, domain) => store.login_by_name(name, domain.as_named()).await?,
     })
 }
 
@@ -279,7 +276,7 @@ async fn find_external(
     request: &LoginRequest,
     method: &Method,
     now: Timestamp,
-) -> Result<Login, ApiError> {
+) -> Result<Arc<Login>, ApiError> {
     let user = request.remote_user.as_ref();
     let user = user.ok_or_else(|| ApiError::unauthorized("no proxy vouches for the user"))?;
     let negotiated = user.auth_type.as_deref() == Some("Negotiate");
@@ -303,7 +300,7 @@ async fn find_external(
 /// A password that was right when it was tried.
 pub struct CheckedPassword {
     /// Whose it is.
-    pub login: Login,
+    pub login: Arc<Login>,
     /// Whether a slow hash was computed for it: what is known of the user may have changed.
     pub slow: bool,
 }
@@ -317,7 +314,7 @@ pub struct CheckedPassword {
 pub async fn check_password(
     parts: &Parts,
     asked: &Named<UserId>,
-    login: Option<Login>,
+    login: Option<Arc<Login>>,
     password: &Secret<String>,
     now: Timestamp,
 ) -> Result<CheckedPassword, ApiError> {
@@ -342,7 +339,7 @@ pub async fn settle_password(
         return Ok(CheckedPassword { login, slow });
     }
     let mut tx = parts.store.begin().await?;
-    let login = confirm_password(parts, &mut tx, &login).await?;
+    let login = Arc::new(confirm_password(parts, &mut tx, &login).await?);
     require_usable(parts, &login, now)?;
     tx.logins_mut()
         .note_success(&login, now.date_naive())
@@ -359,7 +356,7 @@ pub async fn settle_password(
 pub async fn try_password(
     parts: &Parts,
     asked: &Named<UserId>,
-    login: Option<Login>,
+    login: Option<Arc<Login>>,
     password: &Secret<String>,
     now: Timestamp,
 ) -> Result<CheckedPassword, ApiError> {
@@ -388,7 +385,7 @@ pub async fn try_password(
             .await?;
         // Others may have had their turn since the account was looked up.
         let found = parts.store.logins().find(&login.subject.id).await?;
-        login = found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
+        login = Arc::new(found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?);
         Some(attempt)
     } else {
         None
@@ -493,8 +490,8 @@ fn hide_disabled(error: ApiError) -> ApiError {
 
 /// An application credential whose secret was right when it was tried.
 struct CheckedSecret {
-    credential: StoredCredential,
-    login: Login,
+    credential: Arc<StoredCredential>,
+    login: Arc<Login>,
     /// Whether a slow hash was computed for it.
     slow: bool,
 }
@@ -507,7 +504,7 @@ async fn check_secret(
     now: Timestamp,
 ) -> Result<CheckedSecret, ApiError> {
     let found = match &proof.credential {
-        CredentialName::Id(id) => parts.store.application_credentials().find(id).await?,
+        CredentialName::Id(id) => parts.store.application_credential(id).await?,
         CredentialName::Name(name, user) => {
             if let Named::Name(_, domain) = user {
                 refuse_unsafe_domain(parts, domain)?;
@@ -521,6 +518,7 @@ async fn check_secret(
                         .application_credentials()
                         .find_by_name(user_id, name)
                         .await?
+                        .map(Arc::new)
                 }
             }
         }
@@ -530,8 +528,8 @@ async fn check_secret(
     };
     let hash = &found.secret_hash;
     let slow = !parts.hasher.remembers(&proof.secret, hash, now);
-    let owner = parts.store.logins().find(&found.credential.user_id).await?;
-    let usable = is_usable(parts, &found.credential, owner.as_ref(), now).await?;
+    let owner = parts.store.login(&found.credential.user_id).await?;
+    let usable = is_usable(parts, &found.credential, owner.as_deref(), now).await?;
     let right = if usable {
         parts.hasher.verify(&proof.secret, hash, now).await
     } else {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use model::ids::{ApplicationCredentialId, DomainId, ProjectId, TrustId, UserId};
 use model::{Method, Secret};
 use serde_json::Value;
+use store::NamedDomain;
 
 use crate::error::ApiError;
 use crate::providers::proxy_variables::RemoteUser;
@@ -52,6 +53,16 @@ pub enum DomainName {
     Id(DomainId),
     /// By name.
     Name(String),
+}
+
+impl DomainName {
+    /// As the store looks names up by it.
+    pub(crate) fn as_named(&self) -> NamedDomain<'_> {
+        match self {
+            Self::Id(id) => NamedDomain::Id(id),
+            Self::Name(name) => NamedDomain::Name(name),
+        }
+    }
 }
 
 impl LoginRequest {
