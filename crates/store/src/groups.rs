@@ -211,7 +211,7 @@ pub struct GroupsMut<'a> {
 }
 
 impl GroupsMut<'_> {
-    /// Adds a group. The unique index judges names: to read first would race.
+    /// Adds a group. The unique index decides about names: to read first would race.
     pub async fn insert(&mut self, group: &Group) -> Result<(), StoreError> {
         self.tx
             .insert("group", Entity::New, Group::INSERT)

@@ -204,7 +204,7 @@ impl IdentityProvidersMut<'_> {
     }
 }
 
-/// Judges what the database cannot judge of a filter by id.
+/// The part of a filter by id that the database cannot check.
 pub(crate) fn id_holds(filter: Option<&TextMatch>, id: &str) -> bool {
     filter.is_none_or(|filter| filter.holds_beyond_sql(id))
 }

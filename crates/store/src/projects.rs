@@ -287,7 +287,7 @@ impl ProjectsMut<'_> {
         self.tx.require_all("project", ids, "project").await
     }
 
-    /// Adds a project. The unique index judges names: to read first would race.
+    /// Adds a project. The unique index decides about names: to read first would race.
     pub async fn insert(&mut self, project: &Project) -> Result<(), StoreError> {
         self.tx
             .insert("project", Entity::New, Project::INSERT)

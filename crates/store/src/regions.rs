@@ -91,7 +91,7 @@ pub struct RegionsMut<'a> {
 
 impl RegionsMut<'_> {
     /// Keeps everybody else from changing any region, and from adding what names one, until the
-    /// transaction ends: a tree can only be judged as a whole.
+    /// transaction ends: a tree can only be checked as a whole.
     pub async fn lock_all(&mut self) -> Result<(), StoreError> {
         self.tx.lock_all("region", "id IS NOT NULL", []).await
     }

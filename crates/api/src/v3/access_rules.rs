@@ -15,7 +15,7 @@ use model::ids::{AccessRuleId, UserId};
 use model::user::User;
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
-use store::{Tx, Undeleted};
+use store::{DeleteError, Tx};
 use web::operation::Operation;
 use web::reply::{Collection, Links, SelfLink};
 
@@ -113,8 +113,8 @@ async fn delete(
     let mut tx = call.begin().await?;
     match tx.access_rules_mut().delete(&user_id, &id).await? {
         Ok(()) => Ok(permit.done(tx.commit().await?)),
-        Err(Undeleted::Absent) => Err(ApiError::not_found("Access Rule", &id)),
-        Err(Undeleted::InUse) => Err(ApiError::Forbidden(
+        Err(DeleteError::Absent) => Err(ApiError::not_found("Access Rule", &id)),
+        Err(DeleteError::InUse) => Err(ApiError::Forbidden(
             "May not delete access rule in use".into(),
         )),
     }
