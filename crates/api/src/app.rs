@@ -91,12 +91,11 @@ impl App {
             enforce_new_defaults: config.oslo_policy.enforce_new_defaults,
             default_rule: config.oslo_policy.policy_default_rule.clone(),
         };
-        let policy = PolicyFile::open(
-            policy_file::defaults(crate::routes().operations()),
-            options,
-            policy_sources(&config),
-        )
-        .map_err(StartError::Policy)?;
+        let schemas = Schemas::load();
+        let routes = crate::routes();
+        let rules = policy_file::default_rules(routes.operations(), &schemas, options);
+        let policy =
+            PolicyFile::open(rules, policy_sources(&config)).map_err(StartError::Policy)?;
         let cipher = Arc::new(CredentialCipher::open(&config.credential.key_repository));
         let parts = Parts {
             store,
@@ -108,7 +107,7 @@ impl App {
             receipts,
             hasher: Hasher::new(&hashing(&config))?,
             attempt_queues: Default::default(),
-            schemas: Schemas::load(),
+            schemas,
             login_cookies: LoginCookies::new(Arc::clone(&token_keys)),
             drivers: DriverRegistry::new(Arc::clone(&cipher), provider_limits(&config)),
             files: BlockingPool::new(16),

@@ -51,44 +51,52 @@ macro_rules! ids {
     )*};
 }
 
-ids! {
-    /// An OAuth 1.0a access token.
-    AccessTokenId,
-    /// An access rule of application credentials.
-    AccessRuleId,
-    /// An application credential, and so an OAuth 2.0 client.
-    ApplicationCredentialId,
-    /// An OAuth 1.0a consumer.
-    ConsumerId,
-    /// A credential kept for a user (EC2 keys, TOTP seeds, certificates).
-    CredentialId,
-    /// A domain.
-    DomainId,
-    /// An endpoint of a service.
-    EndpointId,
-    /// A group of users.
-    GroupId,
-    /// An identity provider; chosen by the operator.
-    IdentityProviderId,
-    /// A mapping of assertions to users, groups and projects; chosen by the operator.
-    MappingId,
-    /// A project. Domains share their table and so their space of ids.
-    ProjectId,
-    /// A federation protocol of an identity provider; chosen by the operator.
-    ProtocolId,
-    /// A region; chosen by the operator or random, up to 255 characters.
-    RegionId,
-    /// A role.
-    RoleId,
-    /// A service of the catalog.
-    ServiceId,
-    /// A service provider, which accepts our assertions; chosen by the operator.
-    ServiceProviderId,
-    /// A trust.
-    TrustId,
-    /// A user.
-    UserId,
+/// Calls a macro with the names of all identifier types, for what other crates implement for each.
+#[macro_export]
+macro_rules! for_each_id {
+    ($callback:ident) => {
+        $callback! {
+            /// An OAuth 1.0a access token.
+            AccessTokenId,
+            /// An access rule of application credentials.
+            AccessRuleId,
+            /// An application credential, and so an OAuth 2.0 client.
+            ApplicationCredentialId,
+            /// An OAuth 1.0a consumer.
+            ConsumerId,
+            /// A credential kept for a user (EC2 keys, TOTP seeds, certificates).
+            CredentialId,
+            /// A domain.
+            DomainId,
+            /// An endpoint of a service.
+            EndpointId,
+            /// A group of users.
+            GroupId,
+            /// An identity provider; chosen by the operator.
+            IdentityProviderId,
+            /// A mapping of assertions to users, groups and projects; chosen by the operator.
+            MappingId,
+            /// A project. Domains share their table and so their space of ids.
+            ProjectId,
+            /// A federation protocol of an identity provider; chosen by the operator.
+            ProtocolId,
+            /// A region; chosen by the operator or random, up to 255 characters.
+            RegionId,
+            /// A role.
+            RoleId,
+            /// A service of the catalog.
+            ServiceId,
+            /// A service provider, which accepts our assertions; chosen by the operator.
+            ServiceProviderId,
+            /// A trust.
+            TrustId,
+            /// A user.
+            UserId,
+        }
+    };
 }
+
+for_each_id!(ids);
 
 /// A domain is stored as a project that acts as one, under the same id.
 impl From<DomainId> for ProjectId {

@@ -66,6 +66,19 @@ impl Check {
         }
     }
 
+    /// Calls `visit` on each key of the target that the tree itself asks for.
+    pub(crate) fn for_each_key<'a>(&'a self, visit: &mut impl FnMut(&'a str)) {
+        match self {
+            Self::Role(template) => template.keys().for_each(visit),
+            Self::Compare(comparison) => comparison.right.keys().for_each(visit),
+            Self::Not(part) => part.for_each_key(visit),
+            Self::All(parts) | Self::Any(parts) => {
+                parts.iter().for_each(|part| part.for_each_key(visit))
+            }
+            Self::Always | Self::Never | Self::Rule(_) | Self::Remote(_) => {}
+        }
+    }
+
     /// Sets the place of each reference in the tree.
     pub(crate) fn resolve(&mut self, place: &impl Fn(&str) -> Option<usize>) {
         match self {

@@ -24,6 +24,30 @@ pub struct Rule {
     pub scopes: &'static [ScopeType],
     /// What it said before.
     pub deprecated: Option<Deprecated>,
+    /// What it sees of the thing that it is asked about.
+    pub about: Keys,
+}
+
+/// Keys that a target has values for, as `%(key)s` names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// These, word for word.
+    Named(&'static [&'static str]),
+    /// All those of several targets.
+    All(&'static [Keys]),
+}
+
+impl Keys {
+    /// No keys at all.
+    pub const NONE: Self = Self::Named(&[]);
+
+    /// Calls `visit` on each key.
+    pub fn for_each(&self, visit: &mut impl FnMut(&'static str)) {
+        match self {
+            Self::Named(keys) => keys.iter().for_each(|key| visit(key)),
+            Self::All(parts) => parts.iter().for_each(|part| part.for_each(visit)),
+        }
+    }
 }
 
 /// What a rule said in an earlier release.
@@ -43,7 +67,14 @@ impl Rule {
             check,
             scopes: &[],
             deprecated: None,
+            about: Keys::NONE,
         }
+    }
+
+    /// Says what the rule sees of the thing that it is asked about.
+    pub const fn about(mut self, keys: Keys) -> Self {
+        self.about = keys;
+        self
     }
 
     /// Restricts the rule to kinds of tokens.

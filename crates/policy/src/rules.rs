@@ -1,6 +1,7 @@
 //! All rules of a service: its defaults, and what an operator has laid over them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::check::Check;
 use crate::evaluate::{Decision, Request};
@@ -29,12 +30,17 @@ impl Default for Options {
     }
 }
 
+/// The keys that each rule is given values for when it is asked, by the name of the rule; `request_body.user.*` stands
+/// for all below. Rules that are asked only by others have none of their own.
+pub type Offers = BTreeMap<&'static str, BTreeSet<String>>;
+
 /// Rules ready to be asked. They never change: new overrides make new rules.
 #[derive(Clone, Debug)]
 pub struct Rules {
     defaults: Vec<Rule>,
     options: Options,
     overrides: BTreeMap<String, Override>,
+    offers: Arc<Offers>,
     compiled: Vec<Compiled>,
     places: HashMap<String, usize>,
     problems: Vec<Problem>,
@@ -50,7 +56,23 @@ struct Compiled {
 impl Rules {
     /// Compiles a service's own rules. A declaration may come twice if it says the same.
     pub fn new(defaults: impl IntoIterator<Item = Rule>, options: Options) -> Self {
-        Self::compile(defaults.into_iter().collect(), options, BTreeMap::new())
+        Self::compile(
+            defaults.into_iter().collect(),
+            options,
+            BTreeMap::new(),
+            Arc::default(),
+        )
+    }
+
+    /// The same rules, held against the keys that they are given: a rule that asks for another has a problem.
+    #[must_use]
+    pub fn offering(self, offers: Offers) -> Self {
+        Self::compile(
+            self.defaults,
+            self.options,
+            self.overrides,
+            Arc::new(offers),
+        )
     }
 
     /// These rules with those of a policy file in place of the ones that have the same names.
@@ -72,6 +94,7 @@ impl Rules {
             self.defaults.clone(),
             self.options.clone(),
             overrides,
+            Arc::clone(&self.offers),
         ))
     }
 
@@ -147,6 +170,7 @@ impl Rules {
         defaults: Vec<Rule>,
         options: Options,
         overrides: BTreeMap<String, Override>,
+        offers: Arc<Offers>,
     ) -> Self {
         let mut rules = Self {
             compiled: Vec::with_capacity(defaults.len() + overrides.len()),
@@ -155,6 +179,7 @@ impl Rules {
             defaults,
             options,
             overrides,
+            offers,
         };
         let mut declared: HashMap<&str, Rule> = HashMap::new();
         for rule in rules.defaults.clone() {
@@ -181,6 +206,7 @@ impl Rules {
         }
         rules.resolve();
         rules.find_cycles();
+        rules.find_unoffered();
         rules
     }
 
@@ -256,6 +282,38 @@ impl Rules {
         self.compiled = compiled;
     }
 
+    /// Notes each key that a rule asks for, itself or by those that it refers to, and is never given.
+    fn find_unoffered(&mut self) {
+        let offers = Arc::clone(&self.offers);
+        let mut found = Vec::new();
+        for (asked, offered) in offers.iter() {
+            let Some(start) = self.places.get(*asked) else {
+                continue;
+            };
+            let mut seen = HashSet::from([*start]);
+            let mut open = vec![*start];
+            while let Some(place) = open.pop() {
+                let rule = &self.compiled[place];
+                rule.check.for_each_key(&mut |key| {
+                    let flaw = Flaw::NotOffered {
+                        key: key.to_owned(),
+                        named_by: (place != *start).then(|| rule.name.clone()),
+                        may_be_stored: has_sibling(offered, key),
+                    };
+                    let finding = (*asked, flaw);
+                    if !is_offered(offered, key) && !found.contains(&finding) {
+                        found.push(finding);
+                    }
+                });
+                let references = references_of(&rule.check).into_iter();
+                open.extend(references.filter(|next| seen.insert(*next)));
+            }
+        }
+        for (rule, flaw) in found {
+            self.problem(rule, flaw);
+        }
+    }
+
     /// Notes each reference that leads back to a rule it came from.
     fn find_cycles(&mut self) {
         #[derive(Clone, Copy, PartialEq)]
@@ -300,6 +358,22 @@ impl Rules {
     }
 }
 
+/// Whether a key is among those offered, or below one that ends in `.*`.
+fn is_offered(offered: &BTreeSet<String>, key: &str) -> bool {
+    let mut dots = key.match_indices('.').map(|(dot, _)| dot);
+    offered.contains(key) || dots.any(|dot| offered.contains(&format!("{}.*", &key[..dot])))
+}
+
+/// Whether something else is offered of the same thing.
+fn has_sibling(offered: &BTreeSet<String>, key: &str) -> bool {
+    let mut parts = key.splitn(3, '.');
+    let (Some("target"), Some(name), Some(_)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let prefix = format!("target.{name}.");
+    offered.iter().any(|key| key.starts_with(&prefix))
+}
+
 fn references_of(check: &Check) -> Vec<usize> {
     let mut places = Vec::new();
     check.for_each_reference(&mut |reference| places.extend(reference.place));
@@ -341,6 +415,47 @@ mod tests {
                  the rest of the rule applies",
                 "line 1: the rule \"e\" refers to the rule \"nowhere\", which is not defined and never \
                  matches; the rest of the rule applies",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_key_that_a_rule_is_never_given_is_found() {
+        let rules = [
+            Rule::new("owner", "user_id:%(user_id)s"),
+            Rule::new("unasked", "user_id:%(whatever)s"),
+            Rule::new(
+                "get",
+                "rule:owner or a:%(request_body.b)s or role:%(target.user.nmae)s",
+            ),
+            Rule::new("list", "role:reader"),
+        ];
+        let offered = |keys: &[&str]| keys.iter().map(|key| key.to_string()).collect();
+        let rules = Rules::new(rules, Options::default()).offering(Offers::from([
+            (
+                "get",
+                offered(&["user_id", "target.user.name", "request_body.*"]),
+            ),
+            ("list", offered(&["target.domain_id"])),
+        ]));
+        let told = |rules: &Rules| -> Vec<String> {
+            rules.problems().iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            told(&rules),
+            [
+                "the rule \"get\" asks for %(target.user.nmae)s, which it is never given: the check does not hold, \
+                 unless clients store an additional attribute of that name"
+            ]
+        );
+        let file = "get: '@'\n\nlist: rule:owner or domain_id:%(domain_id)s\n";
+        let rules = rules.with_overrides(file).expect("a well-formed file");
+        assert_eq!(
+            told(&rules),
+            [
+                "line 3: the rule \"list\" asks for %(domain_id)s, which it is never given: the check does not hold",
+                "line 3: the rule \"list\" asks, by way of the rule \"owner\", for %(user_id)s, which it is never \
+                 given: the check does not hold",
             ]
         );
     }

@@ -28,7 +28,7 @@ pub struct OwnedAccessRule {
 
 /// Why an access rule was not deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undeleted {
+pub enum DeleteError {
     /// There is none of this id that belongs to the user.
     Absent,
     /// An application credential uses it.
@@ -150,11 +150,11 @@ impl AccessRulesMut<'_> {
         &mut self,
         user_id: &UserId,
         id: &AccessRuleId,
-    ) -> Result<Result<(), Undeleted>, StoreError> {
+    ) -> Result<Result<(), DeleteError>, StoreError> {
         // A credential may be made with it meanwhile: the foreign key would take the rule away from
         // it, and so let it make every request.
         if !self.lock(user_id, id).await? {
-            return Ok(Err(Undeleted::Absent));
+            return Ok(Err(DeleteError::Absent));
         }
         let deleted = self
             .tx
@@ -170,7 +170,7 @@ impl AccessRulesMut<'_> {
             .execute()
             .await?;
         match deleted {
-            0 => Ok(Err(Undeleted::InUse)),
+            0 => Ok(Err(DeleteError::InUse)),
             _ => Ok(Ok(())),
         }
     }

@@ -37,7 +37,7 @@ pub trait Changeable: Sized + Send {
 
 impl Tx {
     /// Finds a resource as it is now, and keeps everybody else from changing it, and from adding what
-    /// names it, until the transaction ends: what is judged of it then still holds when it is removed.
+    /// names it, until the transaction ends: what is decided about it then still holds when it is removed.
     ///
     /// # Errors
     ///

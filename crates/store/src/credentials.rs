@@ -6,10 +6,23 @@ use model::json;
 use model::listing::Page;
 
 use crate::change::Entity;
+use crate::columns::{Stored, stored};
 use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::Where;
-use crate::value::{FromRow, Row};
+
+stored! {
+    Credential as credential {
+        id: "id" (id) = &credential.id,
+        user_id: "user_id" (id) = &credential.user_id,
+        project_id: "project_id" (optional_id) = credential.project_id.as_ref(),
+        kind: "type" (text) = &credential.kind,
+        extra: "extra" (extra) = json::spaced(&credential.extra),
+    } changing {
+        encrypted_blob: "encrypted_blob" (text) = &credential.encrypted_blob,
+        key_hash: "key_hash" (text) = &credential.key_hash,
+    }
+}
 
 /// Reads credentials.
 pub struct Credentials<'a> {
@@ -20,10 +33,11 @@ impl Credentials<'_> {
     /// Finds a credential by id.
     pub async fn find(&mut self, id: &CredentialId) -> Result<Option<Credential>, StoreError> {
         self.db
-            .query(
-                "SELECT id, user_id, project_id, type, encrypted_blob, key_hash, extra \
-                 FROM credential WHERE id = ?",
-            )
+            .query(concat!(
+                "SELECT ",
+                columns!(),
+                " FROM credential WHERE id = ?"
+            ))
             .bind(id)
             .optional()
             .await
@@ -35,8 +49,7 @@ impl Credentials<'_> {
         conditions
             .equals("user_id", filter.user_id.as_ref())
             .equals("type", filter.kind.as_deref());
-        let head = "SELECT id, user_id, project_id, type, encrypted_blob, key_hash, extra \
-                    FROM credential";
+        let head = concat!("SELECT ", columns!(), " FROM credential");
         let sql = conditions.statement(head, "id", &Page::default());
         self.db
             .built_query(sql)
@@ -78,19 +91,8 @@ impl CredentialsMut<'_> {
     /// Adds a credential.
     pub async fn insert(&mut self, credential: &Credential) -> Result<(), StoreError> {
         self.tx
-            .insert(
-                "credential",
-                Entity::Any,
-                "(id, user_id, project_id, type, encrypted_blob, key_hash, extra) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(&credential.id)
-            .bind(&credential.user_id)
-            .bind(credential.project_id.as_ref())
-            .bind(&credential.kind)
-            .bind(&credential.encrypted_blob)
-            .bind(&credential.key_hash)
-            .bind(json::spaced(&credential.extra))
+            .insert("credential", Entity::Any, Credential::INSERT)
+            .bind_all(credential.values())
             .execute()
             .await
             .map_err(|error| error.on_unique("credential"))?;
@@ -103,10 +105,9 @@ impl CredentialsMut<'_> {
             .update(
                 "credential",
                 Entity::Any,
-                "SET encrypted_blob = ?, key_hash = ? WHERE id = ?",
+                format!("{} WHERE id = ?", Credential::UPDATE),
             )
-            .bind(&credential.encrypted_blob)
-            .bind(&credential.key_hash)
+            .bind_all(credential.changing())
             .bind(&credential.id)
             .execute()
             .await?;
@@ -150,19 +151,5 @@ impl CredentialsMut<'_> {
             .execute()
             .await?;
         StoreError::require_found(found, "credential", id)
-    }
-}
-
-impl FromRow for Credential {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.id("id")?,
-            user_id: row.id("user_id")?,
-            project_id: row.optional_id("project_id")?,
-            kind: row.text("type")?,
-            encrypted_blob: row.text("encrypted_blob")?,
-            key_hash: row.text("key_hash")?,
-            extra: row.extra("extra")?,
-        })
     }
 }

@@ -6,10 +6,23 @@ use model::listing::Page;
 use model::service::{Endpoint, EndpointFilter};
 
 use crate::change::Entity;
+use crate::columns::{Stored, stored};
 use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::Where;
-use crate::value::{FromRow, Row};
+
+stored! {
+    Endpoint as endpoint {
+        id: "id" (id) = &endpoint.id,
+    } changing {
+        interface: "interface" (text) = &endpoint.interface,
+        region_id: "region_id" (optional_id) = endpoint.region_id.as_ref(),
+        service_id: "service_id" (id) = &endpoint.service_id,
+        url: "url" (text) = &endpoint.url,
+        enabled: "enabled" (bool) = endpoint.enabled,
+        extra: "extra" (extra) = json::spaced(&endpoint.extra),
+    }
+}
 
 /// Reads endpoints.
 pub struct Endpoints<'a> {
@@ -20,10 +33,11 @@ impl Endpoints<'_> {
     /// Finds an endpoint by id.
     pub async fn find(&mut self, id: &EndpointId) -> Result<Option<Endpoint>, StoreError> {
         self.db
-            .query(
-                "SELECT id, interface, region_id, service_id, url, enabled, extra \
-                 FROM endpoint WHERE id = ?",
-            )
+            .query(concat!(
+                "SELECT ",
+                columns!(),
+                " FROM endpoint WHERE id = ?"
+            ))
             .bind(id)
             .optional()
             .await
@@ -36,7 +50,7 @@ impl Endpoints<'_> {
             .equals("interface", filter.interface.as_deref())
             .equals("service_id", filter.service_id.as_ref())
             .equals("region_id", filter.region_id.as_ref());
-        let head = "SELECT id, interface, region_id, service_id, url, enabled, extra FROM endpoint";
+        let head = concat!("SELECT ", columns!(), " FROM endpoint");
         let sql = conditions.statement(head, "id", &Page::default());
         self.db
             .built_query(sql)
@@ -55,19 +69,8 @@ impl EndpointsMut<'_> {
     /// Adds an endpoint.
     pub async fn insert(&mut self, endpoint: &Endpoint) -> Result<(), StoreError> {
         self.tx
-            .insert(
-                "endpoint",
-                Entity::Any,
-                "(id, interface, region_id, service_id, url, enabled, extra) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(&endpoint.id)
-            .bind(&endpoint.interface)
-            .bind(endpoint.region_id.as_ref())
-            .bind(&endpoint.service_id)
-            .bind(&endpoint.url)
-            .bind(endpoint.enabled)
-            .bind(json::spaced(&endpoint.extra))
+            .insert("endpoint", Entity::Any, Endpoint::INSERT)
+            .bind_all(endpoint.values())
             .execute()
             .await?;
         Ok(())
@@ -79,15 +82,9 @@ impl EndpointsMut<'_> {
             .update(
                 "endpoint",
                 Entity::Any,
-                "SET interface = ?, region_id = ?, service_id = ?, url = ?, enabled = ?, \
-                 extra = ? WHERE id = ?",
+                format!("{} WHERE id = ?", Endpoint::UPDATE),
             )
-            .bind(&endpoint.interface)
-            .bind(endpoint.region_id.as_ref())
-            .bind(&endpoint.service_id)
-            .bind(&endpoint.url)
-            .bind(endpoint.enabled)
-            .bind(json::spaced(&endpoint.extra))
+            .bind_all(endpoint.changing())
             .bind(&endpoint.id)
             .execute()
             .await?;
@@ -110,19 +107,5 @@ impl EndpointsMut<'_> {
             delete.bind(id).execute().await?;
         }
         Ok(())
-    }
-}
-
-impl FromRow for Endpoint {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.id("id")?,
-            interface: row.text("interface")?,
-            region_id: row.optional_id("region_id")?,
-            service_id: row.id("service_id")?,
-            url: row.text("url")?,
-            enabled: row.bool("enabled")?,
-            extra: row.extra("extra")?,
-        })
     }
 }

@@ -9,12 +9,24 @@ use model::listing::Page;
 use model::user::{Group, GroupFilter, Membership};
 
 use crate::change::Entity;
+use crate::columns::{Stored, stored};
 use crate::db::{Conn, Tx};
 use crate::dialect::placeholders;
 use crate::error::StoreError;
 use crate::filter::Where;
 use crate::memberships::{self, ENDING, GroupsOf};
 use crate::value::{FromRow, Row, Value};
+
+stored! {
+    Group as group, "g." {
+        id: "id" (id) = &group.id,
+        domain_id: "domain_id" (id) = &group.domain_id,
+    } changing {
+        name: "name" (text) = &group.name,
+        description: "description" (optional_text) = group.description.as_deref(),
+        extra: "extra" (extra) = json::spaced(&group.extra),
+    }
+}
 
 /// Reads groups.
 pub struct Groups<'a> {
@@ -24,7 +36,7 @@ pub struct Groups<'a> {
 /// How many groups are asked for by one statement.
 const TOGETHER: usize = 1000;
 
-const COLUMNS: &str = "g.id, g.name, g.domain_id, g.description, g.extra";
+const COLUMNS: &str = columns!();
 
 impl Groups<'_> {
     /// Finds a group by id; `None` when there is none.
@@ -199,19 +211,11 @@ pub struct GroupsMut<'a> {
 }
 
 impl GroupsMut<'_> {
-    /// Adds a group. The unique index judges names: to read first would race.
+    /// Adds a group. The unique index decides about names: to read first would race.
     pub async fn insert(&mut self, group: &Group) -> Result<(), StoreError> {
         self.tx
-            .insert(
-                "group",
-                Entity::New,
-                "(id, name, domain_id, description, extra) VALUES (?, ?, ?, ?, ?)",
-            )
-            .bind(&group.id)
-            .bind(&group.name)
-            .bind(&group.domain_id)
-            .bind(group.description.as_deref())
-            .bind(json::spaced(&group.extra))
+            .insert("group", Entity::New, Group::INSERT)
+            .bind_all(group.values())
             .execute()
             .await
             .map_err(|error| error.on_unique("group"))?;
@@ -224,11 +228,9 @@ impl GroupsMut<'_> {
             .update(
                 "group",
                 Entity::Any,
-                "SET name = ?, description = ?, extra = ? WHERE id = ?",
+                format!("{} WHERE id = ?", Group::UPDATE),
             )
-            .bind(&group.name)
-            .bind(group.description.as_deref())
-            .bind(json::spaced(&group.extra))
+            .bind_all(group.changing())
             .bind(&group.id)
             .execute()
             .await
@@ -315,18 +317,6 @@ impl GroupsMut<'_> {
             .execute()
             .await?;
         Ok(removed > 0)
-    }
-}
-
-impl FromRow for Group {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.id("id")?,
-            name: row.text("name")?,
-            domain_id: row.id("domain_id")?,
-            description: row.optional_text("description")?,
-            extra: row.extra("extra")?,
-        })
     }
 }
 

@@ -6,6 +6,7 @@ use model::ids::{DomainId, IdentityProviderId};
 use model::listing::{Page, TextMatch};
 
 use crate::change::Entity;
+use crate::columns::{Stored, stored};
 use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::Where;
@@ -13,6 +14,30 @@ use crate::value::{FromRow, Row, Value};
 
 /// What a conflict is called when another provider signs under the same name.
 const REMOTE_ID: &str = "remote_id";
+
+stored! {
+    IdentityProvider as provider, "p." {
+        "id" = &provider.id,
+        "domain_id" = &provider.domain_id,
+    } changing {
+        "enabled" = provider.enabled,
+        "description" = provider.description.as_deref(),
+        "authorization_ttl" = provider.authorization_ttl,
+    }
+}
+
+/// A query of identity providers, with a row for each name that one signs under.
+macro_rules! providers {
+    ($rest:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", r.remote_id FROM identity_provider p \
+             LEFT JOIN idp_remote_ids r ON r.idp_id = p.id ",
+            $rest
+        )
+    };
+}
 
 /// Reads identity providers.
 pub struct IdentityProviders<'a> {
@@ -28,11 +53,7 @@ impl IdentityProviders<'_> {
     ) -> Result<Option<IdentityProvider>, StoreError> {
         let rows = self
             .db
-            .query(
-                "SELECT p.id, p.enabled, p.description, p.domain_id, p.authorization_ttl, \
-                 r.remote_id FROM identity_provider p \
-                 LEFT JOIN idp_remote_ids r ON r.idp_id = p.id WHERE p.id = ? ORDER BY r.remote_id",
-            )
+            .query(providers!("WHERE p.id = ? ORDER BY r.remote_id"))
             .bind(id)
             .rows()
             .await?;
@@ -68,9 +89,7 @@ impl IdentityProviders<'_> {
         conditions
             .text(self.db.dialect(), "p.id", filter.id.as_ref())
             .equals("p.enabled", filter.enabled);
-        let head = "SELECT p.id, p.enabled, p.description, p.domain_id, p.authorization_ttl, \
-                    r.remote_id FROM identity_provider p \
-                    LEFT JOIN idp_remote_ids r ON r.idp_id = p.id";
+        let head = providers!("");
         let sql = conditions.statement(head, "p.id, r.remote_id", &Page::default());
         let query = self.db.built_query(sql).bind_all(conditions.into_values());
         let mut found = gather(&query.rows().await?)?;
@@ -89,16 +108,8 @@ impl IdentityProvidersMut<'_> {
     /// conflict over the latter is one of `remote_id`.
     pub async fn insert(&mut self, provider: &IdentityProvider) -> Result<(), StoreError> {
         self.tx
-            .insert(
-                "identity_provider",
-                Entity::New,
-                "(id, enabled, description, domain_id, authorization_ttl) VALUES (?, ?, ?, ?, ?)",
-            )
-            .bind(&provider.id)
-            .bind(provider.enabled)
-            .bind(provider.description.as_deref())
-            .bind(&provider.domain_id)
-            .bind(provider.authorization_ttl)
+            .insert("identity_provider", Entity::New, IdentityProvider::INSERT)
+            .bind_all(provider.values())
             .execute()
             .await
             .map_err(|error| error.on_unique("identity_provider"))?;
@@ -111,12 +122,9 @@ impl IdentityProvidersMut<'_> {
             .update(
                 "identity_provider",
                 Entity::Any,
-                "SET enabled = ?, description = ?, authorization_ttl = ? \
-                 WHERE id = ?",
+                format!("{} WHERE id = ?", IdentityProvider::UPDATE),
             )
-            .bind(provider.enabled)
-            .bind(provider.description.as_deref())
-            .bind(provider.authorization_ttl)
+            .bind_all(provider.changing())
             .bind(&provider.id)
             .execute()
             .await?;
@@ -196,7 +204,7 @@ impl IdentityProvidersMut<'_> {
     }
 }
 
-/// Judges what the database cannot judge of a filter by id.
+/// The part of a filter by id that the database cannot check.
 pub(crate) fn id_holds(filter: Option<&TextMatch>, id: &str) -> bool {
     filter.is_none_or(|filter| filter.holds_beyond_sql(id))
 }

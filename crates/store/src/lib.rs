@@ -23,6 +23,7 @@ mod cache;
 mod catalog;
 mod change;
 mod changeable;
+mod columns;
 mod credentials;
 mod db;
 mod dialect;
@@ -60,7 +61,7 @@ mod value;
 
 use std::sync::Arc;
 
-pub use access_rules::{AccessRules, AccessRulesMut, OwnedAccessRule, Undeleted};
+pub use access_rules::{AccessRules, AccessRulesMut, DeleteError, OwnedAccessRule};
 pub use application_credentials::{ApplicationCredentials, ApplicationCredentialsMut};
 pub use assignments::{Assignments, AssignmentsMut};
 pub use cache::CacheSettings;

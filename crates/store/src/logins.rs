@@ -242,7 +242,7 @@ impl LoginsMut<'_> {
 
     /// Counts a wrong password. The database adds, so that guesses made at once all count. When
     /// the latest failure is still the one at `over`, it and those before belong to a lock that is
-    /// over, and count no more.
+    /// over, and no longer count.
     pub async fn note_failure(
         &mut self,
         id: &UserId,

@@ -5,9 +5,19 @@ use model::ids::MappingId;
 use model::json;
 
 use crate::change::Entity;
+use crate::columns::{Stored, stored};
 use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::value::{FromRow, Row};
+
+stored! {
+    Mapping as mapping {
+        "id" = &mapping.id,
+    } changing {
+        "rules" = twice(&mapping.rules),
+        "schema_version" = &mapping.schema_version,
+    }
+}
 
 /// Reads mappings.
 pub struct Mappings<'a> {
@@ -18,7 +28,7 @@ impl Mappings<'_> {
     /// Finds a mapping by id; `None` when there is none.
     pub async fn find(&mut self, id: &MappingId) -> Result<Option<Mapping>, StoreError> {
         self.db
-            .query("SELECT id, rules, schema_version FROM mapping WHERE id = ?")
+            .query(concat!("SELECT ", columns!(), " FROM mapping WHERE id = ?"))
             .bind(id)
             .optional()
             .await
@@ -27,7 +37,7 @@ impl Mappings<'_> {
     /// Lists all mappings by id.
     pub async fn list(&mut self) -> Result<Vec<Mapping>, StoreError> {
         self.db
-            .query("SELECT id, rules, schema_version FROM mapping ORDER BY id")
+            .query(concat!("SELECT ", columns!(), " FROM mapping ORDER BY id"))
             .all()
             .await
     }
@@ -42,14 +52,8 @@ impl MappingsMut<'_> {
     /// Adds a mapping.
     pub async fn insert(&mut self, mapping: &Mapping) -> Result<(), StoreError> {
         self.tx
-            .insert(
-                "mapping",
-                Entity::Any,
-                "(id, rules, schema_version) VALUES (?, ?, ?)",
-            )
-            .bind(&mapping.id)
-            .bind(stored(&mapping.rules))
-            .bind(&mapping.schema_version)
+            .insert("mapping", Entity::Any, Mapping::INSERT)
+            .bind_all(mapping.values())
             .execute()
             .await
             .map_err(|error| error.on_unique("mapping"))?;
@@ -67,10 +71,9 @@ impl MappingsMut<'_> {
             .update(
                 "mapping",
                 Entity::Any,
-                "SET rules = ?, schema_version = ? WHERE id = ?",
+                format!("{} WHERE id = ?", Mapping::UPDATE),
             )
-            .bind(stored(&mapping.rules))
-            .bind(&mapping.schema_version)
+            .bind_all(mapping.changing())
             .bind(&mapping.id)
             .execute()
             .await?;
@@ -94,7 +97,7 @@ impl MappingsMut<'_> {
 }
 
 /// Keystone writes the rules as JSON, and that as a JSON text once more.
-fn stored(rules: &serde_json::Value) -> String {
+fn twice(rules: &serde_json::Value) -> String {
     json::spaced(&json::spaced(rules))
 }
 

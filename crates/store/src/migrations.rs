@@ -143,12 +143,12 @@ impl SchemaState {
         } else {
             None
         };
-        Ok(Self::judge(&tables, revisions, version, conn.dialect()))
+        Ok(Self::classify(&tables, revisions, version, conn.dialect()))
     }
 
-    /// Judges by the tables' names, the revisions, and our own version, which is `None` without
+    /// Classifies a database by the tables' names, the revisions, and our own version, which is `None` without
     /// an `archstone_schema`.
-    fn judge(
+    fn classify(
         tables: &[String],
         revisions: Vec<String>,
         version: Option<i64>,

@@ -8,6 +8,7 @@ use model::project::{Project, ProjectFilter, ProjectLimit, ResourceOptions, TagF
 
 use crate::assignments::GLOBAL_ROLE;
 use crate::change::Entity;
+use crate::columns::{Stored, stored};
 use crate::db::{Conn, Tx};
 use crate::dialect::placeholders;
 use crate::error::StoreError;
@@ -21,8 +22,21 @@ pub(crate) const ROOT: &str = "<<keystone.domain.root>>";
 /// The option `immutable` in `project_option` and `role_option`.
 pub(crate) const IMMUTABLE: &str = "IMMU";
 
-const COLUMNS: &str = "project.id, name, domain_id, parent_id, description, enabled, is_domain, \
-     extra";
+stored! {
+    Project as project, "project." {
+        "id" = &project.id,
+        "domain_id" = project.domain_id.as_ref().map_or(ROOT, |id| id.as_str()),
+        "parent_id" = project.parent_id.as_ref(),
+        "is_domain" = project.is_domain(),
+    } changing {
+        "name" = &project.name,
+        "description" = project.description.as_deref(),
+        "enabled" = project.enabled,
+        "extra" = json::spaced(&project.extra),
+    }
+}
+
+const COLUMNS: &str = columns!();
 
 /// Reads projects.
 pub struct Projects<'a> {
@@ -273,23 +287,11 @@ impl ProjectsMut<'_> {
         self.tx.require_all("project", ids, "project").await
     }
 
-    /// Adds a project. The unique index judges names: to read first would race.
+    /// Adds a project. The unique index decides about names: to read first would race.
     pub async fn insert(&mut self, project: &Project) -> Result<(), StoreError> {
         self.tx
-            .insert(
-                "project",
-                Entity::New,
-                "(id, name, domain_id, parent_id, description, enabled, is_domain, extra) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(&project.id)
-            .bind(&project.name)
-            .bind(project.domain_id.as_ref().map_or(ROOT, |id| id.as_str()))
-            .bind(project.parent_id.as_ref())
-            .bind(project.description.as_deref())
-            .bind(project.enabled)
-            .bind(project.is_domain())
-            .bind(json::spaced(&project.extra))
+            .insert("project", Entity::New, Project::INSERT)
+            .bind_all(project.values())
             .execute()
             .await
             .map_err(|error| error.on_unique("project"))?;
@@ -307,12 +309,9 @@ impl ProjectsMut<'_> {
             .update(
                 "project",
                 entity,
-                "SET name = ?, description = ?, enabled = ?, extra = ? WHERE id = ?",
+                format!("{} WHERE id = ?", Project::UPDATE),
             )
-            .bind(&project.name)
-            .bind(project.description.as_deref())
-            .bind(project.enabled)
-            .bind(json::spaced(&project.extra))
+            .bind_all(project.changing())
             .bind(&project.id)
             .execute()
             .await

@@ -6,11 +6,21 @@ use model::listing::Page;
 use model::service::Region;
 
 use crate::change::Entity;
+use crate::columns::{Stored, stored};
 use crate::db::{Conn, Tx};
 use crate::dialect::placeholders;
 use crate::error::StoreError;
 use crate::filter::Where;
-use crate::value::{FromRow, Row};
+
+stored! {
+    Region as region {
+        id: "id" (id) = &region.id,
+    } changing {
+        description: "description" (text) = &region.description,
+        parent_region_id: "parent_region_id" (optional_id) = region.parent_region_id.as_ref(),
+        extra: "extra" (extra) = json::spaced(&region.extra),
+    }
+}
 
 /// Reads regions.
 pub struct Regions<'a> {
@@ -21,7 +31,7 @@ impl Regions<'_> {
     /// Finds a region by id.
     pub async fn find(&mut self, id: &RegionId) -> Result<Option<Region>, StoreError> {
         self.db
-            .query("SELECT id, description, parent_region_id, extra FROM region WHERE id = ?")
+            .query(concat!("SELECT ", columns!(), " FROM region WHERE id = ?"))
             .bind(id)
             .optional()
             .await
@@ -34,7 +44,7 @@ impl Regions<'_> {
     ) -> Result<Vec<Region>, StoreError> {
         let mut conditions = Where::default();
         conditions.equals("parent_region_id", parent_region_id);
-        let head = "SELECT id, description, parent_region_id, extra FROM region";
+        let head = concat!("SELECT ", columns!(), " FROM region");
         let sql = conditions.statement(head, "id", &Page::default());
         self.db
             .built_query(sql)
@@ -81,7 +91,7 @@ pub struct RegionsMut<'a> {
 
 impl RegionsMut<'_> {
     /// Keeps everybody else from changing any region, and from adding what names one, until the
-    /// transaction ends: a tree can only be judged as a whole.
+    /// transaction ends: a tree can only be checked as a whole.
     pub async fn lock_all(&mut self) -> Result<(), StoreError> {
         self.tx.lock_all("region", "id IS NOT NULL", []).await
     }
@@ -89,16 +99,8 @@ impl RegionsMut<'_> {
     /// Adds a region.
     pub async fn insert(&mut self, region: &Region) -> Result<(), StoreError> {
         self.tx
-            .insert(
-                "region",
-                Entity::Any,
-                "(id, description, parent_region_id, extra) \
-                 VALUES (?, ?, ?, ?)",
-            )
-            .bind(&region.id)
-            .bind(&region.description)
-            .bind(region.parent_region_id.as_ref())
-            .bind(json::spaced(&region.extra))
+            .insert("region", Entity::Any, Region::INSERT)
+            .bind_all(region.values())
             .execute()
             .await
             .map_err(|error| error.on_unique("region"))?;
@@ -111,12 +113,9 @@ impl RegionsMut<'_> {
             .update(
                 "region",
                 Entity::Any,
-                "SET description = ?, parent_region_id = ?, extra = ? \
-                 WHERE id = ?",
+                format!("{} WHERE id = ?", Region::UPDATE),
             )
-            .bind(&region.description)
-            .bind(region.parent_region_id.as_ref())
-            .bind(json::spaced(&region.extra))
+            .bind_all(region.changing())
             .bind(&region.id)
             .execute()
             .await?;
@@ -129,16 +128,5 @@ impl RegionsMut<'_> {
         let delete = self.tx.delete("region", Entity::Any, which);
         delete.bind_all(ids).execute().await?;
         Ok(())
-    }
-}
-
-impl FromRow for Region {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.id("id")?,
-            description: row.text("description")?,
-            parent_region_id: row.optional_id("parent_region_id")?,
-            extra: row.extra("extra")?,
-        })
     }
 }

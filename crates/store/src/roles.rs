@@ -8,6 +8,7 @@ use model::role::{Role, RoleFilter};
 
 use crate::assignments::GLOBAL_ROLE;
 use crate::change::Entity;
+use crate::columns::{Stored, stored};
 use crate::db::{Conn, Tx};
 use crate::dialect::placeholders;
 use crate::error::StoreError;
@@ -15,15 +16,20 @@ use crate::filter::Where;
 use crate::projects::IMMUTABLE;
 use crate::value::{FromRow, Row};
 
+stored! {
+    Role as role, "role." {
+        "id" = &role.id,
+        "domain_id" = role.domain_id.as_ref().map_or(GLOBAL_ROLE, |id| id.as_str()),
+    } changing {
+        "name" = &role.name,
+        "description" = role.description.as_deref(),
+        "extra" = json::spaced(&role.extra),
+    }
+}
+
 /// Reads roles.
 pub struct Roles<'a> {
     pub(crate) db: Conn<'a>,
-}
-
-macro_rules! columns {
-    () => {
-        "role.id, role.name, role.domain_id, role.description, role.extra, option_value"
-    };
 }
 
 macro_rules! options {
@@ -33,7 +39,7 @@ macro_rules! options {
 }
 
 /// What a role is read from.
-pub(crate) const COLUMNS: &str = columns!();
+pub(crate) const COLUMNS: &str = concat!(columns!(), ", option_value");
 
 /// Where its options are, beside the table `role`.
 pub(crate) const OPTIONS: &str = options!();
@@ -41,7 +47,14 @@ pub(crate) const OPTIONS: &str = options!();
 /// A role with its only known option.
 macro_rules! roles {
     ($rest:literal) => {
-        concat!("SELECT ", columns!(), " FROM role ", options!(), " ", $rest)
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", option_value FROM role ",
+            options!(),
+            " ",
+            $rest
+        )
     };
 }
 
@@ -183,20 +196,8 @@ impl RolesMut<'_> {
     /// Adds a role.
     pub async fn insert(&mut self, role: &Role) -> Result<(), StoreError> {
         self.tx
-            .insert(
-                "role",
-                Entity::New,
-                "(id, name, domain_id, description, extra) VALUES (?, ?, ?, ?, ?)",
-            )
-            .bind(&role.id)
-            .bind(&role.name)
-            .bind(
-                role.domain_id
-                    .as_ref()
-                    .map_or(GLOBAL_ROLE, |id| id.as_str()),
-            )
-            .bind(role.description.as_deref())
-            .bind(json::spaced(&role.extra))
+            .insert("role", Entity::New, Role::INSERT)
+            .bind_all(role.values())
             .execute()
             .await
             .map_err(|error| error.on_unique("role"))?;
@@ -209,11 +210,9 @@ impl RolesMut<'_> {
             .update(
                 "role",
                 Entity::Any,
-                "SET name = ?, description = ?, extra = ? WHERE id = ?",
+                format!("{} WHERE id = ?", Role::UPDATE),
             )
-            .bind(&role.name)
-            .bind(role.description.as_deref())
-            .bind(json::spaced(&role.extra))
+            .bind_all(role.changing())
             .bind(&role.id)
             .execute()
             .await

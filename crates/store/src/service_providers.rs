@@ -5,11 +5,23 @@ use model::ids::ServiceProviderId;
 use model::listing::Page;
 
 use crate::change::Entity;
+use crate::columns::{Stored, stored};
 use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::Where;
 use crate::identity_providers::id_holds;
-use crate::value::{FromRow, Row};
+
+stored! {
+    ServiceProvider as provider {
+        id: "id" (id) = &provider.id,
+    } changing {
+        enabled: "enabled" (bool) = provider.enabled,
+        description: "description" (optional_text) = provider.description.as_deref(),
+        auth_url: "auth_url" (text) = &provider.auth_url,
+        sp_url: "sp_url" (text) = &provider.sp_url,
+        relay_state_prefix: "relay_state_prefix" (text) = &provider.relay_state_prefix,
+    }
+}
 
 /// Reads service providers.
 pub struct ServiceProviders<'a> {
@@ -23,10 +35,11 @@ impl ServiceProviders<'_> {
         id: &ServiceProviderId,
     ) -> Result<Option<ServiceProvider>, StoreError> {
         self.db
-            .query(
-                "SELECT id, enabled, description, auth_url, sp_url, relay_state_prefix \
-                 FROM service_provider WHERE id = ?",
-            )
+            .query(concat!(
+                "SELECT ",
+                columns!(),
+                " FROM service_provider WHERE id = ?"
+            ))
             .bind(id)
             .optional()
             .await
@@ -41,8 +54,7 @@ impl ServiceProviders<'_> {
         conditions
             .text(self.db.dialect(), "id", filter.id.as_ref())
             .equals("enabled", filter.enabled);
-        let head = "SELECT id, enabled, description, auth_url, sp_url, relay_state_prefix \
-                    FROM service_provider";
+        let head = concat!("SELECT ", columns!(), " FROM service_provider");
         let sql = conditions.statement(head, "id", &Page::default());
         let query = self.db.built_query(sql).bind_all(conditions.into_values());
         let mut found = query.all::<ServiceProvider>().await?;
@@ -60,18 +72,8 @@ impl ServiceProvidersMut<'_> {
     /// Adds a service provider.
     pub async fn insert(&mut self, provider: &ServiceProvider) -> Result<(), StoreError> {
         self.tx
-            .insert(
-                "service_provider",
-                Entity::Any,
-                "(id, enabled, description, auth_url, sp_url, relay_state_prefix) \
-                 VALUES (?, ?, ?, ?, ?, ?)",
-            )
-            .bind(&provider.id)
-            .bind(provider.enabled)
-            .bind(provider.description.as_deref())
-            .bind(&provider.auth_url)
-            .bind(&provider.sp_url)
-            .bind(&provider.relay_state_prefix)
+            .insert("service_provider", Entity::Any, ServiceProvider::INSERT)
+            .bind_all(provider.values())
             .execute()
             .await
             .map_err(|error| error.on_unique("service_provider"))?;
@@ -84,14 +86,9 @@ impl ServiceProvidersMut<'_> {
             .update(
                 "service_provider",
                 Entity::Any,
-                "SET enabled = ?, description = ?, auth_url = ?, \
-                 sp_url = ?, relay_state_prefix = ? WHERE id = ?",
+                format!("{} WHERE id = ?", ServiceProvider::UPDATE),
             )
-            .bind(provider.enabled)
-            .bind(provider.description.as_deref())
-            .bind(&provider.auth_url)
-            .bind(&provider.sp_url)
-            .bind(&provider.relay_state_prefix)
+            .bind_all(provider.changing())
             .bind(&provider.id)
             .execute()
             .await?;
@@ -111,18 +108,5 @@ impl ServiceProvidersMut<'_> {
             .execute()
             .await?;
         StoreError::require_found(found, "Service Provider", id)
-    }
-}
-
-impl FromRow for ServiceProvider {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.id("id")?,
-            enabled: row.bool("enabled")?,
-            description: row.optional_text("description")?,
-            auth_url: row.text("auth_url")?,
-            sp_url: row.text("sp_url")?,
-            relay_state_prefix: row.text("relay_state_prefix")?,
-        })
     }
 }

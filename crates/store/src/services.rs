@@ -6,10 +6,20 @@ use model::listing::{Page, TextMatch};
 use model::service::Service;
 
 use crate::change::Entity;
+use crate::columns::{Stored, stored};
 use crate::db::{Conn, Tx};
 use crate::error::StoreError;
 use crate::filter::Where;
-use crate::value::{FromRow, Row};
+
+stored! {
+    Service as service {
+        id: "id" (id) = &service.id,
+    } changing {
+        kind: "type" (optional_text, Option::unwrap_or_default) = &service.kind,
+        enabled: "enabled" (bool) = service.enabled,
+        extra: "extra" (extra) = json::spaced(&service.extra),
+    }
+}
 
 /// Reads services.
 pub struct Services<'a> {
@@ -20,7 +30,11 @@ impl Services<'_> {
     /// Lists the services of a type.
     pub async fn list_by_type(&mut self, kind: &str) -> Result<Vec<Service>, StoreError> {
         self.db
-            .query("SELECT id, type, enabled, extra FROM service WHERE type = ? ORDER BY id")
+            .query(concat!(
+                "SELECT ",
+                columns!(),
+                " FROM service WHERE type = ? ORDER BY id"
+            ))
             .bind(kind)
             .all()
             .await
@@ -29,7 +43,7 @@ impl Services<'_> {
     /// Finds a service by id.
     pub async fn find(&mut self, id: &ServiceId) -> Result<Option<Service>, StoreError> {
         self.db
-            .query("SELECT id, type, enabled, extra FROM service WHERE id = ?")
+            .query(concat!("SELECT ", columns!(), " FROM service WHERE id = ?"))
             .bind(id)
             .optional()
             .await
@@ -41,7 +55,7 @@ impl Services<'_> {
         let dialect = self.db.dialect();
         let mut conditions = Where::default();
         conditions.text(dialect, "type", kind);
-        let head = "SELECT id, type, enabled, extra FROM service";
+        let head = concat!("SELECT ", columns!(), " FROM service");
         let sql = conditions.statement(head, "id", &Page::default());
         let query = self.db.built_query(sql).bind_all(conditions.into_values());
         let mut found = query.all::<Service>().await?;
@@ -61,15 +75,8 @@ impl ServicesMut<'_> {
     /// Adds a service.
     pub async fn insert(&mut self, service: &Service) -> Result<(), StoreError> {
         self.tx
-            .insert(
-                "service",
-                Entity::Any,
-                "(id, type, enabled, extra) VALUES (?, ?, ?, ?)",
-            )
-            .bind(&service.id)
-            .bind(&service.kind)
-            .bind(service.enabled)
-            .bind(json::spaced(&service.extra))
+            .insert("service", Entity::Any, Service::INSERT)
+            .bind_all(service.values())
             .execute()
             .await?;
         Ok(())
@@ -81,11 +88,9 @@ impl ServicesMut<'_> {
             .update(
                 "service",
                 Entity::Any,
-                "SET type = ?, enabled = ?, extra = ? WHERE id = ?",
+                format!("{} WHERE id = ?", Service::UPDATE),
             )
-            .bind(&service.kind)
-            .bind(service.enabled)
-            .bind(json::spaced(&service.extra))
+            .bind_all(service.changing())
             .bind(&service.id)
             .execute()
             .await?;
@@ -111,16 +116,5 @@ impl ServicesMut<'_> {
             delete.bind(id).execute().await?;
         }
         Ok(())
-    }
-}
-
-impl FromRow for Service {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.id("id")?,
-            kind: row.optional_text("type")?.unwrap_or_default(),
-            enabled: row.bool("enabled")?,
-            extra: row.extra("extra")?,
-        })
     }
 }

@@ -66,7 +66,7 @@ values! {
 }
 
 macro_rules! id_values {
-    ($($id:ident),*) => {$(
+    ($($(#[$doc:meta])* $id:ident,)*) => {$(
         impl From<&model::ids::$id> for Value {
             fn from(id: &model::ids::$id) -> Self {
                 Self::Text(Some(id.as_str().to_owned()))
@@ -80,11 +80,7 @@ macro_rules! id_values {
     )*};
 }
 
-id_values! {
-    AccessRuleId, AccessTokenId, ApplicationCredentialId, ConsumerId, CredentialId, DomainId,
-    EndpointId, GroupId, IdentityProviderId, MappingId, ProjectId, ProtocolId, RegionId, RoleId,
-    ServiceId, ServiceProviderId, TrustId, UserId
-}
+model::for_each_id!(id_values);
 
 /// One row of a result, read by column name.
 pub(crate) enum Row {

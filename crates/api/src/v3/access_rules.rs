@@ -8,13 +8,14 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
+use auth::rules::keys_of;
 use model::Extra;
 use model::application_credential::{AccessRule, AccessRuleFilter};
 use model::ids::{AccessRuleId, UserId};
+use model::user::User;
 use policy::{Rule, ScopeType};
 use serde::{Deserialize, Serialize};
-use store::{Tx, Undeleted};
+use store::{DeleteError, Tx};
 use web::operation::Operation;
 use web::reply::{Collection, Links, SelfLink};
 
@@ -51,17 +52,20 @@ const LIST_ACCESS_RULES: Rule = Rule::new(
     "identity:list_access_rules",
     "(role:reader and system_scope:all) or user_id:%(target.user.id)s",
 )
-.scopes(&[ScopeType::System, ScopeType::Project]);
+.scopes(&[ScopeType::System, ScopeType::Project])
+.about(keys_of::<User>());
 const GET_ACCESS_RULE: Rule = Rule::new(
     "identity:get_access_rule",
     "(role:reader and system_scope:all) or user_id:%(target.user.id)s",
 )
-.scopes(&[ScopeType::System, ScopeType::Project]);
+.scopes(&[ScopeType::System, ScopeType::Project])
+.about(keys_of::<User>());
 const DELETE_ACCESS_RULE: Rule = Rule::new(
     "identity:delete_access_rule",
     "(role:admin and system_scope:all) or user_id:%(target.user.id)s",
 )
-.scopes(&[ScopeType::System, ScopeType::Project]);
+.scopes(&[ScopeType::System, ScopeType::Project])
+.about(keys_of::<User>());
 
 async fn list(
     call: Call,
@@ -109,16 +113,16 @@ async fn delete(
     let mut tx = call.begin().await?;
     match tx.access_rules_mut().delete(&user_id, &id).await? {
         Ok(()) => Ok(permit.done(tx.commit().await?)),
-        Err(Undeleted::Absent) => Err(ApiError::not_found("Access Rule", &id)),
-        Err(Undeleted::InUse) => Err(ApiError::Forbidden(
+        Err(DeleteError::Absent) => Err(ApiError::not_found("Access Rule", &id)),
+        Err(DeleteError::InUse) => Err(ApiError::Forbidden(
             "May not delete access rule in use".into(),
         )),
     }
 }
 
 /// Whose rules they are. A user who does not exist owns none.
-async fn owner(call: &Call, id: &UserId) -> Result<Target, ApiError> {
-    Ok(call.store.users().find(id).await?.as_ref().into())
+async fn owner(call: &Call, id: &UserId) -> Result<Option<User>, ApiError> {
+    Ok(call.store.users().find(id).await?)
 }
 
 /// An access rule, as it stands in an application credential.

@@ -9,7 +9,7 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
+use auth::rules::keys_of;
 use auth::tokens::{RoleDocument, ValidToken};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -66,7 +66,8 @@ const GET_APPLICATION_CREDENTIAL: Rule = Rule::new(
     "(rule:admin_required) or (role:reader and system_scope:all) or rule:owner",
 )
 .scopes(&[ScopeType::System, ScopeType::Project])
-.deprecated("rule:admin_or_owner");
+.deprecated("rule:admin_or_owner")
+.about(keys_of::<ApplicationCredential>());
 const CREATE_APPLICATION_CREDENTIAL: Rule = Rule::new(
     "identity:create_application_credential",
     "user_id:%(user_id)s",
@@ -77,13 +78,14 @@ const DELETE_APPLICATION_CREDENTIAL: Rule = Rule::new(
     "rule:admin_or_owner",
 )
 .scopes(&[ScopeType::System, ScopeType::Project])
-.deprecated("rule:admin_or_owner");
+.deprecated("rule:admin_or_owner")
+.about(keys_of::<ApplicationCredential>());
 
 async fn list(
     call: Call,
     Path(user_id): Path<UserId>,
 ) -> Result<Reply<Collection<CredentialDocument>>, ApiError> {
-    let permit = call.authorize(LIST_APPLICATION_CREDENTIALS, Target::none())?;
+    let permit = call.authorize(LIST_APPLICATION_CREDENTIALS, ())?;
     refuse_delegated(&call)?;
     let name = call.request.query.text("name");
     let range = call.range(None)?;
@@ -122,7 +124,7 @@ async fn create(
     Path(user_id): Path<UserId>,
     Body(request): Body<CreateCredential>,
 ) -> Result<Reply<One<CredentialDocument>>, ApiError> {
-    let _allowed = call.authorize(CREATE_APPLICATION_CREDENTIAL, Target::none())?;
+    let _allowed = call.authorize(CREATE_APPLICATION_CREDENTIAL, ())?;
     refuse_delegated(&call)?;
     refuse_restricted(&call)?;
     let token = own_token(&call, &user_id)?;
@@ -140,7 +142,7 @@ async fn create(
         .map_err(refuse_secret)?;
     // A credential outlives tokens, so who makes one must not have lost theirs meanwhile.
     call.look_again().await?;
-    let permit = call.authorize(CREATE_APPLICATION_CREDENTIAL, Target::none())?;
+    let permit = call.authorize(CREATE_APPLICATION_CREDENTIAL, ())?;
     let carried = &own_token(&call, &user_id)?.roles;
     if !role_ids
         .iter()

@@ -5,7 +5,8 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
+use auth::rules::targets::CredentialsOf;
+use auth::rules::{Item, Wanted, keys_of};
 use config::Limit;
 use model::Extra;
 use model::credential::{Credential, CredentialFilter};
@@ -55,19 +56,24 @@ const WRITE: &str = "(rule:admin_required) or user_id:%(target.credential.user_i
 
 const LIST_CREDENTIALS: Rule = Rule::new("identity:list_credentials", READ)
     .scopes(SCOPES)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<CredentialsOf>());
 const GET_CREDENTIAL: Rule = Rule::new("identity:get_credential", READ)
     .scopes(SCOPES)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Credential>());
 const CREATE_CREDENTIAL: Rule = Rule::new("identity:create_credential", WRITE)
     .scopes(SCOPES)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Credential>());
 const UPDATE_CREDENTIAL: Rule = Rule::new("identity:update_credential", WRITE)
     .scopes(SCOPES)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Credential>());
 const DELETE_CREDENTIAL: Rule = Rule::new("identity:delete_credential", WRITE)
     .scopes(SCOPES)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Credential>());
 
 /// The type whose blob is a pair of keys.
 const EC2: &str = "ec2";
@@ -76,9 +82,8 @@ async fn list(call: Call) -> Result<Reply<Collection<CredentialDocument>>, ApiEr
     // To a token of the system the list is nobody's own.
     let token = call.caller().token();
     let own = token.filter(|token| !token.token.has_system_scope());
-    let own = own.map(|token| token.subject.id.as_str());
-    let target = Target::none().with_some("target.credential.user_id", own);
-    let permit = call.authorize(LIST_CREDENTIALS, target)?;
+    let own = CredentialsOf(own.map(|token| token.subject.id.clone()));
+    let permit = call.authorize(LIST_CREDENTIALS, own)?;
     let query = &call.request.query;
     let filter = CredentialFilter {
         user_id: query.id("user_id"),
@@ -87,8 +92,7 @@ async fn list(call: Call) -> Result<Reply<Collection<CredentialDocument>>, ApiEr
     let mut found = call.store.credentials().list(&filter).await?;
     // Everybody may ask, and sees what they could see one by one.
     found.retain(|credential| {
-        call.authorize(GET_CREDENTIAL, Target::from(credential).item())
-            .is_ok()
+        call.authorize(GET_CREDENTIAL, Item(credential)).is_ok()
             && refuse_delegated(&call, &credential.kind).is_ok()
     });
     let key_hashes = found.iter().map(|credential| credential.key_hash.as_str());
@@ -120,7 +124,7 @@ async fn create(
     call: Call,
     Body(request): Body<CreateCredential>,
 ) -> Result<Reply<One<CredentialDocument>>, ApiError> {
-    let permit = call.authorize(CREATE_CREDENTIAL, Target::wanted("credential"))?;
+    let permit = call.authorize(CREATE_CREDENTIAL, Wanted::<Credential>::of(&call.request))?;
     refuse_delegated(&call, &request.kind)?;
     let credential = request.into_credential(&call)?;
     let (user_id, project_id) = (&credential.user_id, credential.project_id.as_ref());

@@ -7,7 +7,8 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::checks::{refuse_immutable, refuse_reserved_characters};
 use auth::flows::delete_domain::delete_domain;
-use auth::rules::Target;
+use auth::rules::keys_of;
+use auth::rules::targets::OnlyDomain;
 use model::Extra;
 use model::ids::DomainId;
 use model::project::{Domain, DomainFilter};
@@ -55,29 +56,32 @@ const LIST_DOMAINS: Rule = Rule::new(
      (role:reader and domain_id:%(target.domain.id)s)",
 )
 .scopes(ANY_SCOPE)
-.deprecated(ADMIN);
+.deprecated(ADMIN)
+.about(keys_of::<OnlyDomain>());
 const GET_DOMAIN: Rule = Rule::new(
     "identity:get_domain",
     "rule:admin_required or (role:reader and system_scope:all) or \
      token.domain.id:%(target.domain.id)s or token.project.domain.id:%(target.domain.id)s",
 )
 .scopes(ANY_SCOPE)
-.deprecated("rule:admin_required or token.project.domain.id:%(target.domain.id)s");
+.deprecated("rule:admin_required or token.project.domain.id:%(target.domain.id)s")
+.about(keys_of::<Domain>());
 const CREATE_DOMAIN: Rule = Rule::new("identity:create_domain", ADMIN)
     .scopes(SCOPES)
     .deprecated(ADMIN);
 const UPDATE_DOMAIN: Rule = Rule::new("identity:update_domain", ADMIN)
     .scopes(SCOPES)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Domain>());
 const DELETE_DOMAIN: Rule = Rule::new("identity:delete_domain", ADMIN)
     .scopes(SCOPES)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Domain>());
 
 async fn list(call: Call) -> Result<Reply<Collection<DomainDocument>>, ApiError> {
     // A token of a domain sees that one only.
     let scope = call.caller().domain_scope();
-    let target = Target::none().with_some("target.domain.id", scope.clone().map(String::from));
-    let permit = call.authorize(LIST_DOMAINS, target)?;
+    let permit = call.authorize(LIST_DOMAINS, OnlyDomain(scope.clone()))?;
     let query = &call.request.query;
     let filter = DomainFilter {
         id: scope,
@@ -108,7 +112,7 @@ async fn create(
     call: Call,
     Body(request): Body<CreateDomain>,
 ) -> Result<Reply<One<DomainDocument>>, ApiError> {
-    let permit = call.authorize(CREATE_DOMAIN, Target::none())?;
+    let permit = call.authorize(CREATE_DOMAIN, ())?;
     let domain = request.into_domain(&call)?;
     projects::check_name(&call, &domain.name)?;
     let mut tx = call.begin().await?;

@@ -5,7 +5,6 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
 use auth::tokens::document;
 use model::Extra;
 use model::ids::{EndpointId, RegionId, ServiceId};
@@ -63,7 +62,7 @@ const DELETE_ENDPOINT: Rule = Rule::new("identity:delete_endpoint", ADMIN)
     .deprecated(ADMIN);
 
 async fn list(call: Call) -> Result<Reply<Collection<EndpointDocument>>, ApiError> {
-    let permit = call.authorize(LIST_ENDPOINTS, Target::none())?;
+    let permit = call.authorize(LIST_ENDPOINTS, ())?;
     let query = &call.request.query;
     let filter = EndpointFilter {
         interface: query.get("interface").map(str::to_owned),
@@ -85,7 +84,7 @@ async fn show(
     call: Call,
     Path(id): Path<EndpointId>,
 ) -> Result<Reply<One<EndpointDocument>>, ApiError> {
-    let permit = call.authorize(GET_ENDPOINT, Target::none())?;
+    let permit = call.authorize(GET_ENDPOINT, ())?;
     let endpoint = find(&call, &id).await?;
     Ok(permit.ok(One::new(
         "endpoint",
@@ -97,7 +96,7 @@ async fn create(
     call: Call,
     Body(request): Body<CreateEndpoint>,
 ) -> Result<Reply<One<EndpointDocument>>, ApiError> {
-    let permit = call.authorize(CREATE_ENDPOINT, Target::none())?;
+    let permit = call.authorize(CREATE_ENDPOINT, ())?;
     let legacy_region = request.region.clone();
     let endpoint = request.into_endpoint(call.new_id());
     let mut tx = call.begin().await?;
@@ -123,7 +122,7 @@ async fn update(
     Path(id): Path<EndpointId>,
     Body(change): Body<ChangeEndpoint>,
 ) -> Result<Reply<One<EndpointDocument>>, ApiError> {
-    let permit = call.authorize(UPDATE_ENDPOINT, Target::none())?;
+    let permit = call.authorize(UPDATE_ENDPOINT, ())?;
     find(&call, &id).await?;
     if change.id.as_ref().is_some_and(|other| *other != id) {
         return Err(ApiError::BadRequest("Cannot change ID".into()));
@@ -147,7 +146,7 @@ async fn update(
 }
 
 async fn delete(call: Call, Path(id): Path<EndpointId>) -> Result<Reply<()>, ApiError> {
-    let permit = call.authorize(DELETE_ENDPOINT, Target::none())?;
+    let permit = call.authorize(DELETE_ENDPOINT, ())?;
     find(&call, &id).await?;
     let mut tx = call.begin().await?;
     tx.endpoints_mut().delete(&id).await?;

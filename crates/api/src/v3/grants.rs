@@ -2,17 +2,20 @@
 //!
 //! All these routes are one, with another actor, target or kind of inheritance in the path.
 
+use std::borrow::Cow;
+
 use auth::call::Call;
 use auth::call::reply::{Permit, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
+use auth::rules::{Target, keys_of};
 use auth::tokens::RoleDocument;
 use model::assignment::{Actor, Assignment, AssignmentTarget};
 use model::ids::RoleId;
 use model::project::{Domain, Project};
 use model::role::Role;
-use policy::{Rule, ScopeType};
+use model::user::{Group, User};
+use policy::{Keys, Rule, ScopeType};
 use store::{StoreError, Tx};
 use web::operation::Operation;
 use web::reply::Collection;
@@ -212,7 +215,8 @@ const LIST_GRANTS: Rule = Rule::new(
     ),
 )
 .scopes(ANY_SCOPE)
-.deprecated(ADMIN);
+.deprecated(ADMIN)
+.about(keys_of::<Named>());
 const CHECK_GRANT: Rule = Rule::new(
     "identity:check_grant",
     concat!(
@@ -222,7 +226,8 @@ const CHECK_GRANT: Rule = Rule::new(
     ),
 )
 .scopes(ANY_SCOPE)
-.deprecated(ADMIN);
+.deprecated(ADMIN)
+.about(keys_of::<Named>());
 const MANAGE: &str = concat!(
     "(rule:admin_required) or (",
     within_domain!("admin"),
@@ -232,15 +237,17 @@ const MANAGE: &str = concat!(
 );
 const CREATE_GRANT: Rule = Rule::new("identity:create_grant", MANAGE)
     .scopes(ANY_SCOPE)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Named>());
 const REVOKE_GRANT: Rule = Rule::new("identity:revoke_grant", MANAGE)
     .scopes(ANY_SCOPE)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Named>());
 
 macro_rules! system_rules {
     ($($rule:ident = $name:literal, $check:expr;)*) => {$(
         const $rule: Rule =
-            Rule::new($name, $check).scopes(SYSTEM_PROJECT).deprecated(ADMIN);
+            Rule::new($name, $check).scopes(SYSTEM_PROJECT).deprecated(ADMIN).about(keys_of::<Named>());
     )*};
 }
 
@@ -377,10 +384,34 @@ struct Named {
     role: Option<Role>,
     domain: Option<Domain>,
     project: Option<Project>,
-    has_actor: bool,
+    user: Option<User>,
+    group: Option<Group>,
+}
+
+impl Target for Named {
+    const KEYS: Keys = Keys::All(&[
+        User::KEYS,
+        Group::KEYS,
+        Role::KEYS,
+        Project::KEYS,
+        Domain::KEYS,
+    ]);
+
+    fn find(&self, key: &str) -> Option<Cow<'_, str>> {
+        self.user
+            .find(key)
+            .or_else(|| self.group.find(key))
+            .or_else(|| self.role.find(key))
+            .or_else(|| self.project.find(key))
+            .or_else(|| self.domain.find(key))
+    }
 }
 
 impl Named {
+    fn has_actor(&self) -> bool {
+        self.user.is_some() || self.group.is_some()
+    }
+
     fn require_role(&self) -> Result<&Role, ApiError> {
         let id = self.place.role_id.as_ref();
         self.role
@@ -402,7 +433,7 @@ impl Named {
 
     fn require_actor(&self) -> Result<(), ApiError> {
         match &self.place.actor {
-            _ if self.has_actor => Ok(()),
+            _ if self.has_actor() => Ok(()),
             Actor::User(id) => Err(ApiError::not_found("user", id)),
             Actor::Group(id) => Err(ApiError::not_found("group", id)),
         }
@@ -417,7 +448,7 @@ impl Named {
             AssignmentTarget::System => {}
         }
         match &assignment.actor {
-            _ if !self.has_actor => {}
+            _ if !self.has_actor() => {}
             Actor::User(id) => tx.users_mut().require(id).await?,
             Actor::Group(id) => tx.groups_mut().require(id).await?,
         }
@@ -477,19 +508,23 @@ async fn authorized(call: &Call, existence: Existence) -> Result<(Named, Permit)
         AssignmentTarget::Domain(id) => (call.store.domains().find(id).await?, None),
         AssignmentTarget::Project(id) => (None, call.store.projects().find(id).await?),
     };
-    let actor = match &place.actor {
+    let (user, group) = match &place.actor {
         Actor::User(id) => {
             let user = call.store.users().find(id).await?;
-            user.map(|user| (Target::from(&user), Actor::User(user.id)))
+            (user, None)
         }
         Actor::Group(id) => {
             let group = call.store.groups().find(id).await?;
-            group.map(|group| (Target::from(&group), Actor::Group(group.id)))
+            (None, group)
         }
     };
     // From here on by the ids that are stored: MariaDB finds them by other spellings as well.
-    let (actor, actor_as_stored) = actor.unzip();
-    place.actor = actor_as_stored.unwrap_or(place.actor);
+    if let Some(user) = &user {
+        place.actor = Actor::User(user.id.clone());
+    }
+    if let Some(group) = &group {
+        place.actor = Actor::Group(group.id.clone());
+    }
     if let Some(domain) = &domain {
         place.target = AssignmentTarget::Domain(domain.id.clone());
     }
@@ -501,7 +536,8 @@ async fn authorized(call: &Call, existence: Existence) -> Result<(Named, Permit)
         role,
         domain,
         project,
-        has_actor: actor.is_some(),
+        user,
+        group,
     };
     if !named.place.inherited {
         if named.place.role_id.is_some() {
@@ -512,17 +548,12 @@ async fn authorized(call: &Call, existence: Existence) -> Result<(Named, Permit)
         }
         named.require_target()?;
     }
-    let target = actor
-        .unwrap_or_default()
-        .and(named.role.as_ref())
-        .and(named.project.as_ref())
-        .and(named.domain.as_ref());
     let rules = call.request.operation.rules;
     let rule = rules
         .first()
         .copied()
         .expect("every operation on grants has one rule");
-    let permit = call.authorize(rule, target)?;
+    let permit = call.authorize(rule, &named)?;
     Ok((named, permit))
 }
 

@@ -1,16 +1,19 @@
 //! Groups: users that are given roles together.
 
+use std::borrow::Cow;
+
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::revoke::{revoke_members, revoke_user};
-use auth::rules::Target;
+use auth::rules::targets::GroupsInDomain;
+use auth::rules::{Target, Wanted, keys_of};
 use model::Extra;
 use model::ids::{DomainId, GroupId, UserId};
 use model::user::{Group, GroupFilter, Membership, User, UserFilter};
-use policy::{Rule, ScopeType};
+use policy::{Keys, Rule, ScopeType};
 use serde::{Deserialize, Serialize};
 use store::StoreError;
 use web::operation::Operation;
@@ -75,22 +78,28 @@ const SCOPES: &[ScopeType] = &[ScopeType::System, ScopeType::Domain, ScopeType::
 
 const LIST_GROUPS: Rule = Rule::new("identity:list_groups", READ_IN_DOMAIN)
     .scopes(SCOPES)
-    .deprecated("rule:admin_required");
+    .deprecated("rule:admin_required")
+    .about(keys_of::<GroupsInDomain>());
 const GET_GROUP: Rule = Rule::new("identity:get_group", READ_IN_DOMAIN)
     .scopes(SCOPES)
-    .deprecated("rule:admin_required");
+    .deprecated("rule:admin_required")
+    .about(keys_of::<Group>());
 const CREATE_GROUP: Rule = Rule::new("identity:create_group", MANAGED_IN_DOMAIN)
     .scopes(SCOPES)
-    .deprecated("rule:admin_required");
+    .deprecated("rule:admin_required")
+    .about(keys_of::<Group>());
 const UPDATE_GROUP: Rule = Rule::new("identity:update_group", MANAGED_IN_DOMAIN)
     .scopes(SCOPES)
-    .deprecated("rule:admin_required");
+    .deprecated("rule:admin_required")
+    .about(keys_of::<Group>());
 const DELETE_GROUP: Rule = Rule::new("identity:delete_group", MANAGED_IN_DOMAIN)
     .scopes(SCOPES)
-    .deprecated("rule:admin_required");
+    .deprecated("rule:admin_required")
+    .about(keys_of::<Group>());
 const LIST_USERS_IN_GROUP: Rule = Rule::new("identity:list_users_in_group", READ_IN_DOMAIN)
     .scopes(SCOPES)
-    .deprecated("rule:admin_required");
+    .deprecated("rule:admin_required")
+    .about(keys_of::<Group>());
 const CHECK_USER_IN_GROUP: Rule = Rule::new(
     "identity:check_user_in_group",
     "(rule:admin_required) or (role:reader and system_scope:all) or \
@@ -98,14 +107,17 @@ const CHECK_USER_IN_GROUP: Rule = Rule::new(
      domain_id:%(target.user.domain_id)s)",
 )
 .scopes(SCOPES)
-.deprecated("rule:admin_required");
+.deprecated("rule:admin_required")
+.about(keys_of::<Pair>());
 const ADD_USER_TO_GROUP: Rule = Rule::new("identity:add_user_to_group", BOTH_MANAGED_IN_DOMAIN)
     .scopes(SCOPES)
-    .deprecated("rule:admin_required");
+    .deprecated("rule:admin_required")
+    .about(keys_of::<Pair>());
 const REMOVE_USER_FROM_GROUP: Rule =
     Rule::new("identity:remove_user_from_group", BOTH_MANAGED_IN_DOMAIN)
         .scopes(SCOPES)
-        .deprecated("rule:admin_required");
+        .deprecated("rule:admin_required")
+        .about(keys_of::<Pair>());
 
 const READ_IN_DOMAIN: &str = "(rule:admin_required) or (role:reader and system_scope:all) or \
      (role:reader and domain_id:%(target.group.domain_id)s)";
@@ -117,9 +129,7 @@ const BOTH_MANAGED_IN_DOMAIN: &str = "(rule:admin_required) or \
 
 async fn list(call: Call) -> Result<Reply<Collection<GroupDocument>>, ApiError> {
     let scope = call.caller().domain_scope();
-    let target =
-        Target::none().with_some("target.group.domain_id", scope.clone().map(String::from));
-    let permit = call.authorize(LIST_GROUPS, target)?;
+    let permit = call.authorize(LIST_GROUPS, GroupsInDomain(scope.clone()))?;
     let filter = GroupFilter {
         domain_id: call.request.query.id("domain_id"),
         name: call.request.query.text("name"),
@@ -152,7 +162,7 @@ async fn create(
     Body(request): Body<CreateGroup>,
 ) -> Result<Reply<One<GroupDocument>>, ApiError> {
     // Only a domain that the client names counts here: a manager has to name it.
-    let permit = call.authorize(CREATE_GROUP, Target::wanted("group"))?;
+    let permit = call.authorize(CREATE_GROUP, Wanted::<Group>::of(&call.request))?;
     let group = request.into_group(&call)?;
     if call.store.domains().find(&group.domain_id).await?.is_none() {
         return Err(ApiError::not_found("domain", &group.domain_id));
@@ -435,8 +445,10 @@ impl MembershipDocument {
     }
 }
 
-impl From<&Pair> for Target {
-    fn from(pair: &Pair) -> Self {
-        Self::from(pair.group.as_ref()).and(pair.user.as_ref())
+impl Target for Pair {
+    const KEYS: Keys = keys_of::<(Group, User)>();
+
+    fn find(&self, key: &str) -> Option<Cow<'_, str>> {
+        self.group.find(key).or_else(|| self.user.find(key))
     }
 }

@@ -5,7 +5,8 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::{Target, role_target};
+use auth::rules::keys_of;
+use auth::rules::targets::{ImpliedRole, PriorRole};
 use model::ids::RoleId;
 use model::role::Role;
 use policy::{Rule, ScopeType};
@@ -51,22 +52,27 @@ const LIST_RULES: Rule = Rule::new("identity:list_role_inference_rules", READER)
     .deprecated(ADMIN);
 const LIST_IMPLIED: Rule = Rule::new("identity:list_implied_roles", READER)
     .scopes(SCOPES)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<PriorRole<'_>>());
 const GET_IMPLIED: Rule = Rule::new("identity:get_implied_role", READER)
     .scopes(SCOPES)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Pair<'_>>());
 const CHECK_IMPLIED: Rule = Rule::new("identity:check_implied_role", READER)
     .scopes(SCOPES)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Pair<'_>>());
 const CREATE_IMPLIED: Rule = Rule::new("identity:create_implied_role", ADMIN)
     .scopes(SCOPES)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Pair<'_>>());
 const DELETE_IMPLIED: Rule = Rule::new("identity:delete_implied_role", ADMIN)
     .scopes(SCOPES)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Pair<'_>>());
 
 async fn list_all(call: Call) -> Result<Reply<One<Vec<Value>>>, ApiError> {
-    let permit = call.authorize(LIST_RULES, Target::none())?;
+    let permit = call.authorize(LIST_RULES, ())?;
     let implications = call.store.roles().list_implications().await?;
     let mut ids: Vec<RoleId> = implications
         .iter()
@@ -101,7 +107,7 @@ async fn list_all(call: Call) -> Result<Reply<One<Vec<Value>>>, ApiError> {
 async fn list(call: Call, Path(prior): Path<RoleId>) -> Result<Reply<Value>, ApiError> {
     call.require_token()?;
     let prior = find(&call, &prior).await?;
-    let permit = call.authorize(LIST_IMPLIED, prior_target(&prior))?;
+    let permit = call.authorize(LIST_IMPLIED, PriorRole(&prior))?;
     let implied = call.store.roles().list_implied(&prior.id).await?;
     let implied: Vec<Value> = implied.iter().map(|role| short(&call, role)).collect();
     let path = format!("roles/{}/implies", prior.id);
@@ -174,12 +180,11 @@ async fn require_implication(call: &Call, prior: &Role, implied: &Role) -> Resul
         .ok_or_else(|| no_implication(&prior.id, &implied.id))
 }
 
-fn prior_target(prior: &Role) -> Target {
-    role_target("prior_role", prior)
-}
+/// What rules are asked about.
+type Pair<'a> = (PriorRole<'a>, ImpliedRole<'a>);
 
-fn target(prior: &Role, implied: &Role) -> Target {
-    prior_target(prior).and(role_target("implied_role", implied))
+fn target<'a>(prior: &'a Role, implied: &'a Role) -> Pair<'a> {
+    (PriorRole(prior), ImpliedRole(implied))
 }
 
 fn no_implication(prior: &RoleId, implied: &RoleId) -> ApiError {

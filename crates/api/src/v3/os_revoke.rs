@@ -4,7 +4,6 @@ use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
 use model::Timestamp;
 use model::revocation::RevocationEvent;
 use policy::{Rule, ScopeType};
@@ -26,7 +25,7 @@ const LIST_REVOKE_EVENTS: Rule = Rule::new("identity:list_revoke_events", "rule:
     .scopes(&[ScopeType::System, ScopeType::Project]);
 
 async fn list(call: Call) -> Result<Reply<EventsDocument>, ApiError> {
-    let permit = call.authorize(LIST_REVOKE_EVENTS, Target::none())?;
+    let permit = call.authorize(LIST_REVOKE_EVENTS, ())?;
     let since = call
         .request
         .query

@@ -7,7 +7,8 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::checks::{refuse_immutable, refuse_reserved_characters};
 use auth::flows::delete_domain::delete_domain;
-use auth::rules::Target;
+use auth::rules::targets::InDomain;
+use auth::rules::{Wanted, keys_of};
 use model::Extra;
 use model::ids::{DomainId, ProjectId};
 use model::project::{Project, ProjectFilter, TagFilter};
@@ -57,7 +58,8 @@ const LIST_PROJECTS: Rule = Rule::new(
      (role:reader and domain_id:%(target.domain_id)s)",
 )
 .scopes(SCOPES)
-.deprecated("rule:admin_required");
+.deprecated("rule:admin_required")
+.about(keys_of::<InDomain>());
 const GET_PROJECT: Rule = readable("identity:get_project");
 const CREATE_PROJECT: Rule = managed("identity:create_project");
 const UPDATE_PROJECT: Rule = managed("identity:update_project");
@@ -72,6 +74,7 @@ pub(crate) const fn readable(name: &'static str) -> Rule {
     Rule::new(name, check)
         .scopes(SCOPES)
         .deprecated("rule:admin_required or project_id:%(target.project.id)s")
+        .about(keys_of::<Project>())
 }
 
 /// What administrators and managers of the project's domain may do.
@@ -82,12 +85,12 @@ pub(crate) const fn managed(name: &'static str) -> Rule {
     Rule::new(name, check)
         .scopes(SCOPES)
         .deprecated("rule:admin_required")
+        .about(keys_of::<Project>())
 }
 
 async fn list(call: Call) -> Result<Reply<Collection<ProjectDocument>>, ApiError> {
     let scope = call.caller().domain_scope();
-    let target = Target::none().with_some("target.domain_id", scope.clone().map(String::from));
-    let permit = call.authorize(LIST_PROJECTS, target)?;
+    let permit = call.authorize(LIST_PROJECTS, InDomain(scope.clone()))?;
     let filter = ProjectFilter {
         // A token of a domain sees nothing else, whatever was asked for.
         within: scope,
@@ -117,7 +120,7 @@ async fn create(
     Body(wanted): Body<ProjectAttributes>,
 ) -> Result<Reply<One<ProjectDocument>>, ApiError> {
     // Only a domain that the client names counts here: a manager has to name it.
-    let permit = call.authorize(CREATE_PROJECT, Target::wanted("project"))?;
+    let permit = call.authorize(CREATE_PROJECT, Wanted::<Project>::of(&call.request))?;
     let project = wanted.into_project(&call)?;
     let mut tx = call.begin().await?;
     check_place(&call, &mut tx, &project).await?;

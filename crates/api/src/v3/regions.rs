@@ -5,7 +5,6 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Permit, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
 use model::Extra;
 use model::ids::RegionId;
 use model::service::Region;
@@ -63,7 +62,7 @@ const DELETE_REGION: Rule = Rule::new("identity:delete_region", ADMIN)
     .deprecated(ADMIN);
 
 async fn list(call: Call) -> Result<Reply<Collection<RegionDocument>>, ApiError> {
-    let permit = call.authorize(LIST_REGIONS, Target::none())?;
+    let permit = call.authorize(LIST_REGIONS, ())?;
     let parent: Option<RegionId> = call.request.query.id("parent_region_id");
     let regions = call.store.regions().list(parent.as_ref()).await?;
     let documents = regions
@@ -77,7 +76,7 @@ async fn show(
     call: Call,
     Path(id): Path<RegionId>,
 ) -> Result<Reply<One<RegionDocument>>, ApiError> {
-    let permit = call.authorize(GET_REGION, Target::none())?;
+    let permit = call.authorize(GET_REGION, ())?;
     let region = find(&call, &id).await?;
     Ok(permit.ok(One::new("region", RegionDocument::new(region, &call.links))))
 }
@@ -86,7 +85,7 @@ async fn create(
     call: Call,
     Body(request): Body<CreateRegion>,
 ) -> Result<Reply<One<RegionDocument>>, ApiError> {
-    let permit = call.authorize(CREATE_REGION, Target::none())?;
+    let permit = call.authorize(CREATE_REGION, ())?;
     let id = request.id.clone().filter(|id| !id.as_str().is_empty());
     let id = id.unwrap_or_else(|| call.new_id());
     insert(call, permit, request.into_region(id)).await
@@ -97,7 +96,7 @@ async fn create_as(
     Path(id): Path<RegionId>,
     Body(request): Body<CreateRegion>,
 ) -> Result<Reply<One<RegionDocument>>, ApiError> {
-    let permit = call.authorize(CREATE_REGION, Target::none())?;
+    let permit = call.authorize(CREATE_REGION, ())?;
     if let Some(other) = &request.id
         && *other != id
     {
@@ -113,7 +112,7 @@ async fn update(
     Path(id): Path<RegionId>,
     Body(change): Body<ChangeRegion>,
 ) -> Result<Reply<One<RegionDocument>>, ApiError> {
-    let permit = call.authorize(UPDATE_REGION, Target::none())?;
+    let permit = call.authorize(UPDATE_REGION, ())?;
     let region = find(&call, &id).await?;
     if change.id.as_ref().is_some_and(|other| *other != id) {
         return Err(ApiError::BadRequest("Cannot change ID".into()));
@@ -135,7 +134,7 @@ async fn update(
 }
 
 async fn delete(call: Call, Path(id): Path<RegionId>) -> Result<Reply<()>, ApiError> {
-    let permit = call.authorize(DELETE_REGION, Target::none())?;
+    let permit = call.authorize(DELETE_REGION, ())?;
     find(&call, &id).await?;
     let mut tx = call.begin().await?;
     tx.regions_mut().lock_all().await?;

@@ -1,16 +1,18 @@
 //! Role assignments: who holds which role where, as given or in effect.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use auth::call::Call;
 use auth::call::reply::{Permit, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
+use auth::rules::targets::InDomain;
+use auth::rules::{Target, keys_of};
 use model::assignment::{Actor, AssignmentFilter, AssignmentTarget, Held, RoleGraph, in_effect};
 use model::ids::{DomainId, RoleId};
 use model::project::Project;
-use policy::{Rule, ScopeType};
+use policy::{Keys, Rule, ScopeType};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::{HeldRoles, Mentioned, Name};
@@ -41,10 +43,12 @@ const READ: &str = "(rule:admin_required) or (role:reader and system_scope:all) 
      (role:reader and domain_id:%(target.domain_id)s and not None:%(target.domain_id)s)";
 const LIST_ASSIGNMENTS: Rule = Rule::new("identity:list_role_assignments", READ)
     .scopes(SCOPES)
-    .deprecated("rule:admin_required");
+    .deprecated("rule:admin_required")
+    .about(keys_of::<InDomain>());
 const LIST_FOR_TREE: Rule = Rule::new("identity:list_role_assignments_for_tree", READ)
     .scopes(SCOPES)
-    .deprecated("rule:admin_required");
+    .deprecated("rule:admin_required")
+    .about(keys_of::<Tree<'_>>());
 
 async fn list(call: Call) -> Result<Reply<Collection<AssignmentDocument>>, ApiError> {
     call.require_token()?;
@@ -175,15 +179,10 @@ impl Asked {
     /// confined to.
     fn authorize(&self, call: &Call, root: Option<&Project>) -> Result<Permit, ApiError> {
         if !self.filter.subtree {
-            let scope = call.caller().domain_scope().map(String::from);
-            let target = Target::none().with_some("target.domain_id", scope);
-            return call.authorize(LIST_ASSIGNMENTS, target);
+            let scope = InDomain(call.caller().domain_scope());
+            return call.authorize(LIST_ASSIGNMENTS, scope);
         }
-        let target = root.map_or_else(Target::none, |root| {
-            let domain_id = root.domain_id.as_ref().map(|id| id.as_str());
-            Target::from(root).with("target.domain_id", domain_id)
-        });
-        call.authorize(LIST_FOR_TREE, target)
+        call.authorize(LIST_FOR_TREE, root.map(Tree))
     }
 
     fn validate_filters(&self) -> Result<(), ApiError> {
@@ -227,6 +226,20 @@ impl Asked {
             return Err(ApiError::not_found("user", id));
         }
         Ok(())
+    }
+}
+
+/// A tree of projects: rules see its root, and the domain of that as the one of the list.
+struct Tree<'a>(&'a Project);
+
+impl Target for Tree<'_> {
+    const KEYS: Keys = keys_of::<(Project, InDomain)>();
+
+    fn find(&self, key: &str) -> Option<Cow<'_, str>> {
+        match key {
+            "target.domain_id" => self.0.find("target.project.domain_id"),
+            key => self.0.find(key),
+        }
     }
 }
 

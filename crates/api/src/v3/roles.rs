@@ -6,7 +6,7 @@ use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::checks::refuse_immutable;
-use auth::rules::Target;
+use auth::rules::{Wanted, keys_of};
 use auth::tokens::RoleDocument;
 use model::Extra;
 use model::ids::{DomainId, RoleId};
@@ -63,31 +63,38 @@ const GET_ROLE: Rule = Rule::new(
      (role:manager and rule:domain_managed_target_role)",
 )
 .scopes(ANY_SCOPE)
-.deprecated(ADMIN);
+.deprecated(ADMIN)
+.about(keys_of::<Role>());
 const CREATE_ROLE: Rule = Rule::new("identity:create_role", ADMIN)
     .scopes(SYSTEM_PROJECT)
     .deprecated(ADMIN);
 const UPDATE_ROLE: Rule = Rule::new("identity:update_role", ADMIN)
     .scopes(SYSTEM_PROJECT)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Role>());
 const DELETE_ROLE: Rule = Rule::new("identity:delete_role", ADMIN)
     .scopes(SYSTEM_PROJECT)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Role>());
 const LIST_DOMAIN_ROLES: Rule = Rule::new("identity:list_domain_roles", ADMIN_OR_SYSTEM_READER)
     .scopes(SYSTEM_PROJECT)
     .deprecated(ADMIN);
 const GET_DOMAIN_ROLE: Rule = Rule::new("identity:get_domain_role", ADMIN_OR_SYSTEM_READER)
     .scopes(SYSTEM_PROJECT)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Role>());
 const CREATE_DOMAIN_ROLE: Rule = Rule::new("identity:create_domain_role", ADMIN)
     .scopes(SYSTEM_PROJECT)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Role>());
 const UPDATE_DOMAIN_ROLE: Rule = Rule::new("identity:update_domain_role", ADMIN)
     .scopes(SYSTEM_PROJECT)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Role>());
 const DELETE_DOMAIN_ROLE: Rule = Rule::new("identity:delete_domain_role", ADMIN)
     .scopes(SYSTEM_PROJECT)
-    .deprecated(ADMIN);
+    .deprecated(ADMIN)
+    .about(keys_of::<Role>());
 
 async fn list(call: Call) -> Result<Reply<Collection<RoleDocument>>, ApiError> {
     let query = &call.request.query;
@@ -100,7 +107,7 @@ async fn list(call: Call) -> Result<Reply<Collection<RoleDocument>>, ApiError> {
     } else {
         LIST_ROLES
     };
-    let permit = call.authorize(rule, Target::none())?;
+    let permit = call.authorize(rule, ())?;
     let range = call.range(call.parts.list_limit(call.parts.config.role.list_limit))?;
     let roles = call.store.roles().list(&filter, &range.page()).await?;
     let documents = roles
@@ -130,9 +137,9 @@ async fn create(
 ) -> Result<Reply<One<RoleDocument>>, ApiError> {
     let role = request.into_role(call.new_id());
     let permit = if role.domain_id.is_some() {
-        call.authorize(CREATE_DOMAIN_ROLE, Target::wanted("role"))?
+        call.authorize(CREATE_DOMAIN_ROLE, Wanted::<Role>::of(&call.request))?
     } else {
-        call.authorize(CREATE_ROLE, Target::none())?
+        call.authorize(CREATE_ROLE, ())?
     };
     let mut tx = call.begin().await?;
     tx.roles_mut()

@@ -5,7 +5,6 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
 use model::Extra;
 use model::ids::ServiceId;
 use model::listing::TextMatch;
@@ -62,7 +61,7 @@ const DELETE_SERVICE: Rule = Rule::new("identity:delete_service", ADMIN)
     .deprecated(ADMIN);
 
 async fn list(call: Call) -> Result<Reply<Collection<ServiceDocument>>, ApiError> {
-    let permit = call.authorize(LIST_SERVICES, Target::none())?;
+    let permit = call.authorize(LIST_SERVICES, ())?;
     let kind = call.request.query.text("type");
     let mut services = call.store.services().list(kind.as_ref()).await?;
     if let Some(name) = call.request.query.text("name") {
@@ -82,7 +81,7 @@ async fn show(
     call: Call,
     Path(id): Path<ServiceId>,
 ) -> Result<Reply<One<ServiceDocument>>, ApiError> {
-    let permit = call.authorize(GET_SERVICE, Target::none())?;
+    let permit = call.authorize(GET_SERVICE, ())?;
     let service = find(&call, &id).await?;
     Ok(permit.ok(One::new(
         "service",
@@ -94,7 +93,7 @@ async fn create(
     call: Call,
     Body(request): Body<CreateService>,
 ) -> Result<Reply<One<ServiceDocument>>, ApiError> {
-    let permit = call.authorize(CREATE_SERVICE, Target::none())?;
+    let permit = call.authorize(CREATE_SERVICE, ())?;
     let service = request.into_service(call.new_id());
     let mut tx = call.begin().await?;
     tx.services_mut().insert(&service).await?;
@@ -110,7 +109,7 @@ async fn update(
     Path(id): Path<ServiceId>,
     Body(change): Body<ChangeService>,
 ) -> Result<Reply<One<ServiceDocument>>, ApiError> {
-    let permit = call.authorize(UPDATE_SERVICE, Target::none())?;
+    let permit = call.authorize(UPDATE_SERVICE, ())?;
     find(&call, &id).await?;
     if change.id.as_ref().is_some_and(|other| *other != id) {
         return Err(ApiError::BadRequest("Cannot change ID".into()));
@@ -126,7 +125,7 @@ async fn update(
 }
 
 async fn delete(call: Call, Path(id): Path<ServiceId>) -> Result<Reply<()>, ApiError> {
-    let permit = call.authorize(DELETE_SERVICE, Target::none())?;
+    let permit = call.authorize(DELETE_SERVICE, ())?;
     find(&call, &id).await?;
     let mut tx = call.begin().await?;
     tx.services_mut().delete(&id).await?;

@@ -5,8 +5,9 @@ use auth::call::path::Path;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
+use auth::rules::keys_of;
 use model::ids::UserId;
-use model::user::GroupFilter;
+use model::user::{GroupFilter, User};
 use policy::{Rule, ScopeType};
 use web::operation::Operation;
 use web::reply::Collection;
@@ -29,7 +30,8 @@ const LIST_GROUPS_FOR_USER: Rule = Rule::new(
      (role:reader and domain_id:%(target.user.domain_id)s) or user_id:%(user_id)s",
 )
 .scopes(&[ScopeType::System, ScopeType::Domain, ScopeType::Project])
-.deprecated("rule:admin_or_owner");
+.deprecated("rule:admin_or_owner")
+.about(keys_of::<User>());
 
 async fn list(
     call: Call,

@@ -5,8 +5,10 @@ use auth::call::path::Path;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
+use auth::rules::keys_of;
 use model::ids::UserId;
 use model::project::ProjectFilter;
+use model::user::User;
 use policy::{Rule, ScopeType};
 use web::operation::Operation;
 use web::reply::Collection;
@@ -31,7 +33,8 @@ const LIST_USER_PROJECTS: Rule = Rule::new(
      (role:reader and domain_id:%(target.user.domain_id)s) or user_id:%(target.user.id)s",
 )
 .scopes(&[ScopeType::System, ScopeType::Domain, ScopeType::Project])
-.deprecated("rule:admin_or_owner");
+.deprecated("rule:admin_or_owner")
+.about(keys_of::<User>());
 
 async fn list(
     call: Call,

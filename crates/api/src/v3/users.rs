@@ -7,7 +7,8 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::new_password::{ChosenBy, new_password};
 use auth::flows::revoke::revoke_user;
-use auth::rules::Target;
+use auth::rules::targets::InDomain;
+use auth::rules::{Wanted, keys_of};
 use model::ids::{DomainId, ProjectId, UserId};
 use model::subject::UserOptions;
 use model::user::{FederatedIdentity, User, UserFilter};
@@ -66,7 +67,8 @@ const LIST_USERS: Rule = Rule::new(
      (role:reader and domain_id:%(target.domain_id)s)",
 )
 .scopes(SCOPES)
-.deprecated("rule:admin_required");
+.deprecated("rule:admin_required")
+.about(keys_of::<InDomain>());
 const GET_USER: Rule = Rule::new(
     "identity:get_user",
     "(rule:admin_required) or (role:reader and system_scope:all) or \
@@ -74,25 +76,29 @@ const GET_USER: Rule = Rule::new(
      user_id:%(target.user.id)s",
 )
 .scopes(SCOPES)
-.deprecated("rule:admin_or_owner");
+.deprecated("rule:admin_or_owner")
+.about(keys_of::<User>());
 const CREATE_USER: Rule = Rule::new("identity:create_user", MANAGED_IN_DOMAIN)
     .scopes(SCOPES)
-    .deprecated("rule:admin_required");
+    .deprecated("rule:admin_required")
+    .about(keys_of::<User>());
 const UPDATE_USER: Rule = Rule::new("identity:update_user", MANAGED_IN_DOMAIN)
     .scopes(SCOPES)
-    .deprecated("rule:admin_required");
+    .deprecated("rule:admin_required")
+    .about(keys_of::<User>());
 const DELETE_USER: Rule = Rule::new("identity:delete_user", MANAGED_IN_DOMAIN)
     .scopes(SCOPES)
-    .deprecated("rule:admin_required");
+    .deprecated("rule:admin_required")
+    .about(keys_of::<User>());
 const REVOKE_TOKENS_FOR_USER: Rule =
-    Rule::new("identity:revoke_tokens_for_user", "rule:admin_or_owner").scopes(SCOPES);
+    Rule::new("identity:revoke_tokens_for_user", "rule:admin_or_owner")
+        .scopes(SCOPES)
+        .about(keys_of::<User>());
 const MANAGED_IN_DOMAIN: &str = "(rule:admin_required) or \
      (role:manager and token.domain.id:%(target.user.domain_id)s)";
 
 async fn list(call: Call) -> Result<Reply<Collection<UserDocument>>, ApiError> {
-    let scope = call.caller().domain_scope().map(String::from);
-    let target = Target::none().with_some("target.domain_id", scope);
-    let permit = call.authorize(LIST_USERS, target)?;
+    let permit = call.authorize(LIST_USERS, InDomain(call.caller().domain_scope()))?;
     let filter = UserFilter {
         identity_provider_id: call.request.query.id("idp_id"),
         protocol_id: call.request.query.id("protocol_id"),
@@ -120,7 +126,7 @@ async fn create(
     Body(request): Body<CreateUser>,
 ) -> Result<Reply<One<UserDocument>>, ApiError> {
     // Only a domain that the client names counts here: a manager has to name it.
-    let mut permit = call.authorize(CREATE_USER, Target::wanted("user"))?;
+    let mut permit = call.authorize(CREATE_USER, Wanted::<User>::of(&call.request))?;
     let NewUser {
         mut user,
         password,
@@ -138,7 +144,7 @@ async fn create(
             let chosen_by = ChosenBy::Administrator;
             let hashed = new_password(&call.parts, password.as_ref(), chosen_by).await?;
             call.look_again().await?;
-            permit = call.authorize(CREATE_USER, Target::wanted("user"))?;
+            permit = call.authorize(CREATE_USER, Wanted::<User>::of(&call.request))?;
             Some(hashed)
         }
     };

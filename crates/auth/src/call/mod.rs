@@ -129,7 +129,12 @@ impl Call {
     /// # Errors
     ///
     /// 401 when nobody is logged in, 403 when the rule does not hold.
-    pub fn authorize(&self, rule: Rule, target: impl Into<Target>) -> Result<Permit, ApiError> {
+    pub fn authorize<T: Target>(&self, rule: Rule, target: T) -> Result<Permit, ApiError> {
+        debug_assert!(
+            rule.about == T::KEYS,
+            "{} is asked about something else than it declares",
+            rule.name
+        );
         assert!(
             self.request
                 .operation
@@ -148,7 +153,7 @@ impl Call {
         }
         let facts = Facts {
             request: &self.request,
-            target: &target.into(),
+            target,
         };
         match self
             .parts
@@ -167,16 +172,13 @@ impl Call {
     /// # Errors
     ///
     /// Those of [`Call::authorize`], then 404 for what was not found.
-    pub fn find_or_refuse<T>(
+    pub fn find_or_refuse<T: Target>(
         &self,
         rule: Rule,
         kind: &'static str,
         id: impl ToString,
         found: Option<T>,
-    ) -> Result<(T, Permit), ApiError>
-    where
-        for<'a> &'a T: Into<Target>,
-    {
+    ) -> Result<(T, Permit), ApiError> {
         let permit = self.authorize(rule, found.as_ref())?;
         match found {
             Some(found) => Ok((found, permit)),
@@ -192,7 +194,7 @@ impl Call {
         };
         let facts = Facts {
             request: &self.request,
-            target: &Target::none(),
+            target: (),
         };
         let policy = self.parts.policy.current();
         let decision = policy.check("admin_required", credentials, &facts);

@@ -115,7 +115,7 @@ impl Routes {
     }
 
     /// All operations, in the order of their declaration.
-    pub fn operations(&self) -> impl Iterator<Item = &'static Operation> {
+    pub fn operations(&self) -> impl Iterator<Item = &'static Operation> + Clone {
         self.entries.iter().map(|(operation, _)| *operation)
     }
 

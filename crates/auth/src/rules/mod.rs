@@ -3,7 +3,6 @@
 mod base_rules;
 pub mod policy_file;
 pub mod target;
-mod targets;
+pub mod targets;
 
-pub use target::Target;
-pub use targets::role_target;
+pub use target::{Item, Target, Wanted, keys_of};

@@ -1,12 +1,15 @@
 //! The rules in force: Keystone's defaults with the operator's file laid over them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use policy::{Options, Problem, Rule, Rules};
+use policy::{Flaw, Offers, Options, Problem, Rule, Rules};
+use serde_json::Value;
 use web::operation::Operation;
+use web::schemas::Schemas;
 
 use crate::rules::base_rules::BASE_RULES;
 
@@ -16,6 +19,70 @@ pub fn defaults(
 ) -> impl Iterator<Item = Rule> {
     let rules = operations.flat_map(|operation| operation.rules.iter().copied());
     BASE_RULES.iter().copied().chain(rules)
+}
+
+/// The defaults, ready to be asked.
+///
+/// # Panics
+///
+/// When a rule asks for a key that none of its operations offers: it would deny in silence.
+pub fn default_rules(
+    operations: impl Iterator<Item = &'static Operation> + Clone,
+    schemas: &Schemas,
+    options: Options,
+) -> Rules {
+    let offers = offers(operations.clone(), schemas);
+    // With what the rules said before, which may be switched on.
+    let with_deprecated = Options {
+        enforce_new_defaults: false,
+        ..Options::default()
+    };
+    let all = Rules::new(defaults(operations.clone()), with_deprecated).offering(offers.clone());
+    for problem in all.problems() {
+        assert!(
+            !matches!(problem.flaw, Flaw::NotOffered { .. }),
+            "a default of the policy is wrong: {problem}"
+        );
+    }
+    Rules::new(defaults(operations), options).offering(offers)
+}
+
+/// The keys that the rules of operations are given, by the names of the rules.
+fn offers(operations: impl Iterator<Item = &'static Operation>, schemas: &Schemas) -> Offers {
+    let mut offers = Offers::new();
+    for operation in operations {
+        for rule in operation.rules {
+            let offered = offers.entry(rule.name).or_default();
+            rule.about.for_each(&mut |key| {
+                offered.insert(key.to_owned());
+            });
+            offered.extend(operation.variables().map(str::to_owned));
+            let filters = operation.filters.iter();
+            offered.extend(filters.map(|name| format!("filter_attr.{name}")));
+            match operation.body_schema {
+                Some(name) => {
+                    let schema = schemas.find(name).expect("the schema is there");
+                    add_attributes(offered, "request_body", schema);
+                }
+                // Whatever a client sends.
+                None => drop(offered.insert("request_body.*".to_owned())),
+            }
+        }
+    }
+    offers
+}
+
+/// Adds what a schema describes, and leaves open what it leaves open inside of the resource.
+fn add_attributes(offered: &mut BTreeSet<String>, prefix: &str, schema: &Value) {
+    let attributes = schema.get("properties").and_then(Value::as_object);
+    for (name, schema) in attributes.into_iter().flatten() {
+        let key = format!("{prefix}.{name}");
+        add_attributes(offered, &key, schema);
+        if schema.get("additionalProperties") != Some(&Value::Bool(false)) {
+            offered.insert(format!("{key}.*"));
+        }
+        offered.insert(key);
+    }
 }
 
 /// Where the operator's rules stand.
@@ -68,12 +135,7 @@ impl PolicyFile {
     /// # Errors
     ///
     /// When a file cannot be read or holds something other than rules.
-    pub fn open(
-        rules: impl IntoIterator<Item = Rule>,
-        options: Options,
-        sources: PolicySources,
-    ) -> Result<Self, String> {
-        let defaults = Rules::new(rules, options);
+    pub fn open(defaults: Rules, sources: PolicySources) -> Result<Self, String> {
         let seen = look(&sources);
         let current = ArcSwap::from_pointee(read(&defaults, &seen)?);
         Ok(Self {
@@ -170,7 +232,76 @@ fn text(path: &Path) -> Result<Option<String>, String> {
 
 #[cfg(test)]
 mod tests {
+    use model::user::User;
+
     use super::*;
+    use crate::rules::keys_of;
+
+    const LIST: Rule = Rule::new("list_things", "rule:admin_required or user_id:%(user_id)s");
+
+    #[test]
+    #[should_panic(expected = "the rule \"get_thing\" asks for %(target.user.domian_id)s")]
+    fn a_misspelt_key_of_a_default_rule_stops_the_start() {
+        const GET: Rule =
+            Rule::new("get_thing", "domain_id:%(target.user.domian_id)s").about(keys_of::<User>());
+        static SHOW: Operation =
+            Operation::get("/v3/things/{thing_id}", "Show a thing").rules(&[GET]);
+        default_rules([&SHOW].into_iter(), &Schemas::load(), Options::default());
+    }
+
+    #[test]
+    #[should_panic(expected = "asks, by way of the rule \"owner\", for %(user_id)s")]
+    fn so_does_one_of_a_rule_that_is_referred_to_by_what_a_rule_said_before() {
+        const GET: Rule = Rule::new("get_thing", "role:reader").deprecated("rule:admin_or_owner");
+        static SHOW: Operation =
+            Operation::get("/v3/things/{thing_id}", "Show a thing").rules(&[GET]);
+        default_rules([&SHOW].into_iter(), &Schemas::load(), Options::default());
+    }
+
+    #[test]
+    fn a_key_that_an_operators_rule_is_never_given_is_told() {
+        static OF_USER: Operation = Operation::post("/v3/users/{user_id}/things", "Create a thing")
+            .rules(&[LIST])
+            .filters(&["domain_id"])
+            .body("resource.project_create_request_body");
+        let defaults = default_rules([&OF_USER].into_iter(), &Schemas::load(), Options::default());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policy.yaml");
+        for (rule, told) in [
+            ("user_id:%(user_id)s", None),
+            ("domain_id:%(filter_attr.domain_id)s", None),
+            ("domain_id:%(request_body.project.domain_id)s", None),
+            (
+                "domain_id:%(request_body.domain_id)s",
+                Some("request_body.domain_id"),
+            ),
+            ("user_id:%(target.user.id)s", Some("target.user.id")),
+            ("domain_id:%(filter_attr.name)s", Some("filter_attr.name")),
+            ("rule:token_subject", Some("target.token.user_id")),
+        ] {
+            std::fs::write(&file, format!("list_things: {rule}\n")).unwrap();
+            let (_, warnings) = overridden(&defaults, std::slice::from_ref(&file)).unwrap();
+            let warnings: Vec<String> = warnings
+                .iter()
+                .map(|(_, problem)| problem.to_string())
+                .collect();
+            let Some(key) = told else {
+                assert_eq!(warnings, [""; 0], "{rule}");
+                continue;
+            };
+            let [warning] = warnings.as_slice() else {
+                panic!("one warning: {warnings:?}");
+            };
+            assert!(
+                warning.starts_with("line 1: the rule \"list_things\" asks"),
+                "{warning}"
+            );
+            assert!(
+                warning.contains(&format!("for %({key})s, which it is never given")),
+                "{warning}"
+            );
+        }
+    }
 
     #[test]
     fn files_that_come_and_go_while_the_server_runs_count() {
@@ -180,7 +311,7 @@ mod tests {
             file: folder.path().join("policy.yaml"),
             folders: vec![rules.clone()],
         };
-        let policy = PolicyFile::open([], Options::default(), sources).unwrap();
+        let policy = PolicyFile::open(Rules::new([], Options::default()), sources).unwrap();
         let reader = serde_json::json!({"roles": ["reader"]});
         let allowed = || {
             policy.refresh();

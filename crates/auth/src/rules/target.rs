@@ -1,123 +1,194 @@
 //! What a policy decision is about: what rules see of a request and of what it acts on.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::marker::PhantomData;
 
-use model::Extra;
-use serde::Serialize;
+use policy::Keys;
 use serde_json::{Map, Value};
 use web::request::Request;
 
-/// What a policy decision is about: facts such as `target.project.id`.
+/// Something that a request acts on, as rules see it: `%(target.project.id)s`.
 ///
-/// Beside them a rule sees what is the same for every operation, see `Facts`.
-#[derive(Clone, Default)]
-pub struct Target {
-    facts: Map<String, Value>,
-    thing: Option<Arc<dyn policy::Target + Send + Sync>>,
-    wanted: Option<&'static str>,
-    is_item: bool,
+/// Beside it a rule sees what is the same for every operation, see `Facts`.
+pub trait Target {
+    /// Every key that it can have a value for. Default rules may ask for no other.
+    const KEYS: Keys;
+
+    /// The value under a key, as Python's `str()` prints it. Attributes that clients stored beside those
+    /// that the server knows have values as well, and are not among the keys.
+    fn find(&self, key: &str) -> Option<Cow<'_, str>>;
+
+    /// Whether it is one of the items of a list, to which the filters of the list say nothing.
+    fn is_item(&self) -> bool {
+        false
+    }
 }
 
-impl Target {
-    /// Nothing beyond what every request has.
-    pub fn none() -> Self {
-        Self::default()
+/// What rules that are asked about this see of it.
+pub const fn keys_of<T: Target>() -> Keys {
+    T::KEYS
+}
+
+/// Nothing beyond what every request has.
+impl Target for () {
+    const KEYS: Keys = Keys::NONE;
+
+    fn find(&self, _: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+}
+
+impl<T: Target> Target for &T {
+    const KEYS: Keys = T::KEYS;
+
+    fn find(&self, key: &str) -> Option<Cow<'_, str>> {
+        (**self).find(key)
     }
 
-    /// Something that knows its facts by name.
-    pub fn of(thing: Arc<dyn policy::Target + Send + Sync>) -> Self {
+    fn is_item(&self) -> bool {
+        (**self).is_item()
+    }
+}
+
+/// Something that may not be there.
+impl<T: Target> Target for Option<T> {
+    const KEYS: Keys = T::KEYS;
+
+    fn find(&self, key: &str) -> Option<Cow<'_, str>> {
+        self.as_ref()?.find(key)
+    }
+
+    fn is_item(&self) -> bool {
+        self.as_ref().is_some_and(Target::is_item)
+    }
+}
+
+/// Two things that a request is about.
+impl<A: Target, B: Target> Target for (A, B) {
+    const KEYS: Keys = Keys::All(&[A::KEYS, B::KEYS]);
+
+    fn find(&self, key: &str) -> Option<Cow<'_, str>> {
+        self.0.find(key).or_else(|| self.1.find(key))
+    }
+
+    fn is_item(&self) -> bool {
+        self.0.is_item() || self.1.is_item()
+    }
+}
+
+/// One of the items of a list, to which the filters of the list say nothing.
+pub struct Item<T>(pub T);
+
+impl<T: Target> Target for Item<T> {
+    const KEYS: Keys = T::KEYS;
+
+    fn find(&self, key: &str) -> Option<Cow<'_, str>> {
+        self.0.find(key)
+    }
+
+    fn is_item(&self) -> bool {
+        true
+    }
+}
+
+/// A kind of resource with a name: rules see it under `target.NAME`, and a body describes it under `NAME`.
+pub trait Resource: Target {
+    /// The name.
+    const NAME: &'static str;
+}
+
+/// A resource as the body describes it, as the client wrote it: `target.project.domain_id` is the
+/// `domain_id` of the project that shall be created.
+pub struct Wanted<'a, T> {
+    body: Option<&'a Value>,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<'a, T: Resource> Wanted<'a, T> {
+    /// What the body of this request describes.
+    pub fn of(request: &'a Request) -> Self {
         Self {
-            thing: Some(thing),
-            ..Self::default()
+            body: request.json.as_ref().and_then(|body| body.get(T::NAME)),
+            kind: PhantomData,
         }
     }
+}
 
-    /// What the body describes under this name, as the client wrote it: `target.project.domain_id`
-    /// is the `domain_id` of the project that shall be created.
-    pub fn wanted(name: &'static str) -> Self {
-        Self {
-            wanted: Some(name),
-            ..Self::default()
-        }
+impl<T: Resource> Target for Wanted<'_, T> {
+    const KEYS: Keys = T::KEYS;
+
+    fn find(&self, key: &str) -> Option<Cow<'_, str>> {
+        let (name, path) = key.strip_prefix("target.")?.split_once('.')?;
+        attribute(self.body.filter(|_| name == T::NAME)?, path)
     }
+}
 
-    /// Something that is there, by the attributes that the server does not know. Those that it
-    /// knows are added behind them, and count more.
-    pub fn existing(name: &str, extra: &Extra) -> Self {
-        let mut target = Self::none();
-        target.add_all(&format!("target.{name}"), extra);
-        target
+/// A value of a target, as Python's `str()` prints it.
+pub(super) trait Printed<'a> {
+    /// The text; `None` when there is no value to print.
+    fn printed(self) -> Option<Cow<'a, str>>;
+}
+
+impl<'a> Printed<'a> for &'a str {
+    fn printed(self) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed(self))
     }
+}
 
-    /// Adds a fact.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.facts.insert(name.to_owned(), value.into());
-        self
+impl<'a> Printed<'a> for bool {
+    fn printed(self) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed(if self { "True" } else { "False" }))
     }
+}
 
-    /// Adds a fact when there is a value.
-    #[must_use]
-    pub fn with_some(self, name: &str, value: Option<impl Into<Value>>) -> Self {
-        match value {
-            Some(value) => self.with(name, value),
-            None => self,
-        }
+impl<'a> Printed<'a> for Value {
+    fn printed(self) -> Option<Cow<'a, str>> {
+        Some(Cow::Owned(policy::text(&self).into_owned()))
     }
+}
 
-    /// Adds the options of something, each by its name.
-    #[must_use]
-    pub fn and_options(mut self, name: &str, options: &impl Serialize) -> Self {
-        if let Ok(Value::Object(options)) = serde_json::to_value(options) {
-            self.add_all(name, &options);
-        }
-        self
+/// An attribute that always is there, if only as `None`.
+impl<'a, T: Printed<'a>> Printed<'a> for Option<T> {
+    fn printed(self) -> Option<Cow<'a, str>> {
+        self.map_or(Some(Cow::Borrowed("None")), T::printed)
     }
+}
 
-    /// Adds all facts of another target.
-    #[must_use]
-    pub fn and(mut self, other: impl Into<Self>) -> Self {
-        let other = other.into();
-        self.facts.extend(other.facts);
-        self.thing = self.thing.or(other.thing);
-        self.wanted = self.wanted.or(other.wanted);
-        self.is_item |= other.is_item;
-        self
+/// An attribute that is there only where it has a value.
+pub(super) struct IfAny<T>(pub(super) Option<T>);
+
+impl<'a, T: Printed<'a>> Printed<'a> for IfAny<T> {
+    fn printed(self) -> Option<Cow<'a, str>> {
+        self.0.and_then(T::printed)
     }
+}
 
-    /// One of the items of a list, to which the filters of the list say nothing.
-    #[must_use]
-    pub fn item(mut self) -> Self {
-        self.is_item = true;
-        self
-    }
+/// Declares what rules see of a type: under a prefix, each key with its value. Where it has attributes that
+/// the server does not know, they come after those that it knows.
+macro_rules! target {
+    ($type:ty as $this:ident: $prefix:literal {
+        $($key:literal => $value:expr,)*
+    } $(else $extra:expr)?) => {
+        impl $crate::rules::target::Target for $type {
+            const KEYS: policy::Keys = policy::Keys::Named(&[$(concat!($prefix, $key)),*]);
 
-    fn add_all(&mut self, prefix: &str, attributes: &Extra) {
-        for (name, value) in attributes {
-            // Such a name could be taken for the attribute of an attribute.
-            if name.contains('.') {
-                continue;
-            }
-            let key = format!("{prefix}.{name}");
-            match value {
-                Value::Object(inner) => self.add_all(&key, inner),
-                value => {
-                    self.facts.insert(key, value.clone());
+            fn find(&self, key: &str) -> Option<std::borrow::Cow<'_, str>> {
+                let $this = self;
+                match key {
+                    $(concat!($prefix, $key) => $crate::rules::target::Printed::printed($value),)*
+                    _ => target!(@other key, $prefix $(, $extra)?),
                 }
             }
         }
-    }
+    };
+    (@other $key:ident, $prefix:literal) => {
+        None
+    };
+    (@other $key:ident, $prefix:literal, $extra:expr) => {
+        $crate::rules::target::stored($extra, $key.strip_prefix($prefix)?)
+    };
 }
-
-impl<T> From<Option<&T>> for Target
-where
-    for<'a> &'a T: Into<Target>,
-{
-    fn from(target: Option<&T>) -> Self {
-        target.map(Into::into).unwrap_or_default()
-    }
-}
+pub(super) use target;
 
 /// All that a rule sees of a request:
 ///
@@ -127,14 +198,14 @@ where
 /// - `%(request_body.user.domain_id)s`: a value of the JSON body.
 ///
 /// They stand apart, so that nothing that a client writes passes for what the server knows.
-pub(crate) struct Facts<'a> {
+pub(crate) struct Facts<'a, T> {
     /// The request.
     pub request: &'a Request,
     /// What it acts on.
-    pub target: &'a Target,
+    pub target: T,
 }
 
-impl policy::Target for Facts<'_> {
+impl<T: Target> policy::Target for Facts<'_, T> {
     fn find(&self, key: &str) -> Option<Cow<'_, str>> {
         let body = self.request.json.as_ref();
         if let Some(path) = key.strip_prefix("request_body.") {
@@ -142,22 +213,12 @@ impl policy::Target for Facts<'_> {
         }
         if let Some(name) = key.strip_prefix("filter_attr.") {
             let is_filter = self.request.operation.filters.contains(&name);
-            return (is_filter && !self.target.is_item)
+            return (is_filter && !self.target.is_item())
                 .then(|| self.request.query.get(name))?
                 .map(Cow::Borrowed);
         }
-        if let Some(value) = self.target.facts.get(key) {
-            return Some(policy::text(value));
-        }
-        if let Some(thing) = &self.target.thing
-            && let Some(value) = thing.find(key)
-        {
+        if let Some(value) = self.target.find(key) {
             return Some(value);
-        }
-        if let Some(rest) = key.strip_prefix("target.") {
-            let (name, path) = rest.split_once('.')?;
-            return (self.target.wanted == Some(name))
-                .then(|| attribute(body?.get(name)?, path))?;
         }
         let mut variables = self.request.variables.iter();
         variables
@@ -169,15 +230,21 @@ impl policy::Target for Facts<'_> {
 /// The value at the end of a path of names. A member whose own name has a dot is never seen: it
 /// could be taken for another.
 fn attribute<'a>(body: &'a Value, path: &str) -> Option<Cow<'a, str>> {
-    let value = path
-        .split('.')
-        .try_fold(body, |value, name| value.as_object()?.get(name))?;
+    stored(body.as_object()?, path)
+}
+
+/// The same, among the attributes of something.
+pub(super) fn stored<'a>(extra: &'a Map<String, Value>, path: &str) -> Option<Cow<'a, str>> {
+    let mut names = path.split('.');
+    let first = extra.get(names.next()?)?;
+    let value = names.try_fold(first, |value, name| value.as_object()?.get(name))?;
     // Objects are seen through, never seen.
     (!value.is_object()).then(|| policy::text(value))
 }
 
 #[cfg(test)]
 mod tests {
+    use model::Extra;
     use serde_json::json;
 
     use super::*;
@@ -203,22 +270,34 @@ mod tests {
 
     #[test]
     fn what_is_known_counts_more_than_what_was_stored_beside_it() {
+        struct Thing(Extra);
+        target! {
+            Thing as thing: "target.thing." {
+                "domain_id" => "known",
+                "description" => None::<&str>,
+                "owner" => IfAny(None::<&str>),
+                "enabled" => true,
+            } else &thing.0
+        }
         let extra = json!({
             "email": "a@example.org",
             "domain_id": "stored",
             "options": {"lock_password": true},
             "options.lock_password": "dotted",
         });
-        let extra = extra.as_object().unwrap();
-        let target = Target::existing("user", extra).with("target.user.domain_id", "known");
-        let facts = Value::Object(target.facts);
-        assert_eq!(
-            facts,
-            json!({
-                "target.user.email": "a@example.org",
-                "target.user.domain_id": "known",
-                "target.user.options.lock_password": true,
-            })
-        );
+        let thing = Thing(extra.as_object().unwrap().clone());
+        for (key, found) in [
+            ("target.thing.domain_id", Some("known")),
+            ("target.thing.description", Some("None")),
+            ("target.thing.owner", None),
+            ("target.thing.enabled", Some("True")),
+            ("target.thing.email", Some("a@example.org")),
+            ("target.thing.options.lock_password", Some("True")),
+            ("target.thing.options", None),
+            ("target.other.email", None),
+            ("domain_id", None),
+        ] {
+            assert_eq!(thing.find(key).as_deref(), found, "{key}");
+        }
     }
 }

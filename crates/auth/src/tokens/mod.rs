@@ -7,7 +7,6 @@ mod role_document;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +14,6 @@ use model::token::TokenKind;
 use model::{Method, Token};
 use serde_json::Value;
 
-use crate::rules::Target;
 use rights::Rights;
 
 pub use role_document::RoleDocument;
@@ -93,22 +91,5 @@ impl policy::Credentials for ValidToken {
             return Some(self.document.get_or_init(|| document::token(self)));
         }
         policy::Credentials::get(self.rights.credentials(), name)
-    }
-}
-
-/// What policy rules see of a token that a request is about.
-impl policy::Target for ValidToken {
-    fn find(&self, key: &str) -> Option<Cow<'_, str>> {
-        match key {
-            "target.token.user_id" => Some(self.subject.id.as_str().into()),
-            "target.token.user.domain.id" => Some(self.subject.domain.id.as_str().into()),
-            _ => None,
-        }
-    }
-}
-
-impl From<&Arc<ValidToken>> for Target {
-    fn from(valid: &Arc<ValidToken>) -> Self {
-        Self::of(Arc::clone(valid) as _)
     }
 }

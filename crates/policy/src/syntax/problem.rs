@@ -102,7 +102,28 @@ pub enum Flaw {
     /// A reference that leads back.
     #[error("refers to itself by way of the rule {0:?}; it denies everyone who reaches it")]
     Cycle(String),
+    /// A key that the target of this rule never has.
+    #[error("{}", not_offered(.key, .named_by.as_deref(), *.may_be_stored))]
+    NotOffered {
+        /// The key.
+        key: String,
+        /// The rule that names it, when it is another one that this rule refers to.
+        named_by: Option<String>,
+        /// Whether it could be an attribute that clients stored beside those that the service knows.
+        may_be_stored: bool,
+    },
     /// Two declarations that differ.
     #[error("is declared twice and differently; the first declaration counts")]
     Conflict,
+}
+
+fn not_offered(key: &str, named_by: Option<&str>, may_be_stored: bool) -> String {
+    let by = named_by.map_or_else(String::new, |rule| {
+        format!(", by way of the rule {rule:?},")
+    });
+    let unless = match may_be_stored {
+        true => ", unless clients store an additional attribute of that name",
+        false => "",
+    };
+    format!("asks{by} for %({key})s, which it is never given: the check does not hold{unless}")
 }

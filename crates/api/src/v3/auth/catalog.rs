@@ -4,7 +4,6 @@ use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
 use http::StatusCode;
 use policy::Rule;
 use web::json;
@@ -24,7 +23,7 @@ static SHOW: Operation = Operation::get(
 const GET_CATALOG: Rule = Rule::new("identity:get_auth_catalog", "");
 
 async fn show(call: Call) -> Result<Reply<()>, ApiError> {
-    let permit = call.authorize(GET_CATALOG, Target::none())?;
+    let permit = call.authorize(GET_CATALOG, ())?;
     let own = call.caller().token();
     let Some((own, project_id)) = own.and_then(|own| Some((own, own.token.project_id()?))) else {
         return Err(ApiError::Forbidden(

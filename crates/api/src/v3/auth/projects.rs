@@ -6,7 +6,6 @@ use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
 use policy::Rule;
 use web::operation::Operation;
 use web::reply::Collection;
@@ -35,7 +34,7 @@ static LIST_FEDERATED: Operation = Operation::get(
 const GET_PROJECTS: Rule = Rule::new("identity:get_auth_projects", "");
 
 async fn list(call: Call) -> Result<Reply<Collection<ProjectDocument>>, ApiError> {
-    let permit = call.authorize(GET_PROJECTS, Target::none())?;
+    let permit = call.authorize(GET_PROJECTS, ())?;
     let projects = match call.caller().token() {
         None => Arc::default(),
         Some(own) => {

@@ -4,7 +4,6 @@ use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
 use policy::Rule;
 use serde_json::{Value, json};
 use web::operation::Operation;
@@ -20,7 +19,7 @@ static SHOW: Operation =
 const GET_SYSTEM: Rule = Rule::new("identity:get_auth_system", "");
 
 async fn show(call: Call) -> Result<Reply<Value>, ApiError> {
-    let permit = call.authorize(GET_SYSTEM, Target::none())?;
+    let permit = call.authorize(GET_SYSTEM, ())?;
     let holds = match call.caller().token() {
         None => false,
         Some(own) => {

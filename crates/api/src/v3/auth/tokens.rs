@@ -12,6 +12,7 @@ use auth::flows::issue_token::{IssuedToken, issue_token};
 use auth::flows::login_request::LoginRequest;
 use auth::flows::revoke::revoke_chain;
 use auth::providers::proxy_variables::variables;
+use auth::rules::keys_of;
 use auth::tokens::ValidToken;
 use chrono::TimeDelta;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -61,19 +62,22 @@ const VALIDATE_TOKEN: Rule = Rule::new(
      rule:token_subject",
 )
 .scopes(SCOPES)
-.deprecated("rule:service_admin_or_token_subject");
+.deprecated("rule:service_admin_or_token_subject")
+.about(keys_of::<Arc<ValidToken>>());
 const CHECK_TOKEN: Rule = Rule::new(
     "identity:check_token",
     "rule:admin_required or (role:reader and system_scope:all) or rule:token_subject",
 )
 .scopes(SCOPES)
-.deprecated("rule:admin_or_token_subject");
+.deprecated("rule:admin_or_token_subject")
+.about(keys_of::<Arc<ValidToken>>());
 const REVOKE_TOKEN: Rule = Rule::new(
     "identity:revoke_token",
     "rule:admin_required or rule:token_subject",
 )
 .scopes(SCOPES)
-.deprecated("rule:admin_or_token_subject");
+.deprecated("rule:admin_or_token_subject")
+.about(keys_of::<Arc<ValidToken>>());
 
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 

@@ -6,7 +6,6 @@ use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::revoke::revoke_users_of_provider;
-use auth::rules::Target;
 use model::Extra;
 use model::federation::{IdentityProvider, ProviderFilter};
 use model::ids::{DomainId, IdentityProviderId};
@@ -68,7 +67,7 @@ const UPDATE_PROVIDER: Rule = manage_rule("identity:update_identity_provider");
 const DELETE_PROVIDER: Rule = manage_rule("identity:delete_identity_provider");
 
 async fn list(call: Call) -> Result<Reply<Collection<ProviderDocument>>, ApiError> {
-    let permit = call.authorize(LIST_PROVIDERS, Target::none())?;
+    let permit = call.authorize(LIST_PROVIDERS, ())?;
     let filter = ProviderFilter {
         id: call.request.query.text("id"),
         enabled: call.request.query.flag_filter("enabled")?,
@@ -89,7 +88,7 @@ async fn show(
     call: Call,
     Path(id): Path<IdentityProviderId>,
 ) -> Result<Reply<One<ProviderDocument>>, ApiError> {
-    let permit = call.authorize(GET_PROVIDER, Target::none())?;
+    let permit = call.authorize(GET_PROVIDER, ())?;
     let provider = find(&call, &id).await?;
     Ok(permit.ok(document(provider, &call)))
 }
@@ -99,7 +98,7 @@ async fn create(
     Path(id): Path<IdentityProviderId>,
     Json(body): Json,
 ) -> Result<Reply<One<ProviderDocument>>, ApiError> {
-    let permit = call.authorize(CREATE_PROVIDER, Target::none())?;
+    let permit = call.authorize(CREATE_PROVIDER, ())?;
     let request = CreateProvider::read(&body)?;
     let (domain_id, own_domain) = match request.domain_id.clone() {
         Some(domain_id) => (domain_id, None),
@@ -130,7 +129,7 @@ async fn update(
     Path(id): Path<IdentityProviderId>,
     Body(change): Body<ChangeProvider>,
 ) -> Result<Reply<One<ProviderDocument>>, ApiError> {
-    let permit = call.authorize(UPDATE_PROVIDER, Target::none())?;
+    let permit = call.authorize(UPDATE_PROVIDER, ())?;
     let remote_ids = change.remote_ids.clone().flatten().unwrap_or_default();
     let mut was_enabled = false;
     let mut tx = call.begin().await?;
@@ -152,7 +151,7 @@ async fn update(
 }
 
 async fn delete(call: Call, Path(id): Path<IdentityProviderId>) -> Result<Reply<()>, ApiError> {
-    let permit = call.authorize(DELETE_PROVIDER, Target::none())?;
+    let permit = call.authorize(DELETE_PROVIDER, ())?;
     find(&call, &id).await?;
     // The domain stays: people may have put more into it.
     let mut tx = call.begin().await?;

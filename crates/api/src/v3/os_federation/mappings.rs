@@ -5,7 +5,6 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
 use config::MappingVersion;
 use model::Assertion;
 use model::federation::Mapping;
@@ -74,7 +73,7 @@ const DELETE_MAPPING: Rule = manage_rule("identity:delete_mapping");
 const EVALUATE_MAPPING: Rule = new_rule("identity:evaluate_mapping");
 
 async fn list(call: Call) -> Result<Reply<Collection<MappingDocument>>, ApiError> {
-    let permit = call.authorize(LIST_MAPPINGS, Target::none())?;
+    let permit = call.authorize(LIST_MAPPINGS, ())?;
     let mappings = call.store.mappings().list().await?;
     let documents = mappings
         .into_iter()
@@ -87,7 +86,7 @@ async fn show(
     call: Call,
     Path(id): Path<MappingId>,
 ) -> Result<Reply<One<MappingDocument>>, ApiError> {
-    let permit = call.authorize(GET_MAPPING, Target::none())?;
+    let permit = call.authorize(GET_MAPPING, ())?;
     let mapping = find(&call, &id).await?;
     Ok(permit.ok(document(mapping, &call)))
 }
@@ -97,7 +96,7 @@ async fn create(
     Path(id): Path<MappingId>,
     Json(body): Json,
 ) -> Result<Reply<One<MappingDocument>>, ApiError> {
-    let permit = call.authorize(CREATE_MAPPING, Target::none())?;
+    let permit = call.authorize(CREATE_MAPPING, ())?;
     let mapping = read(&call, id, body.get("mapping"))?;
     check_id(mapping.id.as_str())?;
     let mut tx = call.begin().await?;
@@ -112,7 +111,7 @@ async fn update(
     Path(id): Path<MappingId>,
     Json(body): Json,
 ) -> Result<Reply<One<MappingDocument>>, ApiError> {
-    let permit = call.authorize(UPDATE_MAPPING, Target::none())?;
+    let permit = call.authorize(UPDATE_MAPPING, ())?;
     let mapping = read(&call, id, body.get("mapping"))?;
     let mut tx = call.begin().await?;
     let id = mapping.id.clone();
@@ -122,7 +121,7 @@ async fn update(
 }
 
 async fn delete(call: Call, Path(id): Path<MappingId>) -> Result<Reply<()>, ApiError> {
-    let permit = call.authorize(DELETE_MAPPING, Target::none())?;
+    let permit = call.authorize(DELETE_MAPPING, ())?;
     find(&call, &id).await?;
     let mut tx = call.begin().await?;
     tx.mappings_mut().delete(&id).await?;
@@ -134,7 +133,7 @@ async fn evaluate(
     Path(id): Path<MappingId>,
     Json(body): Json,
 ) -> Result<Reply<EvaluationDocument>, ApiError> {
-    let permit = call.authorize(EVALUATE_MAPPING, Target::none())?;
+    let permit = call.authorize(EVALUATE_MAPPING, ())?;
     let mapping = find(&call, &id).await?;
     let evaluation = rules(&mapping)?.evaluate(&assertion(&body)?);
     Ok(permit.ok(EvaluationDocument::new(evaluation)))
@@ -144,7 +143,7 @@ async fn evaluate_draft(
     call: Call,
     Json(body): Json,
 ) -> Result<Reply<EvaluationDocument>, ApiError> {
-    let permit = call.authorize(EVALUATE_MAPPING, Target::none())?;
+    let permit = call.authorize(EVALUATE_MAPPING, ())?;
     let draft = read(&call, "draft".into(), Some(&body))?;
     let evaluation = rules(&draft)?.evaluate(&assertion(&body)?);
     Ok(permit.ok(EvaluationDocument::new(evaluation)))

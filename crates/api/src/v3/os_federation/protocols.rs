@@ -7,7 +7,6 @@ use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::federated_login::no_such_protocol;
 use auth::providers;
-use auth::rules::Target;
 use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, MappingId, ProtocolId};
 use policy::Rule;
@@ -67,7 +66,7 @@ async fn list(
     call: Call,
     Path(provider): Path<IdentityProviderId>,
 ) -> Result<Reply<Collection<ListedProtocol>>, ApiError> {
-    let permit = call.authorize(LIST_PROTOCOLS, Target::none())?;
+    let permit = call.authorize(LIST_PROTOCOLS, ())?;
     // A provider that does not exist has none.
     let protocols = call.store.protocols().list(&provider).await?;
     let documents = protocols
@@ -81,7 +80,7 @@ async fn show(
     call: Call,
     Path((provider, id)): Path<(IdentityProviderId, ProtocolId)>,
 ) -> Result<Reply<One<ProtocolDocument>>, ApiError> {
-    let permit = call.authorize(GET_PROTOCOL, Target::none())?;
+    let permit = call.authorize(GET_PROTOCOL, ())?;
     let protocol = find(&call, &provider, &id).await?;
     Ok(permit.ok(document(protocol, &call)))
 }
@@ -91,7 +90,7 @@ async fn create(
     Path((provider, id)): Path<(IdentityProviderId, ProtocolId)>,
     Body(mut wanted): Body<ProtocolAttributes>,
 ) -> Result<Reply<One<ProtocolDocument>>, ApiError> {
-    let permit = call.authorize(CREATE_PROTOCOL, Target::none())?;
+    let permit = call.authorize(CREATE_PROTOCOL, ())?;
     check_mapping(&call, &wanted.mapping_id).await?;
     if call
         .store
@@ -126,7 +125,7 @@ async fn update(
     Path((provider, id)): Path<(IdentityProviderId, ProtocolId)>,
     Body(mut change): Body<ProtocolAttributes>,
 ) -> Result<Reply<One<ProtocolDocument>>, ApiError> {
-    let permit = call.authorize(UPDATE_PROTOCOL, Target::none())?;
+    let permit = call.authorize(UPDATE_PROTOCOL, ())?;
     check_mapping(&call, &change.mapping_id).await?;
     let mut tx = call.begin().await?;
     require_mapping(&mut tx, &change.mapping_id).await?;
@@ -150,7 +149,7 @@ async fn delete(
     call: Call,
     Path((provider, id)): Path<(IdentityProviderId, ProtocolId)>,
 ) -> Result<Reply<()>, ApiError> {
-    let permit = call.authorize(DELETE_PROTOCOL, Target::none())?;
+    let permit = call.authorize(DELETE_PROTOCOL, ())?;
     find(&call, &provider, &id).await?;
     let mut tx = call.begin().await?;
     // A login that is under way comes wholly before or after.

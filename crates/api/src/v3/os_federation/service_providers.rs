@@ -5,7 +5,6 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::rules::Target;
 use model::federation::{ProviderFilter, ServiceProvider};
 use model::ids::ServiceProviderId;
 use policy::Rule;
@@ -63,7 +62,7 @@ const UPDATE_PROVIDER: Rule = manage_rule("identity:update_service_provider");
 const DELETE_PROVIDER: Rule = manage_rule("identity:delete_service_provider");
 
 async fn list(call: Call) -> Result<Reply<Collection<ProviderDocument>>, ApiError> {
-    let permit = call.authorize(LIST_PROVIDERS, Target::none())?;
+    let permit = call.authorize(LIST_PROVIDERS, ())?;
     let filter = ProviderFilter {
         id: call.request.query.text("id"),
         enabled: call.request.query.flag_filter("enabled")?,
@@ -83,7 +82,7 @@ async fn show(
     call: Call,
     Path(id): Path<ServiceProviderId>,
 ) -> Result<Reply<One<ProviderDocument>>, ApiError> {
-    let permit = call.authorize(GET_PROVIDER, Target::none())?;
+    let permit = call.authorize(GET_PROVIDER, ())?;
     let provider = find(&call, &id).await?;
     Ok(permit.ok(document(provider, &call)))
 }
@@ -93,7 +92,7 @@ async fn create(
     Path(id): Path<ServiceProviderId>,
     Body(request): Body<CreateProvider>,
 ) -> Result<Reply<One<ProviderDocument>>, ApiError> {
-    let permit = call.authorize(CREATE_PROVIDER, Target::none())?;
+    let permit = call.authorize(CREATE_PROVIDER, ())?;
     check_id(id.as_str())?;
     let provider = request.into_provider(id, &call)?;
     check_prefix(&provider)?;
@@ -112,7 +111,7 @@ async fn update(
     Path(id): Path<ServiceProviderId>,
     Body(change): Body<ChangeProvider>,
 ) -> Result<Reply<One<ProviderDocument>>, ApiError> {
-    let permit = call.authorize(UPDATE_PROVIDER, Target::none())?;
+    let permit = call.authorize(UPDATE_PROVIDER, ())?;
     let mut tx = call.begin().await?;
     let changed = tx.change(&id, |provider| {
         let changed = change.apply(provider)?;
@@ -125,7 +124,7 @@ async fn update(
 }
 
 async fn delete(call: Call, Path(id): Path<ServiceProviderId>) -> Result<Reply<()>, ApiError> {
-    let permit = call.authorize(DELETE_PROVIDER, Target::none())?;
+    let permit = call.authorize(DELETE_PROVIDER, ())?;
     find(&call, &id).await?;
     let mut tx = call.begin().await?;
     tx.service_providers_mut().delete(&id).await?;
