@@ -5,6 +5,5 @@ pub mod call;
 pub mod error;
 pub mod flows;
 pub mod parts;
-pub mod providers;
 pub mod rules;
 pub mod tokens;

@@ -1,6 +1,7 @@
 //! Admission: who asks, by the token of a request.
 
 pub mod caller;
+pub mod proxy_variables;
 pub mod validate_token;
 
 use http::{HeaderMap, Method};

@@ -6,8 +6,8 @@ use model::ids::{ApplicationCredentialId, DomainId, ProjectId, TrustId, UserId};
 use model::{Method, Secret};
 use serde_json::Value;
 
+use crate::admission::proxy_variables::RemoteUser;
 use crate::error::ApiError;
-use crate::providers::proxy_variables::RemoteUser;
 
 /// A login: proofs of who the user is, and what the token should be valid on.
 pub struct LoginRequest {

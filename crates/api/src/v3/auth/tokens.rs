@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use auth::admission::promises_access_rules;
+use auth::admission::proxy_variables::variables;
 use auth::admission::validate_token::{ValidationOptions, validate_token};
 use auth::call::Call;
 use auth::call::reply::Reply;
@@ -11,7 +12,6 @@ use auth::error::ApiError;
 use auth::flows::issue_token::{IssuedToken, issue_token};
 use auth::flows::login_request::LoginRequest;
 use auth::flows::revoke::revoke_chain;
-use auth::providers::proxy_variables::variables;
 use auth::tokens::ValidToken;
 use chrono::TimeDelta;
 use http::{HeaderName, HeaderValue, StatusCode};

@@ -1,13 +1,13 @@
 //! Federated logins without a browser: a token for what a front proxy says, or for a token of the
 //! identity provider.
 
+use auth::admission::proxy_variables::variables;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::federated_login::{FederatedAuthentication, Source, federated_login, find_source};
-use auth::providers::proxy_variables::variables;
 use http::header;
 use model::Secret;
 use model::ids::{IdentityProviderId, ProtocolId};

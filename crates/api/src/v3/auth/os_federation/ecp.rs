@@ -9,7 +9,7 @@ use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::federated_login::{Source, federated_login, find_source};
-use auth::providers::login_cookie::{self, BegunLogin};
+use auth::parts::login_cookie::{self, BegunLogin};
 use federation::saml2::ecp;
 use federation::{Driver, Login};
 use http::HeaderValue;

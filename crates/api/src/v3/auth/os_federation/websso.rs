@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use auth::admission::proxy_variables::variables;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::Reply;
@@ -11,8 +12,7 @@ use auth::error::ApiError;
 use auth::flows::federated_login::{
     FederatedAuthentication, Source, federated_login, find_source, remote_id_attribute,
 };
-use auth::providers::login_cookie::{self, BegunLogin};
-use auth::providers::proxy_variables::variables;
+use auth::parts::login_cookie::{self, BegunLogin};
 use federation::{Login, Redirect};
 use http::{HeaderValue, StatusCode, header};
 use model::ids::{IdentityProviderId, ProtocolId};
