@@ -4,6 +4,7 @@ pub mod admission;
 pub mod call;
 pub mod error;
 pub mod flows;
+pub mod methods;
 pub mod parts;
 pub mod rules;
 pub mod tokens;

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use chrono::SubsecRound as _;
-use config::UrlSafe;
 use model::ids::ProjectId;
-use model::project::reserved_characters;
 use model::subject::{CatalogService, Login, ScopeTarget};
 use model::token::{AuditId, AuditIds, NoFederatedSystemScope, TokenKind};
 use model::{Method, Scope, Timestamp, Token};
 
 use crate::admission::validate_token::effective_roles;
 use crate::error::ApiError;
-use crate::flows::authenticate::{Authenticated, authenticate, require_enabled};
-use crate::flows::login_request::{DomainName, LoginRequest, Named, ScopeRequest};
+use crate::flows::authenticate::{Authenticated, authenticate};
 use crate::flows::multi_factor;
+use crate::methods::login_request::{
+    DomainName, LoginRequest, Named, ScopeRequest, refuse_unsafe_domain, refuse_unsafe_name,
+};
+use crate::methods::users::require_enabled;
 use crate::parts::Parts;
 use crate::tokens::ValidToken;
 use crate::tokens::rights::Facts;
@@ -253,29 +254,6 @@ async fn find_scope(parts: &Parts, asked: &ScopeRequest) -> Result<FoundScope, A
             "a domain is no project, nor the other way round",
         )),
     }
-}
-
-/// `[resource] domain_name_url_safe` says whether a login may name the domain.
-///
-/// # Errors
-///
-/// 401 when it may not.
-pub(crate) fn refuse_unsafe_domain(parts: &Parts, domain: &DomainName) -> Result<(), ApiError> {
-    match domain {
-        DomainName::Id(_) => Ok(()),
-        DomainName::Name(name) => {
-            refuse_unsafe_name(parts.config.resource.domain_name_url_safe, "Domain", name)
-        }
-    }
-}
-
-fn refuse_unsafe_name(rule: UrlSafe, kind: &str, name: &str) -> Result<(), ApiError> {
-    if rule == UrlSafe::Strict && !reserved_characters(name).is_empty() {
-        return Err(ApiError::unauthorized(format!(
-            "{kind} name cannot contain reserved characters."
-        )));
-    }
-    Ok(())
 }
 
 async fn known_target(parts: &Parts, id: &ProjectId) -> Result<Option<Arc<ScopeTarget>>, ApiError> {

@@ -5,7 +5,7 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::flows::federated_login::no_such_protocol;
+use auth::methods::source::no_such_protocol;
 use auth::parts::drivers;
 use auth::rules::Target;
 use model::federation::{Protocol, ProtocolDriver};

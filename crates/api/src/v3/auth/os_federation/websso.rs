@@ -9,9 +9,8 @@ use auth::call::path::Path;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::flows::federated_login::{
-    FederatedAuthentication, Source, federated_login, find_source, remote_id_attribute,
-};
+use auth::flows::federated_login::{FederatedAuthentication, federated_login, remote_id_attribute};
+use auth::methods::source::{Source, find_source};
 use auth::parts::login_cookie::{self, BegunLogin};
 use federation::{Login, Redirect};
 use http::{HeaderValue, StatusCode, header};
