@@ -6,20 +6,12 @@ use model::application_credential::ApplicationCredential;
 use model::subject::Login;
 use model::token::FederatedLogin;
 use model::{Method, Timestamp};
-use serde_json::json;
-use store::StoredCredential;
 
-use crate::admission::validate_token::{ValidationError, validate_again};
 use crate::error::ApiError;
 use crate::flows::multi_factor::ShownReceipt;
-use crate::methods::application_credential::{
-    ApplicationCredentialProof, check_secret, refuse_expired,
-};
-use crate::methods::external::find_external;
 use crate::methods::login_request::LoginRequest;
-use crate::methods::password::{PasswordProof, check_password, hide_disabled};
-use crate::methods::token::{check_origin, find_token};
-use crate::methods::users::{find_login, require_enabled};
+use crate::methods::users::require_enabled;
+use crate::methods::{self, Attempt, AuthenticationMethod, Proof, Timing};
 use crate::parts::Parts;
 use crate::tokens::ValidToken;
 
@@ -41,9 +33,6 @@ pub(crate) struct Authenticated {
     pub hashed: bool,
 }
 
-/// The methods that are for federated logins in Keystone.
-const FEDERATED: [&str; 3] = ["mapped", "openid", "saml2"];
-
 /// Tries all methods of a login, in their order. They must agree on the user.
 ///
 /// # Errors
@@ -54,169 +43,120 @@ pub(crate) async fn authenticate(
     request: &LoginRequest,
     now: Timestamp,
 ) -> Result<Authenticated, ApiError> {
-    let enabled = &parts.config.auth.methods;
-    let is_enabled = |method: &Method| enabled.iter().any(|name| name == method.as_str());
-    for method in &request.methods {
-        if !is_enabled(method) {
-            return Err(ApiError::LoginIncomplete {
-                message: "Attempted to authenticate with an unsupported method.".into(),
-                identity: json!({ "methods": enabled }),
-            });
+    for name in &request.methods {
+        if !methods::is_enabled(parts, name.as_str()) {
+            return Err(methods::unsupported(parts));
         }
     }
-    let mut proved = Proved::default();
-    if is_enabled(&Method::External) {
-        // Unasked, and when the proxy's word leads to nobody, the methods may.
-        match find_external(parts, request, &Method::External, now).await {
-            Ok(login) => {
-                proved.user(login)?;
-                proved.methods.push(Method::External);
-            }
+    let attempt = Attempt {
+        parts,
+        request,
+        now,
+    };
+    let mut proofs = Proofs::default();
+    for method in methods::unasked() {
+        if !methods::is_enabled(parts, method.name().as_str()) {
+            continue;
+        }
+        match method.prove(attempt).await {
+            Ok(proof) => proofs.add(method, proof)?,
             Err(ApiError::Unauthorized { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    for method in &request.methods {
-        let proof = request.proof(method);
-        match method {
-            Method::Password => {
-                let proof = PasswordProof::parse(proof)?;
-                let login = find_login(&parts.store, &proof.user).await?;
-                let checked = check_password(parts, &proof.user, login, &proof.password, now).await;
-                let checked = checked.map_err(hide_disabled)?;
-                proved.hashed |= checked.slow;
-                proved.password_hash = checked.login.password_hash.clone();
-                proved.rechecked = checked.slow;
-                proved.user(checked.login)?;
-            }
-            Method::Token => {
-                let text = proof["id"].as_str().unwrap_or_default();
-                let source = find_token(parts, text, now).await?;
-                let login = parts.store.logins().find(&source.subject.id).await?;
-                let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
-                require_enabled(parts, &login, now)?;
-                proved.user(login)?;
-                proved.methods.extend(source.token.methods.iter().cloned());
-                proved.source = Some(source);
-            }
-            Method::ApplicationCredential => {
-                let proof = ApplicationCredentialProof::parse(proof)?;
-                let checked = check_secret(parts, &proof, now).await?;
-                proved.hashed |= checked.slow;
-                proved.rechecked &= !checked.slow;
-                proved.user(checked.login)?;
-                proved.application_credential = Some(checked.credential);
-            }
-            Method::External | Method::Kerberos => {
-                proved.user(find_external(parts, request, method, now).await?)?;
-            }
-            // Older clients exchange the tokens of federated logins so.
-            other if FEDERATED.contains(&other.as_str()) && proof["id"].is_string() => {
-                let text = proof["id"].as_str().unwrap_or_default();
-                let source = find_token(parts, text, now).await?;
-                if source.token.federated_login().is_none() {
-                    let reason = format!("{other} wants a token of a federated login");
-                    return Err(ApiError::unauthorized(reason));
-                }
-                let login = parts.store.logins().find(&source.subject.id).await?;
-                let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
-                require_enabled(parts, &login, now)?;
-                proved.user(login)?;
-                proved.source = Some(source);
-            }
-            other => {
-                return Err(ApiError::unauthorized(format!(
-                    "{other} proves nothing here"
-                )));
-            }
-        }
-        proved.methods.push(method.clone());
+    for name in &request.methods {
+        let method = methods::find(name).ok_or_else(|| methods::proves_nothing(name))?;
+        proofs.add(method, method.prove(attempt).await?)?;
     }
-    if proved.hashed {
-        look_again(parts, &mut proved).await?;
+    if proofs.are_slow() {
+        proofs.confirm(parts).await?;
     }
-    let login = proved
-        .login
-        .ok_or_else(|| ApiError::unauthorized("no method found a user"))?;
-    let mut methods: Vec<Method> = Vec::new();
-    for method in proved.methods {
-        if !methods.contains(&method) {
-            methods.push(method);
-        }
-    }
-    let federated = proved
-        .source
-        .as_ref()
-        .and_then(|source| source.token.federated_login().cloned());
-    let application_credential = proved.application_credential;
-    Ok(Authenticated {
-        login,
-        methods,
-        federated,
-        source: proved.source,
-        application_credential: application_credential.map(|stored| stored.credential),
-        receipt: None,
-        hashed: proved.hashed,
-    })
+    proofs.into_user()
 }
 
-/// What the methods so far have come to.
+/// What the methods so far have proved, in their order.
 #[derive(Default)]
-struct Proved {
-    login: Option<Login>,
-    methods: Vec<Method>,
-    source: Option<Arc<ValidToken>>,
-    application_credential: Option<StoredCredential>,
-    /// The hash that a password was held against.
-    password_hash: Option<String>,
-    /// Whether a proof took its time.
-    hashed: bool,
-    /// Whether the user was looked up after all that took its time.
-    rechecked: bool,
-}
+struct Proofs(Vec<(&'static dyn AuthenticationMethod, Proof)>);
 
-impl Proved {
-    fn user(&mut self, login: Login) -> Result<(), ApiError> {
-        match &self.login {
-            Some(known) if known.subject.id != login.subject.id => {
+impl Proofs {
+    fn add(
+        &mut self,
+        method: &'static dyn AuthenticationMethod,
+        proof: Proof,
+    ) -> Result<(), ApiError> {
+        match self.0.last() {
+            Some((_, known)) if known.login().subject.id != proof.login().subject.id => {
                 Err(ApiError::unauthorized("the methods name different users"))
             }
             _ => {
-                self.login = Some(login);
+                self.0.push((method, proof));
                 Ok(())
             }
         }
     }
-}
 
-/// Looks again at all that was proved, after a proof that took its time: somebody may have disabled
-/// the user, changed the password, or revoked the token or the credential meanwhile.
-async fn look_again(parts: &Parts, proved: &mut Proved) -> Result<(), ApiError> {
-    let now = parts.clock.now();
-    // A token is not issued on facts from before the slow step either.
-    parts.store.sync().await?;
-    if let Some(source) = &mut proved.source {
-        *source = validate_again(parts, source, now)
-            .await
-            .map_err(ValidationError::of_proof)?;
-        check_origin(parts, source).await?;
+    /// Whether a proof took its time.
+    fn are_slow(&self) -> bool {
+        let mut proofs = self.0.iter();
+        proofs.any(|(_, proof)| proof.timing() != Timing::Quick)
     }
-    if let Some(stored) = &mut proved.application_credential {
-        let id = &stored.credential.id;
-        let found = parts.store.application_credentials().find(id).await?;
-        let found = found.filter(|found| found.secret_hash == stored.secret_hash);
-        *stored = found.ok_or_else(|| {
-            ApiError::unauthorized("the application credential was deleted meanwhile")
-        })?;
-        refuse_expired(&stored.credential, now)?;
+
+    /// Whether the user was looked up after all that took its time.
+    fn know_the_user(&self) -> bool {
+        let mut timings = self.0.iter().map(|(_, proof)| proof.timing());
+        let last = timings.rfind(|timing| *timing != Timing::Quick);
+        last == Some(Timing::SlowAndConfirmed)
     }
-    if let Some(login) = proved.login.as_mut().filter(|_| !proved.rechecked) {
-        let found = parts.store.logins().find(&login.subject.id).await?;
-        *login = found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
-        require_enabled(parts, login, now)?;
-        if proved.password_hash.is_some() && proved.password_hash != login.password_hash {
-            return Err(ApiError::unauthorized("the password was changed meanwhile"));
+
+    /// Looks again at all that was proved, after a proof that took its time: somebody may have disabled
+    /// the user, changed the password, or revoked the token or the credential meanwhile.
+    async fn confirm(&mut self, parts: &Parts) -> Result<(), ApiError> {
+        let now = parts.clock.now();
+        // A token is not issued on facts from before the slow step either.
+        parts.store.sync().await?;
+        let Some((_, last)) = self.0.last() else {
+            return Ok(());
+        };
+        let login = match self.know_the_user() {
+            true => last.login().clone(),
+            false => {
+                let found = parts.store.logins().find(&last.login().subject.id).await?;
+                let found = found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
+                require_enabled(parts, &found, now)?;
+                found
+            }
+        };
+        for (method, proof) in &mut self.0 {
+            proof.renew_login(&login);
+            method.confirm(parts, proof, now).await?;
         }
+        Ok(())
     }
-    Ok(())
+
+    fn into_user(self) -> Result<Authenticated, ApiError> {
+        let (_, last) = self
+            .0
+            .last()
+            .ok_or_else(|| ApiError::unauthorized("no method found a user"))?;
+        let mut methods: Vec<Method> = Vec::new();
+        for (method, proof) in &self.0 {
+            let own = method.name();
+            for name in proof.source_methods().iter().chain([&own]) {
+                if !methods.contains(name) {
+                    methods.push(name.clone());
+                }
+            }
+        }
+        let proofs = || self.0.iter().rev().map(|(_, proof)| proof);
+        let source = proofs().find_map(Proof::source);
+        Ok(Authenticated {
+            login: last.login().clone(),
+            methods,
+            federated: source.and_then(|source| source.token.federated_login().cloned()),
+            source: source.cloned(),
+            application_credential: proofs().find_map(Proof::application_credential).cloned(),
+            receipt: None,
+            hashed: self.are_slow(),
+        })
+    }
 }

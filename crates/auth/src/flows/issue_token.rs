@@ -15,7 +15,7 @@ use crate::flows::multi_factor;
 use crate::methods::login_request::{
     DomainName, LoginRequest, Named, ScopeRequest, refuse_unsafe_domain, refuse_unsafe_name,
 };
-use crate::methods::users::require_enabled;
+use crate::methods::{self, users::require_enabled};
 use crate::parts::Parts;
 use crate::tokens::ValidToken;
 use crate::tokens::rights::Facts;
@@ -43,14 +43,8 @@ pub async fn issue_token(
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
     // The scope is looked at before the proofs, and with the same answer for all that is wrong.
-    let uses_application_credential = request.methods.contains(&Method::ApplicationCredential);
-    if uses_application_credential && request.scope.is_some() {
-        return Err(ApiError::LoginIncomplete {
-            message: "Error authenticating with application credential: Application credentials \
-                      cannot request a scope."
-                .into(),
-            identity: serde_json::json!({}),
-        });
+    for method in request.methods.iter().filter_map(methods::find) {
+        method.check_request(request)?;
     }
     // A token is never issued on facts that are older than the request.
     parts.store.sync().await?;

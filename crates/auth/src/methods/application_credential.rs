@@ -3,39 +3,98 @@
 use model::application_credential::ApplicationCredential;
 use model::ids::{ApplicationCredentialId, UserId};
 use model::subject::Login;
-use model::{Secret, Timestamp};
-use serde_json::Value;
+use model::{Method, Secret, Timestamp};
+use serde_json::{Value, json};
 use store::StoredCredential;
 
 use super::hashes::{refuse_hash, refuse_slowly};
-use super::login_request::{Named, by_id_first, refuse_unsafe_domain};
+use super::login_request::{LoginRequest, Named, by_id_first, refuse_unsafe_domain};
 use super::users::{find_login, require_enabled};
+use super::{Answer, Attempt, AuthenticationMethod, Proof, Timing, proof};
 use crate::error::ApiError;
 use crate::parts::Parts;
 
-/// The proof of the method `application_credential`.
-pub struct ApplicationCredentialProof {
-    /// Which one.
-    pub credential: CredentialName,
-    /// Its secret.
-    pub secret: Secret<String>,
+/// By the secret of an application credential.
+pub(super) struct BySecret;
+
+impl AuthenticationMethod for BySecret {
+    fn name(&self) -> Method {
+        Method::ApplicationCredential
+    }
+
+    fn check_request(&self, request: &LoginRequest) -> Result<(), ApiError> {
+        if request.scope.is_none() {
+            return Ok(());
+        }
+        // The credential says what its tokens are valid on.
+        Err(ApiError::LoginIncomplete {
+            message: "Error authenticating with application credential: Application credentials \
+                      cannot request a scope."
+                .into(),
+            identity: json!({}),
+        })
+    }
+
+    fn prove<'a>(&'a self, attempt: Attempt<'a>) -> Answer<'a, Proof> {
+        Box::pin(async move {
+            let shown = ShownSecret::parse(proof(&attempt, &self.name()))?;
+            check_secret(attempt.parts, &shown, attempt.now).await
+        })
+    }
+
+    fn confirm<'a>(
+        &'a self,
+        parts: &'a Parts,
+        proof: &'a mut Proof,
+        now: Timestamp,
+    ) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let credential = match &proof.application_credential {
+                None => None,
+                Some(credential) => {
+                    let mut credentials = parts.store.application_credentials();
+                    credentials.find(&credential.id).await?
+                }
+            };
+            let is_same = |found: &StoredCredential| {
+                proof.secret_hash.as_deref() == Some(found.secret_hash.as_str())
+            };
+            let found = credential.filter(is_same).ok_or_else(|| {
+                ApiError::unauthorized("the application credential was deleted meanwhile")
+            })?;
+            refuse_expired(&found.credential, now)?;
+            proof.application_credential = Some(found.credential);
+            Ok(())
+        })
+    }
+
+    /// It may be deleted by itself, and a receipt does not say which one it was.
+    fn is_kept_by_receipts(&self) -> bool {
+        false
+    }
+}
+
+/// What a client says of an application credential.
+struct ShownSecret {
+    credential: CredentialName,
+    secret: Secret<String>,
 }
 
 /// An application credential, by id or by name.
-pub enum CredentialName {
+enum CredentialName {
     /// By id.
     Id(ApplicationCredentialId),
     /// By its name and its user.
     Name(String, Named<UserId>),
 }
 
-impl ApplicationCredentialProof {
+impl ShownSecret {
     /// Reads `{"id", "secret"}` or `{"name", "secret", "user"}`.
     ///
     /// # Errors
     ///
     /// 400 when the credential is not named or the secret is no text, 401 when there is no secret.
-    pub fn parse(proof: &Value) -> Result<Self, ApiError> {
+    fn parse(proof: &Value) -> Result<Self, ApiError> {
         // An id or a name that is no text names nothing that exists; it is as good as unknown.
         let given = |name: &str| match proof.get(name)? {
             Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
@@ -66,22 +125,14 @@ impl ApplicationCredentialProof {
     }
 }
 
-/// An application credential whose secret was right when it was tried.
-pub(crate) struct CheckedSecret {
-    pub credential: StoredCredential,
-    pub login: Login,
-    /// Whether a slow hash was computed for it.
-    pub slow: bool,
-}
-
 /// Checks the secret of an application credential. An unknown credential takes the same time as a
 /// wrong secret, and gets the same answer.
-pub(crate) async fn check_secret(
+async fn check_secret(
     parts: &Parts,
-    proof: &ApplicationCredentialProof,
+    shown: &ShownSecret,
     now: Timestamp,
-) -> Result<CheckedSecret, ApiError> {
-    let found = match &proof.credential {
+) -> Result<Proof, ApiError> {
+    let found = match &shown.credential {
         CredentialName::Id(id) => parts.store.application_credentials().find(id).await?,
         CredentialName::Name(name, user) => {
             if let Named::Name(_, domain) = user {
@@ -101,17 +152,17 @@ pub(crate) async fn check_secret(
         }
     };
     let Some(found) = found else {
-        return refuse_slowly(parts, &proof.secret, "no such application credential").await;
+        return refuse_slowly(parts, &shown.secret, "no such application credential").await;
     };
     let hash = &found.secret_hash;
-    let slow = !parts.hasher.remembers(&proof.secret, hash, now);
+    let slow = !parts.hasher.remembers(&shown.secret, hash, now);
     let owner = parts.store.logins().find(&found.credential.user_id).await?;
     let usable = is_usable(parts, &found.credential, owner.as_ref(), now).await?;
     let right = if usable {
-        parts.hasher.verify(&proof.secret, hash, now).await
+        parts.hasher.verify(&shown.secret, hash, now).await
     } else {
         // Takes the same time with the right secret, also where that is remembered.
-        parts.hasher.verify_slowly(&proof.secret, hash).await
+        parts.hasher.verify_slowly(&shown.secret, hash).await
     };
     if !right.map_err(refuse_hash)? {
         return Err(ApiError::unauthorized(
@@ -121,10 +172,14 @@ pub(crate) async fn check_secret(
     refuse_expired(&found.credential, now)?;
     let login = owner.ok_or_else(|| ApiError::unauthorized("its user is gone"))?;
     require_enabled(parts, &login, now)?;
-    Ok(CheckedSecret {
-        credential: found,
-        login,
-        slow,
+    Ok(Proof {
+        application_credential: Some(found.credential),
+        secret_hash: Some(found.secret_hash),
+        timing: match slow {
+            true => Timing::Slow,
+            false => Timing::Quick,
+        },
+        ..Proof::of(login)
     })
 }
 
@@ -151,10 +206,7 @@ pub async fn is_usable(
     Ok(target.is_some_and(|target| target.is_usable()))
 }
 
-pub(crate) fn refuse_expired(
-    credential: &ApplicationCredential,
-    now: Timestamp,
-) -> Result<(), ApiError> {
+fn refuse_expired(credential: &ApplicationCredential, now: Timestamp) -> Result<(), ApiError> {
     match credential.is_expired(now) {
         true => Err(ApiError::unauthorized(
             "the application credential has expired",

@@ -6,15 +6,47 @@ use model::{Method, Timestamp};
 
 use super::login_request::{DomainName, LoginRequest, Named};
 use super::users::{find_login, require_enabled};
+use super::{Answer, Attempt, AuthenticationMethod, Proof};
 use crate::error::ApiError;
 use crate::parts::Parts;
+
+/// By the word of a trusted proxy, under either name.
+pub(super) struct ByProxy(pub(super) Method);
+
+impl AuthenticationMethod for ByProxy {
+    fn name(&self) -> Method {
+        self.0.clone()
+    }
+
+    /// The proxy speaks of whoever comes through it. When its word leads to nobody, the methods that the
+    /// request names may.
+    fn is_tried_unasked(&self) -> bool {
+        self.0 == Method::External
+    }
+
+    fn prove<'a>(&'a self, attempt: Attempt<'a>) -> Answer<'a, Proof> {
+        Box::pin(async move {
+            let Attempt {
+                parts,
+                request,
+                now,
+            } = attempt;
+            find_user(parts, request, &self.0, now).await.map(Proof::of)
+        })
+    }
+
+    /// The proxy's word is part of the request, and the user was looked up again.
+    fn confirm<'a>(&'a self, _: &'a Parts, _: &'a mut Proof, _: Timestamp) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
 
 /// The user of whom the proxy in front says that it has logged them in.
 ///
 /// # Errors
 ///
 /// 401 when it says nothing, or not what the method asks for, or there is no such user.
-pub(crate) async fn find_external(
+async fn find_user(
     parts: &Parts,
     request: &LoginRequest,
     method: &Method,

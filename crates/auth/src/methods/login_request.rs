@@ -84,11 +84,6 @@ impl LoginRequest {
             remote_user: None,
         })
     }
-
-    /// The proof of one method.
-    pub fn proof(&self, method: &Method) -> &Value {
-        &self.identity[method.as_str()]
-    }
 }
 
 /// What Keystone looks for beyond its schema.
@@ -177,7 +172,7 @@ impl DomainName {
 }
 
 /// Users are looked up by id when there is one, unlike scopes.
-pub(crate) fn by_id_first(user: &Value) -> Result<Named<UserId>, ApiError> {
+pub(super) fn by_id_first(user: &Value) -> Result<Named<UserId>, ApiError> {
     match text(user, "id") {
         Some(id) if user.get("name").is_none() => Ok(Named::Id(id.into())),
         _ => Named::parse(user, "user"),
@@ -207,6 +202,6 @@ pub(crate) fn refuse_unsafe_name(rule: UrlSafe, kind: &str, name: &str) -> Resul
     Ok(())
 }
 
-pub(crate) fn text(value: &Value, name: &str) -> Option<String> {
+pub(super) fn text(value: &Value, name: &str) -> Option<String> {
     value.get(name)?.as_str().map(str::to_owned)
 }

@@ -2,31 +2,72 @@
 
 use model::ids::UserId;
 use model::subject::Login;
-use model::{Secret, Timestamp};
+use model::{Method, Secret, Timestamp};
 use serde_json::Value;
 use store::Tx;
 
 use super::hashes::{refuse_hash, refuse_slowly};
 use super::login_request::{Named, by_id_first, text};
-use super::users::require_enabled;
+use super::users::{find_login, require_enabled};
+use super::{Answer, Attempt, AuthenticationMethod, Proof, Timing, proof};
 use crate::error::ApiError;
 use crate::parts::Parts;
 
-/// The proof of the method `password`.
-pub struct PasswordProof {
-    /// Who.
-    pub user: Named<UserId>,
-    /// What only they know.
-    pub password: Secret<String>,
+/// By what only the user knows.
+pub(super) struct ByPassword;
+
+impl AuthenticationMethod for ByPassword {
+    fn name(&self) -> Method {
+        Method::Password
+    }
+
+    fn prove<'a>(&'a self, attempt: Attempt<'a>) -> Answer<'a, Proof> {
+        Box::pin(async move {
+            let Attempt { parts, now, .. } = attempt;
+            let shown = ShownPassword::parse(proof(&attempt, &self.name()))?;
+            let login = find_login(&parts.store, &shown.user).await?;
+            let checked = check_password(parts, &shown.user, login, &shown.password, now).await;
+            let checked = checked.map_err(hide_disabled)?;
+            Ok(Proof {
+                secret_hash: checked.login.password_hash.clone(),
+                timing: match checked.slow {
+                    true => Timing::SlowAndConfirmed,
+                    false => Timing::Quick,
+                },
+                ..Proof::of(checked.login)
+            })
+        })
+    }
+
+    fn confirm<'a>(&'a self, _: &'a Parts, proof: &'a mut Proof, _: Timestamp) -> Answer<'a, ()> {
+        Box::pin(async move {
+            match proof.secret_hash == proof.login.password_hash {
+                true => Ok(()),
+                false => Err(ApiError::unauthorized("the password was changed meanwhile")),
+            }
+        })
+    }
+
+    /// A password that was set since then is another one.
+    fn is_outdated(&self, login: &Login, issued_at: Timestamp) -> bool {
+        let set_at = login.password_created_at;
+        set_at.is_none_or(|set_at| set_at > issued_at)
+    }
 }
 
-impl PasswordProof {
+/// What a client says of a user.
+struct ShownPassword {
+    user: Named<UserId>,
+    password: Secret<String>,
+}
+
+impl ShownPassword {
     /// Reads `{"user": {..., "password"}}`.
     ///
     /// # Errors
     ///
     /// 400 when the user is not named.
-    pub fn parse(proof: &Value) -> Result<Self, ApiError> {
+    fn parse(proof: &Value) -> Result<Self, ApiError> {
         // The reference has no name for the place, and says so.
         let user = proof
             .get("user")
@@ -213,7 +254,7 @@ pub fn require_usable(parts: &Parts, login: &Login, now: Timestamp) -> Result<()
 }
 
 /// A login does not tell that the password of a disabled user was right.
-pub(crate) fn hide_disabled(error: ApiError) -> ApiError {
+fn hide_disabled(error: ApiError) -> ApiError {
     match error {
         ApiError::AccountDisabled { .. } => ApiError::unauthorized("the user is disabled"),
         other => other,

@@ -6,6 +6,7 @@ use model::ids::{GroupId, IdentityProviderId, ProtocolId};
 use model::token::FederatedLogin;
 use store::Tx;
 
+use super::{is_enabled, unsupported};
 use crate::error::ApiError;
 use crate::parts::Parts;
 
@@ -161,22 +162,6 @@ pub fn method(parts: &Parts, protocol: &Protocol) -> Result<Method, ApiError> {
         return Ok(Method::from("mapped"));
     }
     Err(unsupported(parts))
-}
-
-fn is_enabled(parts: &Parts, method: &str) -> bool {
-    parts
-        .config
-        .auth
-        .methods
-        .iter()
-        .any(|known| known == method)
-}
-
-fn unsupported(parts: &Parts) -> ApiError {
-    ApiError::LoginIncomplete {
-        message: "Attempted to authenticate with an unsupported method.".into(),
-        identity: serde_json::json!({ "methods": parts.config.auth.methods }),
-    }
 }
 
 /// 400 for everybody who logs in by a mapping that cannot be used: what is wrong with it is told in
