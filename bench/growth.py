@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "bench"))
 sys.path.insert(0, str(REPOSITORY / "clients"))
 
-from compare import Progress, archstone_binary, interrupted  # noqa: E402
+from load import Progress, archstone_binary, interrupted  # noqa: E402
 from support.servers import ADMIN_PASSWORD, Archstone  # noqa: E402
 
 # The password of every user, hashed by bcrypt in four rounds.

@@ -72,6 +72,147 @@ async fn a_role_that_is_taken_away_on_one_node_is_in_no_token_that_another_issue
         .expect(401);
 }
 
+fn login(name: &str, password: &str) -> serde_json::Value {
+    json!({"auth": {"identity": {"methods": ["password"], "password": {"user": {
+        "name": name, "domain": {"id": "default"}, "password": password,
+    }}}}})
+}
+
+/// The status of a login at a node.
+async fn log_in(node: &TestServer, name: &str, password: &str) -> u16 {
+    let nobody = node.nobody();
+    let answer = nobody.post("/v3/auth/tokens", login(name, password)).await;
+    answer.status
+}
+
+#[tokio::test]
+async fn a_login_is_judged_by_what_other_nodes_have_changed() {
+    let (one, other) = nodes().await;
+    let admin = one.admin().await;
+    let ada = one.add_person("ada", &[]).await;
+    let path = format!("/v3/users/{ada}");
+    let change = async |user: serde_json::Value| {
+        admin
+            .patch(&path, json!({ "user": user }))
+            .await
+            .expect(200);
+    };
+    // No word is passed between the nodes, and no time goes by. Each time the other node knows the
+    // user and remembers the password.
+    for _ in 0..2 {
+        assert_eq!(log_in(&other, "ada", PASSWORD).await, 201);
+    }
+    change(json!({"password": "another horse"})).await;
+    assert_eq!(
+        log_in(&other, "ada", PASSWORD).await,
+        401,
+        "the former password"
+    );
+    for _ in 0..2 {
+        assert_eq!(log_in(&other, "ada", "another horse").await, 201);
+    }
+    change(json!({"enabled": false})).await;
+    assert_eq!(
+        log_in(&other, "ada", "another horse").await,
+        401,
+        "disabled"
+    );
+    change(json!({"enabled": true})).await;
+    assert_eq!(log_in(&other, "ada", "another horse").await, 201);
+
+    change(json!({"name": "lovelace"})).await;
+    assert_eq!(
+        log_in(&other, "ada", "another horse").await,
+        401,
+        "the former name"
+    );
+    assert_eq!(log_in(&other, "lovelace", "another horse").await, 201);
+    let namesake = json!({"user": {"name": "ada", "password": PASSWORD}});
+    admin.post("/v3/users", namesake).await.expect(201);
+    assert_eq!(
+        log_in(&other, "ada", "another horse").await,
+        401,
+        "somebody else's"
+    );
+    assert_eq!(log_in(&other, "ada", PASSWORD).await, 201);
+
+    change(json!({"options": {"multi_factor_auth_rules": [["password", "token"]]}})).await;
+    assert_eq!(
+        log_in(&other, "lovelace", "another horse").await,
+        401,
+        "more methods"
+    );
+}
+
+#[tokio::test]
+async fn failures_at_one_node_lock_the_account_at_the_others() {
+    let one = TestServer::start_with(|config| {
+        config.security_compliance.lockout_failure_attempts = Some(3);
+    })
+    .await;
+    let other = one.second_node().await;
+    one.add_person("ada", &[]).await;
+    for _ in 0..2 {
+        assert_eq!(log_in(&other, "ada", PASSWORD).await, 201);
+    }
+    for _ in 0..3 {
+        assert_eq!(log_in(&one, "ada", "wrong").await, 401);
+    }
+    assert_eq!(
+        log_in(&other, "ada", PASSWORD).await,
+        401,
+        "the remembered password"
+    );
+    assert_eq!(log_in(&one, "ada", PASSWORD).await, 401);
+}
+
+#[tokio::test]
+async fn a_project_is_found_by_the_name_that_it_has_now() {
+    let (one, other) = nodes().await;
+    let admin = one.admin().await;
+    one.with_role("member", Scope::Project).await;
+    let by_name = async |name: &str| {
+        let mut body = login("member-project", PASSWORD);
+        body["auth"]["scope"] = json!({"project": {"name": name, "domain": {"id": "default"}}});
+        other.nobody().post("/v3/auth/tokens", body).await
+    };
+    for _ in 0..2 {
+        by_name("home").await.expect(201);
+    }
+    let path = format!("/v3/projects/{}", home());
+    let renamed = json!({"project": {"name": "house"}});
+    admin.patch(&path, renamed).await.expect(200);
+    by_name("home").await.expect(401);
+    let token = by_name("house").await.expect(201);
+    assert_eq!(token["token"]["project"]["id"], json!(home()));
+}
+
+#[tokio::test]
+async fn an_application_credential_that_one_node_deletes_logs_nobody_in_at_another() {
+    let (one, other) = nodes().await;
+    let member = one.with_role("member", Scope::Project).await;
+    let admin = one.admin().await;
+    let user = admin.get("/v3/users?name=member-project").await.expect(200);
+    let user = user["users"][0]["id"].as_str().unwrap();
+    let path = format!("/v3/users/{user}/application_credentials");
+    let made = json!({"application_credential": {"name": "ci"}});
+    let made = member.post(&path, made).await.expect(201);
+    let made = &made["application_credential"];
+    let log_in = async || {
+        let proof = json!({"id": made["id"], "secret": made["secret"]});
+        let body = json!({"auth": {"identity": {
+            "methods": ["application_credential"], "application_credential": proof,
+        }}});
+        other.nobody().post("/v3/auth/tokens", body).await.status
+    };
+    for _ in 0..2 {
+        assert_eq!(log_in().await, 201);
+    }
+    let path = format!("{path}/{}", made["id"].as_str().unwrap());
+    member.delete(&path).await.expect(204);
+    assert_eq!(log_in().await, 401);
+}
+
 #[tokio::test]
 async fn a_login_with_a_provider_goes_on_at_any_node() {
     let dashboard = "https://horizon.example/auth/websso/";

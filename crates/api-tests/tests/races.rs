@@ -386,7 +386,7 @@ fn with_lockout(config: &mut config::Config) {
 async fn guesses_side_by_side_do_not_pass_the_lockout() {
     let server = TestServer::start_with(with_lockout).await;
     let id = server.add_person("ada", &[]).await;
-    let login = server.app.parts.store.logins().find(&id).await.unwrap();
+    let login = server.app.parts.store.login(&id).await.unwrap();
     // All of them know the account as it was before the first.
     let mut guesses = JoinSet::new();
     for number in 0..20 {

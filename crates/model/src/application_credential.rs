@@ -1,5 +1,7 @@
 //! Application credentials: a part of a user's authority on one project, for a program.
 
+use std::sync::Arc;
+
 use crate::Timestamp;
 use crate::ids::{AccessRuleId, ApplicationCredentialId, ProjectId, RoleId, UserId};
 use crate::listing::TextMatch;
@@ -26,6 +28,15 @@ pub struct ApplicationCredential {
     pub role_ids: Vec<RoleId>,
     /// The only requests that it may make; empty when it may make all.
     pub access_rules: Vec<AccessRule>,
+}
+
+/// An application credential with what only logins look at.
+#[derive(Clone, Debug)]
+pub struct StoredCredential {
+    /// The credential.
+    pub credential: Arc<ApplicationCredential>,
+    /// Its secret, hashed.
+    pub secret_hash: String,
 }
 
 impl ApplicationCredential {

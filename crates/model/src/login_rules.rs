@@ -132,6 +132,8 @@ impl Login {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use chrono::TimeZone as _;
 
     use super::*;
@@ -139,7 +141,7 @@ mod tests {
 
     fn login() -> Login {
         Login {
-            subject: Subject {
+            subject: Arc::new(Subject {
                 id: "u".into(),
                 name: "ada".into(),
                 domain: DomainRef {
@@ -151,7 +153,7 @@ mod tests {
                 password_expires_at: None,
                 default_project_id: None,
                 last_seen: Some(at(0).date_naive()),
-            },
+            }),
             password_hash: None,
             password_created_at: None,
             password_self_service: false,
@@ -194,7 +196,7 @@ mod tests {
     #[test]
     fn an_account_unused_for_too_long_is_disabled_unless_exempt() {
         let day = |n: i64| at(n * 86_400).date_naive();
-        let mut subject = login().subject;
+        let mut subject = Arc::unwrap_or_clone(login().subject);
         assert!(rules().admits(&subject, day(1)));
         assert!(!rules().admits(&subject, day(2)));
         subject.last_seen = None;
@@ -226,7 +228,7 @@ mod tests {
     fn a_password_ends_at_its_second() {
         let mut login = login();
         assert!(!login.password_is_expired(at(9)));
-        login.subject.password_expires_at = Some(at(5));
+        Arc::make_mut(&mut login.subject).password_expires_at = Some(at(5));
         assert!(!login.password_is_expired(at(4)));
         assert!(login.password_is_expired(at(5)));
         login.options.ignore_password_expiry = Some(true);

@@ -1,5 +1,7 @@
 //! Whom and what a token speaks of, as far as logins and validation need to know.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -61,7 +63,7 @@ impl ScopeTarget {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Login {
     /// Who logs in.
-    pub subject: Subject,
+    pub subject: Arc<Subject>,
     /// The current password, hashed; `None` when the user has none.
     pub password_hash: Option<String>,
     /// When the current password was set.

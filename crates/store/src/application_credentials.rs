@@ -1,6 +1,8 @@
 //! Application credentials with their roles and access rules.
 
-use model::application_credential::{AccessRule, ApplicationCredential};
+use std::sync::Arc;
+
+use model::application_credential::{AccessRule, ApplicationCredential, StoredCredential};
 use model::ids::{AccessRuleId, ApplicationCredentialId, UserId};
 use model::listing::{Page, TextMatch};
 
@@ -14,15 +16,6 @@ use crate::value::Row;
 /// Reads application credentials.
 pub struct ApplicationCredentials<'a> {
     pub(crate) db: Conn<'a>,
-}
-
-/// An application credential with what only logins look at.
-#[derive(Clone, Debug)]
-pub struct StoredCredential {
-    /// The credential.
-    pub credential: ApplicationCredential,
-    /// Its secret, hashed.
-    pub secret_hash: String,
 }
 
 impl ApplicationCredentials<'_> {
@@ -63,7 +56,10 @@ impl ApplicationCredentials<'_> {
             .text(dialect, "name", name)
             .after("id", page);
         let found = self.select(conditions, page).await?;
-        let mut found: Vec<_> = found.into_iter().map(|stored| stored.credential).collect();
+        let mut found: Vec<_> = found
+            .into_iter()
+            .map(|stored| Arc::unwrap_or_clone(stored.credential))
+            .collect();
         if let Some(name) = name {
             found.retain(|credential| name.holds_beyond_sql(&credential.name));
         }
@@ -214,12 +210,12 @@ fn require_all_added(added: u64, wanted: usize) -> Result<(), StoreError> {
 
 /// Makes one credential of the rows that follow each other with its id.
 fn gather(rows: &[Row]) -> Result<Vec<StoredCredential>, StoreError> {
-    let mut found: Vec<StoredCredential> = Vec::new();
+    let mut found: Vec<(ApplicationCredential, String)> = Vec::new();
     for row in rows {
         let id = row.id("id")?;
-        if found.last().is_none_or(|last| last.credential.id != id) {
-            found.push(StoredCredential {
-                credential: ApplicationCredential {
+        if found.last().is_none_or(|(last, _)| last.id != id) {
+            found.push((
+                ApplicationCredential {
                     id,
                     name: row.text("name")?,
                     description: row.optional_text("description")?,
@@ -230,10 +226,10 @@ fn gather(rows: &[Row]) -> Result<Vec<StoredCredential>, StoreError> {
                     role_ids: Vec::new(),
                     access_rules: Vec::new(),
                 },
-                secret_hash: row.text("secret_hash")?,
-            });
+                row.text("secret_hash")?,
+            ));
         }
-        let Some(StoredCredential { credential, .. }) = found.last_mut() else {
+        let Some((credential, _)) = found.last_mut() else {
             continue;
         };
         credential.role_ids.extend(row.optional_id("role_id")?);
@@ -241,7 +237,13 @@ fn gather(rows: &[Row]) -> Result<Vec<StoredCredential>, StoreError> {
             credential.access_rules.push(access_rule(row, "rule_id")?);
         }
     }
-    Ok(found)
+    let found = found
+        .into_iter()
+        .map(|(credential, secret_hash)| StoredCredential {
+            credential: Arc::new(credential),
+            secret_hash,
+        });
+    Ok(found.collect())
 }
 
 /// An access rule whose id stands in the named column.

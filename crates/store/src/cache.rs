@@ -13,19 +13,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use model::application_credential::ApplicationCredential;
+use model::application_credential::StoredCredential;
 use model::assignment::EffectiveRoles;
 use model::clock::Clock;
 use model::federation::ServiceProvider;
 use model::ids::{ApplicationCredentialId, GroupId, IdentityProviderId, ProjectId, UserId};
 use model::revocation::{RevocationEvent, TokenFacts};
 use model::revocation_index::RevocationIndex;
-use model::subject::{CatalogService, ScopeTarget, Subject};
+use model::subject::{CatalogService, Login, ScopeTarget, Subject};
 use model::{Scope, Timestamp};
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 
 use crate::change::{CacheRegion, Changes};
+use crate::named::NameKey;
 use crate::sync_state::SyncState;
 
 /// How facts are kept.
@@ -61,9 +62,14 @@ pub(crate) struct Caches {
     pub(crate) clock: Arc<dyn Clock>,
     epochs: Epochs,
     pub(crate) subjects: Cache<UserId, Cached<Subject>>,
+    pub(crate) logins: Cache<UserId, Cached<Login>>,
+    /// Who had a name when somebody logged in by it, and which project did: only ever where to look
+    /// first.
+    pub(crate) named_users: Cache<NameKey, UserId>,
+    pub(crate) named_projects: Cache<NameKey, ProjectId>,
     pub(crate) targets: Cache<ProjectId, Cached<ScopeTarget>>,
     pub(crate) roles: Cache<RolesKey, Cached<EffectiveRoles>>,
-    pub(crate) credentials: Cache<ApplicationCredentialId, Cached<ApplicationCredential>>,
+    pub(crate) credentials: Cache<ApplicationCredentialId, Cached<StoredCredential>>,
     /// By project. Those to whom the whole catalog is shown share it.
     pub(crate) catalogs: Cache<Option<ProjectId>, Cached<Vec<CatalogService>>>,
     /// Whether identity providers are enabled. They share the region of the roles.
@@ -170,12 +176,17 @@ impl Epochs {
     /// Moves on whenever the region or the entity changes: all counters only ever grow, and so does their
     /// sum.
     fn of(&self, region: CacheRegion, id: &str) -> u64 {
+        // A login is judged by all that is known of its user.
+        let others = match region {
+            CacheRegion::Logins => self.of(CacheRegion::Subjects, id),
+            _ => 0,
+        };
         let own = match id.is_ascii() {
             true => self.stripe(region, id),
             false => &self.single[region as usize],
         };
         let whole = self.whole[region as usize].load(Ordering::SeqCst);
-        whole + own.load(Ordering::SeqCst)
+        others + whole + own.load(Ordering::SeqCst)
     }
 
     fn advance(&self, changes: &Changes) {
@@ -208,6 +219,9 @@ impl Caches {
             clock,
             epochs: Epochs::new(),
             subjects: Cache::new(20_000),
+            logins: Cache::new(20_000),
+            named_users: Cache::new(20_000),
+            named_projects: Cache::new(20_000),
             targets: Cache::new(20_000),
             roles: Cache::new(50_000),
             credentials: Cache::new(20_000),

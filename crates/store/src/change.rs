@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 pub(crate) enum CacheRegion {
     /// Users as tokens name them, by their ids.
     Subjects,
+    /// What logins of users are judged by, beside the users themselves, by the ids of the users.
+    Logins,
     /// Projects and domains as tokens name them, by their ids.
     Targets,
     /// Who holds which role where, by the ids of users; identity providers too.
@@ -20,10 +22,11 @@ pub(crate) enum CacheRegion {
 }
 
 impl CacheRegion {
-    pub(crate) const COUNT: usize = 6;
+    pub(crate) const COUNT: usize = 7;
 
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::Subjects,
+        Self::Logins,
         Self::Targets,
         Self::Roles,
         Self::ApplicationCredentials,
@@ -35,6 +38,7 @@ impl CacheRegion {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Subjects => "subjects",
+            Self::Logins => "logins",
             Self::Targets => "targets",
             Self::Roles => "roles",
             Self::ApplicationCredentials => "application_credentials",
@@ -58,6 +62,8 @@ pub(crate) enum Entity<'a> {
     One(&'a str),
     /// Those of many, or of whom is not known.
     Any,
+    /// What logins of one user are judged by, and nothing that tokens carry.
+    Login(&'a str),
     /// None: these columns are never cached.
     Uncached,
 }
@@ -79,6 +85,9 @@ impl Changes {
     /// What a write to a table changes. What is not known about a table is taken for the worst.
     pub(crate) fn of(table: &str, entity: Entity<'_>) -> Self {
         let (regions, per_entity): (&[CacheRegion], bool) = match table {
+            "user" | "local_user" if matches!(entity, Entity::Login(_)) => {
+                (&[CacheRegion::Logins], true)
+            }
             "user" | "local_user" | "nonlocal_user" | "federated_user" | "password"
             | "user_option" => (&[CacheRegion::Subjects], true),
             // One project is a fact by itself. A domain is part of what is known of its users and
@@ -150,8 +159,10 @@ impl Changes {
         let whose = match entity {
             Entity::New if is_new_entity(table) => return Self::default(),
             Entity::Uncached => return Self::default(),
-            Entity::One(id) if per_entity && is_publishable(id) => Some(id.to_owned()),
-            Entity::One(_) | Entity::New | Entity::Any => None,
+            Entity::One(id) | Entity::Login(id) if per_entity && is_publishable(id) => {
+                Some(id.to_owned())
+            }
+            Entity::One(_) | Entity::Login(_) | Entity::New | Entity::Any => None,
         };
         Self(
             regions
@@ -252,12 +263,17 @@ mod tests {
 
     #[test]
     fn writes_change_what_is_known_of_their_entity() {
-        use CacheRegion::{Catalog, Roles, Subjects, Targets};
+        use CacheRegion::{Catalog, Logins, Roles, Subjects, Targets};
         let ada = Entity::One("ada");
         for (table, entity, expected) in [
             ("user", ada, changes([(Subjects, Some("ada"))])),
             ("user", Entity::New, Changes::default()),
             ("user", Entity::Uncached, Changes::default()),
+            (
+                "local_user",
+                Entity::Login("ada"),
+                changes([(Logins, Some("ada"))]),
+            ),
             ("password", ada, changes([(Subjects, Some("ada"))])),
             ("password", Entity::Any, changes([(Subjects, None)])),
             (

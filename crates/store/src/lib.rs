@@ -38,6 +38,7 @@ mod lookups;
 mod mappings;
 mod memberships;
 mod migrations;
+mod named;
 mod option_file;
 mod passwords;
 mod projects;
@@ -60,9 +61,7 @@ mod value;
 use std::sync::Arc;
 
 pub use access_rules::{AccessRules, AccessRulesMut, OwnedAccessRule, Undeleted};
-pub use application_credentials::{
-    ApplicationCredentials, ApplicationCredentialsMut, StoredCredential,
-};
+pub use application_credentials::{ApplicationCredentials, ApplicationCredentialsMut};
 pub use assignments::{Assignments, AssignmentsMut};
 pub use cache::CacheSettings;
 pub use catalog::Catalog;
@@ -78,6 +77,7 @@ pub use identity_providers::{IdentityProviders, IdentityProvidersMut};
 pub use logins::{Logins, LoginsMut};
 pub use mappings::{Mappings, MappingsMut};
 pub use migrations::{SchemaState, SyncCheck};
+pub use named::NamedDomain;
 pub use projects::{Projects, ProjectsMut};
 pub use protocols::{Protocols, ProtocolsMut};
 pub use provider_sessions::{ProviderSessions, ProviderSessionsMut, SessionTokens};

@@ -1,5 +1,7 @@
 //! What logins and the validation of tokens look up, each in one statement.
 
+use std::sync::Arc;
+
 use model::Timestamp;
 use model::ids::{DomainId, ProjectId, UserId};
 use model::subject::{DomainRef, Login, ScopeTarget, Subject, UserOptions};
@@ -216,7 +218,7 @@ impl LoginsMut<'_> {
             self.tx
                 .update(
                     "user",
-                    Entity::Uncached,
+                    Entity::Login(login.subject.id.as_str()),
                     "SET last_active_at = ? WHERE id = ?",
                 )
                 .bind(today)
@@ -228,7 +230,7 @@ impl LoginsMut<'_> {
             self.tx
                 .update(
                     "local_user",
-                    Entity::Uncached,
+                    Entity::Login(login.subject.id.as_str()),
                     "SET failed_auth_count = 0, failed_auth_at = NULL WHERE user_id = ?",
                 )
                 .bind(&login.subject.id)
@@ -250,7 +252,7 @@ impl LoginsMut<'_> {
         self.tx
             .update(
                 "local_user",
-                Entity::Uncached,
+                Entity::Login(id.as_str()),
                 "SET failed_auth_count = \
                  CASE WHEN failed_auth_at = ? THEN 1 ELSE COALESCE(failed_auth_count, 0) + 1 END, \
                  failed_auth_at = ? WHERE user_id = ?",
@@ -279,7 +281,7 @@ fn login(rows: &[Row]) -> Result<Option<Login>, StoreError> {
     let created_at = row.optional_time("created_at")?;
     let exempt = options.ignore_user_inactivity == Some(true);
     Ok(Some(Login {
-        subject: Subject {
+        subject: Arc::new(Subject {
             id: row.id("id")?,
             name: row.optional_text("name")?.unwrap_or_default(),
             domain: domain(row)?,
@@ -289,7 +291,7 @@ fn login(rows: &[Row]) -> Result<Option<Login>, StoreError> {
             last_seen: last_active_at
                 .or(created_at.map(|time| time.date_naive()))
                 .filter(|_| !exempt),
-        },
+        }),
         password_hash: row.optional_text("password_hash")?,
         password_created_at: row.precise_time("created_at_int", "password_created_at")?,
         password_self_service: row.bool("self_service")?,

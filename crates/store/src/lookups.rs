@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use model::application_credential::ApplicationCredential;
+use model::application_credential::StoredCredential;
 use model::federation::{ProviderFilter, ServiceProvider};
 use model::ids::{ApplicationCredentialId, GroupId, IdentityProviderId, ProjectId, UserId};
 use model::revocation::TokenFacts;
-use model::subject::{CatalogService, ScopeTarget, Subject};
+use model::subject::{CatalogService, Login, ScopeTarget, Subject};
 use model::{Scope, Timestamp};
 
 use crate::Store;
-use crate::cache::{CatalogOf, RolesKey, RolesOf};
+use crate::cache::{CatalogOf, Moment, RolesKey, RolesOf};
 use crate::change::CacheRegion;
 use crate::error::StoreError;
 use model::assignment::EffectiveRoles;
@@ -48,15 +48,10 @@ impl Store {
         let Some(target_id) = target_id else {
             return Ok((subject, target));
         };
-        let (subject_moment, target_moment) = (
-            caches.before_reading(subject_of(user_id)),
-            caches.before_reading(target_of(target_id)),
-        );
+        let moments = self.before_reading_login(user_id);
+        let target_moment = caches.before_reading(target_of(target_id));
         let (login, target) = self.logins().find_with_target(user_id, target_id).await?;
-        let subject = login.map(|login| {
-            let subject = Arc::new(login.subject);
-            caches.insert(&caches.subjects, user_id.clone(), subject_moment, subject)
-        });
+        let subject = login.map(|login| Arc::clone(&self.keep_login(moments, login).subject));
         let target = match (target, &subject) {
             (Some(target), _) => {
                 let target = Arc::new(target);
@@ -70,11 +65,46 @@ impl Store {
     }
 
     async fn subject(&self, id: &UserId) -> Result<Option<Arc<Subject>>, StoreError> {
+        let login = self.read_login(id).await?;
+        Ok(login.map(|login| Arc::clone(&login.subject)))
+    }
+
+    /// Who logs in, by id.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn login(&self, id: &UserId) -> Result<Option<Arc<Login>>, StoreError> {
         let caches = self.caches();
-        let moment = caches.before_reading(subject_of(id));
-        let found = self.logins().find(id).await?;
-        let found = found.map(|login| Arc::new(login.subject));
-        Ok(found.map(|subject| caches.insert(&caches.subjects, id.clone(), moment, subject)))
+        match caches.get(&caches.logins, id, login_of(id)) {
+            Some(login) => Ok(Some(login)),
+            None => self.read_login(id).await,
+        }
+    }
+
+    async fn read_login(&self, id: &UserId) -> Result<Option<Arc<Login>>, StoreError> {
+        let moments = self.before_reading_login(id);
+        let login = self.logins().find(id).await?;
+        Ok(login.map(|login| self.keep_login(moments, login)))
+    }
+
+    /// The state of a user, and of what their logins are judged by.
+    fn before_reading_login(&self, id: &UserId) -> (Moment, Moment) {
+        let caches = self.caches();
+        let subject = caches.before_reading(subject_of(id));
+        (subject, caches.before_reading(login_of(id)))
+    }
+
+    fn keep_login(&self, (subject, login): (Moment, Moment), found: Login) -> Arc<Login> {
+        let caches = self.caches();
+        let id = found.subject.id.clone();
+        caches.insert(
+            &caches.subjects,
+            id.clone(),
+            subject,
+            Arc::clone(&found.subject),
+        );
+        caches.insert(&caches.logins, id, login, Arc::new(found))
     }
 
     /// A project or domain that a token may be valid on.
@@ -140,7 +170,7 @@ impl Store {
         Ok(caches.insert(&caches.roles, key, moment, Arc::new(held)))
     }
 
-    /// An application credential, without its secret.
+    /// An application credential.
     ///
     /// # Errors
     ///
@@ -148,7 +178,7 @@ impl Store {
     pub async fn application_credential(
         &self,
         id: &ApplicationCredentialId,
-    ) -> Result<Option<Arc<ApplicationCredential>>, StoreError> {
+    ) -> Result<Option<Arc<StoredCredential>>, StoreError> {
         let caches = self.caches();
         let entity = (CacheRegion::ApplicationCredentials, id.as_str());
         if let Some(credential) = caches.get(&caches.credentials, id, entity) {
@@ -156,7 +186,7 @@ impl Store {
         }
         let moment = caches.before_reading(entity);
         let found = self.application_credentials().find(id).await?;
-        let found = found.map(|stored| Arc::new(stored.credential));
+        let found = found.map(Arc::new);
         Ok(found.map(|it| caches.insert(&caches.credentials, id.clone(), moment, it)))
     }
 
@@ -237,6 +267,10 @@ const SERVICE_PROVIDERS: (CacheRegion, &str) = (CacheRegion::ServiceProviders, "
 
 fn subject_of(id: &UserId) -> (CacheRegion, &str) {
     (CacheRegion::Subjects, id.as_str())
+}
+
+fn login_of(id: &UserId) -> (CacheRegion, &str) {
+    (CacheRegion::Logins, id.as_str())
 }
 
 fn target_of(id: &ProjectId) -> (CacheRegion, &str) {

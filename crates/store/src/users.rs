@@ -257,7 +257,7 @@ impl UsersMut<'_> {
         self.tx
             .update(
                 "user",
-                Entity::Uncached,
+                Entity::Login(id.as_str()),
                 "SET last_active_at = ? WHERE id = ?",
             )
             .bind(day)

@@ -5,9 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use config::OAuth2ClientAuthentication;
 use http::Method;
 use model::Secret;
-use model::application_credential::ApplicationCredential;
+use model::application_credential::{ApplicationCredential, StoredCredential};
 use serde_json::{Value, json};
-use store::StoredCredential;
 use testkit::{Answer, Client, Scope, TestServer, home};
 
 const PATH: &str = "/v3/OS-OAUTH2/token";
@@ -397,7 +396,7 @@ async fn a_client_of_a_disabled_user_is_refused() {
         .logins()
         .find_by_name("owner", &"default".into())
         .await;
-    let user_id = user_id.unwrap().unwrap().subject.id;
+    let user_id = user_id.unwrap().unwrap().subject.id.clone();
     server.set_enabled(&user_id, false).await;
     refused(&client.obtain(&server).await);
     server.set_enabled(&user_id, true).await;
@@ -454,7 +453,7 @@ async fn a_client_without_a_role_of_its_user_is_refused() {
     };
     let mut tx = server.app.parts.store.begin().await.unwrap();
     let stored = StoredCredential {
-        credential,
+        credential: credential.into(),
         secret_hash,
     };
     tx.application_credentials_mut()

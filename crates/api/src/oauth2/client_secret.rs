@@ -76,12 +76,12 @@ impl ClientSecret {
             return Ok(self.sent);
         };
         let id = client_id.into();
-        let found = parts.store.application_credentials().find(&id).await?;
+        let found = parts.store.application_credential(&id).await?;
         let usable = match &found {
             None => false,
             Some(found) => {
-                let owner = parts.store.logins().find(&found.credential.user_id).await?;
-                is_usable(parts, &found.credential, owner.as_ref(), now).await?
+                let owner = parts.store.login(&found.credential.user_id).await?;
+                is_usable(parts, &found.credential, owner.as_deref(), now).await?
             }
         };
         let hasher = &parts.hasher;

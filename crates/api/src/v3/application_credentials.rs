@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use std::sync::Arc;
+
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
@@ -12,14 +14,14 @@ use auth::tokens::{RoleDocument, ValidToken};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use config::Limit;
-use model::application_credential::ApplicationCredential;
+use model::application_credential::{ApplicationCredential, StoredCredential};
 use model::ids::{ApplicationCredentialId, ProjectId, RoleId, UserId};
 use model::role::Role;
 use model::{Method, Secret, Timestamp};
 use policy::{Rule, ScopeType};
 use secrets::passwords::PasswordError;
 use serde::{Deserialize, Serialize};
-use store::{StoreError, StoredCredential, Tx};
+use store::{StoreError, Tx};
 use web::operation::Operation;
 use web::reply::{Collection, Links, SelfLink};
 use web::request::extract::{Body, Named};
@@ -169,13 +171,14 @@ async fn create(
         access_rules,
     };
     let stored = StoredCredential {
-        credential,
+        credential: Arc::new(credential),
         secret_hash,
     };
     let credentials = tx.application_credentials_mut().insert(&stored).await;
     credentials.map_err(|error| name_taken(error, &stored.credential.name))?;
     let saved = tx.commit().await?;
-    let document = CredentialDocument::new(stored.credential, &roles, &call.links);
+    let document =
+        CredentialDocument::new(Arc::unwrap_or_clone(stored.credential), &roles, &call.links);
     Ok(permit.created(
         saved,
         One::new("application_credential", document.with_secret(secret)),
@@ -204,7 +207,7 @@ async fn find(
     id: &ApplicationCredentialId,
 ) -> Result<Option<ApplicationCredential>, ApiError> {
     let found = call.store.application_credentials().find(id).await?;
-    Ok(found.map(|stored| stored.credential))
+    Ok(found.map(|stored| Arc::unwrap_or_clone(stored.credential)))
 }
 
 fn not_found(id: &ApplicationCredentialId) -> ApiError {

@@ -1,5 +1,7 @@
 //! The password of a user, changed by the user.
 
+use std::sync::Arc;
+
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::Reply;
@@ -45,7 +47,7 @@ async fn change(
     let login = call.store.logins().find(&id).await?;
     let asked = Named::Id(id.clone());
     let original = &request.original_password;
-    let checked = try_password(&call.parts, &asked, login, original, now).await?;
+    let checked = try_password(&call.parts, &asked, login.map(Arc::new), original, now).await?;
     let login = match require_usable(&call.parts, &checked.login, now) {
         Ok(()) => settle_password(&call.parts, checked).await?.login,
         // Who knows an expired password may change it: that is the only way on.

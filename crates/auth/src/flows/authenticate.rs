@@ -18,13 +18,13 @@ use crate::tokens::ValidToken;
 /// A user who has proved who they are.
 pub(crate) struct Authenticated {
     /// Who.
-    pub login: Login,
+    pub login: Arc<Login>,
     /// By which methods, those of the source token included.
     pub methods: Vec<Method>,
     /// The token that was one of the proofs.
     pub source: Option<Arc<ValidToken>>,
     /// The application credential that was one of the proofs.
-    pub application_credential: Option<ApplicationCredential>,
+    pub application_credential: Option<Arc<ApplicationCredential>>,
     /// Who vouched for the user, and for which groups, when that was an identity provider.
     pub federated: Option<FederatedLogin>,
     /// The receipt that proves some of the methods.
@@ -118,9 +118,9 @@ impl Proofs {
             return Ok(());
         };
         let login = match self.know_the_user() {
-            true => last.login().clone(),
+            true => Arc::clone(last.login()),
             false => {
-                let found = parts.store.logins().find(&last.login().subject.id).await?;
+                let found = parts.store.login(&last.login().subject.id).await?;
                 let found = found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
                 require_enabled(parts, &found, now)?;
                 found
@@ -150,7 +150,7 @@ impl Proofs {
         let proofs = || self.0.iter().rev().map(|(_, proof)| proof);
         let source = proofs().find_map(Proof::source);
         Ok(Authenticated {
-            login: last.login().clone(),
+            login: Arc::clone(last.login()),
             methods,
             federated: source.and_then(|source| source.token.federated_login().cloned()),
             source: source.cloned(),

@@ -195,7 +195,7 @@ async fn user(
         .find_by_name(&wanted.username, domain_id)
         .await?
     {
-        let id = found.subject.id;
+        let id = found.subject.id.clone();
         tx.users_mut().set_enabled(&id, true).await?;
         if let Some(password) = password {
             let keep = parts.config.security_compliance.unique_last_password_count;

@@ -34,7 +34,7 @@ pub async fn certificate_login(
     let assertion = assertion(certificate)
         .ok_or_else(|| ApiError::unauthorized("the names in the certificate cannot be read"))?;
     parts.store.sync().await?;
-    let login = parts.store.logins().find(user_id).await?;
+    let login = parts.store.login(user_id).await?;
     let login = login.ok_or_else(|| ApiError::unauthorized("no such user"))?;
     let user = parts.store.users().find(user_id).await?;
     let email = user.and_then(|user| user.extra.get("email")?.as_str().map(str::to_owned));

@@ -1,6 +1,8 @@
 //! From what an identity provider said to a token: the mapping, the shadow user, groups, projects
 //! and roles.
 
+use std::sync::Arc;
+
 use federation::{ProviderSession, ReplayId, Verified};
 use http::StatusCode;
 use model::federation::{Mapping, Protocol};
@@ -137,7 +139,7 @@ fn authenticated(
     federated: Option<FederatedLogin>,
 ) -> Authenticated {
     Authenticated {
-        login,
+        login: Arc::new(login),
         methods: vec![method],
         source: None,
         application_credential: None,

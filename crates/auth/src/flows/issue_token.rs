@@ -110,7 +110,7 @@ pub(crate) async fn issue_for(
 /// 401 without a default project that can be used, or without a role there.
 pub(crate) async fn issue_bound(
     parts: &Parts,
-    login: Login,
+    login: Arc<Login>,
     thumbprint: String,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
@@ -159,10 +159,10 @@ async fn finish(
     let token = token(parts, &user, kind, now);
     let scope = token.scope();
     let facts = Facts {
-        subject: Arc::new(user.login.subject),
+        subject: Arc::clone(&user.login.subject),
         target,
         held: effective_roles(&parts.store, &token, &scope, now).await?,
-        application_credential: user.application_credential.map(Arc::new),
+        application_credential: user.application_credential,
     };
     let rights = parts
         .token_cache
@@ -194,7 +194,6 @@ struct FoundScope {
 }
 
 async fn find_scope(parts: &Parts, asked: &ScopeRequest) -> Result<FoundScope, ApiError> {
-    let mut logins = parts.store.logins();
     let target = match asked {
         ScopeRequest::Unscoped => {
             return Ok(FoundScope {
@@ -216,19 +215,14 @@ async fn find_scope(parts: &Parts, asked: &ScopeRequest) -> Result<FoundScope, A
             let rule = parts.config.resource.project_name_url_safe;
             refuse_unsafe_name(rule, "Project", name)?;
             refuse_unsafe_domain(parts, domain)?;
-            let (id, domain_name) = match domain {
-                DomainName::Id(id) => (Some(id), None),
-                DomainName::Name(name) => (None, Some(name.as_str())),
-            };
-            logins
-                .find_project_by_name(name, id, domain_name)
-                .await?
-                .map(Arc::new)
+            let domain = domain.as_named();
+            parts.store.project_by_name(name, domain).await?
         }
         ScopeRequest::Domain(DomainName::Id(id)) => known_target(parts, &id.clone().into()).await?,
         ScopeRequest::Domain(domain @ DomainName::Name(name)) => {
             refuse_unsafe_domain(parts, domain)?;
-            logins.find_domain_by_name(name).await?.map(Arc::new)
+            let found = parts.store.logins().find_domain_by_name(name).await?;
+            found.map(Arc::new)
         }
     };
     let target = target

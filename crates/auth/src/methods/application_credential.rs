@@ -1,11 +1,12 @@
 //! The method `application_credential`: the secret of a part of a user's authority.
 
-use model::application_credential::ApplicationCredential;
+use std::sync::Arc;
+
+use model::application_credential::{ApplicationCredential, StoredCredential};
 use model::ids::{ApplicationCredentialId, UserId};
 use model::subject::Login;
 use model::{Method, Secret, Timestamp};
 use serde_json::{Value, json};
-use store::StoredCredential;
 
 use super::hashes::{refuse_hash, refuse_slowly};
 use super::login_request::{LoginRequest, Named, by_id_first, refuse_unsafe_domain};
@@ -51,19 +52,16 @@ impl AuthenticationMethod for BySecret {
         Box::pin(async move {
             let credential = match &proof.application_credential {
                 None => None,
-                Some(credential) => {
-                    let mut credentials = parts.store.application_credentials();
-                    credentials.find(&credential.id).await?
-                }
+                Some(credential) => parts.store.application_credential(&credential.id).await?,
             };
-            let is_same = |found: &StoredCredential| {
+            let is_same = |found: &Arc<StoredCredential>| {
                 proof.secret_hash.as_deref() == Some(found.secret_hash.as_str())
             };
             let found = credential.filter(is_same).ok_or_else(|| {
                 ApiError::unauthorized("the application credential was deleted meanwhile")
             })?;
             refuse_expired(&found.credential, now)?;
-            proof.application_credential = Some(found.credential);
+            proof.application_credential = Some(Arc::clone(&found.credential));
             Ok(())
         })
     }
@@ -133,7 +131,7 @@ async fn check_secret(
     now: Timestamp,
 ) -> Result<Proof, ApiError> {
     let found = match &shown.credential {
-        CredentialName::Id(id) => parts.store.application_credentials().find(id).await?,
+        CredentialName::Id(id) => parts.store.application_credential(id).await?,
         CredentialName::Name(name, user) => {
             if let Named::Name(_, domain) = user {
                 refuse_unsafe_domain(parts, domain)?;
@@ -147,6 +145,7 @@ async fn check_secret(
                         .application_credentials()
                         .find_by_name(user_id, name)
                         .await?
+                        .map(Arc::new)
                 }
             }
         }
@@ -156,8 +155,8 @@ async fn check_secret(
     };
     let hash = &found.secret_hash;
     let slow = !parts.hasher.remembers(&shown.secret, hash, now);
-    let owner = parts.store.logins().find(&found.credential.user_id).await?;
-    let usable = is_usable(parts, &found.credential, owner.as_ref(), now).await?;
+    let owner = parts.store.login(&found.credential.user_id).await?;
+    let usable = is_usable(parts, &found.credential, owner.as_deref(), now).await?;
     let right = if usable {
         parts.hasher.verify(&shown.secret, hash, now).await
     } else {
@@ -173,8 +172,8 @@ async fn check_secret(
     let login = owner.ok_or_else(|| ApiError::unauthorized("its user is gone"))?;
     require_enabled(parts, &login, now)?;
     Ok(Proof {
-        application_credential: Some(found.credential),
-        secret_hash: Some(found.secret_hash),
+        application_credential: Some(Arc::clone(&found.credential)),
+        secret_hash: Some(found.secret_hash.clone()),
         timing: match slow {
             true => Timing::Slow,
             false => Timing::Quick,

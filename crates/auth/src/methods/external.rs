@@ -1,5 +1,7 @@
 //! The methods `external` and `kerberos`: the proxy in front has logged the user in.
 
+use std::sync::Arc;
+
 use config::ExternalUsers;
 use model::subject::Login;
 use model::{Method, Timestamp};
@@ -51,7 +53,7 @@ async fn find_user(
     request: &LoginRequest,
     method: &Method,
     now: Timestamp,
-) -> Result<Login, ApiError> {
+) -> Result<Arc<Login>, ApiError> {
     let user = request.remote_user.as_ref();
     let user = user.ok_or_else(|| ApiError::unauthorized("no proxy vouches for the user"))?;
     let negotiated = user.auth_type.as_deref() == Some("Negotiate");

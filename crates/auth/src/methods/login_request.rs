@@ -7,6 +7,7 @@ use model::Method;
 use model::ids::{DomainId, ProjectId, TrustId, UserId};
 use model::project::reserved_characters;
 use serde_json::Value;
+use store::NamedDomain;
 
 use crate::admission::proxy_variables::RemoteUser;
 use crate::error::ApiError;
@@ -55,6 +56,16 @@ pub enum DomainName {
     Id(DomainId),
     /// By name.
     Name(String),
+}
+
+impl DomainName {
+    /// As the store looks names up by it.
+    pub(crate) fn as_named(&self) -> NamedDomain<'_> {
+        match self {
+            Self::Id(id) => NamedDomain::Id(id),
+            Self::Name(name) => NamedDomain::Name(name),
+        }
+    }
 }
 
 impl LoginRequest {

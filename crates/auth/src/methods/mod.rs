@@ -96,10 +96,10 @@ pub(crate) struct Attempt<'a> {
 
 /// What a method proved. Only methods make one.
 pub(crate) struct Proof {
-    login: Login,
+    login: Arc<Login>,
     source: Option<Arc<ValidToken>>,
     source_methods: Vec<Method>,
-    application_credential: Option<ApplicationCredential>,
+    application_credential: Option<Arc<ApplicationCredential>>,
     secret_hash: Option<String>,
     timing: Timing,
 }
@@ -117,7 +117,7 @@ pub(crate) enum Timing {
 
 impl Proof {
     /// The proof that somebody is this user, and nothing more.
-    fn of(login: Login) -> Self {
+    fn of(login: Arc<Login>) -> Self {
         Self {
             login,
             source: None,
@@ -129,7 +129,7 @@ impl Proof {
     }
 
     /// Who the user is.
-    pub(crate) fn login(&self) -> &Login {
+    pub(crate) fn login(&self) -> &Arc<Login> {
         &self.login
     }
 
@@ -144,7 +144,7 @@ impl Proof {
     }
 
     /// The application credential whose secret was shown.
-    pub(crate) fn application_credential(&self) -> Option<&ApplicationCredential> {
+    pub(crate) fn application_credential(&self) -> Option<&Arc<ApplicationCredential>> {
         self.application_credential.as_ref()
     }
 
@@ -154,8 +154,8 @@ impl Proof {
     }
 
     /// Puts the user as they are now in place of the one who was found before.
-    pub(crate) fn renew_login(&mut self, login: &Login) {
-        self.login = login.clone();
+    pub(crate) fn renew_login(&mut self, login: &Arc<Login>) {
+        self.login = Arc::clone(login);
     }
 }
 

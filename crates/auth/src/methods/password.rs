@@ -1,5 +1,7 @@
 //! The method `password`: what only the user knows.
 
+use std::sync::Arc;
+
 use model::ids::UserId;
 use model::subject::Login;
 use model::{Method, Secret, Timestamp};
@@ -84,7 +86,7 @@ impl ShownPassword {
 /// A password that was right when it was tried.
 pub struct CheckedPassword {
     /// Whose it is.
-    pub login: Login,
+    pub login: Arc<Login>,
     /// Whether a slow hash was computed for it: what is known of the user may have changed.
     pub slow: bool,
 }
@@ -98,7 +100,7 @@ pub struct CheckedPassword {
 pub async fn check_password(
     parts: &Parts,
     asked: &Named<UserId>,
-    login: Option<Login>,
+    login: Option<Arc<Login>>,
     password: &Secret<String>,
     now: Timestamp,
 ) -> Result<CheckedPassword, ApiError> {
@@ -123,7 +125,7 @@ pub async fn settle_password(
         return Ok(CheckedPassword { login, slow });
     }
     let mut tx = parts.store.begin().await?;
-    let login = confirm_password(parts, &mut tx, &login).await?;
+    let login = Arc::new(confirm_password(parts, &mut tx, &login).await?);
     require_usable(parts, &login, now)?;
     tx.logins_mut()
         .note_success(&login, now.date_naive())
@@ -140,7 +142,7 @@ pub async fn settle_password(
 pub async fn try_password(
     parts: &Parts,
     asked: &Named<UserId>,
-    login: Option<Login>,
+    login: Option<Arc<Login>>,
     password: &Secret<String>,
     now: Timestamp,
 ) -> Result<CheckedPassword, ApiError> {
@@ -169,7 +171,7 @@ pub async fn try_password(
             .await?;
         // Others may have had their turn since the account was looked up.
         let found = parts.store.logins().find(&login.subject.id).await?;
-        login = found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
+        login = Arc::new(found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?);
         Some(attempt)
     } else {
         None

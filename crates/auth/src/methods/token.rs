@@ -65,7 +65,7 @@ pub(super) async fn exchange(
     source: &Arc<ValidToken>,
 ) -> Result<Proof, ApiError> {
     let Attempt { parts, now, .. } = attempt;
-    let login = parts.store.logins().find(&source.subject.id).await?;
+    let login = parts.store.login(&source.subject.id).await?;
     let login = login.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
     require_enabled(parts, &login, now)?;
     Ok(Proof {

@@ -1,11 +1,13 @@
 //! Whom a login names, and whether they may log in at all.
 
+use std::sync::Arc;
+
 use model::Timestamp;
 use model::ids::UserId;
 use model::subject::Login;
 use store::Store;
 
-use super::login_request::{DomainName, Named};
+use super::login_request::Named;
 use crate::error::ApiError;
 use crate::parts::Parts;
 
@@ -28,12 +30,9 @@ pub(crate) fn require_enabled(
 pub(crate) async fn find_login(
     store: &Store,
     user: &Named<UserId>,
-) -> Result<Option<Login>, ApiError> {
+) -> Result<Option<Arc<Login>>, ApiError> {
     Ok(match user {
-        Named::Id(id) => store.logins().find(id).await?,
-        Named::Name(name, DomainName::Id(id)) => store.logins().find_by_name(name, id).await?,
-        Named::Name(name, DomainName::Name(domain)) => {
-            store.logins().find_by_names(name, domain).await?
-        }
+        Named::Id(id) => store.login(id).await?,
+        Named::Name(name, domain) => store.login_by_name(name, domain.as_named()).await?,
     })
 }
