@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod call;
+pub mod delegation;
 pub mod error;
 pub mod flows;
 pub mod methods;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use model::application_credential::ApplicationCredential;
 use model::subject::Login;
 use model::token::FederatedLogin;
 use model::{Method, Timestamp};
 
+use crate::delegation::Delegation;
 use crate::error::ApiError;
 use crate::flows::multi_factor::ShownReceipt;
 use crate::methods::login_request::LoginRequest;
@@ -23,8 +23,8 @@ pub(crate) struct Authenticated {
     pub methods: Vec<Method>,
     /// The token that was one of the proofs.
     pub source: Option<Arc<ValidToken>>,
-    /// The application credential that was one of the proofs.
-    pub application_credential: Option<Arc<ApplicationCredential>>,
+    /// By what the token is to act, when not by the user's own authority.
+    pub delegation: Option<Delegation>,
     /// Who vouched for the user, and for which groups, when that was an identity provider.
     pub federated: Option<FederatedLogin>,
     /// The receipt that proves some of the methods.
@@ -154,7 +154,7 @@ impl Proofs {
             methods,
             federated: source.and_then(|source| source.token.federated_login().cloned()),
             source: source.cloned(),
-            application_credential: proofs().find_map(Proof::application_credential).cloned(),
+            delegation: proofs().find_map(Proof::delegation).cloned(),
             receipt: None,
             hashed: self.are_slow(),
         })

@@ -142,7 +142,7 @@ fn authenticated(
         login: Arc::new(login),
         methods: vec![method],
         source: None,
-        application_credential: None,
+        delegation: None,
         federated,
         receipt: None,
         hashed: false,

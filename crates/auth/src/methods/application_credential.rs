@@ -12,6 +12,7 @@ use super::hashes::{refuse_hash, refuse_slowly};
 use super::login_request::{LoginRequest, Named, by_id_first, refuse_unsafe_domain};
 use super::users::{find_login, require_enabled};
 use super::{Answer, Attempt, AuthenticationMethod, Proof, Timing, proof};
+use crate::delegation::Delegation;
 use crate::error::ApiError;
 use crate::parts::Parts;
 
@@ -50,9 +51,11 @@ impl AuthenticationMethod for BySecret {
         now: Timestamp,
     ) -> Answer<'a, ()> {
         Box::pin(async move {
-            let credential = match &proof.application_credential {
+            let credential = match &proof.delegation {
                 None => None,
-                Some(credential) => parts.store.application_credential(&credential.id).await?,
+                Some(Delegation::ApplicationCredential(credential)) => {
+                    parts.store.application_credential(&credential.id).await?
+                }
             };
             let is_same = |found: &Arc<StoredCredential>| {
                 proof.secret_hash.as_deref() == Some(found.secret_hash.as_str())
@@ -61,7 +64,9 @@ impl AuthenticationMethod for BySecret {
                 ApiError::unauthorized("the application credential was deleted meanwhile")
             })?;
             refuse_expired(&found.credential, now)?;
-            proof.application_credential = Some(Arc::clone(&found.credential));
+            proof.delegation = Some(Delegation::ApplicationCredential(Arc::clone(
+                &found.credential,
+            )));
             Ok(())
         })
     }
@@ -172,7 +177,9 @@ async fn check_secret(
     let login = owner.ok_or_else(|| ApiError::unauthorized("its user is gone"))?;
     require_enabled(parts, &login, now)?;
     Ok(Proof {
-        application_credential: Some(Arc::clone(&found.credential)),
+        delegation: Some(Delegation::ApplicationCredential(Arc::clone(
+            &found.credential,
+        ))),
         secret_hash: Some(found.secret_hash.clone()),
         timing: match slow {
             true => Timing::Slow,

@@ -17,11 +17,11 @@ pub(crate) mod users;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use model::application_credential::ApplicationCredential;
 use model::subject::Login;
 use model::{Method, Timestamp};
 use serde_json::{Value, json};
 
+use crate::delegation::Delegation;
 use crate::error::ApiError;
 use crate::parts::Parts;
 use crate::tokens::ValidToken;
@@ -99,7 +99,7 @@ pub(crate) struct Proof {
     login: Arc<Login>,
     source: Option<Arc<ValidToken>>,
     source_methods: Vec<Method>,
-    application_credential: Option<Arc<ApplicationCredential>>,
+    delegation: Option<Delegation>,
     secret_hash: Option<String>,
     timing: Timing,
 }
@@ -122,7 +122,7 @@ impl Proof {
             login,
             source: None,
             source_methods: Vec::new(),
-            application_credential: None,
+            delegation: None,
             secret_hash: None,
             timing: Timing::Quick,
         }
@@ -143,9 +143,9 @@ impl Proof {
         &self.source_methods
     }
 
-    /// The application credential whose secret was shown.
-    pub(crate) fn application_credential(&self) -> Option<&Arc<ApplicationCredential>> {
-        self.application_credential.as_ref()
+    /// By what the token is to act, when not by the user's own authority.
+    pub(crate) fn delegation(&self) -> Option<&Delegation> {
+        self.delegation.as_ref()
     }
 
     /// How it was come by.
