@@ -13,6 +13,7 @@ use model::{Assertion, Method, Timestamp};
 use secrets::hex::sha256;
 use store::{SessionTokens, StoreError, Tx, retrying};
 
+use crate::admission::proxy_variables::Variables;
 use crate::error::ApiError;
 use crate::flows::authenticate::Authenticated;
 use crate::flows::issue_token::{IssuedToken, issue_for};
@@ -21,16 +22,27 @@ use crate::methods::source::{Source, confirm_source, method, unusable_mapping};
 use crate::methods::users::require_enabled;
 use crate::parts::Parts;
 
-/// A verified federated authentication.
+/// A verified federated authentication: what a driver verified, or a trusted proxy said.
 pub struct FederatedAuthentication {
     /// The words, verified.
-    pub assertion: Assertion,
+    pub(super) assertion: Assertion,
     /// Who a front proxy says it is, for mappings that do not name the user.
-    pub remote_user: Option<String>,
+    pub(super) remote_user: Option<String>,
     /// The id by which a replay is detected.
-    pub replay_id: Option<ReplayId>,
+    pub(super) replay_id: Option<ReplayId>,
     /// The session at the provider.
-    pub session: Option<ProviderSession>,
+    pub(super) session: Option<ProviderSession>,
+}
+
+impl From<Variables> for FederatedAuthentication {
+    fn from(said: Variables) -> Self {
+        Self {
+            assertion: said.assertion,
+            remote_user: said.remote_user.map(|user| user.name),
+            replay_id: None,
+            session: None,
+        }
+    }
 }
 
 impl From<Verified> for FederatedAuthentication {

@@ -83,7 +83,8 @@ impl ShownPassword {
     }
 }
 
-/// A password that was right when it was tried.
+/// A password that was right when it was tried. Only [`try_password`] makes one.
+#[non_exhaustive]
 pub struct CheckedPassword {
     /// Whose it is.
     pub login: Arc<Login>,

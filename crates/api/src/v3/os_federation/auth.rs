@@ -67,13 +67,7 @@ async fn log_in(
 /// What somebody vouches for, who is not a browser.
 async fn listen(call: &Call, source: &Source) -> Result<FederatedAuthentication, ApiError> {
     let Some(driver) = call.parts.drivers.driver(&source.protocol)? else {
-        let said = variables(&call.parts.config, &call.request);
-        return Ok(FederatedAuthentication {
-            assertion: said.assertion,
-            remote_user: said.remote_user.map(|user| user.name),
-            replay_id: None,
-            session: None,
-        });
+        return Ok(variables(&call.parts.config, &call.request).into());
     };
     let token = bearer(call).ok_or_else(|| ApiError::unauthorized("no token of the provider"))?;
     let verified = driver.bearer(&token, call.now()).await?;
