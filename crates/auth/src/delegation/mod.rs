@@ -1,7 +1,7 @@
 //! Delegations: authority that a user has handed on, and that tokens act by instead of their user's own.
 //!
 //! A new kind is a file with a [`Delegated`] and how it is found, a variant of [`Delegation`], and its
-//! arms in [`Reference`]. What issues, validates and revokes tokens asks the trait. A token whose kind of
+//! arms in `Reference`. What issues, validates and revokes tokens asks the trait. A token whose kind of
 //! delegation has no arm there is refused: its rights are unknown, and its user's own are others.
 
 mod application_credential;
@@ -145,7 +145,8 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// Looks the delegation up, as it is now.
+    /// Looks the delegation up, as it is now. One that its parties may not use any longer is gone, too:
+    /// of them, who validates a token looks at its user alone.
     pub(crate) async fn find(self, store: &Store) -> Result<Delegation, LookupError> {
         match self {
             Self::ApplicationCredential(id) => application_credential::find(store, id).await,

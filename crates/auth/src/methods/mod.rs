@@ -1,6 +1,6 @@
 //! The ways in which users prove who they are, a file for each.
 //!
-//! A new one is a file with an [`AuthenticationMethod`], and its line in [`ALL`]. What it is called in
+//! A new one is a file with an `AuthenticationMethod`, and its line in `ALL`. What it is called in
 //! `[auth] methods` has to be a [`Method`] too; its place there is its bit in tokens and receipts
 //! (`secrets::tokens::payload::MethodBits`).
 
