@@ -18,6 +18,7 @@ use model::assignment::EffectiveRoles;
 use model::clock::Clock;
 use model::federation::ServiceProvider;
 use model::ids::{ApplicationCredentialId, GroupId, IdentityProviderId, ProjectId, UserId};
+use model::project::Project;
 use model::revocation::{RevocationEvent, TokenFacts};
 use model::revocation_index::RevocationIndex;
 use model::subject::{CatalogService, Login, ScopeTarget, Subject};
@@ -69,6 +70,8 @@ pub(crate) struct Caches {
     pub(crate) named_projects: Cache<NameKey, ProjectId>,
     pub(crate) targets: Cache<ProjectId, Cached<ScopeTarget>>,
     pub(crate) roles: Cache<RolesKey, Cached<EffectiveRoles>>,
+    /// Of users, without groups that a federated login brought.
+    pub(crate) own_projects: Cache<UserId, Cached<OwnProjects>>,
     pub(crate) credentials: Cache<ApplicationCredentialId, Cached<StoredCredential>>,
     /// By project. Those to whom the whole catalog is shown share it.
     pub(crate) catalogs: Cache<Option<ProjectId>, Cached<Vec<CatalogService>>>,
@@ -110,6 +113,13 @@ impl Equivalent<Option<ProjectId>> for CatalogOf<'_> {
     fn equivalent(&self, key: &Option<ProjectId>) -> bool {
         self.0 == key.as_ref()
     }
+}
+
+/// The projects on which a user holds roles.
+pub(crate) struct OwnProjects {
+    pub(crate) projects: Arc<Vec<Project>>,
+    /// When time alone takes one away.
+    pub(crate) ends_at: Option<Timestamp>,
 }
 
 pub(crate) struct Cached<T> {
@@ -176,9 +186,10 @@ impl Epochs {
     /// Moves on whenever the region or the entity changes: all counters only ever grow, and so does their
     /// sum.
     fn of(&self, region: CacheRegion, id: &str) -> u64 {
-        // A login is judged by all that is known of its user.
+        // A login is judged by all that is known of its user, and projects are listed by roles.
         let others = match region {
             CacheRegion::Logins => self.of(CacheRegion::Subjects, id),
+            CacheRegion::OwnProjects => self.of(CacheRegion::Roles, id),
             _ => 0,
         };
         let own = match id.is_ascii() {
@@ -224,6 +235,7 @@ impl Caches {
             named_projects: Cache::new(20_000),
             targets: Cache::new(20_000),
             roles: Cache::new(50_000),
+            own_projects: Cache::new(5_000),
             credentials: Cache::new(20_000),
             catalogs: Cache::new(20_000),
             identity_providers: Cache::new(1_000),

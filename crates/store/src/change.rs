@@ -13,6 +13,8 @@ pub(crate) enum CacheRegion {
     Targets,
     /// Who holds which role where, by the ids of users; identity providers too.
     Roles,
+    /// The projects on which users hold roles, by the ids of the users.
+    OwnProjects,
     /// Application credentials, by their ids.
     ApplicationCredentials,
     /// Services and endpoints, all together.
@@ -22,13 +24,14 @@ pub(crate) enum CacheRegion {
 }
 
 impl CacheRegion {
-    pub(crate) const COUNT: usize = 7;
+    pub(crate) const COUNT: usize = 8;
 
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::Subjects,
         Self::Logins,
         Self::Targets,
         Self::Roles,
+        Self::OwnProjects,
         Self::ApplicationCredentials,
         Self::Catalog,
         Self::ServiceProviders,
@@ -41,6 +44,7 @@ impl CacheRegion {
             Self::Logins => "logins",
             Self::Targets => "targets",
             Self::Roles => "roles",
+            Self::OwnProjects => "own_projects",
             Self::ApplicationCredentials => "application_credentials",
             Self::Catalog => "catalog",
             Self::ServiceProviders => "service_providers",
@@ -84,6 +88,16 @@ impl Changes {
 
     /// What a write to a table changes. What is not known about a table is taken for the worst.
     pub(crate) fn of(table: &str, entity: Entity<'_>) -> Self {
+        let mut changes = Self::of_entity(table, entity);
+        // A list has all of each project, and a new one may inherit roles.
+        let is_listed = matches!(table, "project" | "project_tag" | "project_option");
+        if is_listed && !matches!(entity, Entity::Uncached) {
+            changes.0.insert((CacheRegion::OwnProjects, None));
+        }
+        changes
+    }
+
+    fn of_entity(table: &str, entity: Entity<'_>) -> Self {
         let (regions, per_entity): (&[CacheRegion], bool) = match table {
             "user" | "local_user" if matches!(entity, Entity::Login(_)) => {
                 (&[CacheRegion::Logins], true)
@@ -263,7 +277,7 @@ mod tests {
 
     #[test]
     fn writes_change_what_is_known_of_their_entity() {
-        use CacheRegion::{Catalog, Logins, Roles, Subjects, Targets};
+        use CacheRegion::{Catalog, Logins, OwnProjects, Roles, Subjects, Targets};
         let ada = Entity::One("ada");
         for (table, entity, expected) in [
             ("user", ada, changes([(Subjects, Some("ada"))])),
@@ -290,12 +304,23 @@ mod tests {
             (
                 "project",
                 Entity::One("apollo"),
-                changes([(Targets, Some("apollo"))]),
+                changes([(Targets, Some("apollo")), (OwnProjects, None)]),
             ),
             (
                 "project",
                 Entity::Any,
-                changes([(Subjects, None), (Targets, None), (Roles, None)]),
+                changes([
+                    (Subjects, None),
+                    (Targets, None),
+                    (Roles, None),
+                    (OwnProjects, None),
+                ]),
+            ),
+            ("project", Entity::New, changes([(OwnProjects, None)])),
+            (
+                "project_tag",
+                Entity::One("apollo"),
+                changes([(OwnProjects, None)]),
             ),
             ("assignment", ada, changes([(Roles, Some("ada"))])),
             ("assignment", Entity::New, changes([(Roles, None)])),

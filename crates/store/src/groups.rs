@@ -90,6 +90,20 @@ impl Groups<'_> {
         Ok(found)
     }
 
+    /// When the first membership of a user ends that a federated login brought; `None` when none does.
+    pub(crate) async fn first_end(
+        &mut self,
+        user_id: &UserId,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let groups = GroupsOf::user(&self.db, user_id, &[], now);
+        let sql = format!("SELECT ({}) AS ends_at", groups.first_end());
+        let values = groups.first_end_values();
+        let rows = self.db.built_query(sql).bind_all(values).rows().await?;
+        rows.first()
+            .map_or(Ok(None), |row| row.optional_time("ends_at"))
+    }
+
     /// Finds each of some groups by its id; in their order, `None` for one that there is not.
     pub async fn find_each(&mut self, ids: &[GroupId]) -> Result<Vec<Option<GroupId>>, StoreError> {
         let mut known: HashSet<GroupId> = HashSet::new();

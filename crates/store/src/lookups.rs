@@ -5,12 +5,13 @@ use std::sync::Arc;
 use model::application_credential::StoredCredential;
 use model::federation::{ProviderFilter, ServiceProvider};
 use model::ids::{ApplicationCredentialId, GroupId, IdentityProviderId, ProjectId, UserId};
+use model::project::{Project, ProjectFilter};
 use model::revocation::TokenFacts;
 use model::subject::{CatalogService, Login, ScopeTarget, Subject};
 use model::{Scope, Timestamp};
 
 use crate::Store;
-use crate::cache::{CatalogOf, Moment, RolesKey, RolesOf};
+use crate::cache::{CatalogOf, Moment, OwnProjects, RolesKey, RolesOf};
 use crate::change::CacheRegion;
 use crate::error::StoreError;
 use model::assignment::EffectiveRoles;
@@ -170,6 +171,42 @@ impl Store {
         Ok(caches.insert(&caches.roles, key, moment, Arc::new(held)))
     }
 
+    /// The projects on which a user holds roles in effect, by id. `brought` are the groups of a federated
+    /// login.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn projects_of(
+        &self,
+        user_id: &UserId,
+        brought: &[GroupId],
+        now: Timestamp,
+    ) -> Result<Arc<Vec<Project>>, StoreError> {
+        let caches = self.caches();
+        let entity = (CacheRegion::OwnProjects, user_id.as_str());
+        if brought.is_empty()
+            && let Some(own) = caches.get(&caches.own_projects, user_id, entity)
+            && own.ends_at.is_none_or(|end| now < end)
+        {
+            return Ok(Arc::clone(&own.projects));
+        }
+        let moment = caches.before_reading(entity);
+        let all = ProjectFilter::default();
+        let mut projects = self.projects();
+        let listed = projects.list_of_user(user_id, brought, &all, now);
+        let projects = Arc::new(listed.await?);
+        if brought.is_empty() && (1..=MOST_PROJECTS).contains(&projects.len()) {
+            let ends_at = self.groups().first_end(user_id, now).await?;
+            let own = OwnProjects {
+                projects: Arc::clone(&projects),
+                ends_at,
+            };
+            caches.insert(&caches.own_projects, user_id.clone(), moment, Arc::new(own));
+        }
+        Ok(projects)
+    }
+
     /// An application credential.
     ///
     /// # Errors
@@ -260,6 +297,9 @@ impl Store {
         Ok(caches.insert(&caches.service_providers, (), moment, Arc::new(providers)))
     }
 }
+
+/// Longer lists are not kept.
+const MOST_PROJECTS: usize = 100;
 
 /// What is kept of all together has no id.
 const CATALOG: (CacheRegion, &str) = (CacheRegion::Catalog, "");

@@ -1,5 +1,7 @@
 //! The projects that the caller can get a token for.
 
+use std::sync::Arc;
+
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
@@ -35,18 +37,16 @@ const GET_PROJECTS: Rule = Rule::new("identity:get_auth_projects", "");
 async fn list(call: Call) -> Result<Reply<Collection<ProjectDocument>>, ApiError> {
     let permit = call.authorize(GET_PROJECTS, Target::none())?;
     let projects = match call.caller().token() {
-        None => Vec::new(),
+        None => Arc::default(),
         Some(own) => {
             let groups = own.token.group_ids();
-            call.store
-                .projects()
-                .list_of_user(&own.subject.id, groups, &Default::default(), call.now())
-                .await?
+            let user_id = &own.subject.id;
+            call.store.projects_of(user_id, groups, call.now()).await?
         }
     };
     let documents = projects
-        .into_iter()
-        .map(|project| ProjectDocument::new(project, &call.links))
+        .iter()
+        .map(|project| ProjectDocument::new(project.clone(), &call.links))
         .collect();
     Ok(permit.ok(call.collection("projects", documents)))
 }
