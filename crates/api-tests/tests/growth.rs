@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use auth::flows::login_request::LoginRequest;
+use auth::methods::login_request::LoginRequest;
 use config::{Config, ini};
 use http::HeaderMap;
 use model::mapping::{Rules, SchemaVersion};

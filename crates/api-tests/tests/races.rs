@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use api::app::App;
-use auth::flows::authenticate::check_password;
-use auth::flows::login_request::Named;
+use auth::methods::login_request::Named;
+use auth::methods::password::check_password;
 use chrono::TimeDelta;
 use model::Secret;
 use model::ids::UserId;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::parts::Parts;
-use auth::providers::DriverRegistry;
-use auth::providers::login_cookie::LoginCookies;
+use auth::parts::drivers::DriverRegistry;
+use auth::parts::login_cookie::LoginCookies;
 use auth::rules::policy_file::{self, PolicyFile, PolicySources};
 use chrono::TimeDelta;
 use config::{Config, Database, Limit, PasswordHash};

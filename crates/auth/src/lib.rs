@@ -2,9 +2,10 @@
 
 pub mod admission;
 pub mod call;
+pub mod delegation;
 pub mod error;
 pub mod flows;
+pub mod methods;
 pub mod parts;
-pub mod providers;
 pub mod rules;
 pub mod tokens;

@@ -142,18 +142,7 @@ impl Token {
 
     /// The project that the token is valid on.
     pub fn project_id(&self) -> Option<&ProjectId> {
-        match &self.kind {
-            TokenKind::Direct(Scope::Project(id)) => Some(id),
-            TokenKind::Federated {
-                scope: FederatedScope::Project(id),
-                ..
-            } => Some(id),
-            TokenKind::Trust { project_id, .. } => project_id.as_ref(),
-            TokenKind::AccessToken { project_id, .. }
-            | TokenKind::ApplicationCredential { project_id, .. }
-            | TokenKind::Certificate { project_id, .. } => Some(project_id),
-            TokenKind::Direct(_) | TokenKind::Federated { .. } => None,
-        }
+        self.kind.project_id()
     }
 
     /// The domain that the token is valid on.
@@ -221,6 +210,24 @@ impl Token {
         match &self.kind {
             TokenKind::Certificate { thumbprint, .. } => Some(thumbprint),
             _ => None,
+        }
+    }
+}
+
+impl TokenKind {
+    /// The project that a token of this kind is valid on.
+    pub fn project_id(&self) -> Option<&ProjectId> {
+        match self {
+            Self::Direct(Scope::Project(id)) => Some(id),
+            Self::Federated {
+                scope: FederatedScope::Project(id),
+                ..
+            } => Some(id),
+            Self::Trust { project_id, .. } => project_id.as_ref(),
+            Self::AccessToken { project_id, .. }
+            | Self::ApplicationCredential { project_id, .. }
+            | Self::Certificate { project_id, .. } => Some(project_id),
+            Self::Direct(_) | Self::Federated { .. } => None,
         }
     }
 }

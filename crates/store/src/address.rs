@@ -78,8 +78,6 @@ fn sqlite(rest: &str, remarks: &mut Remarks) -> Result<Address, StoreError> {
             // failure loses at most the last transactions, never the database.
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(Duration::from_secs(5))
-            // How many rows the thread that reads may be ahead: with few, two threads take turns.
-            .row_buffer_size(1_000)
             .foreign_keys(true),
     ))
 }

@@ -1,7 +1,8 @@
 //! The id and secret of HTTP Basic, which some clients encode and others do not.
 
 use auth::error::ApiError;
-use auth::flows::authenticate::{is_usable, refuse_hash};
+use auth::methods::application_credential::is_usable;
+use auth::methods::hashes::refuse_hash;
 use auth::parts::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -8,7 +8,7 @@ use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::flows::certificate_login::certificate_login;
 use auth::flows::issue_token::issue_token;
-use auth::flows::login_request::LoginRequest;
+use auth::methods::login_request::LoginRequest;
 use config::OAuth2ClientAuthentication;
 use http::{HeaderValue, header};
 use model::Method;

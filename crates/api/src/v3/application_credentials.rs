@@ -234,11 +234,11 @@ pub(crate) fn refuse_delegated(call: &Call) -> Result<(), ApiError> {
 
 /// Refuses the token of an application credential that may not make or delete its own kind.
 fn refuse_restricted(call: &Call) -> Result<(), ApiError> {
-    let credential = call
+    let delegation = call
         .caller()
         .token()
-        .and_then(|token| token.application_credential.as_ref());
-    if credential.is_some_and(|credential| credential.unrestricted != Some(true)) {
+        .and_then(|token| token.delegation.as_ref());
+    if delegation.is_some_and(|delegation| delegation.is_restricted()) {
         return Err(ApiError::denied(
             "Using method 'application_credential' is not allowed for managing additional \
              application credentials.",

@@ -307,28 +307,13 @@ fn ec2_blob(blob: &str) -> Result<Extra, ApiError> {
 
 /// Notes in new keys the delegation by which they were made: tokens obtained with them act by it, too.
 fn delegate(call: &Call, blob: &mut Extra) -> bool {
-    let Some(token) = call.caller().token().map(|own| &own.token) else {
+    let token = call.caller().token();
+    let Some(delegation) = token.and_then(|token| token.delegation.as_ref()) else {
         return false;
     };
-    let by = [
-        ("trust_id", token.trust_id().map(ToString::to_string)),
-        (
-            "app_cred_id",
-            token.application_credential_id().map(ToString::to_string),
-        ),
-        (
-            "access_token_id",
-            token.access_token_id().map(ToString::to_string),
-        ),
-    ];
-    let mut noted = false;
-    for (name, id) in by {
-        if let Some(id) = id {
-            blob.insert(name.to_owned(), id.into());
-            noted = true;
-        }
-    }
-    noted
+    let (name, id) = delegation.noted_in_keys();
+    blob.insert(name.to_owned(), id.into());
+    true
 }
 
 /// EC2 keys are found by the SHA-256 of their access key.

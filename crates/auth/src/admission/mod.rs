@@ -1,6 +1,7 @@
 //! Admission: who asks, by the token of a request.
 
 pub mod caller;
+pub mod proxy_variables;
 pub mod validate_token;
 
 use http::{HeaderMap, Method};
@@ -51,13 +52,13 @@ pub async fn admit(
     Ok(Caller::user(token))
 }
 
-/// Whether the access rules of a token permit a request to this API. Every token may be validated.
+/// Whether the access rules of what a token acts by permit a request to this API. Every token may be validated.
 fn permits(token: &ValidToken, method: &Method, path: &str) -> bool {
-    let Some(credential) = &token.application_credential else {
+    let Some(delegation) = &token.delegation else {
         return true;
     };
     let validates = method == Method::GET && path == "/v3/auth/tokens";
-    validates || credential.permits("identity", method.as_str(), path)
+    validates || delegation.permits("identity", method.as_str(), path)
 }
 
 /// Whether the asker promises to enforce the access rules of the token that it asks about

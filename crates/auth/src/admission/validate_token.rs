@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use model::assignment::EffectiveRoles;
 use model::ids::ProjectId;
-use model::revocation::TokenFacts;
+use model::revocation::{TokenFacts, TrustParties};
 use model::subject::{ScopeTarget, Subject};
-use model::token::TokenKind;
 use model::{Method, Scope, Timestamp, Token};
 use secrets::tokens::TokenError;
 use store::Store;
 
+use crate::delegation::{Delegation, LookupError, Reference, UnknownDelegation};
 use crate::error::ApiError;
 use crate::parts::Parts;
 use crate::tokens::ValidToken;
@@ -58,6 +58,15 @@ impl From<store::StoreError> for ValidationError {
     }
 }
 
+impl From<LookupError> for ValidationError {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::Gone { kind, id } => Self::SubjectGone(ApiError::not_found(kind, id)),
+            LookupError::Store(error) => error.into(),
+        }
+    }
+}
+
 /// What to accept in a validation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ValidationOptions {
@@ -81,14 +90,16 @@ pub async fn validate_token(
     let (read, keys) = read(parts, text)
         .await
         .map_err(|error| ValidationError::Invalid(ApiError::NotFoundAs(error.to_string())))?;
-    require_supported(&read.token().kind, text)?;
+    // What it acts by has to be known before anything is looked up.
+    let delegation = Reference::of(&read.token().kind);
+    let delegation = delegation.map_err(|unknown| unsupported(unknown, text))?;
     // What is kept in memory counts from here on as known.
     if parts.config.archstone.strict_validation {
         parts.store.sync().await?;
     } else {
         parts.store.ensure_synced().await?;
     }
-    let rights = look_up(parts, read.token(), text, now).await?;
+    let rights = look_up(parts, read.token(), delegation, text, now).await?;
     let (valid, is_kept) = match read {
         Read::Kept(kept) if kept.has(&rights) => (kept, true),
         Read::Kept(kept) => (ValidToken::new(kept.token.clone(), rights).into(), false),
@@ -104,19 +115,10 @@ pub async fn validate_token(
     Ok(valid)
 }
 
-/// Refuses the kinds of token that only a Keystone on the same database issues. What is looked up
-/// here are the rights of the token's user; those of a trust, or of a consumer of OAuth 1.0a, are
-/// others, and end with what delegated them.
-fn require_supported(kind: &TokenKind, text: &str) -> Result<(), ValidationError> {
-    match kind {
-        TokenKind::Direct(_)
-        | TokenKind::Federated { .. }
-        | TokenKind::ApplicationCredential { .. }
-        | TokenKind::Certificate { .. } => Ok(()),
-        TokenKind::Trust { .. } | TokenKind::AccessToken { .. } => Err(
-            ValidationError::Unsupported(ApiError::not_found("token", text)),
-        ),
-    }
+/// What is looked up here are the rights of the token's user; those of a trust, or of a consumer of
+/// OAuth 1.0a, are others, and end with what delegated them.
+fn unsupported(_: UnknownDelegation, text: &str) -> ValidationError {
+    ValidationError::Unsupported(ApiError::not_found("token", text))
 }
 
 /// Refuses a token by a signature with EC2 keys: it says to other services who somebody is, and opens
@@ -185,7 +187,9 @@ pub(crate) async fn validate_again(
     now: Timestamp,
 ) -> Result<Arc<ValidToken>, ValidationError> {
     parts.store.sync().await?;
-    let rights = look_up(parts, &valid.token, "", now).await?;
+    let delegation = Reference::of(&valid.token.kind);
+    let delegation = delegation.map_err(|unknown| unsupported(unknown, ""))?;
+    let rights = look_up(parts, &valid.token, delegation, "", now).await?;
     let valid = Arc::new(ValidToken::new(valid.token.clone(), rights));
     require_valid(parts, &valid, now, chrono::TimeDelta::zero()).await?;
     Ok(valid)
@@ -244,6 +248,7 @@ fn failed_to_validate() -> ValidationError {
 async fn look_up(
     parts: &Parts,
     token: &Token,
+    delegation: Option<Reference<'_>>,
     text: &str,
     now: Timestamp,
 ) -> Result<Arc<Rights>, ValidationError> {
@@ -265,20 +270,15 @@ async fn look_up(
     if !subject.domain.enabled {
         return Err(disabled("domain", subject.domain.id.as_str()));
     }
-    let application_credential = match token.application_credential_id() {
+    let delegation = match delegation {
         None => None,
-        Some(id) => {
-            let found = store.application_credential(id).await?;
-            let gone =
-                || ValidationError::SubjectGone(ApiError::not_found("Application Credential", id));
-            Some(Arc::clone(&found.ok_or_else(gone)?.credential))
-        }
+        Some(reference) => Some(reference.find(store).await?),
     };
     let facts = Facts {
         subject,
         target,
-        held: effective_roles(store, token, &scope, now).await?,
-        application_credential,
+        held: effective_roles(store, token, delegation.as_ref(), &scope, now).await?,
+        delegation,
     };
     let rights = parts
         .token_cache
@@ -289,22 +289,27 @@ async fn look_up(
     Ok(rights)
 }
 
-/// The roles that a token's user holds now on what the token is valid on.
+/// The roles that are held now on what a token is valid on, by its user or by who delegated theirs.
 ///
 /// # Errors
 ///
 /// When the database does not answer.
-pub async fn effective_roles(
+pub(crate) async fn effective_roles(
     store: &Store,
     token: &Token,
+    delegation: Option<&Delegation>,
     scope: &Scope,
     now: Timestamp,
 ) -> Result<Arc<EffectiveRoles>, store::StoreError> {
+    let holder = match delegation {
+        None => &token.user_id,
+        Some(delegation) => delegation.parties().delegator,
+    };
     let federated_groups = token
         .federated_login()
         .map(|login| login.group_ids.as_slice());
     store
-        .effective_roles(&token.user_id, federated_groups, scope, now)
+        .effective_roles(holder, federated_groups, scope, now)
         .await
 }
 
@@ -335,11 +340,19 @@ fn no_such_token(text: &str) -> ValidationError {
 }
 
 fn is_revoked(store: &Store, valid: &ValidToken) -> bool {
+    let delegation = valid.delegation.as_ref();
+    // Where one user is both, the token names them itself.
+    let parties = delegation
+        .map(|delegation| delegation.parties())
+        .filter(|parties| parties.delegator != parties.delegate);
     store.is_revoked(&TokenFacts {
         token: &valid.token,
         user_domain_id: &valid.subject.domain.id,
         role_ids: valid.role_ids(),
-        trust: None,
-        consumer_id: None,
+        trust: parties.map(|parties| TrustParties {
+            trustor_id: parties.delegator,
+            trustee_id: parties.delegate,
+        }),
+        consumer_id: delegation.and_then(|delegation| delegation.consumer_id()),
     })
 }

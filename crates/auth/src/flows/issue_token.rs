@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use chrono::SubsecRound as _;
-use config::UrlSafe;
 use model::ids::ProjectId;
-use model::project::reserved_characters;
 use model::subject::{CatalogService, Login, ScopeTarget};
 use model::token::{AuditId, AuditIds, NoFederatedSystemScope, TokenKind};
 use model::{Method, Scope, Timestamp, Token};
 
 use crate::admission::validate_token::effective_roles;
+use crate::delegation::Delegation;
 use crate::error::ApiError;
-use crate::flows::authenticate::{Authenticated, authenticate, require_enabled};
-use crate::flows::login_request::{DomainName, LoginRequest, Named, ScopeRequest};
+use crate::flows::authenticate::{Authenticated, authenticate};
 use crate::flows::multi_factor;
+use crate::methods::login_request::{
+    DomainName, LoginRequest, Named, ScopeRequest, refuse_unsafe_domain, refuse_unsafe_name,
+};
+use crate::methods::{self, users::require_enabled};
 use crate::parts::Parts;
 use crate::tokens::ValidToken;
 use crate::tokens::rights::Facts;
@@ -42,14 +44,8 @@ pub async fn issue_token(
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
     // The scope is looked at before the proofs, and with the same answer for all that is wrong.
-    let uses_application_credential = request.methods.contains(&Method::ApplicationCredential);
-    if uses_application_credential && request.scope.is_some() {
-        return Err(ApiError::LoginIncomplete {
-            message: "Error authenticating with application credential: Application credentials \
-                      cannot request a scope."
-                .into(),
-            identity: serde_json::json!({}),
-        });
+    for method in request.methods.iter().filter_map(methods::find) {
+        method.check_request(request)?;
     }
     // A token is never issued on facts that are older than the request.
     parts.store.sync().await?;
@@ -68,24 +64,15 @@ pub async fn issue_token(
     if let (Some(source), None) = (&user.source, &user.federated) {
         check_rescoping(parts, source, asked.as_ref())?;
     }
-    let (kind, target) = match (asked, &user.application_credential) {
-        (Some(found), _) => (kind_of(&user, found.scope)?, found.target),
-        (None, None) if user.federated.is_some() => (kind_of(&user, Scope::Unscoped)?, None),
-        (None, Some(credential)) => {
-            let project_id = credential.project_id.clone();
-            let project_id = project_id
-                .ok_or_else(|| ApiError::unauthorized("a credential without a project"))?;
-            let target = find_usable(parts, &project_id).await?;
-            let application_credential_id = credential.id.clone();
-            let kind = TokenKind::ApplicationCredential {
-                application_credential_id,
-                project_id,
-            };
-            (kind, Some(target))
+    let authority = match (&user.delegation, asked) {
+        (Some(delegation), _) => Authority::delegated(parts, delegation.clone()).await?,
+        (None, Some(found)) => Authority::own(kind_of(&user, found.scope)?, found.target),
+        (None, None) if user.federated.is_some() => {
+            Authority::own(kind_of(&user, Scope::Unscoped)?, None)
         }
         (None, None) => default_scope(parts, &user, now).await?,
     };
-    finish(parts, user, kind, target, with_catalog, now).await
+    finish(parts, user, authority, with_catalog, now).await
 }
 
 /// Issues a token to somebody who has proved who they are and asks for nothing: one without scope
@@ -100,11 +87,11 @@ pub(crate) async fn issue_for(
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
     multi_factor::check(parts, &mut user, None, now).await?;
-    let (kind, target) = match user.federated {
-        Some(_) => (kind_of(&user, Scope::Unscoped)?, None),
+    let authority = match user.federated {
+        Some(_) => Authority::own(kind_of(&user, Scope::Unscoped)?, None),
         None => default_scope(parts, &user, now).await?,
     };
-    finish(parts, user, kind, target, true, now).await
+    finish(parts, user, authority, true, now).await
 }
 
 /// Issues a token for the user's default project that is bound to a certificate (RFC 8705 §3).
@@ -128,7 +115,7 @@ pub(crate) async fn issue_bound(
         login,
         methods: vec![Method::from("oauth2_credential")],
         source: None,
-        application_credential: None,
+        delegation: None,
         federated: None,
         receipt: None,
         hashed: false,
@@ -137,7 +124,8 @@ pub(crate) async fn issue_bound(
         thumbprint,
         project_id,
     };
-    finish(parts, user, kind, Some(target), false, now).await
+    let authority = Authority::own(kind, Some(target));
+    finish(parts, user, authority, false, now).await
 }
 
 /// By whose authority a token is valid on what its user asked for.
@@ -153,21 +141,59 @@ fn kind_of(user: &Authenticated, scope: Scope) -> Result<TokenKind, ApiError> {
     })
 }
 
+/// What a token is to be valid on, and by whose authority.
+struct Authority {
+    kind: TokenKind,
+    target: Option<Arc<ScopeTarget>>,
+    delegation: Option<Delegation>,
+}
+
+impl Authority {
+    /// The user's own.
+    fn own(kind: TokenKind, target: Option<Arc<ScopeTarget>>) -> Self {
+        Self {
+            kind,
+            target,
+            delegation: None,
+        }
+    }
+
+    /// That of a delegation, on what it names.
+    async fn delegated(parts: &Parts, delegation: Delegation) -> Result<Self, ApiError> {
+        let kind = delegation.token_kind();
+        let kind =
+            kind.ok_or_else(|| ApiError::unauthorized("what was delegated leads to no token"))?;
+        let target = match kind.project_id() {
+            None => None,
+            Some(project_id) => Some(find_usable(parts, project_id).await?),
+        };
+        Ok(Self {
+            kind,
+            target,
+            delegation: Some(delegation),
+        })
+    }
+}
+
 async fn finish(
     parts: &Parts,
     mut user: Authenticated,
-    kind: TokenKind,
-    target: Option<Arc<ScopeTarget>>,
+    authority: Authority,
     with_catalog: bool,
     now: Timestamp,
 ) -> Result<IssuedToken, ApiError> {
-    let token = token(parts, &user, kind, now);
+    let Authority {
+        kind,
+        target,
+        delegation,
+    } = authority;
+    let token = token(parts, &user, kind, delegation.as_ref(), now);
     let scope = token.scope();
     let facts = Facts {
         subject: Arc::clone(&user.login.subject),
         target,
-        held: effective_roles(&parts.store, &token, &scope, now).await?,
-        application_credential: user.application_credential,
+        held: effective_roles(&parts.store, &token, delegation.as_ref(), &scope, now).await?,
+        delegation,
     };
     let rights = parts
         .token_cache
@@ -249,29 +275,6 @@ async fn find_scope(parts: &Parts, asked: &ScopeRequest) -> Result<FoundScope, A
     }
 }
 
-/// `[resource] domain_name_url_safe` says whether a login may name the domain.
-///
-/// # Errors
-///
-/// 401 when it may not.
-pub(crate) fn refuse_unsafe_domain(parts: &Parts, domain: &DomainName) -> Result<(), ApiError> {
-    match domain {
-        DomainName::Id(_) => Ok(()),
-        DomainName::Name(name) => {
-            refuse_unsafe_name(parts.config.resource.domain_name_url_safe, "Domain", name)
-        }
-    }
-}
-
-fn refuse_unsafe_name(rule: UrlSafe, kind: &str, name: &str) -> Result<(), ApiError> {
-    if rule == UrlSafe::Strict && !reserved_characters(name).is_empty() {
-        return Err(ApiError::unauthorized(format!(
-            "{kind} name cannot contain reserved characters."
-        )));
-    }
-    Ok(())
-}
-
 async fn known_target(parts: &Parts, id: &ProjectId) -> Result<Option<Arc<ScopeTarget>>, ApiError> {
     Ok(parts.store.target(id).await?)
 }
@@ -288,8 +291,8 @@ async fn default_scope(
     parts: &Parts,
     user: &Authenticated,
     now: Timestamp,
-) -> Result<(TokenKind, Option<Arc<ScopeTarget>>), ApiError> {
-    let unscoped = (TokenKind::Direct(Scope::Unscoped), None);
+) -> Result<Authority, ApiError> {
+    let unscoped = Authority::own(TokenKind::Direct(Scope::Unscoped), None);
     let Some(id) = &user.login.subject.default_project_id else {
         return Ok(unscoped);
     };
@@ -306,7 +309,7 @@ async fn default_scope(
     if held.roles.is_empty() {
         return Ok(unscoped);
     }
-    Ok((TokenKind::Direct(scope), Some(target)))
+    Ok(Authority::own(TokenKind::Direct(scope), Some(target)))
 }
 
 /// Which tokens may be exchanged for which others.
@@ -334,7 +337,13 @@ fn check_rescoping(
     Ok(())
 }
 
-fn token(parts: &Parts, user: &Authenticated, kind: TokenKind, now: Timestamp) -> Token {
+fn token(
+    parts: &Parts,
+    user: &Authenticated,
+    kind: TokenKind,
+    delegation: Option<&Delegation>,
+    now: Timestamp,
+) -> Token {
     let issued_at = now.trunc_subsecs(0);
     let mut audit_id = [0; 16];
     parts.random.fill(&mut audit_id);
@@ -349,11 +358,7 @@ fn token(parts: &Parts, user: &Authenticated, kind: TokenKind, now: Timestamp) -
             issued_at + parts.config.token.expiration,
         ),
     };
-    let credential_end = user
-        .application_credential
-        .as_ref()
-        .and_then(|own| own.expires_at);
-    if let Some(end) = credential_end {
+    if let Some(end) = delegation.and_then(|delegation| delegation.expires_at()) {
         expires_at = expires_at.min(end.trunc_subsecs(0));
     }
     Token {

@@ -11,6 +11,7 @@ use store::StoreError;
 
 use crate::error::ApiError;
 use crate::flows::authenticate::Authenticated;
+use crate::methods;
 use crate::parts::Parts;
 use crate::tokens::document;
 
@@ -36,11 +37,10 @@ pub(crate) async fn check(
         let earlier = parts.receipts.read(text).ok();
         let earlier = earlier.filter(|receipt| proves(parts, receipt, &user.login, now));
         let earlier = earlier.ok_or_else(|| not_found(text))?;
-        // A receipt does not say which token or application credential it was, and either may be
-        // revoked by itself: they have to be shown again.
-        let lasting =
-            |method: &Method| !matches!(method, Method::Token | Method::ApplicationCredential);
-        for method in earlier.methods.into_iter().filter(lasting) {
+        let is_kept = |method: &Method| {
+            methods::find(method).is_none_or(|method| method.is_kept_by_receipts())
+        };
+        for method in earlier.methods.into_iter().filter(is_kept) {
             if !user.methods.contains(&method) {
                 user.methods.push(method);
             }
@@ -115,14 +115,10 @@ impl ShownReceipt {
     }
 }
 
-/// Whether a receipt still proves its methods: a password that was set since then is another one,
-/// and what revokes the user's tokens revokes what is half a token too.
+/// Whether a receipt still proves its methods: none of them is outdated, and what revokes the user's tokens revokes what is half a token too.
 fn proves(parts: &Parts, receipt: &Receipt, login: &Login, now: Timestamp) -> bool {
-    let by_password = receipt.methods.contains(&Method::Password);
-    let is_outdated = by_password
-        && login
-            .password_created_at
-            .is_none_or(|set_at| set_at > receipt.issued_at);
+    let mut passed = receipt.methods.iter().filter_map(methods::find);
+    let is_outdated = passed.any(|method| method.is_outdated(login, receipt.issued_at));
     let as_token = Token {
         user_id: receipt.user_id.clone(),
         methods: receipt.methods.clone(),

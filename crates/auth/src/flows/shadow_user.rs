@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use model::assignment::{Actor, Assignment, AssignmentTarget};
-use model::federation::{Mapping, Protocol};
+use model::federation::Mapping;
 use model::ids::{DomainId, GroupId, ProjectId, RoleId, UserId};
 use model::mapping::{DomainReference, Mapped, MappedProject, SchemaVersion};
 use model::user::FederatedIdentity;
@@ -14,10 +14,9 @@ use store::{ShadowUser, StoreError, Tx, retrying};
 
 use crate::error::ApiError;
 use crate::flows::checks::{in_disabled_branch, refuse_reserved_characters};
-use crate::flows::federated_login::{
-    FederatedAuthentication, Source, confirm_source, consume, unusable_mapping,
-};
+use crate::flows::federated_login::{FederatedAuthentication, consume};
 use crate::flows::revoke::revoke_former;
+use crate::methods::source::{Source, confirm_source, find_groups};
 use crate::parts::Parts;
 
 /// A shadow user, as a login leaves them.
@@ -253,26 +252,6 @@ pub(super) async fn check_groups(
 ) -> Result<(), ApiError> {
     let mut domains = Domains::new(parts, &source.provider.domain_id);
     groups(parts, source, mapped, &mut domains).await.map(drop)
-}
-
-/// The groups of these ids, all of which must exist.
-///
-/// # Errors
-///
-/// 400 for one that does not: the mapping leads to it.
-pub(super) async fn find_groups(
-    parts: &Parts,
-    ids: &[GroupId],
-    protocol: &Protocol,
-) -> Result<Vec<GroupId>, ApiError> {
-    let found = parts.store.groups().find_each(ids).await?;
-    let found = ids.iter().zip(found).map(|(id, found)| {
-        found.ok_or_else(|| {
-            let reason = format!("group {id}, to which it leads, does not exist");
-            unusable_mapping(protocol, &reason)
-        })
-    });
-    found.collect()
 }
 
 /// The projects that a mapping names, with their roles, all of which must exist.

@@ -1,6 +1,8 @@
 //! What admission, flows and handlers are made with. Put together once; there are no globals.
 
 pub mod attempt_queues;
+pub mod drivers;
+pub mod login_cookie;
 
 use std::sync::Arc;
 
@@ -17,8 +19,8 @@ use store::Store;
 use web::schemas::Schemas;
 
 use crate::parts::attempt_queues::AttemptQueues;
-use crate::providers::DriverRegistry;
-use crate::providers::login_cookie::LoginCookies;
+use crate::parts::drivers::DriverRegistry;
+use crate::parts::login_cookie::LoginCookies;
 use crate::rules::policy_file::PolicyFile;
 use crate::tokens::cache::TokenCache;
 

@@ -5,7 +5,6 @@
 use std::fmt::Write as _;
 
 use chrono::{Datelike as _, Timelike as _};
-use model::application_credential::ApplicationCredential;
 use model::federation::ServiceProvider;
 use model::subject::{CatalogService, DomainRef, ScopeTarget};
 use model::token::TokenKind;
@@ -185,11 +184,9 @@ fn rest(
         });
         out.insert("service_providers".into(), providers.collect());
     }
-    if let Some(credential) = &valid.application_credential {
-        out.insert(
-            "application_credential".into(),
-            application_credential(credential),
-        );
+    if let Some(delegation) = &valid.delegation {
+        let (name, description) = delegation.describe();
+        out.insert(name.into(), description);
     }
     if let TokenKind::Certificate { thumbprint, .. } = &token.kind {
         out.insert("oauth2_credential".into(), json!({"x5t#S256": thumbprint}));
@@ -225,26 +222,6 @@ fn user(valid: &ValidToken) -> Value {
 
 fn domain_ref(domain: &DomainRef) -> Value {
     json!({"id": domain.id, "name": domain.name})
-}
-
-fn application_credential(credential: &ApplicationCredential) -> Value {
-    let mut out = json!({
-        "id": credential.id,
-        "name": credential.name,
-        "restricted": credential.unrestricted != Some(true),
-    });
-    if !credential.access_rules.is_empty() {
-        let rules = credential.access_rules.iter().map(|rule| {
-            json!({
-                "id": rule.id,
-                "service": rule.service,
-                "path": rule.path,
-                "method": rule.method,
-            })
-        });
-        out["access_rules"] = rules.collect();
-    }
-    out
 }
 
 /// The catalog of a token: endpoints whose URL cannot be filled in are left out.

@@ -45,8 +45,8 @@ impl ValidToken {
 
     /// Whether it is bound to access rules.
     pub fn has_access_rules(&self) -> bool {
-        let credential = self.application_credential.as_ref();
-        credential.is_some_and(|credential| !credential.access_rules.is_empty())
+        let delegation = self.delegation.as_ref();
+        delegation.is_some_and(|delegation| delegation.has_access_rules())
     }
 
     /// Whether the token was made by delegation and not by its user's own proof: such a token

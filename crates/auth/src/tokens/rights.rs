@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use config::Resource;
 use model::Token;
-use model::application_credential::ApplicationCredential;
 use model::assignment::EffectiveRoles;
 use model::ids::RoleId;
 use model::role::Role;
 use model::subject::{ScopeTarget, Subject};
 use serde_json::{Value, json};
+
+use crate::delegation::Delegation;
 
 /// What is looked up for a token.
 pub(crate) struct Facts {
@@ -21,8 +22,8 @@ pub(crate) struct Facts {
     pub target: Option<Arc<ScopeTarget>>,
     /// What the user holds there.
     pub held: Arc<EffectiveRoles>,
-    /// What it acts by.
-    pub application_credential: Option<Arc<ApplicationCredential>>,
+    /// What it acts by, when that is not its user's own authority.
+    pub delegation: Option<Delegation>,
 }
 
 /// The rights of a user, and how clients and policy rules see them.
@@ -34,8 +35,8 @@ pub struct Rights {
     pub target: Option<Arc<ScopeTarget>>,
     /// The roles, with those they imply.
     pub roles: Vec<Role>,
-    /// The application credential that limits them.
-    pub application_credential: Option<Arc<ApplicationCredential>>,
+    /// The delegation that they are a part of.
+    pub delegation: Option<Delegation>,
     /// Whether the project that they are held on is that of the cloud's administrators; `None` where
     /// no project is named as such, or they are held on something else.
     pub is_admin_project: Option<bool>,
@@ -48,10 +49,9 @@ pub struct Rights {
 impl Rights {
     /// The rights of the user of a token on what the token is valid on.
     pub(crate) fn new(settings: &Resource, token: &Token, facts: Facts) -> Self {
-        let credential = facts.application_credential.as_deref();
-        let is_given = |role: &&Role| {
-            credential.is_none_or(|credential| credential.role_ids.contains(&role.id))
-        };
+        let delegation = facts.delegation.as_ref();
+        let is_given =
+            |role: &&Role| delegation.is_none_or(|delegation| delegation.includes(&role.id));
         let roles: Vec<Role> = facts.held.roles.iter().filter(is_given).cloned().collect();
         let is_admin_project = is_admin_project(settings, facts.target.as_deref());
         Self {
@@ -60,7 +60,7 @@ impl Rights {
             subject: facts.subject,
             target: facts.target,
             roles,
-            application_credential: facts.application_credential,
+            delegation: facts.delegation,
             is_admin_project,
             held: facts.held,
             id: next_id(),
@@ -72,10 +72,7 @@ impl Rights {
         is_same(&self.subject, &facts.subject)
             && is_same_option(self.target.as_ref(), facts.target.as_ref())
             && is_same(&self.held, &facts.held)
-            && is_same_option(
-                self.application_credential.as_ref(),
-                facts.application_credential.as_ref(),
-            )
+            && self.delegation == facts.delegation
     }
 
     /// The ids of the roles.

@@ -13,6 +13,7 @@ use super::cache::TokenCache;
 use super::document::Parts;
 use super::rights::Facts;
 use super::*;
+use crate::delegation::Delegation;
 
 fn time(second: i64) -> Timestamp {
     DateTime::from_timestamp(second, 0).unwrap()
@@ -65,7 +66,7 @@ fn facts(target: Option<ScopeTarget>) -> Facts {
             roles: vec![role],
             ends_at: None,
         }),
-        application_credential: None,
+        delegation: None,
     }
 }
 
@@ -123,7 +124,7 @@ fn tokens() -> Vec<ValidToken> {
         ..project()
     };
     let by_credential = Facts {
-        application_credential: Some(Arc::new(credential())),
+        delegation: Some(Delegation::ApplicationCredential(Arc::new(credential()))),
         ..facts(Some(project()))
     };
     let login = FederatedLogin {
@@ -230,7 +231,7 @@ fn rights_are_shared_by_tokens_until_a_fact_is_another() {
             ..usual()
         },
         Facts {
-            application_credential: Some(Arc::new(credential())),
+            delegation: Some(Delegation::ApplicationCredential(Arc::new(credential()))),
             ..usual()
         },
     ];

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use auth::admission::promises_access_rules;
+use auth::admission::proxy_variables::variables;
 use auth::admission::validate_token::{ValidationOptions, validate_token};
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
 use auth::flows::issue_token::{IssuedToken, issue_token};
-use auth::flows::login_request::LoginRequest;
 use auth::flows::revoke::revoke_chain;
-use auth::providers::proxy_variables::variables;
+use auth::methods::login_request::LoginRequest;
 use auth::rules::keys_of;
 use auth::tokens::ValidToken;
 use chrono::TimeDelta;

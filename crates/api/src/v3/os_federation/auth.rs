@@ -1,13 +1,14 @@
 //! Federated logins without a browser: a token for what a front proxy says, or for a token of the
 //! identity provider.
 
+use auth::admission::proxy_variables::variables;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::flows::federated_login::{FederatedAuthentication, Source, federated_login, find_source};
-use auth::providers::proxy_variables::variables;
+use auth::flows::federated_login::{FederatedAuthentication, federated_login};
+use auth::methods::source::{Source, find_source};
 use http::header;
 use model::Secret;
 use model::ids::{IdentityProviderId, ProtocolId};
@@ -66,13 +67,7 @@ async fn log_in(
 /// What somebody vouches for, who is not a browser.
 async fn listen(call: &Call, source: &Source) -> Result<FederatedAuthentication, ApiError> {
     let Some(driver) = call.parts.drivers.driver(&source.protocol)? else {
-        let said = variables(&call.parts.config, &call.request);
-        return Ok(FederatedAuthentication {
-            assertion: said.assertion,
-            remote_user: said.remote_user.map(|user| user.name),
-            replay_id: None,
-            session: None,
-        });
+        return Ok(variables(&call.parts.config, &call.request).into());
     };
     let token = bearer(call).ok_or_else(|| ApiError::unauthorized("no token of the provider"))?;
     let verified = driver.bearer(&token, call.now()).await?;

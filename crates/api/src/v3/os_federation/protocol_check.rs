@@ -5,7 +5,7 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::flows::federated_login::method;
+use auth::methods::source::method;
 use federation::CheckResult;
 use model::federation::Protocol;
 use model::ids::{IdentityProviderId, ProtocolId};

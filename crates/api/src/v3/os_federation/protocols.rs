@@ -5,8 +5,8 @@ use auth::call::path::Path;
 use auth::call::reply::{One, Reply};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::flows::federated_login::no_such_protocol;
-use auth::providers;
+use auth::methods::source::no_such_protocol;
+use auth::parts::drivers;
 use model::federation::{Protocol, ProtocolDriver};
 use model::ids::{IdentityProviderId, MappingId, ProtocolId};
 use policy::Rule;
@@ -239,7 +239,7 @@ impl ProtocolAttributes {
             .parts
             .drivers
             .checked(name, settings.clone(), call.now())?;
-        providers::want_secrets_again(&checked.name, &before, &settings, &changes)?;
+        drivers::want_secrets_again(&checked.name, &before, &settings, &changes)?;
         Ok(Some(checked))
     }
 }

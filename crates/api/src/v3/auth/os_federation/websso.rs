@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use auth::admission::proxy_variables::variables;
 use auth::call::Call;
 use auth::call::path::Path;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::flows::federated_login::{
-    FederatedAuthentication, Source, federated_login, find_source, remote_id_attribute,
-};
-use auth::providers::login_cookie::{self, BegunLogin};
-use auth::providers::proxy_variables::variables;
+use auth::flows::federated_login::{federated_login, remote_id_attribute};
+use auth::methods::source::{Source, find_source};
+use auth::parts::login_cookie::{self, BegunLogin};
 use federation::{Login, Redirect};
 use http::{HeaderValue, StatusCode, header};
 use model::ids::{IdentityProviderId, ProtocolId};
@@ -283,13 +282,7 @@ fn path_of(url: &str) -> &str {
 
 async fn by_proxy(call: &Call, source: &Source, origin: &str) -> Result<Reply<()>, PageError> {
     let said = variables(&call.parts.config, &call.request);
-    let said = FederatedAuthentication {
-        assertion: said.assertion,
-        remote_user: said.remote_user.map(|user| user.name),
-        replay_id: None,
-        session: None,
-    };
-    let issued = federated_login(&call.parts, source, &said, call.now()).await?;
+    let issued = federated_login(&call.parts, source, &said.into(), call.now()).await?;
     hand_over(call, origin, &issued.text).await
 }
 

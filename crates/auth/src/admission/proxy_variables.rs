@@ -8,7 +8,8 @@ use http::{HeaderName, header};
 use model::Assertion;
 use web::request::Request;
 
-/// What a proxy said.
+/// What a trusted proxy said. Only [`variables`] makes it.
+#[non_exhaustive]
 pub struct Variables {
     /// All of it, as mappings see it.
     pub assertion: Assertion,
@@ -16,7 +17,8 @@ pub struct Variables {
     pub remote_user: Option<RemoteUser>,
 }
 
-/// A user whom a proxy has logged in.
+/// A user whom a trusted proxy has logged in.
+#[non_exhaustive]
 pub struct RemoteUser {
     /// `REMOTE_USER`.
     pub name: String,

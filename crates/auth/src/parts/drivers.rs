@@ -1,9 +1,6 @@
 //! The drivers by which we speak to identity providers ourselves, made from settings that the API
 //! changes while the server runs.
 
-pub mod login_cookie;
-pub mod proxy_variables;
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -2,13 +2,16 @@
 
 use std::collections::HashSet;
 
-use model::ids::{ApplicationCredentialId, DomainId, ProjectId, TrustId, UserId};
-use model::{Method, Secret};
+use config::UrlSafe;
+use model::Method;
+use model::ids::{DomainId, ProjectId, TrustId, UserId};
+use model::project::reserved_characters;
 use serde_json::Value;
 use store::NamedDomain;
 
+use crate::admission::proxy_variables::RemoteUser;
 use crate::error::ApiError;
-use crate::providers::proxy_variables::RemoteUser;
+use crate::parts::Parts;
 
 /// A login: proofs of who the user is, and what the token should be valid on.
 pub struct LoginRequest {
@@ -91,11 +94,6 @@ impl LoginRequest {
             scope,
             remote_user: None,
         })
-    }
-
-    /// The proof of one method.
-    pub fn proof(&self, method: &Method) -> &Value {
-        &self.identity[method.as_str()]
     }
 }
 
@@ -184,95 +182,37 @@ impl DomainName {
     }
 }
 
-/// The proof of the method `password`.
-pub struct PasswordProof {
-    /// Who.
-    pub user: Named<UserId>,
-    /// What only they know.
-    pub password: Secret<String>,
-}
-
-impl PasswordProof {
-    /// Reads `{"user": {..., "password"}}`.
-    ///
-    /// # Errors
-    ///
-    /// 400 when the user is not named.
-    pub fn parse(proof: &Value) -> Result<Self, ApiError> {
-        // The reference has no name for the place, and says so.
-        let user = proof
-            .get("user")
-            .ok_or_else(|| ApiError::expecting("user", "None"))?;
-        let password = text(user, "password")
-            .ok_or_else(|| ApiError::unauthorized("no password was given"))?;
-        Ok(Self {
-            user: by_id_first(user)?,
-            password: Secret::new(password),
-        })
-    }
-}
-
 /// Users are looked up by id when there is one, unlike scopes.
-fn by_id_first(user: &Value) -> Result<Named<UserId>, ApiError> {
+pub(super) fn by_id_first(user: &Value) -> Result<Named<UserId>, ApiError> {
     match text(user, "id") {
         Some(id) if user.get("name").is_none() => Ok(Named::Id(id.into())),
         _ => Named::parse(user, "user"),
     }
 }
 
-/// The proof of the method `application_credential`.
-pub struct ApplicationCredentialProof {
-    /// Which one.
-    pub credential: CredentialName,
-    /// Its secret.
-    pub secret: Secret<String>,
-}
-
-/// An application credential, by id or by name.
-pub enum CredentialName {
-    /// By id.
-    Id(ApplicationCredentialId),
-    /// By its name and its user.
-    Name(String, Named<UserId>),
-}
-
-impl ApplicationCredentialProof {
-    /// Reads `{"id", "secret"}` or `{"name", "secret", "user"}`.
-    ///
-    /// # Errors
-    ///
-    /// 400 when the credential is not named or the secret is no text, 401 when there is no secret.
-    pub fn parse(proof: &Value) -> Result<Self, ApiError> {
-        // An id or a name that is no text names nothing that exists; it is as good as unknown.
-        let given = |name: &str| match proof.get(name)? {
-            Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-            Value::Null | Value::Bool(false) => None,
-            other => Some(other.to_string()),
-        };
-        let credential = match (given("id"), given("name")) {
-            (Some(id), _) => CredentialName::Id(id.into()),
-            (None, Some(name)) => {
-                let user = proof
-                    .get("user")
-                    .filter(|user| user.as_object().is_some_and(|user| !user.is_empty()))
-                    .ok_or_else(|| ApiError::expecting("user", "application credential"))?;
-                CredentialName::Name(name, by_id_first(user)?)
-            }
-            (None, None) => {
-                return Err(ApiError::expecting("name or ID", "application credential"));
-            }
-        };
-        match &proof["secret"] {
-            Value::String(secret) => Ok(Self {
-                credential,
-                secret: Secret::new(secret.clone()),
-            }),
-            Value::Null => Err(ApiError::unauthorized("no secret was given")),
-            _ => Err(ApiError::expecting("string", "password")),
+/// `[resource] domain_name_url_safe` says whether a login may name the domain.
+///
+/// # Errors
+///
+/// 401 when it may not.
+pub(crate) fn refuse_unsafe_domain(parts: &Parts, domain: &DomainName) -> Result<(), ApiError> {
+    match domain {
+        DomainName::Id(_) => Ok(()),
+        DomainName::Name(name) => {
+            refuse_unsafe_name(parts.config.resource.domain_name_url_safe, "Domain", name)
         }
     }
 }
 
-fn text(value: &Value, name: &str) -> Option<String> {
+pub(crate) fn refuse_unsafe_name(rule: UrlSafe, kind: &str, name: &str) -> Result<(), ApiError> {
+    if rule == UrlSafe::Strict && !reserved_characters(name).is_empty() {
+        return Err(ApiError::unauthorized(format!(
+            "{kind} name cannot contain reserved characters."
+        )));
+    }
+    Ok(())
+}
+
+pub(super) fn text(value: &Value, name: &str) -> Option<String> {
     value.get(name)?.as_str().map(str::to_owned)
 }
