@@ -5,12 +5,14 @@ one group in two sizes is bigger than the others: its members come to that many 
 groups that are deleted are as big, and while one is, somebody validates tokens and somebody writes.
 
 A request is sent several times on one connection, and the median is printed beside its goal; the deletion
-is sent once. The last column is the most memory that the server had resident meanwhile.
+is sent once. Beside it stands what the server took of a processor, which a machine that others use changes
+less, and the most memory that it had resident meanwhile.
 """
 
 import argparse
 import contextlib
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -54,7 +56,14 @@ def main():
         # The first build makes the schema, as it was in its time.
         os.environ["ARCHSTONE_BIN"] = builds[0][1]
         server, url = start(stack, directory, arguments.database)
-        Filler(arguments, url, progress).fill()
+        filled = arguments.keep and arguments.keep / f"{arguments.users}-{arguments.members}.sqlite"
+        if filled and filled.exists():
+            progress.say("copying the database")
+            shutil.copyfile(filled, server.database)
+        else:
+            Filler(arguments, url, progress).fill()
+            if filled:
+                shutil.copyfile(server.database, filled)
         # So that what takes long is seen to take long.
         os.environ["OS_ARCHSTONE__DATABASE_TIMEOUT"] = "600"
         results = {}
@@ -88,10 +97,13 @@ def parse():
     parser.add_argument("--members", type=int, default=10_000, help="of each of the big groups (%(default)s)")
     parser.add_argument("--repeat", type=int, default=15, help="how often each request is sent (%(default)s)")
     parser.add_argument("--before", type=Path, metavar="BINARY", help="an earlier build, measured first")
+    parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="keep the filled SQLite database there")
     parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     arguments = parser.parse_args()
     for size in ("users", "projects", "assignments", "groups", "members"):
         setattr(arguments, size, int(getattr(arguments, size) * arguments.scale))
+    if arguments.keep and arguments.database != "sqlite":
+        parser.error("only a SQLite database is kept")
     if arguments.members > arguments.users:
         parser.error("a group has no more members than there are users")
     return arguments
@@ -329,7 +341,7 @@ def requests_to_time(arguments):
 
 
 def measure(server, arguments, number, progress):
-    """Milliseconds and MiB for each request."""
+    """Milliseconds, MiB and milliseconds of a processor for each request."""
     client = Client(server)
     results = {}
     wanted = requests_to_time(arguments)
@@ -338,13 +350,14 @@ def measure(server, arguments, number, progress):
         # The first opens connections and fills caches; it hashes where there is a password.
         send(client)
         reset_peak(server)
-        times = []
+        times, used = [], processor(server)
         # What takes seconds is not sent many times.
         while len(times) < min(most, arguments.repeat) and sum(times) < 10_000:
             began = time.perf_counter()
             send(client)
             times.append((time.perf_counter() - began) * 1000)
-        results[what] = (statistics.median(times), goal, peak(server))
+        used = (processor(server) - used) / len(times)
+        results[what] = (statistics.median(times), goal, peak(server), used)
     progress.say("deleting a big group")
     results |= delete(server, client, 1 + number, arguments)
     return results
@@ -372,23 +385,32 @@ def delete(server, client, number, arguments):
     before = dict(slowest)
     slowest.update(dict.fromkeys(others, 0.0))
     reset_peak(server)
+    used = processor(server)
     began = time.perf_counter()
     client.send("DELETE", f"/groups/{identity(GROUP, number)}")
     took = (time.perf_counter() - began) * 1000
+    used = processor(server) - used
     # What the process does of it after the answer counts as well.
     time.sleep(2)
     is_over.set()
     for thread in threads:
         thread.join()
+    without = f"without: {before['validating']:.0f} ms"
     return {
-        f"DELETE /v3/groups/{{id}}, {arguments.members:,} members": (took, 1000, peak(server)),
-        f"the slowest validation beside it (without: {before['validating']:.0f} ms)": (slowest["validating"], 50, None),
-        "the slowest write beside it": (slowest["writing"], 1000, None),
+        f"DELETE /v3/groups/{{id}}, {arguments.members:,} members": (took, 1000, peak(server), used),
+        f"the slowest validation beside it ({without})": (slowest["validating"], 50, None, None),
+        "the slowest write beside it": (slowest["writing"], 1000, None, None),
     }
 
 
 def reset_peak(server):
     Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
+
+
+def processor(server):
+    """Milliseconds of a processor that all threads of the server have used."""
+    # The number that Linux gives to the clock of a process.
+    return time.clock_gettime((~server.process.pid << 3) | 2) * 1000
 
 
 def peak(server):
@@ -403,7 +425,7 @@ def peak(server):
 def table(results, arguments):
     headings = ["request"]
     for name in results:
-        headings += [f"{name} ms", "MiB"]
+        headings += [f"{name} ms", "CPU ms", "MiB"]
     if "before" in results:
         headings.append("ratio")
     headings.append("goal")
@@ -412,9 +434,9 @@ def table(results, arguments):
     for place, what in enumerate(results["took"]):
         row, measured = [what], []
         for each in results.values():
-            took, goal, memory = list(each.values())[place]
+            took, goal, memory, used = list(each.values())[place]
             measured.append(took)
-            row += [figure(took), "" if memory is None else f"{memory:,.0f}"]
+            row += [figure(took), "" if used is None else figure(used), "" if memory is None else f"{memory:,.0f}"]
         if "before" in results:
             row.append(f"{measured[0] / measured[1]:,.1f}")
         row.append("" if goal is None else f"< {goal:,} ms{'' if measured[-1] < goal else ' missed'}")

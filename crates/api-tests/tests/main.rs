@@ -16,6 +16,9 @@ mod nodes;
 mod oauth2;
 mod orphans;
 mod personas;
+// Statements are noted in debug builds alone.
+#[cfg(debug_assertions)]
+mod plans;
 mod policy;
 mod races;
 mod schemas;

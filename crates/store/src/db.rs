@@ -3,6 +3,8 @@
 //! A repository writes SQL once, with `?` for values and ANSI quotes for names. It reads through
 //! [`Conn`], which is the pool or the open transaction, and writes through [`Tx`] alone.
 
+#[cfg(debug_assertions)]
+mod notes;
 mod pool;
 mod query;
 mod session;
@@ -15,9 +17,11 @@ use model::clock::Clock;
 
 use crate::cache::CacheSettings;
 
+#[cfg(debug_assertions)]
+pub use notes::FOLDER;
 pub(crate) use pool::{Db, timer_now};
 pub(crate) use query::Conn;
-pub(crate) use session::{Each, Session};
+pub(crate) use session::{Each, Session, explain};
 pub use tx::{Saved, Tx};
 
 /// How to use a database.

@@ -13,6 +13,9 @@ pub enum Dialect {
     Sqlite,
 }
 
+/// How the conditions of writes name rows that hang on others.
+const SUBQUERY: &str = " IN (SELECT";
+
 impl Dialect {
     /// Turns our `?` into what the driver expects. Text in quotes is left alone.
     pub(crate) fn placeholders(self, sql: &'static str) -> Cow<'static, str> {
@@ -115,6 +118,36 @@ impl Dialect {
 }
 
 impl Dialect {
+    /// A statement that removes rows; `rest` is its condition. MariaDB finds them by what a subquery
+    /// selects only when it is said as for several tables, and otherwise looks at all rows.
+    pub(crate) fn delete_from(self, table: &str, rest: &str) -> String {
+        match self {
+            Self::MariaDb if rest.contains(SUBQUERY) => {
+                format!("DELETE FROM \"{table}\" USING \"{table}\" {rest}")
+            }
+            _ => format!("DELETE FROM \"{table}\" {rest}"),
+        }
+    }
+
+    /// The same for a change; `rest` begins with `SET`.
+    pub(crate) fn update_of(self, table: &str, rest: &str) -> String {
+        match self {
+            Self::MariaDb if rest.contains(SUBQUERY) => {
+                format!("UPDATE \"{table}\" CROSS JOIN (SELECT 1) other {rest}")
+            }
+            _ => format!("UPDATE \"{table}\" {rest}"),
+        }
+    }
+
+    /// Joins two tables of which the left one is to be read first; the condition stands behind `WHERE`.
+    /// PostgreSQL counts for itself.
+    pub(crate) fn join_in_order(self) -> &'static str {
+        match self {
+            Self::MariaDb => "STRAIGHT_JOIN",
+            Self::Postgres | Self::Sqlite => "CROSS JOIN",
+        }
+    }
+
     /// The time that is so many minutes after that of a column.
     pub(crate) fn minutes_after(self, column: &str, minutes: &str) -> String {
         match self {
@@ -185,6 +218,37 @@ mod tests {
         assert_eq!(
             number_placeholders(r#"SELECT '?', "a?" FROM "user" WHERE id = ? AND name = ?"#),
             r#"SELECT '?', "a?" FROM "user" WHERE id = $1 AND name = $2"#
+        );
+    }
+    #[test]
+    fn mariadb_is_told_of_several_tables_where_a_subquery_says_which_rows() {
+        let (plain, deep) = ("WHERE id = ?", "WHERE id IN (SELECT id FROM b)");
+        let statements = |dialect: Dialect| {
+            [plain, deep].map(|which| {
+                let change = format!("SET c = 1 {which}");
+                (
+                    dialect.delete_from("a", which),
+                    dialect.update_of("a", &change),
+                )
+            })
+        };
+        let as_usual = [plain, deep].map(|which| {
+            (
+                format!(r#"DELETE FROM "a" {which}"#),
+                format!(r#"UPDATE "a" SET c = 1 {which}"#),
+            )
+        });
+        assert_eq!(statements(Dialect::Sqlite), as_usual);
+        assert_eq!(statements(Dialect::Postgres), as_usual);
+        let [at_once, by_subquery] = statements(Dialect::MariaDb);
+        assert_eq!(at_once, as_usual[0]);
+        assert_eq!(
+            by_subquery.0,
+            format!(r#"DELETE FROM "a" USING "a" {deep}"#)
+        );
+        assert_eq!(
+            by_subquery.1,
+            format!(r#"UPDATE "a" CROSS JOIN (SELECT 1) other SET c = 1 {deep}"#)
         );
     }
 }

@@ -268,7 +268,9 @@ impl GroupsMut<'_> {
                 "type IN ('GroupProject', 'GroupDomain') AND actor_id",
             ),
             ("system_assignment", "type = 'GroupSystem' AND actor_id"),
-            ("user_group_membership", "group_id"),
+            // In the order in which the index by user has them, too: SQLite then comes to each of its
+            // pages once.
+            ("user_group_membership", "user_id >= '' AND group_id"),
             ("expiring_user_group_membership", "group_id"),
             ("id_mapping", "public_id"),
         ] {

@@ -116,10 +116,12 @@ impl Projects<'_> {
             "SELECT {COLUMNS} FROM ( \
                SELECT id AS held_id FROM below UNION SELECT target_id FROM given \
                WHERE inherited = ? AND type IN ('UserProject', 'GroupProject')) held \
-             JOIN project ON project.id = held_id"
+             CROSS JOIN project"
         );
-        conditions.before([false]);
-        let found = conditions.statement(&head, "id", &Page::default());
+        conditions
+            .before([false])
+            .and::<Value>("project.id = held_id", []);
+        let found = head + &conditions.clause();
         let mut values: Vec<Value> = vec![GLOBAL_ROLE.into()];
         values.extend(given_values);
         values.push(true.into());

@@ -114,9 +114,10 @@ impl RevocationsMut<'_> {
                UNION SELECT m.user_id, NULL, ?, ? FROM user_group_membership m
                JOIN "group" g ON g.id = m.group_id
                WHERE g.domain_id = ? AND (
-                 g.id IN (SELECT actor_id FROM assignment
-                   WHERE type IN ('GroupProject', 'GroupDomain'))
-                 OR g.id IN (SELECT actor_id FROM system_assignment WHERE type = 'GroupSystem'))"#,
+                 EXISTS (SELECT 1 FROM assignment a
+                   WHERE a.type IN ('GroupProject', 'GroupDomain') AND a.actor_id = g.id)
+                 OR EXISTS (SELECT 1 FROM system_assignment s
+                   WHERE s.type = 'GroupSystem' AND s.actor_id = g.id))"#,
             "SELECT NULL, id, ?, ? FROM project WHERE domain_id = ? \
              UNION SELECT NULL, id, ?, ? FROM project WHERE id = ?",
         ] {

@@ -138,9 +138,9 @@ impl Assignments<'_> {
         sql.push("WITH RECURSIVE ");
         if let Some(role_id) = &filter.role_id {
             sql.push(
-                "reaching (role_id) AS (SELECT id FROM role WHERE id = ? \
+                "reaching (id) AS (SELECT id FROM role WHERE id = ? \
                    UNION SELECT prior_role_id FROM reaching \
-                   JOIN implied_role ON implied_role_id = reaching.role_id), ",
+                   JOIN implied_role ON implied_role_id = reaching.id), ",
             );
             sql.values.push(role_id.into());
         }
@@ -168,47 +168,59 @@ impl Assignments<'_> {
             "SELECT CASE type WHEN 'UserProject' THEN 'UserProject' ELSE 'UserDomain' END, \
              actor_id, NULL, target_id, role_id, inherited FROM ",
         );
-        // By what is concerned an index finds all that may count, which it would not by `OR`.
-        let assignment = match project_id {
-            None => "assignment",
-            Some(_) => "concerned JOIN assignment ON target_id = concerned.id",
+        // Where to begin, which SQLite does where a `CROSS JOIN` does: at the few that an index leads from.
+        let (begin, joined) = match (user_id, project_id, &filter.role_id) {
+            (None, Some(_), _) => ("concerned CROSS JOIN ", Some("target_id = concerned.id")),
+            (None, None, Some(_)) if filter.target.is_none() => {
+                ("reaching CROSS JOIN ", Some("role_id = reaching.id"))
+            }
+            _ => ("", None),
         };
-        sql.select(assignment, conditions);
+        if let Some(joined) = joined {
+            conditions.and::<Value>(joined, []);
+        }
+        sql.push(begin);
+        sql.select("assignment", conditions);
         sql.push(" UNION ALL ");
         sql.push(
             "SELECT CASE type WHEN 'GroupProject' THEN 'UserProject' ELSE 'UserDomain' END, \
              member.user_id, actor_id, target_id, role_id, inherited FROM ",
         );
-        sql.push(assignment);
-        sql.push(" JOIN ");
+        let mut conditions = expanded_conditions(filter, "'GroupProject'", "'GroupDomain'");
+        conditions.and::<Value>("member.group_id = actor_id", []);
+        if let Some(joined) = joined {
+            conditions.and::<Value>(joined, []);
+        }
         match user_id {
-            None => sql.push("user_group_membership"),
+            None => {
+                sql.push(begin);
+                sql.push("assignment CROSS JOIN user_group_membership member");
+            }
             Some(user_id) => {
                 let groups = GroupsOf::user(&self.db, user_id, &[], now);
                 // The type of a value that is selected has to be said.
                 sql.push(&format!(
                     "(SELECT u.id AS user_id, joined.group_id FROM \"user\" u \
-                     CROSS JOIN ({}) joined WHERE u.id = ?)",
+                     CROSS JOIN ({}) joined WHERE u.id = ?) member CROSS JOIN assignment",
                     groups.ids()
                 ));
                 sql.values.extend(groups.values());
                 sql.values.push(user_id.into());
             }
         }
-        sql.select(
-            " member ON member.group_id = actor_id",
-            expanded_conditions(filter, "'GroupProject'", "'GroupDomain'"),
-        );
+        sql.select("", conditions);
         sql.push("), ");
         if project_id.is_none() {
             // From what was given down to the projects that inherit it.
-            sql.push(
+            let join = self.db.dialect().join_in_order();
+            // MariaDB would look at all projects for those that inherit.
+            sql.push(&format!(
                 "heir (origin_id, id) AS (\
-                   SELECT parent_id, project.id FROM given \
-                   JOIN project ON parent_id = given.target_id WHERE given.inherited = ? \
-                   UNION SELECT heir.origin_id, project.id FROM heir \
-                   JOIN project ON project.parent_id = heir.id), ",
-            );
+                   SELECT parent_id, project.id FROM given {join} project \
+                   WHERE given.inherited = ? AND parent_id = given.target_id \
+                   UNION SELECT heir.origin_id, project.id FROM heir {join} project \
+                   WHERE project.parent_id = heir.id), ",
+            ));
             sql.values.push(true.into());
         }
         sql.push("held (kind, actor_id, group_id, origin_id, target_id, role_id, inherited) AS (");
@@ -339,7 +351,7 @@ fn given_on_projects_and_domains(filter: &AssignmentFilter) -> (String, Where) {
         None | Some(AssignmentTarget::System) => {}
         Some(AssignmentTarget::Project(_)) if filter.subtree => {
             conditions.and::<Value>(
-                "type IN ('UserProject', 'GroupProject') AND target_id IN (SELECT id FROM tree)",
+                "type IN ('UserProject', 'GroupProject') AND target_id = tree.id",
                 [],
             );
         }
@@ -365,12 +377,18 @@ fn given_on_projects_and_domains(filter: &AssignmentFilter) -> (String, Where) {
         "type IN ('UserDomain', 'GroupDomain')",
         "target_id",
     );
+    owned_alone(&mut conditions, filter);
     // The type is an enum on two databases, and such a column fits no other one.
     let head = "SELECT CASE type WHEN 'UserProject' THEN 'UserProject' \
                 WHEN 'GroupProject' THEN 'GroupProject' WHEN 'UserDomain' THEN 'UserDomain' \
                 ELSE 'GroupDomain' END AS kind, actor_id, NULL AS group_id, NULL AS origin_id, \
-                target_id, role_id, inherited FROM assignment";
-    (head.to_owned(), conditions)
+                target_id, role_id, inherited FROM ";
+    // SQLite begins at the left of a `CROSS JOIN`: at the few projects.
+    let tables = match &filter.target {
+        Some(AssignmentTarget::Project(_)) if filter.subtree => "tree CROSS JOIN assignment",
+        _ => "assignment",
+    };
+    (format!("{head}{tables}"), conditions)
 }
 
 /// Assignments on the system, of which none is inherited whatever the filter says.
@@ -401,6 +419,8 @@ fn expanded_conditions(filter: &AssignmentFilter, project: &str, domain: &str) -
         None | Some(AssignmentTarget::System) => {
             conditions.and::<Value>(format!("type IN ({project}, {domain})"), []);
             conditions.equals("inherited", filter.inherited);
+            // What is inherited within a domain was given there.
+            owned_alone(&mut conditions, filter);
         }
         Some(AssignmentTarget::Domain(id)) => {
             // A domain inherits nothing.
@@ -409,11 +429,13 @@ fn expanded_conditions(filter: &AssignmentFilter, project: &str, domain: &str) -
                 .and("inherited = ?", [false]);
         }
         Some(AssignmentTarget::Project(_)) => {
+            // By the type SQLite would find a part of all assignments, and by the target few.
             let on_target = format!(
-                "(type = {project} AND inherited = ? AND target_id IN (SELECT id FROM tree))"
+                "(CASE WHEN type = {project} THEN 1 ELSE 0 END = 1 AND inherited = ? \
+                 AND target_id IN (SELECT id FROM tree))"
             );
             let above_target = format!(
-                "(type IN ({project}, {domain}) AND inherited = ? \
+                "(CASE WHEN type IN ({project}, {domain}) THEN 1 ELSE 0 END = 1 AND inherited = ? \
                  AND target_id IN (SELECT origin_id FROM heir))"
             );
             match filter.inherited {
@@ -424,7 +446,7 @@ fn expanded_conditions(filter: &AssignmentFilter, project: &str, domain: &str) -
         }
     }
     if filter.role_id.is_some() {
-        conditions.and::<Value>("role_id IN (SELECT role_id FROM reaching)", []);
+        conditions.and::<Value>("role_id IN (SELECT id FROM reaching)", []);
     }
     conditions
 }
@@ -438,6 +460,18 @@ fn within(conditions: &mut Where, filter: &AssignmentFilter, on_domain: &str, ta
                  (SELECT domain_id FROM project WHERE project.id = {target}) END = ?"
             ),
             [domain_id],
+        );
+    }
+}
+
+/// Adds where an index finds what may belong to the caller's domain, when no filter is there that selects
+/// less than that.
+fn owned_alone(conditions: &mut Where, filter: &AssignmentFilter) {
+    let is_filtered = filter.actor.is_some() || filter.target.is_some() || filter.role_id.is_some();
+    if let (Some(domain_id), false) = (&filter.within, is_filtered) {
+        conditions.and(
+            "target_id IN (SELECT id FROM project WHERE domain_id = ? OR id = ?)",
+            [domain_id, domain_id],
         );
     }
 }

@@ -246,8 +246,8 @@ impl RolesMut<'_> {
             // Keystone keeps these, and can then show none of their owner's: a role is missing.
             (
                 "application_credential",
-                "WHERE internal_id IN ( \
-                   SELECT application_credential_id FROM application_credential_role \
+                "WHERE internal_id \
+                 IN (SELECT application_credential_id FROM application_credential_role \
                    WHERE role_id = ?)",
             ),
             ("application_credential_role", "WHERE role_id = ?"),

@@ -1,5 +1,7 @@
 //! Databases for one test, on a server that is there for tests.
 
+pub mod plans;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use auth::call::Call;
 use auth::call::reply::{Permit, Reply};
@@ -50,7 +51,7 @@ const LIST_FOR_TREE: Rule = Rule::new("identity:list_role_assignments_for_tree",
     .deprecated("rule:admin_required")
     .about(keys_of::<Tree<'_>>());
 
-async fn list(call: Call) -> Result<Reply<Collection<AssignmentDocument>>, ApiError> {
+async fn list(call: Call) -> Result<Reply<Collection<Item>>, ApiError> {
     call.require_token()?;
     let asked = Asked::read(&call.request.query);
     let root = asked.root(&call).await?;
@@ -79,13 +80,16 @@ async fn list(call: Call) -> Result<Reply<Collection<AssignmentDocument>>, ApiEr
     if asked.effective {
         list.held = in_effect(list.held, &roles, filter.role_id.as_ref());
     }
-    let names = asked.names.then_some((&list, &roles));
-    let documents = list
-        .held
-        .iter()
-        .map(|held| AssignmentDocument::new(held, names, &call.links))
-        .collect();
-    Ok(permit.ok(call.collection("role_assignments", documents)))
+    let held = std::mem::take(&mut list.held);
+    let context = Arc::new(Context {
+        names: asked.names.then_some((list, roles)),
+        links: call.links.clone(),
+    });
+    let items = held.into_iter().map(|held| Item {
+        held,
+        context: Arc::clone(&context),
+    });
+    Ok(permit.ok(call.collection("role_assignments", items.collect())))
 }
 
 /// What the query asks for.
@@ -240,6 +244,28 @@ impl Target for Tree<'_> {
             "target.domain_id" => self.0.find("target.project.domain_id"),
             key => self.0.find(key),
         }
+    }
+}
+
+/// A role assignment of a list. A document takes many times the memory, so that it is made only when it is
+/// written.
+struct Item {
+    held: Held,
+    context: Arc<Context>,
+}
+
+/// What the documents of a list are made with.
+struct Context {
+    /// What all in it are called, when names are asked for.
+    names: Option<(HeldRoles, RoleGraph)>,
+    links: Links,
+}
+
+impl Serialize for Item {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let names = self.context.names.as_ref();
+        let names = names.map(|(list, roles)| (list, roles));
+        AssignmentDocument::new(&self.held, names, &self.context.links).serialize(serializer)
     }
 }
 

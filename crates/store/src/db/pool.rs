@@ -73,6 +73,9 @@ impl Breaks {
 /// that it has otherwise, to remove a hundred thousand rows reads and writes the same pages over and over.
 const WRITER_CACHE: &str = "-65536";
 
+/// How many rows of an SQLite database wait to be taken from the thread that reads them, before it pauses.
+const ROW_BUFFER: usize = 512;
+
 enum Pools {
     MariaDb(sqlx::Pool<MySql>),
     Postgres(sqlx::Pool<Postgres>),
@@ -129,6 +132,7 @@ impl Db {
             Address::Postgres(address) => Pools::Postgres(pool!(max).connect_lazy_with(address)),
             Address::Sqlite(address) => {
                 create_private(address.get_filename());
+                let address = address.row_buffer_size(ROW_BUFFER);
                 Pools::Sqlite {
                     readers: pool!(max).connect_lazy_with(address.clone()),
                     writer: pool!(1).connect_lazy_with(address.pragma("cache_size", WRITER_CACHE)),

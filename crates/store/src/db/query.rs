@@ -48,6 +48,7 @@ impl<'a> Conn<'a> {
     }
 
     /// Starts a statement.
+    #[track_caller]
     pub(crate) fn query(&mut self, sql: &'static str) -> Query<'_, 'a> {
         let statement = Statement::new(self.dialect().placeholders(sql));
         Prepared {
@@ -57,6 +58,7 @@ impl<'a> Conn<'a> {
     }
 
     /// Starts a statement that was put together: only ever from our own pieces, never from input.
+    #[track_caller]
     pub(crate) fn built_query(&mut self, sql: String) -> Query<'_, 'a> {
         let statement = Statement::new(self.dialect().placeholders_owned(sql));
         Prepared {

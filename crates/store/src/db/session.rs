@@ -20,14 +20,20 @@ pub(crate) struct Statement {
     sql: Cow<'static, str>,
     values: Vec<Value>,
     is_counted: bool,
+    /// Who sends it.
+    #[cfg(debug_assertions)]
+    site: &'static std::panic::Location<'static>,
 }
 
 impl Statement {
+    #[track_caller]
     pub(super) fn new(sql: Cow<'static, str>) -> Self {
         Self {
             sql,
             values: Vec::new(),
             is_counted: true,
+            #[cfg(debug_assertions)]
+            site: std::panic::Location::caller(),
         }
     }
 
@@ -339,6 +345,8 @@ impl Session {
     }
 
     fn count(&self, statement: &Statement) {
+        #[cfg(debug_assertions)]
+        super::notes::note(statement.site, &statement.sql, &statement.values);
         if statement.is_counted {
             self.db.count_statement();
         }
@@ -409,6 +417,22 @@ impl Drop for Session {
             }
         });
     }
+}
+
+/// Asks what a database would do about a statement, once the session is set up for the question.
+pub(crate) async fn explain(
+    db: &Arc<Db>,
+    set_up: &'static str,
+    sql: String,
+    values: &[Value],
+) -> Result<Vec<Row>, StoreError> {
+    let mut statement = Statement::new(sql.into());
+    statement.values.extend_from_slice(values);
+    let mut session = Session::open(Arc::clone(db), db.permit(true).await?).await?;
+    if !set_up.is_empty() {
+        session.batch(set_up).await?;
+    }
+    session.fetch(&statement, keep).await
 }
 
 /// Keeps a row as it is.

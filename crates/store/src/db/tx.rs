@@ -152,6 +152,7 @@ impl Tx {
     }
 
     /// Adds rows: `rest` is what follows `INSERT INTO table`.
+    #[track_caller]
     pub(crate) fn insert<'e>(
         &mut self,
         table: &'static str,
@@ -163,41 +164,47 @@ impl Tx {
     }
 
     /// Changes rows: `rest` is what follows `UPDATE table`.
+    #[track_caller]
     pub(crate) fn update<'e>(
         &mut self,
         table: &'static str,
         entity: impl Into<Entity<'e>>,
         rest: impl AsRef<str>,
     ) -> Write<'_> {
-        let sql = format!("UPDATE \"{table}\" {}", rest.as_ref());
+        let sql = self.dialect().update_of(table, rest.as_ref());
         self.write(table, entity.into(), sql)
     }
 
     /// Removes rows: `rest` is what follows `DELETE FROM table`.
+    #[track_caller]
     pub(crate) fn delete<'e>(
         &mut self,
         table: &'static str,
         entity: impl Into<Entity<'e>>,
         rest: impl AsRef<str>,
     ) -> Write<'_> {
-        let sql = format!("DELETE FROM \"{table}\" {}", rest.as_ref());
+        let sql = self.dialect().delete_from(table, rest.as_ref());
         self.write(table, entity.into(), sql)
     }
 
     /// Runs a statement that defines a table.
+    #[track_caller]
     pub(crate) fn define(&mut self, sql: String) -> Write<'_> {
         self.prepare(sql, Changes::default())
     }
 
     /// Runs a statement of which nobody says what it changes.
+    #[track_caller]
     pub(crate) fn anything(&mut self, sql: String) -> Write<'_> {
         self.prepare(sql, Changes::all())
     }
 
+    #[track_caller]
     fn write(&mut self, table: &'static str, entity: Entity<'_>, sql: String) -> Write<'_> {
         self.prepare(sql, Changes::of(table, entity))
     }
 
+    #[track_caller]
     fn prepare(&mut self, sql: String, changes: Changes) -> Write<'_> {
         self.changed.add(changes);
         Prepared {
