@@ -138,7 +138,9 @@ pub fn sites() -> std::io::Result<BTreeSet<String>> {
 /// The lines on which a source sends a statement.
 fn sites_of(source: &str) -> Vec<usize> {
     // Tests stand at the end of a file.
-    let end = source.find("#[cfg(test)]\nmod tests").unwrap_or(source.len());
+    let end = source
+        .find("#[cfg(test)]\nmod tests")
+        .unwrap_or(source.len());
     let source = &source[..end];
     let mut lines = Vec::new();
     for call in [
