@@ -426,7 +426,7 @@ mod tests {
             Rule::new("unasked", "user_id:%(whatever)s"),
             Rule::new(
                 "get",
-                "rule:owner or a:%(request_body.b)s or role:%(target.user.nmae)s",
+                "rule:owner or a:%(request_body.b)s or role:%(target.user.naam)s",
             ),
             Rule::new("list", "role:reader"),
         ];
@@ -444,7 +444,7 @@ mod tests {
         assert_eq!(
             told(&rules),
             [
-                "the rule \"get\" asks for %(target.user.nmae)s, which it is never given: the check does not hold, \
+                "the rule \"get\" asks for %(target.user.naam)s, which it is never given: the check does not hold, \
                  unless clients store an additional attribute of that name"
             ]
         );

@@ -240,10 +240,10 @@ mod tests {
     const LIST: Rule = Rule::new("list_things", "rule:admin_required or user_id:%(user_id)s");
 
     #[test]
-    #[should_panic(expected = "the rule \"get_thing\" asks for %(target.user.domian_id)s")]
+    #[should_panic(expected = "the rule \"get_thing\" asks for %(target.user.dom_id)s")]
     fn a_misspelt_key_of_a_default_rule_stops_the_start() {
         const GET: Rule =
-            Rule::new("get_thing", "domain_id:%(target.user.domian_id)s").about(keys_of::<User>());
+            Rule::new("get_thing", "domain_id:%(target.user.dom_id)s").about(keys_of::<User>());
         static SHOW: Operation =
             Operation::get("/v3/things/{thing_id}", "Show a thing").rules(&[GET]);
         default_rules([&SHOW].into_iter(), &Schemas::load(), Options::default());
