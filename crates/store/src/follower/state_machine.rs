@@ -4,17 +4,21 @@ use std::path::Path;
 
 use ::model::assignment::{Actor, Assignment, AssignmentTarget};
 use ::model::clock::Clock as _;
-use ::model::ids::UserId;
+use ::model::ids::{ProjectId, UserId};
 use ::model::token::{AuditId, AuditIds, Token, TokenKind};
 use ::model::{Method, Scope};
 use proptest::prelude::*;
 
 use super::*;
 use crate::db::Session;
+use crate::named::NamedDomain;
 use crate::scratch::{self, HandClock};
 use ::model::revocation::TokenFacts;
 
 const USERS: usize = 3;
+
+/// How many names there are for users, and for the project.
+const NAMES: usize = 4;
 
 /// For how long tokens are valid, in seconds.
 const LIFETIME: i64 = 3600;
@@ -35,6 +39,29 @@ enum Event {
         node: usize,
         user: usize,
         enabled: bool,
+    },
+    /// A node gives a user another of the names, if nobody has it.
+    Rename {
+        node: usize,
+        user: usize,
+        name: usize,
+    },
+    /// A node notes a login that fails, or one that succeeds.
+    LogIn {
+        node: usize,
+        user: usize,
+        succeeds: bool,
+    },
+    /// A node gives a user the role on the project, or takes it away.
+    GrantProject {
+        node: usize,
+        user: usize,
+        given: bool,
+    },
+    /// A node gives the project another name.
+    RenameProject {
+        node: usize,
+        name: usize,
     },
     /// A node revokes the token of a user.
     RevokeToken {
@@ -94,7 +121,13 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         3 => user.clone().prop_map(Event::Issue),
         3 => three.clone().prop_map(|(node, user, given)| Event::Grant { node, user, given }),
-        3 => three.prop_map(|(node, user, enabled)| Event::Enable { node, user, enabled }),
+        3 => three.clone().prop_map(|(node, user, enabled)| Event::Enable { node, user, enabled }),
+        2 => (two.clone(), 0..NAMES)
+            .prop_map(|((node, user), name)| Event::Rename { node, user, name }),
+        3 => three.clone().prop_map(|(node, user, succeeds)| Event::LogIn { node, user, succeeds }),
+        2 => three.clone().prop_map(|(node, user, given)| Event::GrantProject { node, user, given }),
+        1 => (node.clone(), 0..NAMES)
+            .prop_map(|(node, name)| Event::RenameProject { node, name }),
         2 => two.clone().prop_map(|(node, user)| Event::RevokeToken { node, user }),
         2 => two.prop_map(|(node, user)| Event::RevokeUser { node, user }),
         3 => user.clone().prop_map(Event::ForeignRevoke),
@@ -117,11 +150,29 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// What is so.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Truth {
     disabled: [bool; USERS],
     granted: [bool; USERS],
+    names: [usize; USERS],
+    failures: [u32; USERS],
+    on_project: [bool; USERS],
+    project_name: usize,
     revocations: Vec<Revocation>,
+}
+
+impl Default for Truth {
+    fn default() -> Self {
+        Self {
+            disabled: Default::default(),
+            granted: Default::default(),
+            names: std::array::from_fn(|user| user),
+            failures: Default::default(),
+            on_project: Default::default(),
+            project_name: 0,
+            revocations: Vec::new(),
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -174,6 +225,10 @@ fn user_id(user: usize) -> UserId {
     format!("user{user}").as_str().into()
 }
 
+fn name(number: usize) -> String {
+    format!("name{number}")
+}
+
 fn time(second: i64) -> Timestamp {
     Timestamp::from_timestamp(second, 0).unwrap()
 }
@@ -192,14 +247,20 @@ async fn prepare(file: &Path) {
     .await;
     run("INSERT INTO role (id, name, domain_id, extra) VALUES ('r', 'r', '<<null>>', '{}')".into())
         .await;
+    run(
+        "INSERT INTO project (id, name, domain_id, parent_id, is_domain, enabled, extra) \
+         VALUES ('p', 'name0', 'default', 'default', 0, 1, '{}')"
+            .into(),
+    )
+    .await;
     for user in 0..USERS {
-        let id = user_id(user);
+        let (id, name) = (user_id(user), name(user));
         run(format!(
             "INSERT INTO \"user\" (id, domain_id, enabled, extra) VALUES ('{id}', 'default', 1, '{{}}')"
         ))
         .await;
         run(format!(
-            "INSERT INTO local_user (user_id, domain_id, name) VALUES ('{id}', 'default', '{id}')"
+            "INSERT INTO local_user (user_id, domain_id, name) VALUES ('{id}', 'default', '{name}')"
         ))
         .await;
     }
@@ -323,6 +384,76 @@ impl World {
                 tx.users_mut().set_enabled(&id, enabled).await.unwrap();
                 let _saved = tx.commit().await.unwrap();
                 self.truth.disabled[user] = !enabled;
+            }
+            Event::Rename {
+                node,
+                user,
+                name: to,
+            } => {
+                if !self.truth.names.contains(&to) {
+                    let id = user_id(user);
+                    let mut tx = self.nodes[node].begin().await.unwrap();
+                    let rename = tx.update("local_user", &id, "SET name = ? WHERE user_id = ?");
+                    let rename = rename.bind(name(to)).bind(&id);
+                    rename.execute().await.unwrap();
+                    let _saved = tx.commit().await.unwrap();
+                    self.truth.names[user] = to;
+                    self.check_login(node, user).await;
+                }
+            }
+            Event::LogIn {
+                node,
+                user,
+                succeeds,
+            } => {
+                let (id, now) = (user_id(user), time(self.now()));
+                let mut tx = self.nodes[node].begin().await.unwrap();
+                let mut logins = tx.logins_mut();
+                if succeeds {
+                    let login = logins.find_for_update(&id).await.unwrap().unwrap();
+                    logins.note_success(&login, now.date_naive()).await.unwrap();
+                    self.truth.failures[user] = 0;
+                } else {
+                    logins.note_failure(&id, None, now).await.unwrap();
+                    self.truth.failures[user] += 1;
+                }
+                let _saved = tx.commit().await.unwrap();
+                // One that succeeds may have nothing to write.
+                if !succeeds {
+                    self.check_login(node, user).await;
+                }
+            }
+            Event::GrantProject { node, user, given } => {
+                if given != self.truth.on_project[user] {
+                    let mut tx = self.nodes[node].begin().await.unwrap();
+                    let mut assignments = tx.assignments_mut();
+                    let assignment = Assignment {
+                        role_id: "r".into(),
+                        actor: Actor::User(user_id(user)),
+                        target: AssignmentTarget::Project("p".into()),
+                        inherited: false,
+                    };
+                    if given {
+                        assignments.insert(&assignment).await.unwrap();
+                    } else {
+                        assignments.delete(&assignment).await.unwrap();
+                    }
+                    let _saved = tx.commit().await.unwrap();
+                    self.truth.on_project[user] = given;
+                    self.check_projects(node, user).await;
+                }
+            }
+            Event::RenameProject { node, name: to } => {
+                let id = ProjectId::from("p");
+                let mut tx = self.nodes[node].begin().await.unwrap();
+                let rename = tx.update("project", &id, "SET name = ? WHERE id = ?");
+                let rename = rename.bind(name(to)).bind(&id);
+                rename.execute().await.unwrap();
+                let _saved = tx.commit().await.unwrap();
+                self.truth.project_name = to;
+                for user in 0..USERS {
+                    self.check_projects(node, user).await;
+                }
             }
             Event::RevokeToken { node, user } => {
                 let audit_id = self.tokens[user].audit_id;
@@ -477,6 +608,8 @@ impl World {
         let mut statements = Vec::new();
         for table in [
             "\"user\"",
+            "local_user",
+            "assignment",
             "system_assignment",
             "revocation_event",
             "archstone_change",
@@ -488,6 +621,11 @@ impl World {
                 "INSERT INTO main.{table} SELECT * FROM saved.{table}"
             ));
         }
+        statements.push(
+            "UPDATE main.project SET name = (SELECT s.name FROM saved.project s WHERE s.id = 'p') \
+             WHERE id = 'p'"
+                .to_owned(),
+        );
         self.foreign(&statements).await;
         let detach = "DETACH saved".to_owned();
         Session::run_alone(&self.others.db, detach).await.unwrap();
@@ -529,8 +667,40 @@ impl World {
         assert_eq!(granted, expected, "node {node}: user {user} has the role");
     }
 
+    async fn check_login(&self, node: usize, user: usize) {
+        let login = self.nodes[node].login(&user_id(user)).await.unwrap();
+        let login = login.unwrap();
+        let known = (&login.subject.name, login.failed_attempts);
+        let expected = (&name(self.truth.names[user]), self.truth.failures[user]);
+        assert_eq!(known, expected, "node {node}: user {user}");
+    }
+
+    async fn check_names(&self, node: usize) {
+        for number in 0..NAMES {
+            let (wanted, domain) = (name(number), "default".into());
+            let found = self.nodes[node].login_by_name(&wanted, NamedDomain::Id(&domain));
+            let found = found.await.unwrap();
+            let found = found.map(|login| (login.subject.id.clone(), login.failed_attempts));
+            let owner = self.truth.names.iter().position(|own| *own == number);
+            let expected = owner.map(|user| (user_id(user), self.truth.failures[user]));
+            assert_eq!(found, expected, "node {node}: name {number}");
+        }
+    }
+
+    async fn check_projects(&self, node: usize, user: usize) {
+        let (store, now) = (&self.nodes[node], self.clocks[node].now());
+        let listed = store.projects_of(&user_id(user), &[], now).await.unwrap();
+        let names: Vec<_> = listed.iter().map(|project| project.name.clone()).collect();
+        let expected = match self.truth.on_project[user] {
+            true => vec![name(self.truth.project_name)],
+            false => Vec::new(),
+        };
+        assert_eq!(names, expected, "node {node}: projects of user {user}");
+    }
+
     /// Compares all that a node knows of users and of tokens that are valid by their times.
     async fn check(&self, node: usize) {
+        self.check_names(node).await;
         for (user, issued) in self.tokens.iter().enumerate() {
             let (subject, _) = self.nodes[node]
                 .subject_and_target(&user_id(user), None)
@@ -540,6 +710,8 @@ impl World {
             let expected = !self.truth.disabled[user];
             assert_eq!(enabled, expected, "node {node}: user {user} is enabled");
             self.check_grants(node, user).await;
+            self.check_login(node, user).await;
+            self.check_projects(node, user).await;
             if self.now() - issued.at >= LIFETIME {
                 continue;
             }
