@@ -241,7 +241,10 @@ async fn every_statement_finds_its_rows_by_an_index() {
         }
     };
     let sites = plans::sites().unwrap();
-    let noted = plans::noted(&folder, &sites).unwrap();
+
+    let server = TestServer::start().await;
+    let store = &server.app.parts.store;
+    let noted = plans::noted(&folder, &sites, store.dialect()).unwrap();
 
     let mut complaints = String::new();
     let sent: BTreeSet<String> = noted.iter().map(|sent| sent.site.clone()).collect();
@@ -249,8 +252,6 @@ async fn every_statement_finds_its_rows_by_an_index() {
         writeln!(complaints, "{site}: no test sends this statement").unwrap();
     }
 
-    let server = TestServer::start().await;
-    let store = &server.app.parts.store;
     plans::fill(store).await.unwrap();
     let mut unused: BTreeSet<_> = FULL.iter().collect();
     for sent in &noted {

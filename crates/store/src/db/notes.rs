@@ -7,6 +7,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde_json::{Value as Json, json};
 
+use crate::dialect::Dialect;
 use crate::value::Value;
 
 /// The variable that names the folder where statements are noted; without it, none are.
@@ -14,7 +15,7 @@ pub const FOLDER: &str = "ARCHSTONE_TEST_STATEMENTS";
 
 /// Notes a statement when somebody wants to know. Of its values only their types are noted, and
 /// names of ours that a statement compares with.
-pub(crate) fn note(site: &std::panic::Location<'_>, sql: &str, values: &[Value]) {
+pub(crate) fn note(dialect: Dialect, site: &std::panic::Location<'_>, sql: &str, values: &[Value]) {
     struct Noted {
         known: HashSet<(String, String)>,
         file: std::fs::File,
@@ -32,7 +33,10 @@ pub(crate) fn note(site: &std::panic::Location<'_>, sql: &str, values: &[Value])
     let file = site.file().rsplit_once("store/src/");
     let site = format!("{}:{}", file.map_or(site.file(), |it| it.1), site.line());
     let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
-    if !noted.known.insert((site.clone(), sql.to_owned())) {
+    if !noted
+        .known
+        .insert((site.clone(), format!("{dialect:?} {sql}")))
+    {
         return;
     }
     let values: Vec<Json> = values
@@ -46,7 +50,9 @@ pub(crate) fn note(site: &std::panic::Location<'_>, sql: &str, values: &[Value])
             Value::Text(_) => json!("text"),
         })
         .collect();
-    let line = json!({"site": site, "sql": sql, "values": values});
+    let line = json!({
+        "dialect": format!("{dialect:?}"), "site": site, "sql": sql, "values": values,
+    });
     writeln!(noted.file, "{line}").expect("the folder takes a line");
 }
 

@@ -346,7 +346,12 @@ impl Session {
 
     fn count(&self, statement: &Statement) {
         #[cfg(debug_assertions)]
-        super::notes::note(statement.site, &statement.sql, &statement.values);
+        super::notes::note(
+            self.db.dialect(),
+            statement.site,
+            &statement.sql,
+            &statement.values,
+        );
         if statement.is_counted {
             self.db.count_statement();
         }

@@ -64,7 +64,12 @@ pub fn with_question_marks(sql: &str) -> String {
 /// # Errors
 ///
 /// When the folder cannot be read.
-pub fn noted(folder: &Path, sites: &BTreeSet<String>) -> std::io::Result<Vec<Sent>> {
+pub fn noted(
+    folder: &Path,
+    sites: &BTreeSet<String>,
+    dialect: Dialect,
+) -> std::io::Result<Vec<Sent>> {
+    let dialect = format!("{dialect:?}");
     let mut found = BTreeMap::new();
     for file in std::fs::read_dir(folder)? {
         for line in std::fs::read_to_string(file?.path())?.lines() {
@@ -76,7 +81,8 @@ pub fn noted(folder: &Path, sites: &BTreeSet<String>) -> std::io::Result<Vec<Sen
                 sql: text("sql"),
                 values: values.map(value).collect(),
             };
-            if sites.contains(&sent.site) {
+            // Some tests are always about SQLite.
+            if sites.contains(&sent.site) && text("dialect") == dialect {
                 found
                     .entry((sent.site.clone(), shape(&sent.sql)))
                     .or_insert(sent);
