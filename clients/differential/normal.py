@@ -49,13 +49,17 @@ def same(one: Any, other: Any) -> bool:
 class Normaliser:
     """Knows the ids of one server; one per file, for ids live as long as the file."""
 
-    def __init__(self, base: str, addresses: set[str], facts: dict[str, Any]):
-        """`base` is where we ask the server, `addresses` is where it says it is."""
+    def __init__(
+        self, base: str, addresses: set[str], facts: dict[str, Any], now: datetime.datetime | None = None
+    ):
+        """`base` is where we ask the server, `addresses` is where it says it is, `now` is in UTC and
+        without a zone.
+        """
         self._base = base
         self._addresses = [address for address in addresses if address != base]
         self._host = urllib.parse.urlsplit(base).netloc
         self._names: dict[str, str] = {}
-        self._now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        self._now = now or datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         for name, value in facts.items():
             if isinstance(value, str) and _ID.fullmatch(value):
                 self._names.setdefault(value, f"<{name}>")

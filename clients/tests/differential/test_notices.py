@@ -7,6 +7,7 @@ from differential.exchange import Answer
 from differential.normal import Normaliser, same
 
 HOST = "http://127.0.0.1:1000"
+NOW = datetime.datetime(2026, 1, 2, 3, 4, 5)
 KNOWN, ONE, OTHER = "a" * 32, "b" * 32, "c" * 32
 REQUEST_ID = "req-0f8fad5b-d9cb-469f-a165-70867728950e"
 HEADERS = {
@@ -18,8 +19,7 @@ HEADERS = {
 
 
 def moment(**later):
-    at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(**later)
-    return at.strftime("%Y-%m-%dT%H:%M:%S")
+    return (NOW + datetime.timedelta(**later)).isoformat()
 
 
 BODY = (
@@ -29,7 +29,7 @@ BODY = (
 
 
 def aspects(body=BODY, headers=HEADERS, status=200, base=HOST, known=KNOWN, addresses=frozenset()):
-    normaliser = Normaliser(base, addresses, {"someone": known})
+    normaliser = Normaliser(base, addresses, {"someone": known}, NOW)
     return normaliser.answer(Answer(status, list(headers.items()), body), [])
 
 
