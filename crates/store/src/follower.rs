@@ -29,7 +29,7 @@ use model::revocation::RevocationEvent;
 use tokio::sync::watch;
 
 use crate::Store;
-use crate::change::Changes;
+use crate::change::{Changes, Entity};
 use crate::db::{Conn, Db, timer_now};
 use crate::error::StoreError;
 use crate::revocations;
@@ -266,7 +266,12 @@ impl Follower {
             row.complain("revocation_event");
             row.content
         });
+        let revoked: Vec<RevocationEvent> = revoked.collect();
+        let reasons: Vec<Changes> = revoked.iter().flat_map(reasons_of).collect();
         db.caches.revoked(revoked).await;
+        for change in &reasons {
+            db.caches.changed(change);
+        }
         for row in changed {
             row.complain("archstone_change");
             db.caches.changed(&row.content);
@@ -277,6 +282,25 @@ impl Follower {
         }
         Ok(())
     }
+}
+
+/// What was changed when this was revoked. A Keystone tells nobody else: with what is cached of a user whose
+/// password it has changed, a login would obtain a token from after the revocation.
+fn reasons_of(event: &RevocationEvent) -> impl Iterator<Item = Changes> {
+    let user = event.user_id.as_ref().map(|id| Entity::One(id.as_str()));
+    let project = event.project_id.as_ref();
+    let project = project.map(|id| Entity::One(id.as_str()));
+    [
+        user.map(|user| Changes::of("user", user)),
+        user.map(|user| Changes::of("assignment", user)),
+        project.map(|project| Changes::of("project", project)),
+        event
+            .domain_id
+            .as_ref()
+            .map(|_| Changes::of("project", Entity::Any)),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Reads both tables again: all revocations, and of the changes where they end, since all else that is
@@ -436,7 +460,10 @@ fn fingerprint(of: &impl std::hash::Hash) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use model::ids::{DomainId, UserId};
+
     use super::*;
+    use crate::db::Session;
     use crate::scratch::{self, HandClock};
 
     #[tokio::test]
@@ -470,6 +497,43 @@ mod tests {
             store.sync().await.unwrap();
             assert!(is_followed());
         });
+    }
+
+    #[tokio::test]
+    async fn what_a_keystone_revokes_for_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = scratch::store_with(&folder, |options| {
+            options.cache.enabled = true;
+            options.cache.foreign_ttl = Duration::from_secs(600);
+        });
+        let store = store.await;
+        scratch::add_user(&store, "ada", "Ada", "acme").await;
+        let (ada, acme) = (UserId::from("ada"), DomainId::from("acme"));
+        let known = async || {
+            store.sync().await.unwrap();
+            let login = store.login(&ada).await.unwrap().unwrap();
+            let domain = store.target(&acme.clone().into()).await.unwrap().unwrap();
+            (login.subject.name.clone(), domain.name.clone())
+        };
+        let both = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+        assert_eq!(known().await, both("Ada", "acme"));
+        // As a Keystone does it, which names nothing that it changes.
+        let run = async |sql: &str| Session::run_alone(&store.db, sql.into()).await.unwrap();
+        run("UPDATE local_user SET name = 'Lovelace' WHERE user_id = 'ada'").await;
+        run("UPDATE project SET name = 'Acme' WHERE id = 'acme'").await;
+        let event = |id: u32, column: &str, value: &str| {
+            format!(
+                "INSERT INTO revocation_event (id, {column}, issued_before, revoked_at) VALUES \
+                 ({id}, '{value}', '2026-01-02 03:04:05.000000', '2026-01-02 03:04:05.000000')"
+            )
+        };
+        assert_eq!(known().await, both("Ada", "acme"), "nobody has told");
+        run(&event(1, "audit_id", "0123456789abcdefghijkl")).await;
+        assert_eq!(known().await, both("Ada", "acme"), "a token alone");
+        run(&event(2, "user_id", "ada")).await;
+        assert_eq!(known().await, both("Lovelace", "acme"));
+        run(&event(3, "domain_id", "acme")).await;
+        assert_eq!(known().await, both("Lovelace", "Acme"));
     }
 
     #[tokio::test]

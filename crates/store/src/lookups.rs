@@ -52,12 +52,10 @@ impl Store {
         let moments = self.before_reading_login(user_id);
         let target_moment = caches.before_reading(target_of(target_id));
         let (login, target) = self.logins().find_with_target(user_id, target_id).await?;
-        let subject = login.map(|login| Arc::clone(&self.keep_login(moments, login).subject));
+        let subject =
+            login.map(|login| Arc::clone(&self.keep_login(user_id, moments, login).subject));
         let target = match (target, &subject) {
-            (Some(target), _) => {
-                let target = Arc::new(target);
-                Some(caches.insert(&caches.targets, target_id.clone(), target_moment, target))
-            }
+            (Some(target), _) => Some(self.keep_target(target_id, target_moment, target)),
             // Without the user the statement finds nothing, but the place may be there.
             (None, None) => self.target(target_id).await?,
             (None, Some(_)) => None,
@@ -86,7 +84,7 @@ impl Store {
     async fn read_login(&self, id: &UserId) -> Result<Option<Arc<Login>>, StoreError> {
         let moments = self.before_reading_login(id);
         let login = self.logins().find(id).await?;
-        Ok(login.map(|login| self.keep_login(moments, login)))
+        Ok(login.map(|login| self.keep_login(id, moments, login)))
     }
 
     /// The state of a user, and of what their logins are judged by.
@@ -96,16 +94,31 @@ impl Store {
         (subject, caches.before_reading(login_of(id)))
     }
 
-    fn keep_login(&self, (subject, login): (Moment, Moment), found: Login) -> Arc<Login> {
+    /// Keeps what was found, unless the database took another spelling of the id for the same: `moments`
+    /// are of what was asked for, and of one user there are as many spellings as anybody likes.
+    fn keep_login(&self, asked: &UserId, moments: (Moment, Moment), found: Login) -> Arc<Login> {
         let caches = self.caches();
-        let id = found.subject.id.clone();
-        caches.insert(
-            &caches.subjects,
-            id.clone(),
-            subject,
-            Arc::clone(&found.subject),
-        );
-        caches.insert(&caches.logins, id, login, Arc::new(found))
+        let (found, id) = (Arc::new(found), asked.clone());
+        if found.subject.id != *asked {
+            return found;
+        }
+        let subject = Arc::clone(&found.subject);
+        caches.insert(&caches.subjects, id.clone(), moments.0, subject);
+        caches.insert(&caches.logins, id, moments.1, found)
+    }
+
+    /// The same of a project or domain.
+    fn keep_target(
+        &self,
+        asked: &ProjectId,
+        moment: Moment,
+        found: ScopeTarget,
+    ) -> Arc<ScopeTarget> {
+        let (caches, found) = (self.caches(), Arc::new(found));
+        match found.id == *asked {
+            true => caches.insert(&caches.targets, asked.clone(), moment, found),
+            false => found,
+        }
     }
 
     /// A project or domain that a token may be valid on.
@@ -119,8 +132,8 @@ impl Store {
             return Ok(Some(target));
         }
         let moment = caches.before_reading(target_of(id));
-        let found = self.logins().find_target(id).await?.map(Arc::new);
-        Ok(found.map(|target| caches.insert(&caches.targets, id.clone(), moment, target)))
+        let found = self.logins().find_target(id).await?;
+        Ok(found.map(|target| self.keep_target(id, moment, target)))
     }
 
     /// The roles that a user holds in effect in a scope; none without one. `brought` are the
@@ -223,8 +236,13 @@ impl Store {
         }
         let moment = caches.before_reading(entity);
         let found = self.application_credentials().find(id).await?;
-        let found = found.map(Arc::new);
-        Ok(found.map(|it| caches.insert(&caches.credentials, id.clone(), moment, it)))
+        Ok(found.map(Arc::new).map(|found| {
+            // As in `keep_login`.
+            match found.credential.id == *id {
+                true => caches.insert(&caches.credentials, id.clone(), moment, found),
+                false => found,
+            }
+        }))
     }
 
     /// The services that a token can be used at, with their endpoints.
@@ -274,8 +292,10 @@ impl Store {
             return Ok(None);
         };
         let enabled = Arc::new(provider.enabled);
-        let kept = caches.insert(&caches.identity_providers, id.clone(), moment, enabled);
-        Ok(Some(*kept))
+        if provider.id == *id {
+            caches.insert(&caches.identity_providers, id.clone(), moment, enabled);
+        }
+        Ok(Some(provider.enabled))
     }
 
     /// The service providers that tokens name: those that are enabled, by id.
@@ -315,4 +335,49 @@ fn login_of(id: &UserId) -> (CacheRegion, &str) {
 
 fn target_of(id: &ProjectId) -> (CacheRegion, &str) {
     (CacheRegion::Targets, id.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use model::ids::DomainId;
+
+    use super::*;
+    use crate::named::NamedDomain;
+    use crate::scratch;
+
+    /// MariaDB takes each of these spellings for `ada` and `acme`; the other databases find nothing.
+    #[tokio::test]
+    async fn only_what_is_asked_for_letter_by_letter_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = scratch::store_with(&folder, |options| options.cache.enabled = true).await;
+        scratch::add_user(&store, "ada", "ada", "acme").await;
+        let kept = || {
+            let caches = store.caches();
+            let users = [caches.subjects.len(), caches.logins.len()];
+            let places = [caches.targets.len(), caches.named_projects.len()];
+            (users, caches.named_users.len(), places)
+        };
+        let look_up = async |user: &str, domain: &str| {
+            store.sync().await.unwrap();
+            let (id, place) = (UserId::from(user), ProjectId::from(domain));
+            store.login(&id).await.unwrap();
+            store.target(&place).await.unwrap();
+            store.subject_and_target(&id, Some(&place)).await.unwrap();
+            let by_id = DomainId::from(domain);
+            for domain in [NamedDomain::Id(&by_id), NamedDomain::Name(domain)] {
+                store.login_by_name(user, domain).await.unwrap();
+                store.project_by_name(user, domain).await.unwrap();
+            }
+        };
+        for (user, domain) in [
+            ("ADA", "ACME"),
+            ("ada  ", "acme "),
+            ("ad\u{e0}", "acm\u{e9}"),
+        ] {
+            look_up(user, domain).await;
+            assert_eq!(kept(), ([0, 0], 0, [0, 0]), "{user:?} {domain:?}");
+        }
+        look_up("ada", "acme").await;
+        assert_eq!(kept(), ([1, 1], 2, [1, 0]));
+    }
 }

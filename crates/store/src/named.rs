@@ -90,6 +90,7 @@ impl Store {
         };
         // Itself it is not kept: before the id was known, nobody could tell whether it changed.
         if let Some(login) = &found
+            && wanted.is_of(&login.subject.name, &login.subject.domain)
             && caches.settings.enabled
         {
             let id = login.subject.id.clone();
@@ -129,6 +130,7 @@ impl Store {
             .find_project_by_name(name, id, domain_name)
             .await?;
         if let Some(target) = &found
+            && is_wanted(target)
             && caches.settings.enabled
         {
             let id = target.id.clone();

@@ -152,6 +152,32 @@ impl Store {
     }
 }
 
+/// Adds a local user and the domain that it is in, whose name is its id.
+#[cfg(test)]
+pub(crate) async fn add_user(store: &Store, id: &str, name: &str, domain_id: &str) {
+    let root = crate::projects::ROOT;
+    let yes = match store.dialect() {
+        crate::Dialect::Postgres => "TRUE",
+        crate::Dialect::MariaDb | crate::Dialect::Sqlite => "1",
+    };
+    for sql in [
+        format!(
+            "INSERT INTO project (id, name, extra, enabled, domain_id, is_domain) \
+             VALUES ('{domain_id}', '{domain_id}', '{{}}', {yes}, '{root}', {yes})"
+        ),
+        format!(
+            "INSERT INTO \"user\" (id, extra, enabled, domain_id) \
+             VALUES ('{id}', '{{}}', {yes}, '{domain_id}')"
+        ),
+        format!(
+            "INSERT INTO local_user (user_id, domain_id, name) \
+             VALUES ('{id}', '{domain_id}', '{name}')"
+        ),
+    ] {
+        run(store, &sql).await;
+    }
+}
+
 /// Runs a statement, as something does that has no words here.
 ///
 /// # Errors

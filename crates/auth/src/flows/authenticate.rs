@@ -101,11 +101,11 @@ impl Proofs {
         proofs.any(|(_, proof)| proof.timing() != Timing::Quick)
     }
 
-    /// Whether the user was looked up after all that took its time.
-    fn know_the_user(&self) -> bool {
-        let mut timings = self.0.iter().map(|(_, proof)| proof.timing());
-        let last = timings.rfind(|timing| *timing != Timing::Quick);
-        last == Some(Timing::SlowAndConfirmed)
+    /// The user, when the last of the methods that took their time has looked them up again after that.
+    fn confirmed_login(&self) -> Option<Arc<Login>> {
+        let mut proofs = self.0.iter().map(|(_, proof)| proof);
+        let last = proofs.rfind(|proof| proof.timing() != Timing::Quick)?;
+        (last.timing() == Timing::SlowAndConfirmed).then(|| Arc::clone(last.login()))
     }
 
     /// Looks again at all that was proved, after a proof that took its time: somebody may have disabled
@@ -117,9 +117,9 @@ impl Proofs {
         let Some((_, last)) = self.0.last() else {
             return Ok(());
         };
-        let login = match self.know_the_user() {
-            true => Arc::clone(last.login()),
-            false => {
+        let login = match self.confirmed_login() {
+            Some(login) => login,
+            None => {
                 let found = parts.store.login(&last.login().subject.id).await?;
                 let found = found.ok_or_else(|| ApiError::unauthorized("the user is gone"))?;
                 require_enabled(parts, &found, now)?;
