@@ -14,15 +14,15 @@ use std::task::{Context, Poll, Waker};
 use archstone_fuzz::{Bound, MIB, lengthened, linear};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::flows::login_request::{ApplicationCredentialProof, LoginRequest, PasswordProof};
-use http::{HeaderMap, StatusCode};
+use auth::methods::login_request::{ApplicationCredentialProof, LoginRequest, PasswordProof};
+use http::{HeaderMap, StatusCode, Uri};
 use http_body::Body as _;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use web::failure::{ErrorContext, Failure as _};
 use web::json;
 use web::operation::{BodyKind, Operation};
-use web::request::{Query, Request, read_json};
+use web::request::{Query, Request, RequestId, read_json};
 use web::schemas::Schemas;
 
 static SCHEMAS: LazyLock<Schemas> = LazyLock::new(Schemas::load);
@@ -141,8 +141,8 @@ fn ask(operation: &'static Operation, body: &[u8], query: &str) {
     }
     let request = Request {
         operation,
-        request_id: String::new(),
-        path: operation.path.to_owned(),
+        request_id: RequestId::new([0; 16]),
+        uri: Uri::from_static(operation.path),
         variables: operation
             .variables()
             .map(|name| (name, "1".to_owned()))

@@ -1,6 +1,5 @@
 //! A running server: it listens, follows files and other nodes, removes what nobody needs, and ends.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,11 +40,7 @@ pub async fn serve(
         shutdown_grace: settings.shutdown_grace,
         ..Limits::DEFAULT
     };
-    let api = Arc::new(Service::new(Arc::clone(&app.parts), crate::routes()));
-    let service = tower::service_fn(move |request| {
-        let api = Arc::clone(&api);
-        async move { Ok::<_, Infallible>(api.answer(request).await) }
-    });
+    let service = Arc::new(Service::new(Arc::clone(&app.parts), crate::routes()));
     // Until the end of this function.
     let _files = follow_files(&app)?;
     app.parts.store.follow();

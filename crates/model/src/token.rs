@@ -1,6 +1,6 @@
 //! Tokens: what one says, whatever format carries it.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
@@ -131,13 +131,15 @@ impl Token {
     }
 
     /// What the token is valid on.
-    pub fn scope(&self) -> Scope {
-        match (self.project_id(), self.domain_id()) {
+    pub fn scope(&self) -> Cow<'_, Scope> {
+        if let TokenKind::Direct(scope) = &self.kind {
+            return Cow::Borrowed(scope);
+        }
+        Cow::Owned(match (self.project_id(), self.domain_id()) {
             (Some(project_id), _) => Scope::Project(project_id.clone()),
             (None, Some(domain_id)) => Scope::Domain(domain_id.clone()),
-            (None, None) if self.has_system_scope() => Scope::System,
             (None, None) => Scope::Unscoped,
-        }
+        })
     }
 
     /// The project that the token is valid on.
@@ -378,7 +380,7 @@ mod tests {
             },
         ];
         for kind in on_project {
-            assert_eq!(token(kind).scope(), Scope::Project(project()));
+            assert_eq!(*token(kind).scope(), Scope::Project(project()));
         }
 
         let domain = || DomainId::from("d");
@@ -390,7 +392,7 @@ mod tests {
             },
         ];
         for kind in on_domain {
-            assert_eq!(token(kind).scope(), Scope::Domain(domain()));
+            assert_eq!(*token(kind).scope(), Scope::Domain(domain()));
         }
 
         let unscoped = [
@@ -405,11 +407,11 @@ mod tests {
             },
         ];
         for kind in unscoped {
-            assert_eq!(token(kind).scope(), Scope::Unscoped);
+            assert_eq!(*token(kind).scope(), Scope::Unscoped);
         }
 
         assert_eq!(
-            token(TokenKind::Direct(Scope::System)).scope(),
+            *token(TokenKind::Direct(Scope::System)).scope(),
             Scope::System
         );
     }

@@ -48,12 +48,12 @@ async fn an_access_rule_lives_longer_than_its_credential() {
     insta::assert_compact_json_snapshot!(owner.get(&path).await.expect(200), @r#"
     {
       "access_rule": {
-        "id": "00000000000000000000000000001004",
+        "id": "00000000000000000000000000001002",
         "service": "compute",
         "path": "/v2.1/servers",
         "method": "GET",
         "links": {
-          "self": "http://server/v3/access_rules/00000000000000000000000000001004"
+          "self": "http://server/v3/access_rules/00000000000000000000000000001002"
         }
       }
     }

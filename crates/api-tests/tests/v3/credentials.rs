@@ -63,13 +63,13 @@ async fn a_credential_lives() {
     {
       "credential": {
         "colour": "red",
-        "id": "00000000000000000000000000001003",
+        "id": "00000000000000000000000000001001",
         "user_id": "d9a1e755268e55edbedf3007f15cf3de",
         "project_id": null,
         "blob": "Größe",
         "type": "cert",
         "links": {
-          "self": "http://server/v3/credentials/00000000000000000000000000001003"
+          "self": "http://server/v3/credentials/00000000000000000000000000001001"
         }
       }
     }

@@ -15,7 +15,7 @@ async fn a_domain_lives() {
     {
       "domain": {
         "hull_colour": "red",
-        "id": "00000000000000000000000000001003",
+        "id": "00000000000000000000000000001001",
         "name": "acme",
         "description": "",
         "enabled": true,
@@ -25,12 +25,12 @@ async fn a_domain_lives() {
         ],
         "options": {},
         "links": {
-          "self": "http://server/v3/domains/00000000000000000000000000001003"
+          "self": "http://server/v3/domains/00000000000000000000000000001001"
         }
       }
     }
     "#);
-    let path = "/v3/domains/00000000000000000000000000001003";
+    let path = "/v3/domains/00000000000000000000000000001001";
     assert_eq!(admin.get(path).await.expect(200), created.expect(201));
 
     let change = json!({"domain": {"name": "ajax", "description": null, "tags": []}});
@@ -49,7 +49,7 @@ async fn a_domain_lives() {
     );
     disable(&admin, path).await;
     admin.delete(path).await.expect(204);
-    let gone = "Could not find domain: 00000000000000000000000000001003.";
+    let gone = "Could not find domain: 00000000000000000000000000001001.";
     assert_eq!(admin.get(path).await.message(404), gone);
     let change = json!({"domain": {"name": "late"}});
     assert_eq!(admin.patch(path, change).await.message(404), gone);

@@ -44,15 +44,15 @@ async fn an_endpoint_lives() {
     {
       "endpoint": {
         "colour": "red",
-        "id": "00000000000000000000000000001005",
+        "id": "00000000000000000000000000001002",
         "interface": "public",
         "region_id": "RegionOne",
-        "service_id": "00000000000000000000000000001003",
+        "service_id": "00000000000000000000000000001001",
         "url": "http://volume.example/",
         "enabled": true,
         "region": "RegionOne",
         "links": {
-          "self": "http://server/v3/endpoints/00000000000000000000000000001005"
+          "self": "http://server/v3/endpoints/00000000000000000000000000001002"
         }
       }
     }

@@ -110,13 +110,13 @@ async fn the_roles_of_a_grant_are_listed_whole() {
     [
       {
         "colour": "red",
-        "id": "00000000000000000000000000001003",
+        "id": "00000000000000000000000000001001",
         "name": "pilot",
         "domain_id": null,
         "description": null,
         "options": {},
         "links": {
-          "self": "http://server/v3/roles/00000000000000000000000000001003"
+          "self": "http://server/v3/roles/00000000000000000000000000001001"
         }
       }
     ]

@@ -19,7 +19,7 @@ async fn a_project_lives() {
     {
       "project": {
         "hull_colour": "grün",
-        "id": "00000000000000000000000000001003",
+        "id": "00000000000000000000000000001001",
         "name": "apollo",
         "domain_id": "default",
         "description": "",
@@ -32,12 +32,12 @@ async fn a_project_lives() {
         ],
         "options": {},
         "links": {
-          "self": "http://server/v3/projects/00000000000000000000000000001003"
+          "self": "http://server/v3/projects/00000000000000000000000000001001"
         }
       }
     }
     "#);
-    let path = "/v3/projects/00000000000000000000000000001003";
+    let path = "/v3/projects/00000000000000000000000000001001";
     assert_eq!(admin.get(path).await.expect(200), created.expect(201));
 
     let change = json!({"name": "gemini", "description": null, "enabled": false, "tags": []});
@@ -46,7 +46,7 @@ async fn a_project_lives() {
     {
       "project": {
         "hull_colour": "grün",
-        "id": "00000000000000000000000000001003",
+        "id": "00000000000000000000000000001001",
         "name": "gemini",
         "domain_id": "default",
         "description": null,
@@ -56,7 +56,7 @@ async fn a_project_lives() {
         "tags": [],
         "options": {},
         "links": {
-          "self": "http://server/v3/projects/00000000000000000000000000001003"
+          "self": "http://server/v3/projects/00000000000000000000000000001001"
         },
         "extra": {
           "hull_colour": "grün"
@@ -72,7 +72,7 @@ async fn a_project_lives() {
     }
 
     admin.delete(path).await.expect(204);
-    let gone = "Could not find project: 00000000000000000000000000001003.";
+    let gone = "Could not find project: 00000000000000000000000000001001.";
     assert_eq!(admin.get(path).await.message(404), gone);
     assert_eq!(admin.patch(path, json!({})).await.message(404), gone);
     assert_eq!(admin.delete(path).await.message(404), gone);
@@ -189,7 +189,7 @@ async fn a_name_is_taken_once_in_a_domain() {
         post(json!({"name": " twin "})).await.message(409),
         "Conflict occurred attempting to store project - it is not permitted to have two projects \
          with either the same name or same id in the same domain: name is twin, project id \
-         0000000000000000000000000000100b."
+         00000000000000000000000000001005."
     );
     assert_eq!(
         post(json!({"name": "twin", "is_domain": true}))

@@ -22,19 +22,19 @@ async fn a_role_lives() {
     {
       "role": {
         "colour": "red",
-        "id": "00000000000000000000000000001003",
+        "id": "00000000000000000000000000001001",
         "name": "pilot",
         "domain_id": null,
         "description": null,
         "options": {},
         "links": {
-          "self": "http://server/v3/roles/00000000000000000000000000001003"
+          "self": "http://server/v3/roles/00000000000000000000000000001001"
         }
       }
     }
     "#
     );
-    let path = "/v3/roles/00000000000000000000000000001003";
+    let path = "/v3/roles/00000000000000000000000000001001";
     assert_eq!(admin.get(path).await.expect(200), created);
     admin.head(path).await.expect(200);
 
@@ -48,7 +48,7 @@ async fn a_role_lives() {
     admin.delete(path).await.expect(204);
     assert_eq!(
         admin.get(path).await.message(404),
-        "Could not find role: 00000000000000000000000000001003."
+        "Could not find role: 00000000000000000000000000001001."
     );
     admin.delete(path).await.expect(404);
 }

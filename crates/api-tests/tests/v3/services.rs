@@ -30,11 +30,11 @@ async fn a_service_lives() {
       "service": {
         "name": "nova",
         "description": "Größe",
-        "id": "00000000000000000000000000001003",
+        "id": "00000000000000000000000000001001",
         "type": "compute",
         "enabled": true,
         "links": {
-          "self": "http://server/v3/services/00000000000000000000000000001003"
+          "self": "http://server/v3/services/00000000000000000000000000001001"
         }
       }
     }

@@ -4,6 +4,7 @@ mod cors;
 mod health;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -16,17 +17,18 @@ use auth::error::ApiError;
 use auth::parts::Parts;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body as _;
 use serde_json::Value;
 use tracing::Instrument as _;
 use web::failure::{ErrorContext, Failure as _};
 use web::json;
-use web::listen::Peer;
+use web::listen::{self, Incoming, Peer};
 use web::operation::{BodyKind, Operation};
 use web::reply::{Body, Links, not_found, too_large};
 use web::request::bodies::{self, Bodies, BodyError, Place};
 use web::request::origin::Origin;
 use web::request::path::RequestPath;
-use web::request::{self, Query, RequestId, read_json};
+use web::request::{self, Query, RequestId, RequestIds, read_json};
 use web::router::{Found, Router};
 
 use crate::oauth2::{self, error::OAuthError};
@@ -43,6 +45,7 @@ pub(crate) struct Service {
     router: Router<Handle>,
     cors: Cors,
     bodies: Arc<Bodies>,
+    request_ids: RequestIds,
 }
 
 /// How deep in the reference's layers an answer is made: each adds its header on the way out.
@@ -69,81 +72,22 @@ impl Service {
             router: routes.into_router(),
             cors: Cors::new(&config.cors),
             bodies: Bodies::new(BODIES.max(largest.saturating_mul(4))),
+            request_ids: RequestIds::default(),
             parts,
         }
     }
 
-    /// Answers one request. Nothing that can be in a request makes this fail.
-    pub(crate) async fn answer<B>(&self, request: Request<B>) -> Response<Body>
-    where
-        B: http_body::Body,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let request_id = RequestId::new(&self.parts.random.id());
-        let time_limit = self.parts.config.archstone.request_timeout;
-        let question = Question::of(&request);
-        let (head, body) = request.into_parts();
-        let uri = head.uri.clone();
-        let path = RequestPath::parse(uri.path());
-        let found = self.router.at(&path.decoded);
-        // A program that asked for an OAuth endpoint gets an OAuth error.
-        let operation = found.as_ref().map(|found| found.resource);
-        let operation = operation.and_then(|resource| resource.operation(&head.method));
-        let failed = |error: ApiError| {
-            let context = ErrorContext {
-                base_url: "",
-                insecure_debug: false,
-                request_id: request_id.as_str(),
-                wants_html: false,
-            };
-            match operation {
-                Some((_, handle)) => handle.fail(error, &context),
-                None if oauth2::is_below(&path.decoded) => {
-                    OAuthError::from(error).into_response(&context)
-                }
-                None => error.into_response(&context),
-            }
-        };
-        // Whatever is logged on the way names the request.
-        let span = tracing::info_span!("request", id = request_id.as_str());
-        let answer =
-            caught(self.respond(head, &path, body, found, &request_id)).instrument(span.clone());
-        let (mut response, layer) = match tokio::time::timeout(time_limit, answer).await {
-            Ok(Ok(Ok(response))) => (response, Layer::Api),
-            Ok(Ok(Err(Early(response, layer)))) => (response, layer),
-            Ok(Err(defect)) => span.in_scope(|| (failed(ApiError::internal(defect)), Layer::Api)),
-            Err(_) => span.in_scope(|| {
-                tracing::warn!("no answer within {time_limit:?}");
-                let error = ApiError::Unavailable("the request took too long".into());
-                (failed(error), Layer::Api)
-            }),
-        };
-        let headers = response.headers_mut();
-        if layer >= Layer::Api {
-            headers.insert(header::VARY, HeaderValue::from_static("X-Auth-Token"));
-        }
-        if layer >= Layer::Health {
-            headers.insert(REQUEST_ID, HeaderValue::from(&request_id));
-        }
-        self.cors.answer(&question, response)
-    }
-
     /// The steps on the way to the handler and its answer.
-    async fn respond<B>(
+    async fn respond(
         &self,
+        peer: Arc<Peer>,
         head: http::request::Parts,
         path: &RequestPath<'_>,
-        body: B,
+        body: Incoming,
         found: Option<Found<'_, Handle>>,
         request_id: &RequestId,
-    ) -> Result<Response<Body>, Early>
-    where
-        B: http_body::Body,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) -> Result<Response<Body>, Early> {
         let config = &self.parts.config;
-        let peer = head.extensions.get::<Peer>().cloned();
-        let peer = peer.expect("the listener names the peer");
         let parses_proxy_headers = config.oslo_middleware.enable_proxy_headers_parsing;
         let origin = Origin::of(&head, &peer, parses_proxy_headers);
         let links = match &config.default.public_endpoint {
@@ -210,7 +154,7 @@ impl Service {
         let request = Arc::new(request::Request {
             operation,
             request_id: *request_id,
-            path: path.written.to_owned(),
+            uri: head.uri,
             variables,
             query,
             headers: head.headers,
@@ -225,18 +169,14 @@ impl Service {
     }
 
     /// Reads the body, within the limit of its kind.
-    async fn read_body<B>(
+    async fn read_body(
         &self,
         head: &http::request::Parts,
-        body: B,
+        body: Incoming,
         kind: BodyKind,
         found: Option<&Found<'_, Handle>>,
         fail: &impl Fn(ApiError) -> Early,
-    ) -> Result<(Bytes, Option<Place>), Early>
-    where
-        B: http_body::Body,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) -> Result<(Bytes, Option<Place>), Early> {
         let length = body.size_hint().exact();
         let limit = self.body_limit(kind, found, length).await.map_err(fail)?;
         if length.is_some_and(|length| length > limit as u64) {
@@ -305,15 +245,76 @@ impl Service {
     }
 }
 
+impl listen::Service for Service {
+    type Body = Body;
+
+    /// Nothing that can be in a request makes this fail.
+    async fn answer(
+        self: Arc<Self>,
+        peer: Arc<Peer>,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let request_id = self.request_ids.next();
+        let time_limit = self.parts.config.archstone.request_timeout;
+        let question = Question::of(&request);
+        let (head, body) = request.into_parts();
+        let uri = head.uri.clone();
+        let path = RequestPath::parse(uri.path());
+        let found = self.router.at(&path.decoded);
+        // A program that asked for an OAuth endpoint gets an OAuth error.
+        let operation = found.as_ref().map(|found| found.resource);
+        let operation = operation.and_then(|resource| resource.operation(&head.method));
+        let failed = |error: ApiError| {
+            let context = ErrorContext {
+                base_url: "",
+                insecure_debug: false,
+                request_id: request_id.as_str(),
+                wants_html: false,
+            };
+            match operation {
+                Some((_, handle)) => handle.fail(error, &context),
+                None if oauth2::is_below(&path.decoded) => {
+                    OAuthError::from(error).into_response(&context)
+                }
+                None => error.into_response(&context),
+            }
+        };
+        // Whatever is logged on the way names the request.
+        let span = tracing::info_span!("request", id = %request_id);
+        // It is large, and stays where it is.
+        let answer = pin!(self.respond(peer, head, &path, body, found, &request_id));
+        let mut answer = pin!(caught(answer).instrument(span));
+        let answered = tokio::time::timeout(time_limit, answer.as_mut()).await;
+        let span = answer.span();
+        let (mut response, layer) = match answered {
+            Ok(Ok(Ok(response))) => (response, Layer::Api),
+            Ok(Ok(Err(Early(response, layer)))) => (response, layer),
+            Ok(Err(defect)) => span.in_scope(|| (failed(ApiError::internal(defect)), Layer::Api)),
+            Err(_) => span.in_scope(|| {
+                tracing::warn!("no answer within {time_limit:?}");
+                let error = ApiError::Unavailable("the request took too long".into());
+                (failed(error), Layer::Api)
+            }),
+        };
+        let headers = response.headers_mut();
+        if layer >= Layer::Api {
+            headers.insert(header::VARY, HeaderValue::from_static("X-Auth-Token"));
+        }
+        if layer >= Layer::Health {
+            headers.insert(REQUEST_ID, HeaderValue::from(&request_id));
+        }
+        self.cors.answer(&question, response)
+    }
+}
+
 /// A request met a defect of this server.
 #[derive(Debug, thiserror::Error)]
 #[error("a panic: {0}")]
 struct Defect(&'static str);
 
 /// Runs a future, and ends it when it panics: the connection lives on.
-async fn caught<F: Future>(future: F) -> Result<F::Output, Defect> {
-    let mut future = Box::pin(future);
-    std::future::poll_fn(move |context| {
+async fn caught<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Defect> {
+    std::future::poll_fn(|context| {
         // What a panic leaves half done goes with the future; what is shared sits behind locks that
         // tell.
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));

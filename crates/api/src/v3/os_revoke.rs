@@ -40,7 +40,7 @@ async fn list(call: Call) -> Result<Reply<EventsDocument>, ApiError> {
         events: events.into_iter().map(document).collect(),
         links: EventsLinks {
             next: None,
-            itself: format!("{}{}", call.links.base_url(), call.request.path),
+            itself: format!("{}{}", call.links.base_url(), call.request.path()),
             previous: None,
         },
     }))

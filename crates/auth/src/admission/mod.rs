@@ -4,7 +4,7 @@ pub mod caller;
 pub mod proxy_variables;
 pub mod validate_token;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use model::Timestamp;
 
 use crate::error::ApiError;
@@ -12,6 +12,12 @@ use crate::parts::Parts;
 use crate::tokens::ValidToken;
 use caller::Caller;
 use validate_token::{ValidationError, ValidationOptions, refuse_ec2, validate_token};
+
+/// The token of a request.
+pub const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+
+/// The version of access rules that the asker enforces.
+const ACCESS_RULES: HeaderName = HeaderName::from_static("openstack-identity-access-rules");
 
 /// Who asks, as far as their token lets them ask for this. A token that is bound to access rules
 /// is judged by them here, whatever else the request says: only its own path and method count.
@@ -23,7 +29,7 @@ pub async fn admit(
     now: Timestamp,
 ) -> Result<Caller, ValidationError> {
     let Some(text) = headers
-        .get("X-Auth-Token")
+        .get(X_AUTH_TOKEN)
         .and_then(|value| value.to_str().ok())
     else {
         return Ok(Caller::anonymous("there is no X-Auth-Token"));
@@ -65,7 +71,7 @@ fn permits(token: &ValidToken, method: &Method, path: &str) -> bool {
 /// (`OpenStack-Identity-Access-Rules` ≥ 1.0). It says nothing of the token that it asks with.
 pub fn promises_access_rules(headers: &HeaderMap) -> bool {
     headers
-        .get("OpenStack-Identity-Access-Rules")
+        .get(ACCESS_RULES)
         .and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok())
         .is_some_and(|version| version >= 1.0)
 }

@@ -254,7 +254,7 @@ async fn look_up(
 ) -> Result<Arc<Rights>, ValidationError> {
     let store = &parts.store;
     let scope = token.scope();
-    let place: Option<(Cow<'_, ProjectId>, &'static str)> = match &scope {
+    let place: Option<(Cow<'_, ProjectId>, &'static str)> = match &*scope {
         Scope::Unscoped | Scope::System => None,
         Scope::Project(id) => Some((Cow::Borrowed(id), "project")),
         Scope::Domain(id) => Some((Cow::Owned(id.clone().into()), "domain")),
@@ -283,7 +283,7 @@ async fn look_up(
     let rights = parts
         .token_cache
         .rights(&parts.config.resource, token, facts);
-    if rights.roles.is_empty() && scope != Scope::Unscoped {
+    if rights.roles.is_empty() && *scope != Scope::Unscoped {
         return Err(no_such_token(text));
     }
     Ok(rights)

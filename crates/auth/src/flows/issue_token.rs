@@ -198,10 +198,10 @@ async fn finish(
     let rights = parts
         .token_cache
         .rights(&parts.config.resource, &token, facts);
-    if rights.roles.is_empty() && scope != Scope::Unscoped {
+    if rights.roles.is_empty() && *scope != Scope::Unscoped {
         return Err(ApiError::unauthorized("the user has no role there"));
     }
-    let catalog = match scope {
+    let catalog = match *scope {
         Scope::Unscoped => None,
         _ if !with_catalog => None,
         _ => Some(parts.store.services_for(token.project_id()).await?),
@@ -331,7 +331,7 @@ fn check_rescoping(
             "Using a delegated token to create another token is not allowed.",
         ));
     }
-    if !parts.config.token.allow_rescope_scoped_token && token.scope() != Scope::Unscoped {
+    if !parts.config.token.allow_rescope_scoped_token && *token.scope() != Scope::Unscoped {
         return Err(ApiError::denied("rescope a scoped token"));
     }
     Ok(())

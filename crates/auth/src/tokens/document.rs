@@ -29,20 +29,21 @@ fn push_time(out: &mut String, time: Timestamp) {
         *out += &time.format("%Y-%m-%dT%H:%M:%S.000000Z").to_string();
         return;
     };
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
     let fields = [
-        ("", year / 100),
-        ("", year % 100),
-        ("-", time.month()),
-        ("-", time.day()),
-        ("T", time.hour()),
-        (":", time.minute()),
-        (":", time.second()),
+        (0, year / 100),
+        (2, year % 100),
+        (5, time.month()),
+        (8, time.day()),
+        (11, time.hour()),
+        (14, time.minute()),
+        (17, time.second()),
     ];
-    for (separator, two_digits) in fields {
-        out.push_str(separator);
-        out.extend([two_digits / 10, two_digits % 10].map(|digit| char::from(b'0' + digit as u8)));
+    for (place, two_digits) in fields {
+        text[place] += (two_digits / 10) as u8;
+        text[place + 1] += (two_digits % 10) as u8;
     }
-    out.push_str(".000000Z");
+    out.push_str(std::str::from_utf8(&text).expect("it is ASCII"));
 }
 
 /// What all tokens of one user and scope have in common, as JSON that is put together with what each

@@ -90,6 +90,6 @@ impl policy::Credentials for ValidToken {
         if name == "token" {
             return Some(self.document.get_or_init(|| document::token(self)));
         }
-        policy::Credentials::get(self.rights.credentials(), name)
+        self.rights.credential(name)
     }
 }

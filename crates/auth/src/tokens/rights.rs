@@ -42,7 +42,7 @@ pub struct Rights {
     pub is_admin_project: Option<bool>,
     held: Arc<EffectiveRoles>,
     role_ids: Vec<RoleId>,
-    credentials: Value,
+    credentials: [(&'static str, Value); 13],
     id: u64,
 }
 
@@ -80,9 +80,11 @@ impl Rights {
         &self.role_ids
     }
 
-    /// What policy rules see, but for the token's own document.
-    pub(crate) fn credentials(&self) -> &Value {
-        &self.credentials
+    /// What policy rules see under a name, but for the token's own document.
+    pub(crate) fn credential(&self, name: &str) -> Option<&Value> {
+        let mut credentials = self.credentials.iter();
+        let (_, value) = credentials.find(|(known, _)| *known == name)?;
+        Some(value)
     }
 
     /// No two rights of a process have the same.
@@ -114,29 +116,34 @@ fn credentials(
     facts: &Facts,
     roles: &[Role],
     is_admin_project: Option<bool>,
-) -> Value {
+) -> [(&'static str, Value); 13] {
     let subject = &facts.subject;
     let project = token.project_id().and(facts.target.as_ref());
     let project_domain = project.and_then(|project| project.domain.as_ref());
     let names: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
-    json!({
-        "user_id": subject.id,
-        "user_domain_id": subject.domain.id,
-        "system_scope": token.has_system_scope().then_some("all"),
-        "domain_id": token.domain_id(),
-        "project_id": project.map(|project| &project.id),
-        "project_domain_id": project_domain.map(|domain| &domain.id),
-        "roles": names,
-        // Every project counts while none is named, and so does what is no project, but for domains:
-        // their administrators are not the cloud's.
-        "is_admin_project": token.domain_id().is_none() && is_admin_project.unwrap_or(true),
+    // Every project counts while none is named, and so does what is no project, but for domains: their
+    // administrators are not the cloud's.
+    let is_admin_project = token.domain_id().is_none() && is_admin_project.unwrap_or(true);
+    let system_scope = token.has_system_scope().then_some("all");
+    [
+        ("user_id", json!(subject.id)),
+        ("user_domain_id", json!(subject.domain.id)),
+        ("system_scope", json!(system_scope)),
+        ("domain_id", json!(token.domain_id())),
+        ("project_id", json!(project.map(|project| &project.id))),
+        (
+            "project_domain_id",
+            json!(project_domain.map(|domain| &domain.id)),
+        ),
+        ("roles", json!(names)),
+        ("is_admin_project", is_admin_project.into()),
         // No service vouches for a request here.
-        "service_user_id": null,
-        "service_user_domain_id": null,
-        "service_project_id": null,
-        "service_project_domain_id": null,
-        "service_roles": [],
-    })
+        ("service_user_id", Value::Null),
+        ("service_user_domain_id", Value::Null),
+        ("service_project_id", Value::Null),
+        ("service_project_domain_id", Value::Null),
+        ("service_roles", json!([])),
+    ]
 }
 
 /// Whether a token on this target is one on the project of the cloud's administrators; `None` where

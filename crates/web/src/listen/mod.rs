@@ -5,6 +5,7 @@ pub mod local_ca;
 mod tls;
 
 use std::{
+    convert::Infallible,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -12,10 +13,7 @@ use std::{
 };
 
 use http::{Request, Response};
-use hyper::{
-    body::{Body, Incoming},
-    service::service_fn,
-};
+use hyper::{body::Body, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -28,10 +26,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
-use tower::{Service, ServiceExt};
 
 use activity::{Activity, Overdue, Watched};
 
+/// The body of a request while it arrives.
+pub use hyper::body::Incoming;
 pub use tls::{
     CertificateStore, ClientCertificate, ClientCertificateError, TlsError, TlsSettings, TlsVersion,
 };
@@ -92,7 +91,7 @@ impl Listener {
     }
 }
 
-/// Who sent a request: an extension of every request that [`serve`] hands on.
+/// Who sends the requests of a connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The other end of the connection: the client, or a proxy in front of us.
@@ -151,31 +150,36 @@ impl Default for Limits {
     }
 }
 
+/// What answers requests.
+pub trait Service: Send + Sync + 'static {
+    /// The body of a response.
+    type Body: Body<Data: Send, Error: Into<BoxError>> + Send + 'static;
+
+    /// Answers one request of a peer.
+    fn answer(
+        self: Arc<Self>,
+        peer: Arc<Peer>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
 /// Serves HTTP/1.1 and HTTP/2 on all listeners until `shutdown` completes and the requests in
 /// flight have finished or had their grace.
 ///
 /// Fails only when accepting itself breaks down; no client can bring that about.
-pub async fn serve<S, B>(
+pub async fn serve(
     listeners: Vec<Listener>,
-    service: S,
+    service: Arc<impl Service>,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
-) -> io::Result<()>
-where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
+) -> io::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let mut loops = JoinSet::new();
     for listener in listeners {
         let stopping = Stopping(stopped.clone());
         loops.spawn(accept_all(
             listener,
-            service.clone(),
+            Arc::clone(&service),
             limits.clone(),
             stopping,
         ));
@@ -194,15 +198,12 @@ where
 }
 
 /// Accepts connections of one listener until told to stop, then waits for them to end.
-async fn accept_all<S, B>(listener: Listener, service: S, limits: Limits, mut stopping: Stopping)
-where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
+async fn accept_all(
+    listener: Listener,
+    service: Arc<impl Service>,
+    limits: Limits,
+    mut stopping: Stopping,
+) {
     let Listener {
         socket,
         certificates,
@@ -216,7 +217,7 @@ where
                 let connection = Connection {
                     address,
                     certificates: certificates.clone(),
-                    service: service.clone(),
+                    service: Arc::clone(&service),
                     limits: limits.clone(),
                     stopping: stopping.clone(),
                 };
@@ -297,20 +298,12 @@ impl Stopping {
 struct Connection<S> {
     address: SocketAddr,
     certificates: Option<Arc<CertificateStore>>,
-    service: S,
+    service: Arc<S>,
     limits: Limits,
     stopping: Stopping,
 }
 
-impl<S, B> Connection<S>
-where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
+impl<S: Service> Connection<S> {
     async fn serve(mut self, stream: Stream) -> Result<(), BoxError> {
         let mut peer = Peer {
             address: self.address,
@@ -355,14 +348,14 @@ where
         let activity = Activity::new();
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
         let counted = Arc::clone(&activity);
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let peer = Arc::new(peer);
+        let service = service_fn(move |request: Request<Incoming>| {
             let running = counted.begin(request.version());
-            request.extensions_mut().insert(peer.clone());
-            let answer = service.clone().oneshot(request);
+            let answer = Arc::clone(&service).answer(Arc::clone(&peer), request);
             async move {
                 let answer = answer.await;
                 drop(running);
-                answer
+                Ok::<_, Infallible>(answer)
             }
         });
         let builder = limits.http();

@@ -149,7 +149,7 @@ impl<T: Serialize> Collection<T> {
         let last = items.last().filter(|_| truncated);
         let next = last.zip(range.limit).map(|(last, limit)| {
             let query = request.query.behind(id(last), &limit.to_string());
-            format!("{}{}?{query}", links.base_url(), request.path)
+            format!("{}{}?{query}", links.base_url(), request.path())
         });
         Self {
             next,

@@ -10,18 +10,22 @@ pub mod path;
 mod query;
 mod request_id;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::AsHeaderName;
+use http::{HeaderMap, Uri};
 use serde_json::Value;
 
 use crate::listen::Peer;
 use crate::operation::Operation;
 use accept::preferred;
+use path::RequestPath;
 
 pub use bad_request::BadRequest;
 pub use body_json::read_json;
 pub use query::Query;
-pub use request_id::RequestId;
+pub use request_id::{RequestId, RequestIds};
 
 /// A request as it came, read whole.
 pub struct Request {
@@ -29,8 +33,8 @@ pub struct Request {
     pub operation: &'static Operation,
     /// How answers and logs name it.
     pub request_id: RequestId,
-    /// The path as the client wrote it, without the query.
-    pub path: String,
+    /// The path and the query as the client wrote them.
+    pub uri: Uri,
     /// The path's variables and their decoded values, in order.
     pub variables: Vec<(&'static str, String)>,
     /// The query.
@@ -42,15 +46,20 @@ pub struct Request {
     /// The body as JSON; `None` when there is none or the operation reads a form.
     pub json: Option<Value>,
     /// Who is at the other end of the connection.
-    pub peer: Option<Peer>,
+    pub peer: Option<Arc<Peer>>,
 }
 
 impl Request {
-    /// The path with its query, as the client wrote them.
+    /// The path as the client wrote it, without what does not count at its end.
+    pub fn path(&self) -> &str {
+        RequestPath::parse(self.uri.path()).written
+    }
+
+    /// The same with the query.
     pub fn path_and_query(&self) -> String {
         match self.query.raw() {
-            "" => self.path.clone(),
-            query => format!("{}?{query}", self.path),
+            "" => self.path().to_owned(),
+            query => format!("{}?{query}", self.path()),
         }
     }
 
@@ -76,7 +85,7 @@ impl Request {
     }
 
     /// A header as text; absent when it is not ASCII.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }

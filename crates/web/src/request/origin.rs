@@ -8,10 +8,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, header, request::Parts, uri::Authority};
+use http::{HeaderMap, HeaderName, header, request::Parts, uri::Authority};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::listen::Peer;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// How the client sees us, and how we see the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +45,7 @@ impl Origin {
         let mut told = None;
         if enable_proxy_headers_parsing {
             told = Some(Hop::forwarded(headers).unwrap_or_else(|| Hop::farthest(headers)));
-            path = values(headers, "x-forwarded-prefix")
+            path = values(headers, X_FORWARDED_PREFIX)
                 .next()
                 .map(parse_prefix)
                 .unwrap_or_default();
@@ -82,24 +87,24 @@ impl<'a> Hop<'a> {
     /// What the proxy before us saw. It cannot be told from a client who says the same.
     fn nearest(headers: &'a HeaderMap) -> Self {
         Self {
-            scheme: values(headers, "x-forwarded-proto").next_back(),
+            scheme: values(headers, X_FORWARDED_PROTO).next_back(),
             host: None,
-            client: values(headers, "x-forwarded-for").next_back(),
+            client: values(headers, X_FORWARDED_FOR).next_back(),
         }
     }
 
     /// What the first proxy saw.
     fn farthest(headers: &'a HeaderMap) -> Self {
         Self {
-            scheme: values(headers, "x-forwarded-proto").next(),
-            host: values(headers, "x-forwarded-host").next(),
-            client: values(headers, "x-forwarded-for").next(),
+            scheme: values(headers, X_FORWARDED_PROTO).next(),
+            host: values(headers, X_FORWARDED_HOST).next(),
+            client: values(headers, X_FORWARDED_FOR).next(),
         }
     }
 
     /// What the first proxy saw, as RFC 7239 writes it; `None` without a Forwarded header.
     fn forwarded(headers: &'a HeaderMap) -> Option<Self> {
-        let element = values(headers, "forwarded").next()?;
+        let element = values(headers, header::FORWARDED).next()?;
         let mut hop = Self::default();
         for (name, value) in element.split(';').filter_map(|pair| pair.split_once('=')) {
             let value = Some(unquote(value));
@@ -117,7 +122,7 @@ impl<'a> Hop<'a> {
 /// The members of a list that may be spread over several fields (RFC 9110 §5.6.1).
 fn values<'a>(
     headers: &'a HeaderMap,
-    name: &'static str,
+    name: HeaderName,
 ) -> impl DoubleEndedIterator<Item = &'a str> {
     let fields = headers
         .get_all(name)

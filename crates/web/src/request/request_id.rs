@@ -1,6 +1,8 @@
 //! How answers and logs name a request.
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
 
@@ -10,15 +12,32 @@ pub struct RequestId([u8; LENGTH]);
 
 const LENGTH: usize = 40;
 
+/// Makes ids of requests, of which no two are alike. They are no secret, so that the random source of tokens, which
+/// takes its time, is not asked for them.
+#[derive(Default)]
+pub struct RequestIds {
+    keys: RandomState,
+    made: AtomicU64,
+}
+
+impl RequestIds {
+    /// The next one.
+    pub fn next(&self) -> RequestId {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let half = |which: u64| self.keys.hash_one([number, which]).to_be_bytes();
+        let mut random = [0; 16];
+        random[..8].copy_from_slice(&half(0));
+        random[8..].copy_from_slice(&half(1));
+        RequestId::new(random)
+    }
+}
+
 impl RequestId {
-    /// The id with these 32 hexadecimal digits.
-    pub fn new(digits: &str) -> Self {
+    /// The id made of these bytes, in the form of a random UUID (RFC 9562, section 5.4).
+    pub fn new(random: [u8; 16]) -> Self {
         let mut text = *b"req-00000000-0000-0000-0000-000000000000";
-        let places = (4..LENGTH).filter(|place| !matches!(place, 12 | 17 | 22 | 27));
-        let digits = digits.bytes().filter(u8::is_ascii_hexdigit);
-        for (place, digit) in places.zip(digits) {
-            text[place] = digit;
-        }
+        let id = uuid::Builder::from_random_bytes(random).into_uuid();
+        id.hyphenated().encode_lower(&mut text[4..]);
         Self(text)
     }
 
@@ -42,11 +61,21 @@ impl From<&RequestId> for HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use super::RequestId;
+    use std::collections::HashSet;
+
+    use super::{RequestId, RequestIds};
 
     #[test]
-    fn digits_become_a_uuid() {
-        let id = RequestId::new("0123456789abcdef0123456789abcdef");
-        assert_eq!(id.as_str(), "req-01234567-89ab-cdef-0123-456789abcdef");
+    fn no_two_are_alike() {
+        let (ids, others) = (RequestIds::default(), RequestIds::default());
+        let made = (0..1000).flat_map(|_| [ids.next(), others.next()]);
+        let made: HashSet<String> = made.map(|id| id.to_string()).collect();
+        assert_eq!(made.len(), 2000);
+    }
+
+    #[test]
+    fn it_is_a_random_uuid() {
+        let id = RequestId::new(0x0123456789abcdef0123456789abcdef_u128.to_be_bytes());
+        assert_eq!(id.as_str(), "req-01234567-89ab-4def-8123-456789abcdef");
     }
 }

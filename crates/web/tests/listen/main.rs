@@ -32,7 +32,9 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use web::listen::local_ca::LocalAuthority;
-use web::listen::{CertificateStore, Limits, Listener, Peer, TlsSettings, TlsVersion, serve};
+use web::listen::{
+    CertificateStore, Limits, Listener, Peer, Service, TlsSettings, TlsVersion, serve,
+};
 
 /// Longer than anything here takes, however busy the machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -100,29 +102,36 @@ impl TestServer {
 }
 
 /// What is served: some of it slow, some of it bad.
-async fn answer(slow: Arc<Slow>, request: Request<Incoming>) -> Result<Answer, Infallible> {
-    let peer: &Peer = request.extensions().get().expect("a peer in every request");
-    let body = match request.uri().path() {
-        "/peer" => {
-            let certificate = peer
-                .client_certificate
-                .as_ref()
-                .map(|certificate| certificate.unverified().len());
-            format!("{} {} {certificate:?}", peer.address, peer.secure)
-        }
-        "/slow" => {
-            slow.begun.notify_one();
-            slow.finish.notified().await;
-            "slow".to_owned()
-        }
-        "/large" => "x".repeat(32 << 20),
-        "/panic" => panic!("as asked"),
-        _ => "hello".to_owned(),
-    };
-    Ok(Response::new(Full::from(body)))
-}
+struct Answers(Arc<Slow>);
 
-type Answer = Response<Full<Bytes>>;
+impl Service for Answers {
+    type Body = Full<Bytes>;
+
+    async fn answer(
+        self: Arc<Self>,
+        peer: Arc<Peer>,
+        request: Request<Incoming>,
+    ) -> Response<Full<Bytes>> {
+        let body = match request.uri().path() {
+            "/peer" => {
+                let certificate = peer
+                    .client_certificate
+                    .as_ref()
+                    .map(|certificate| certificate.unverified().len());
+                format!("{} {} {certificate:?}", peer.address, peer.secure)
+            }
+            "/slow" => {
+                self.0.begun.notify_one();
+                self.0.finish.notified().await;
+                "slow".to_owned()
+            }
+            "/large" => "x".repeat(32 << 20),
+            "/panic" => panic!("as asked"),
+            _ => "hello".to_owned(),
+        };
+        Response::new(Full::from(body))
+    }
+}
 
 /// Serves on a listener until told to stop.
 fn start(
@@ -131,8 +140,7 @@ fn start(
     slow: &Arc<Slow>,
 ) -> (oneshot::Sender<()>, JoinHandle<std::io::Result<()>>) {
     let (stop, stopped) = oneshot::channel();
-    let slow = Arc::clone(slow);
-    let service = tower::service_fn(move |request| answer(Arc::clone(&slow), request));
+    let service = Arc::new(Answers(Arc::clone(slow)));
     let stopped = async { stopped.await.unwrap() };
     (
         stop,

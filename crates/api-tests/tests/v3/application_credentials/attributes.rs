@@ -17,7 +17,7 @@ async fn an_application_credential_lives() {
     let with_roles = credential["roles"].take();
     insta::assert_compact_json_snapshot!(credential, @r#"
     {
-      "id": "00000000000000000000000000001004",
+      "id": "00000000000000000000000000001002",
       "name": "plain",
       "description": null,
       "user_id": "d9a1e755268e55edbedf3007f15cf3de",
@@ -26,9 +26,9 @@ async fn an_application_credential_lives() {
       "expires_at": null,
       "unrestricted": null,
       "roles": null,
-      "secret": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAQAw",
+      "secret": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAQAQ",
       "links": {
-        "self": "http://server/v3/application_credentials/00000000000000000000000000001004"
+        "self": "http://server/v3/application_credentials/00000000000000000000000000001002"
       }
     }
     "#);
@@ -83,7 +83,7 @@ async fn every_attribute_can_be_given() {
     credential["roles"].take();
     insta::assert_compact_json_snapshot!(credential, @r#"
     {
-      "id": "00000000000000000000000000001005",
+      "id": "00000000000000000000000000001003",
       "name": "complete",
       "description": "Größe",
       "user_id": "d9a1e755268e55edbedf3007f15cf3de",
@@ -94,13 +94,13 @@ async fn every_attribute_can_be_given() {
       "roles": null,
       "access_rules": [
         {
-          "id": "00000000000000000000000000001003",
+          "id": "00000000000000000000000000001001",
           "service": "compute",
           "path": "/v2.1/servers",
           "method": "GET"
         },
         {
-          "id": "00000000000000000000000000001004",
+          "id": "00000000000000000000000000001002",
           "service": "image",
           "path": "/v2/images/*",
           "method": "POST"
@@ -108,7 +108,7 @@ async fn every_attribute_can_be_given() {
       ],
       "secret": "chosen",
       "links": {
-        "self": "http://server/v3/application_credentials/00000000000000000000000000001005"
+        "self": "http://server/v3/application_credentials/00000000000000000000000000001003"
       }
     }
     "#);

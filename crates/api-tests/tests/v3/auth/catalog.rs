@@ -101,14 +101,14 @@ async fn a_catalog_has_services_with_their_endpoints() {
       "endpoints": [
         {
           "name": "named",
-          "id": "00000000000000000000000000001005",
+          "id": "00000000000000000000000000001002",
           "interface": "public",
           "region_id": "RegionOne",
           "url": "http://volume.example/",
           "region": "RegionOne"
         }
       ],
-      "id": "00000000000000000000000000001003",
+      "id": "00000000000000000000000000001001",
       "type": "volume",
       "name": "cinder"
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use auth::admission::promises_access_rules;
 use auth::admission::proxy_variables::variables;
 use auth::admission::validate_token::{ValidationOptions, validate_token};
+use auth::admission::{X_AUTH_TOKEN, promises_access_rules};
 use auth::call::Call;
 use auth::call::reply::Reply;
 use auth::call::routes::Routes;
@@ -122,7 +122,7 @@ async fn validate(call: Call, rule: Rule) -> Result<Reply<()>, ApiError> {
     let permit = call.authorize(rule, subject.as_ref())?;
     let subject = subject.ok_or_else(no_token)?;
     let with_catalog = call.request.query.get("nocatalog").is_none();
-    let catalog = match subject.token.scope() {
+    let catalog = match *subject.token.scope() {
         model::Scope::Unscoped => None,
         _ if !with_catalog => None,
         _ => Some(call.store.services_for(subject.token.project_id()).await?),
@@ -178,7 +178,7 @@ async fn list_revoked(call: Call) -> Result<Reply<()>, ApiError> {
 /// The token in `X-Subject-Token`; `None` when there is no such header. It is validated before
 /// the policy is asked, since the policy asks whose it is.
 async fn subject_token(call: &Call) -> Result<Option<Arc<ValidToken>>, ApiError> {
-    let Some(text) = call.request.header(X_SUBJECT_TOKEN.as_str()) else {
+    let Some(text) = call.request.header(X_SUBJECT_TOKEN) else {
         return Ok(None);
     };
     let window = call.parts.config.token.allow_expired_window;
@@ -192,7 +192,7 @@ async fn subject_token(call: &Call) -> Result<Option<Arc<ValidToken>>, ApiError>
     // Most clients ask about their own token: it has just been validated, but for its access rules.
     if let Some(own) = call.caller().token()
         && (options.access_rules || !own.has_access_rules())
-        && call.request.header("X-Auth-Token") == Some(text)
+        && call.request.header(X_AUTH_TOKEN) == Some(text)
     {
         return Ok(Some(Arc::clone(own)));
     }

@@ -30,7 +30,7 @@ async fn a_password_buys_a_token() {
           "password_expires_at": null
         },
         "audit_ids": [
-          "AAAAAAAAAAAAAAAAAAAQAQ"
+          "AAAAAAAAAAAAAAAAAAAQAA"
         ],
         "expires_at": "2026-05-04T04:02:01.000000Z",
         "issued_at": "2026-05-04T03:02:01.000000Z"
@@ -76,7 +76,7 @@ async fn a_token_of_a_project_carries_roles_and_a_catalog() {
         "password_expires_at": null
       },
       "audit_ids": [
-        "AAAAAAAAAAAAAAAAAAAQAQ"
+        "AAAAAAAAAAAAAAAAAAAQAA"
       ],
       "expires_at": "2026-05-04T04:02:01.000000Z",
       "issued_at": "2026-05-04T03:02:01.000000Z",
@@ -118,7 +118,7 @@ async fn a_token_of_a_domain_names_the_domain() {
         "password_expires_at": null
       },
       "audit_ids": [
-        "AAAAAAAAAAAAAAAAAAAQAQ"
+        "AAAAAAAAAAAAAAAAAAAQAA"
       ],
       "expires_at": "2026-05-04T04:02:01.000000Z",
       "issued_at": "2026-05-04T03:02:01.000000Z",
@@ -154,7 +154,7 @@ async fn a_token_of_the_system_names_all_of_it() {
         "password_expires_at": null
       },
       "audit_ids": [
-        "AAAAAAAAAAAAAAAAAAAQAQ"
+        "AAAAAAAAAAAAAAAAAAAQAA"
       ],
       "expires_at": "2026-05-04T04:02:01.000000Z",
       "issued_at": "2026-05-04T03:02:01.000000Z",
