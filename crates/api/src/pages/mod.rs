@@ -198,9 +198,7 @@ impl Failure for PageError {
             let (html, headers) = page.into_parts();
             let mut answer = Response::new(Body::from(html));
             *answer.status_mut() = status;
-            for (name, value) in headers {
-                answer.headers_mut().insert(name, value);
-            }
+            *answer.headers_mut() = headers;
             if let Some(value) = response.headers_mut().remove(header::RETRY_AFTER) {
                 answer.headers_mut().insert(header::RETRY_AFTER, value);
             }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use auth::call::Call;
 use auth::call::reply::{Permit, Reply};
@@ -18,7 +17,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use store::{HeldRoles, Mentioned, Name};
 use web::operation::Operation;
-use web::reply::{Collection, Links};
+use web::reply::Links;
 use web::request::Query;
 
 /// The operations on role assignments.
@@ -51,7 +50,7 @@ const LIST_FOR_TREE: Rule = Rule::new("identity:list_role_assignments_for_tree",
     .deprecated("rule:admin_required")
     .about(keys_of::<Tree<'_>>());
 
-async fn list(call: Call) -> Result<Reply<Collection<Item>>, ApiError> {
+async fn list(call: Call) -> Result<Reply<()>, ApiError> {
     call.require_token()?;
     let asked = Asked::read(&call.request.query);
     let root = asked.root(&call).await?;
@@ -77,19 +76,41 @@ async fn list(call: Call) -> Result<Reply<Collection<Item>>, ApiError> {
         let ids: Vec<RoleId> = ids.into_iter().cloned().collect();
         roles = assignments.role_graph(&ids).await?;
     }
-    if asked.effective {
-        list.held = in_effect(list.held, &roles, filter.role_id.as_ref());
-    }
     let held = std::mem::take(&mut list.held);
-    let context = Arc::new(Context {
-        names: asked.names.then_some((list, roles)),
-        links: call.links.clone(),
-    });
-    let items = held.into_iter().map(|held| Item {
-        held,
-        context: Arc::clone(&context),
-    });
-    Ok(permit.ok(call.collection("role_assignments", items.collect())))
+    let links = call.links.clone();
+    let document = move |held: Held, roles: &RoleGraph| {
+        let names = asked.names.then_some((&list, roles));
+        AssignmentDocument::new(&held, names, &links)
+    };
+    // A document takes many times the memory of what it is made of.
+    let list = if asked.effective {
+        let documents = by_holder(held).flat_map(move |held| {
+            let held = in_effect(held, &roles, filter.role_id.as_ref()).into_iter();
+            let documents = held.map(|held| document(held, &roles));
+            documents.collect::<Vec<_>>()
+        });
+        call.long_list("role_assignments", documents)
+    } else {
+        let documents = held.into_iter().map(move |held| document(held, &roles));
+        call.long_list("role_assignments", documents)
+    };
+    Ok(permit.long_list(list))
+}
+
+fn holder(held: &Held) -> (&str, &str) {
+    (held.target.id(), held.actor.id())
+}
+
+/// Parts a list, which is sorted so, by who holds roles and on what.
+fn by_holder(held: Vec<Held>) -> impl Iterator<Item = Vec<Held>> {
+    let mut held = held.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let mut part = vec![held.next()?];
+        while let Some(next) = held.next_if(|next| holder(next) == holder(&part[0])) {
+            part.push(next);
+        }
+        Some(part)
+    })
 }
 
 /// What the query asks for.
@@ -244,28 +265,6 @@ impl Target for Tree<'_> {
             "target.domain_id" => self.0.find("target.project.domain_id"),
             key => self.0.find(key),
         }
-    }
-}
-
-/// A role assignment of a list. A document takes many times the memory, so that it is made only when it is
-/// written.
-struct Item {
-    held: Held,
-    context: Arc<Context>,
-}
-
-/// What the documents of a list are made with.
-struct Context {
-    /// What all in it are called, when names are asked for.
-    names: Option<(HeldRoles, RoleGraph)>,
-    links: Links,
-}
-
-impl Serialize for Item {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let names = self.context.names.as_ref();
-        let names = names.map(|(list, roles)| (list, roles));
-        AssignmentDocument::new(&self.held, names, &self.context.links).serialize(serializer)
     }
 }
 

@@ -11,7 +11,7 @@ use model::ids::DomainId;
 use policy::{Decision, Rule};
 use serde::Serialize;
 use store::{Store, Tx};
-use web::reply::{Collection, Links, Range};
+use web::reply::{Body, Collection, Links, Range, long_list};
 use web::request::Request;
 
 use crate::admission::caller::Caller;
@@ -241,6 +241,15 @@ impl Call {
     /// A list under its plural name, with the links of a collection.
     pub fn collection<T: Serialize>(&self, name: &'static str, items: Vec<T>) -> Collection<T> {
         Collection::new(name, items, &self.request, &self.links)
+    }
+
+    /// A whole list that may be too long to be held in memory: each item is made when it is written.
+    pub fn long_list<T: Serialize>(
+        &self,
+        name: &'static str,
+        items: impl Iterator<Item = T> + Send + 'static,
+    ) -> Body {
+        long_list(name, items, &self.request, &self.links)
     }
 
     /// The same for a part of a list, read by [`Range::page`] or cut by [`Range::skip`]: the answer

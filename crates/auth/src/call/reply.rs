@@ -1,6 +1,6 @@
 //! Successful answers. Only an authorization decision can make one.
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use store::Saved;
 use web::json;
@@ -13,7 +13,7 @@ pub struct Permit(pub(super) ());
 /// A successful answer with a document.
 pub struct Reply<T> {
     status: StatusCode,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    headers: HeaderMap,
     content: Content<T>,
     form: Form,
 }
@@ -21,7 +21,7 @@ pub struct Reply<T> {
 enum Content<T> {
     Nothing,
     Document(T),
-    Json(String),
+    Json(Body),
     Text(String),
 }
 
@@ -66,7 +66,7 @@ impl Permit {
     pub fn reply<T>(self, status: StatusCode, document: Option<T>) -> Reply<T> {
         Reply {
             status,
-            headers: Vec::new(),
+            headers: HeaderMap::new(),
             content: document.map_or(Content::Nothing, Content::Document),
             form: Form::Resource,
         }
@@ -75,7 +75,14 @@ impl Permit {
     /// A success with a document that is written already.
     pub fn json(self, status: StatusCode, document: String) -> Reply<()> {
         let mut reply = self.reply(status, None);
-        reply.content = Content::Json(document);
+        reply.content = Content::Json(document.into());
+        reply
+    }
+
+    /// 200 with a list that is written while the client reads it.
+    pub fn long_list(self, list: Body) -> Reply<()> {
+        let mut reply = self.reply(StatusCode::OK, None);
+        reply.content = Content::Json(list);
         reply
     }
 
@@ -97,10 +104,13 @@ impl Permit {
 }
 
 impl<T> Reply<T> {
-    /// Sets a header.
+    /// Sets a header; of cookies, there may be several.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        match name {
+            header::SET_COOKIE => drop(self.headers.append(name, value)),
+            name => drop(self.headers.insert(name, value)),
+        }
         self
     }
 
@@ -121,36 +131,27 @@ impl<T> Reply<T> {
 
 impl<T: Serialize> Reply<T> {
     pub(crate) fn into_response(self) -> http::Response<Body> {
-        let mut response = match self.content {
-            Content::Nothing => http::Response::new(Body::default()),
-            Content::Json(text) => json_response(text),
-            Content::Text(text) => http::Response::new(Body::from(text)),
-            Content::Document(document) => {
-                let text = match self.form {
-                    Form::Resource => json::spaced(&document) + "\n",
-                    Form::Token => json::spaced(&document),
-                    Form::Compact => json::compact(&document) + "\n",
-                };
-                json_response(text)
-            }
+        let is_json = !matches!(self.content, Content::Nothing | Content::Text(_));
+        let body = match self.content {
+            Content::Nothing => Body::default(),
+            Content::Json(body) => body,
+            Content::Text(text) => text.into(),
+            Content::Document(document) => match self.form {
+                Form::Resource => (json::spaced(&document) + "\n").into(),
+                Form::Token => json::spaced(&document).into(),
+                Form::Compact => (json::compact(&document) + "\n").into(),
+            },
         };
+        let mut response = http::Response::new(body);
         *response.status_mut() = self.status;
-        for (name, value) in self.headers {
-            // Only cookies come several times.
-            match name {
-                header::SET_COOKIE => drop(response.headers_mut().append(name, value)),
-                name => drop(response.headers_mut().insert(name, value)),
-            }
+        *response.headers_mut() = self.headers;
+        if is_json {
+            let headers = response.headers_mut();
+            let kind = headers.entry(header::CONTENT_TYPE);
+            kind.or_insert(HeaderValue::from_static("application/json"));
         }
         response
     }
-}
-
-fn json_response(text: String) -> http::Response<Body> {
-    let mut response = http::Response::new(Body::from(text));
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
 }
 
 /// `{"project": {...}}`: one document under its singular name.

@@ -3,7 +3,8 @@
 use model::listing::Page;
 use serde::Serialize;
 
-use super::Links;
+use super::{Body, Links};
+use crate::json;
 use crate::request::{BadRequest, Query, Request};
 
 /// Which part of a list is shown.
@@ -114,6 +115,25 @@ impl Range {
     }
 }
 
+#[derive(Serialize)]
+struct CollectionLinks<'a> {
+    next: Option<&'a str>,
+    #[serde(rename = "self")]
+    itself: &'a str,
+    previous: Option<&'a str>,
+}
+
+impl<'a> CollectionLinks<'a> {
+    /// Those of a whole list.
+    fn to_itself(itself: &'a str) -> Self {
+        Self {
+            next: None,
+            itself,
+            previous: None,
+        }
+    }
+}
+
 /// A list as Keystone writes it.
 pub struct Collection<T> {
     name: &'static str,
@@ -163,22 +183,13 @@ impl<T: Serialize> Serialize for Collection<T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeMap as _;
 
-        #[derive(Serialize)]
-        struct CollectionLinks<'a> {
-            next: Option<&'a str>,
-            #[serde(rename = "self")]
-            itself: &'a str,
-            previous: Option<&'a str>,
-        }
-
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry(self.name, &self.items)?;
         map.serialize_entry(
             "links",
             &CollectionLinks {
                 next: self.next.as_deref(),
-                itself: &self.self_link,
-                previous: None,
+                ..CollectionLinks::to_itself(&self.self_link)
             },
         )?;
         if self.truncated {
@@ -188,9 +199,82 @@ impl<T: Serialize> Serialize for Collection<T> {
     }
 }
 
+/// How many bytes a piece of a long list has before the next one begins.
+const PIECE: usize = 64 << 10;
+
+/// A whole list under its plural name, written piece by piece from items that are made one by one: the same
+/// text as that of a [`Collection`], which holds all of it in memory.
+pub fn long_list<T: Serialize>(
+    name: &'static str,
+    items: impl Iterator<Item = T> + Send + 'static,
+    request: &Request,
+    links: &Links,
+) -> Body {
+    let self_link = format!("{}{}", links.base_url(), request.path_and_query());
+    let mut head = Some(format!("{{\"{name}\": ["));
+    let mut separator = "";
+    let mut remaining = Some(items);
+    Body::in_pieces(std::iter::from_fn(move || {
+        let items = remaining.as_mut()?;
+        let mut piece = head.take().unwrap_or_default();
+        while piece.len() < PIECE {
+            let Some(item) = items.next() else {
+                remaining = None;
+                piece.push_str("], \"links\": ");
+                json::push_spaced(&mut piece, &CollectionLinks::to_itself(&self_link));
+                piece.push_str("}\n");
+                break;
+            };
+            piece.push_str(separator);
+            json::push_spaced(&mut piece, &item);
+            separator = ", ";
+        }
+        Some(piece)
+    }))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Range;
+    use bytes::Bytes;
+    use http_body_util::BodyExt as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::operation::Operation;
+    use crate::request::RequestId;
+
+    #[tokio::test]
+    async fn a_long_list_reads_as_one_that_is_written_whole() {
+        static LIST: Operation = Operation::get("/v3/things", "List things");
+        let request = Request {
+            operation: &LIST,
+            request_id: RequestId::new([0; 16]),
+            uri: "/v3/things/?a=%26".parse().unwrap(),
+            variables: Vec::new(),
+            query: Query::parse("a=%26"),
+            headers: Default::default(),
+            body: Bytes::new(),
+            json: None,
+            peer: None,
+        };
+        let links = Links::new("http://a.example");
+        let thing = json!({"name": "grün", "parts": ["x".repeat(1000), 1]});
+        for length in [0, 1, 2, 200] {
+            let things = vec![thing.clone(); length];
+            let whole = Collection::new("things", things.clone(), &request, &links);
+            let mut body = long_list("things", things.into_iter(), &request, &links);
+            let mut text = String::new();
+            let mut pieces = 0;
+            while let Some(frame) = body.frame().await {
+                text += std::str::from_utf8(frame.unwrap().data_ref().unwrap()).unwrap();
+                pieces += 1;
+            }
+            assert_eq!(text, json::spaced(&whole) + "\n");
+            assert_eq!(pieces, 1 + length * 1045 / PIECE, "of {length} things");
+            let read: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(read["links"]["self"], "http://a.example/v3/things?a=%26");
+        }
+    }
 
     fn range(limit: i128) -> Range {
         Range {

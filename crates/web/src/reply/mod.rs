@@ -1,5 +1,6 @@
 //! What goes back over a connection: bodies, links, lists, and the pages that tell what is not there.
 
+mod body;
 mod links;
 mod listing;
 mod page;
@@ -10,12 +11,10 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use crate::json;
 use crate::request::accept::preferred;
 
+pub use body::Body;
 pub use links::{Links, SelfLink};
-pub use listing::{Collection, Range};
+pub use listing::{Collection, Range, long_list};
 pub use page::Page;
-
-/// The body of a response: always whole, never streamed.
-pub type Body = http_body_util::Full<Bytes>;
 
 /// 404 where there is nothing at the path.
 pub fn not_found() -> Response<Body> {

@@ -1,6 +1,6 @@
 //! Pages for people.
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 
 /// A page, with the headers that protect it.
 pub struct Page {
@@ -15,8 +15,8 @@ impl Page {
     }
 
     /// The body and its headers.
-    pub fn into_parts(self) -> (String, Vec<(HeaderName, HeaderValue)>) {
-        let mut headers = vec![
+    pub fn into_parts(self) -> (String, HeaderMap) {
+        let mut headers = HeaderMap::from_iter([
             (
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("text/html; charset=utf-8"),
@@ -30,9 +30,9 @@ impl Page {
                 header::X_CONTENT_TYPE_OPTIONS,
                 HeaderValue::from_static("nosniff"),
             ),
-        ];
+        ]);
         if let Ok(policy) = HeaderValue::try_from(self.policy) {
-            headers.push((header::CONTENT_SECURITY_POLICY, policy));
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         }
         (self.html, headers)
     }
