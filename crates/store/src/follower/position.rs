@@ -41,6 +41,10 @@ pub(super) struct Position {
     tops: VecDeque<(Duration, i64)>,
     /// The rows that may come again, by id.
     read: BTreeMap<i64, Known>,
+    /// When those were forgotten last that cannot.
+    forgot_at: Duration,
+    /// The longest run of ids in `read`.
+    longest_run: (i64, i64),
 }
 
 #[derive(Debug)]
@@ -75,6 +79,8 @@ impl Position {
             gaps: Vec::new(),
             tops: VecDeque::new(),
             read: BTreeMap::new(),
+            forgot_at: Duration::ZERO,
+            longest_run: NONE,
         };
         if let Some(last) = last {
             (position.top, position.anchor) = (last.id, Some(last.fingerprint));
@@ -98,6 +104,14 @@ impl Position {
     /// again as another as long as the row at the top, which is asked for each time, does not: ids
     /// are only ever given anew from some place on.
     pub(super) fn long_run(&self) -> (i64, i64) {
+        let (first, last) = self.longest_run;
+        match usize::try_from(last - first).is_ok_and(|many| many >= MANY) {
+            true => self.longest_run,
+            false => NONE,
+        }
+    }
+
+    fn find_longest_run(&self) -> (i64, i64) {
         let (mut longest, mut run) = (NONE, NONE);
         for &id in self.read.keys() {
             let goes_on = run != NONE && run.1.checked_add(1) == Some(id);
@@ -106,10 +120,7 @@ impl Position {
                 longest = run;
             }
         }
-        match usize::try_from(longest.1 - longest.0).is_ok_and(|many| many >= MANY) {
-            true => longest,
-            false => NONE,
-        }
+        longest
     }
 
     /// Whether rows that were read are gone or have become others.
@@ -125,6 +136,7 @@ impl Position {
 
     /// The rows among these that were not read before.
     pub(super) fn take_new<T>(&mut self, mut found: Vec<Found<T>>, now: Duration) -> Vec<Found<T>> {
+        let known = self.read.len();
         found.sort_by_key(|found| found.id);
         found.dedup_by_key(|found| found.id);
         found.retain(|row| {
@@ -146,8 +158,17 @@ impl Position {
             is_new && row.id != self.top
         });
         self.pass_gaps(now);
-        self.read
-            .retain(|_, known| now.saturating_sub(known.at) < self.wait);
+        let mut is_changed = self.read.len() != known;
+        // A login asks for changes, and after many of them there is much to go through here.
+        if now.saturating_sub(self.forgot_at) >= Duration::from_secs(1) {
+            self.forgot_at = now;
+            self.read
+                .retain(|_, known| now.saturating_sub(known.at) < self.wait);
+            is_changed = true;
+        }
+        if is_changed {
+            self.longest_run = self.find_longest_run();
+        }
         found
     }
 
