@@ -107,9 +107,10 @@ fn check_names(auth: &Value) -> Result<(), ApiError> {
         "scope/domain",
     ];
     for place in places {
-        let found = auth
-            .pointer(&format!("/{place}"))
-            .and_then(Value::as_object);
+        let found = place
+            .split('/')
+            .try_fold(auth, |value, name| value.get(name));
+        let found = found.and_then(Value::as_object);
         let nameless = |found: &serde_json::Map<String, Value>| {
             !found.contains_key("id") && !found.contains_key("name")
         };

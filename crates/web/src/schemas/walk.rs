@@ -276,9 +276,10 @@ impl<'a> Walk<'a, '_> {
 
     /// The schema that a reference of the form `#/definitions/name` means.
     fn resolve(&self, reference: &Value) -> &'a Value {
-        let pointer = reference.as_str().and_then(|text| text.strip_prefix('#'));
-        pointer
-            .and_then(|pointer| self.root.pointer(pointer))
+        let name = reference
+            .as_str()
+            .and_then(|text| text.strip_prefix("#/definitions/"));
+        name.and_then(|name| self.root.get("definitions")?.get(name))
             .expect("the embedded schemas refer to their own definitions")
     }
 

@@ -20,7 +20,6 @@ use model::revocation::RevocationEvent;
 use model::subject::CatalogService;
 use policy::{Rule, ScopeType};
 use web::operation::Operation;
-use web::request::extract::Json;
 
 /// The operations on tokens.
 pub fn routes() -> Routes {
@@ -81,9 +80,10 @@ const REVOKE_TOKEN: Rule = Rule::new(
 
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
-async fn issue(call: Call, Json(body): Json) -> Result<Reply<()>, ApiError> {
+async fn issue(call: Call) -> Result<Reply<()>, ApiError> {
+    let body = call.request.json.as_ref();
     let auth = body
-        .get("auth")
+        .and_then(|body| body.get("auth"))
         .filter(|auth| !auth.is_null())
         .ok_or_else(|| ApiError::expecting("auth", "request body"))?;
     call.parts.schemas.validate("auth.token_issue", auth)?;
