@@ -267,7 +267,7 @@ impl Follower {
             row.content
         });
         let revoked: Vec<RevocationEvent> = revoked.collect();
-        let reasons: Vec<Changes> = revoked.iter().flat_map(reasons_of).collect();
+        let reasons = reasons_of(&revoked);
         db.caches.revoked(revoked).await;
         for change in &reasons {
             db.caches.changed(change);
@@ -284,23 +284,31 @@ impl Follower {
     }
 }
 
-/// What was changed when this was revoked. A Keystone tells nobody else: with what is cached of a user whose
+/// What was changed when these were revoked. A Keystone tells nobody else: with what is cached of a user whose
 /// password it has changed, a login would obtain a token from after the revocation.
-fn reasons_of(event: &RevocationEvent) -> impl Iterator<Item = Changes> {
-    let user = event.user_id.as_ref().map(|id| Entity::One(id.as_str()));
-    let project = event.project_id.as_ref();
-    let project = project.map(|id| Entity::One(id.as_str()));
-    [
-        user.map(|user| Changes::of("user", user)),
-        user.map(|user| Changes::of("assignment", user)),
-        project.map(|project| Changes::of("project", project)),
-        event
-            .domain_id
-            .as_ref()
-            .map(|_| Changes::of("project", Entity::Any)),
-    ]
-    .into_iter()
-    .flatten()
+fn reasons_of(events: &[RevocationEvent]) -> Vec<Changes> {
+    /// With more of them, nobody looks at each.
+    const FEW: usize = 100;
+    if events.len() > FEW {
+        return vec![
+            Changes::of("user", Entity::Any),
+            Changes::of("project", Entity::Any),
+        ];
+    }
+    let reasons = events.iter().flat_map(|event| {
+        let user = event.user_id.as_ref().map(|id| Entity::One(id.as_str()));
+        let project = event.project_id.as_ref();
+        let project = project.map(|id| Entity::One(id.as_str()));
+        let domain = event.domain_id.as_ref().map(|_| Entity::Any);
+        [
+            user.map(|user| Changes::of("user", user)),
+            user.map(|user| Changes::of("assignment", user)),
+            project
+                .or(domain)
+                .map(|place| Changes::of("project", place)),
+        ]
+    });
+    reasons.flatten().collect()
 }
 
 /// Reads both tables again: all revocations, and of the changes where they end, since all else that is
