@@ -161,6 +161,48 @@ async fn logins_and_validations() -> Vec<(String, u64)> {
     costs.of
 }
 
+/// What a slow hash does not hide: an answer that takes one question less tells who is there.
+#[tokio::test]
+async fn a_wrong_password_costs_the_same_whoever_is_named() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    server.with_role("member", Scope::Project).await;
+    let found = admin.get("/v3/users?name=member-project").await.expect(200);
+    let id = found["users"][0]["id"].clone();
+    let right = login("member-project", &json!("unscoped"));
+    let nobody = server.nobody();
+    let ask = async |user: Value, is_cached: bool| {
+        let mut least = u64::MAX;
+        for _ in 0..3 {
+            forget(&server).await;
+            if is_cached {
+                nobody
+                    .post("/v3/auth/tokens", right.clone())
+                    .await
+                    .expect(201);
+            }
+            let mut login = right.clone();
+            login["auth"]["identity"]["password"]["user"] = user.clone();
+            let before = server.app.parts.store.statements();
+            nobody.post("/v3/auth/tokens", login).await.expect(401);
+            least = least.min(server.app.parts.store.statements() - before);
+        }
+        least
+    };
+    let by_name = |name: &str| json!({"name": name, "domain": {"id": "default"}, "password": "?"});
+    let unknown = [
+        ask(by_name("nobody"), false).await,
+        ask(json!({"id": "nobody", "password": "?"}), false).await,
+    ];
+    for is_cached in [true, false] {
+        let known = [
+            ask(by_name("member-project"), is_cached).await,
+            ask(json!({"id": id, "password": "?"}), is_cached).await,
+        ];
+        assert_eq!(known, unknown, "cached: {is_cached}");
+    }
+}
+
 #[tokio::test]
 async fn lists_and_changes_keep_the_budget() {
     insta::assert_snapshot!(least(lists_and_changes).await);

@@ -74,11 +74,16 @@ impl Store {
     ///
     /// When the database does not answer.
     pub async fn login(&self, id: &UserId) -> Result<Option<Arc<Login>>, StoreError> {
-        let caches = self.caches();
-        match caches.get(&caches.logins, id, login_of(id)) {
+        match self.cached_login(id) {
             Some(login) => Ok(Some(login)),
             None => self.read_login(id).await,
         }
+    }
+
+    /// The same when it is cached; the database is not asked.
+    pub fn cached_login(&self, id: &UserId) -> Option<Arc<Login>> {
+        let caches = self.caches();
+        caches.get(&caches.logins, id, login_of(id))
     }
 
     async fn read_login(&self, id: &UserId) -> Result<Option<Arc<Login>>, StoreError> {

@@ -66,6 +66,15 @@ impl Equivalent<NameKey> for NameIn<'_> {
 }
 
 impl Store {
+    /// Who logs in, by name, when it is cached; the database is not asked.
+    pub fn cached_login_by_name(&self, name: &str, domain: NamedDomain<'_>) -> Option<Arc<Login>> {
+        let wanted = NameIn(name, domain);
+        let id = self.caches().named_users.get(&wanted)?;
+        let login = self.cached_login(&id)?;
+        let is_wanted = wanted.is_of(&login.subject.name, &login.subject.domain);
+        is_wanted.then_some(login)
+    }
+
     /// Who logs in, by name.
     ///
     /// # Errors

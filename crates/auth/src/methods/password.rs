@@ -10,7 +10,7 @@ use store::Tx;
 
 use super::hashes::{refuse_hash, refuse_slowly};
 use super::login_request::{Named, by_id_first, text};
-use super::users::{find_login, require_enabled};
+use super::users::{cached_login, find_login, require_enabled};
 use super::{Answer, Attempt, AuthenticationMethod, Proof, Timing, proof};
 use crate::error::ApiError;
 use crate::parts::Parts;
@@ -27,7 +27,17 @@ impl AuthenticationMethod for ByPassword {
         Box::pin(async move {
             let Attempt { parts, now, .. } = attempt;
             let shown = ShownPassword::parse(proof(&attempt, &self.name()))?;
-            let login = find_login(&parts.store, &shown.user).await?;
+            let ShownPassword { user, password } = &shown;
+            // Where a slow hash follows, the database is asked once whoever is named: an answer that is
+            // sooner would tell who is there.
+            let login = match cached_login(&parts.store, user) {
+                Some(login) if is_remembered(parts, &login, password, now) => Some(login),
+                Some(login) => {
+                    let found = parts.store.logins().find(&login.subject.id).await?;
+                    found.map(Arc::new)
+                }
+                None => find_login(&parts.store, user).await?,
+            };
             let checked = check_password(parts, &shown.user, login, &shown.password, now).await;
             let checked = checked.map_err(hide_disabled)?;
             Ok(Proof {
@@ -156,12 +166,7 @@ pub async fn try_password(
         };
         return refuse_slowly(parts, password, "no such user").await;
     };
-    let usable = |login: &Login| rules.admits(&login.subject, now.date_naive());
-    if let Some(hash) = &login.password_hash
-        && usable(&login)
-        && !rules.is_locked(&login, now)
-        && parts.hasher.remembers(password, hash, now)
-    {
+    if is_remembered(parts, &login, password, now) {
         return Ok(CheckedPassword { login, slow: false });
     }
     // Also where it is locked or no failure locks it: to be answered sooner would tell.
@@ -184,7 +189,7 @@ pub async fn try_password(
     if rules.is_locked(&login, now) {
         return refuse_slowly(parts, password, "the account is locked").await;
     }
-    let right = if usable(&login) {
+    let right = if rules.admits(&login.subject, now.date_naive()) {
         parts.hasher.verify(password, hash, now).await
     } else {
         parts.hasher.verify_slowly(password, hash).await
@@ -202,6 +207,17 @@ pub async fn try_password(
         let _saved = tx.commit().await?;
     }
     Err(ApiError::unauthorized("wrong password"))
+}
+
+/// Whether a password was right a while ago, and nothing keeps its user from logging in.
+fn is_remembered(parts: &Parts, login: &Login, password: &Secret<String>, now: Timestamp) -> bool {
+    let rules = parts.login_rules();
+    let Some(hash) = &login.password_hash else {
+        return false;
+    };
+    rules.admits(&login.subject, now.date_naive())
+        && !rules.is_locked(login, now)
+        && parts.hasher.remembers(password, hash, now)
 }
 
 /// The account that a login names, where there is none: as users are named who do exist.

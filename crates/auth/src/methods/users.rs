@@ -27,6 +27,19 @@ pub(crate) fn require_enabled(
     }
 }
 
+/// Whom a login names, when that is cached; the database is not asked.
+pub(crate) fn cached_login(store: &Store, user: &Named<UserId>) -> Option<Arc<Login>> {
+    match user {
+        Named::Id(id) => store.cached_login(id),
+        Named::Name(name, domain) => store.cached_login_by_name(name, domain.as_named()),
+    }
+}
+
+/// Whom a login names.
+///
+/// # Errors
+///
+/// When the database does not answer.
 pub(crate) async fn find_login(
     store: &Store,
     user: &Named<UserId>,

@@ -120,10 +120,7 @@ impl<'a> Hop<'a> {
 }
 
 /// The members of a list that may be spread over several fields (RFC 9110 §5.6.1).
-fn values<'a>(
-    headers: &'a HeaderMap,
-    name: HeaderName,
-) -> impl DoubleEndedIterator<Item = &'a str> {
+fn values(headers: &HeaderMap, name: HeaderName) -> impl DoubleEndedIterator<Item = &str> {
     let fields = headers
         .get_all(name)
         .into_iter()

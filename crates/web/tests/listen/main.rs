@@ -9,7 +9,7 @@ mod certificates;
 mod connections;
 mod stopping;
 
-use std::{convert::Infallible, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use http_body_util::Full;
