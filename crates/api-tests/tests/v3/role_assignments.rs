@@ -4,6 +4,42 @@ use serde_json::{Value, json};
 use testkit::{Client, Scope, TestServer};
 
 #[tokio::test]
+async fn a_long_list_comes_in_pieces_and_a_short_one_with_its_length() {
+    let scene = Scene::set().await;
+    let store = &scene.server.app.parts.store;
+    let (_, role) = scene.ids.iter().find(|(name, _)| name == "reader").unwrap();
+    let not_inherited = match store.dialect() {
+        store::Dialect::Postgres => "FALSE",
+        store::Dialect::MariaDb | store::Dialect::Sqlite => "0",
+    };
+    let mut tx = store.begin().await.unwrap();
+    for number in 0..300 {
+        let sql = format!(
+            "INSERT INTO assignment (type, actor_id, target_id, role_id, inherited) \
+             VALUES ('UserProject', 'somebody', 'place {number:03}', '{role}', {not_inherited})"
+        );
+        store::scratch::execute_in(&mut tx, &sql).await.unwrap();
+    }
+    drop(tx.commit().await.unwrap());
+    let short = scene.admin.get(&scene.path("user.id=bob")).await;
+    assert_eq!(short.header("content-length"), short.text.len().to_string());
+    let long = scene
+        .admin
+        .get("/v3/role_assignments?user.id=somebody")
+        .await;
+    assert!(!long.headers.contains_key("content-length"));
+    let long = long.expect(200);
+    let listed = long["role_assignments"].as_array().unwrap().iter();
+    let places: Vec<_> = listed
+        .map(|it| it["scope"]["project"]["id"].clone())
+        .collect();
+    let expected: Vec<_> = (0..300)
+        .map(|number| format!("place {number:03}"))
+        .collect();
+    assert_eq!(places, expected);
+}
+
+#[tokio::test]
 async fn assignments_are_listed_as_they_were_given() {
     let scene = Scene::set().await;
     insta::assert_compact_json_snapshot!(

@@ -203,7 +203,8 @@ impl<T: Serialize> Serialize for Collection<T> {
 const PIECE: usize = 64 << 10;
 
 /// A whole list under its plural name, written piece by piece from items that are made one by one: the same
-/// text as that of a [`Collection`], which holds all of it in memory.
+/// text as that of a [`Collection`], which holds all of it in memory. Only a list of more than one piece goes
+/// without its length.
 pub fn long_list<T: Serialize>(
     name: &'static str,
     items: impl Iterator<Item = T> + Send + 'static,
@@ -214,7 +215,7 @@ pub fn long_list<T: Serialize>(
     let mut head = Some(format!("{{\"{name}\": ["));
     let mut separator = "";
     let mut remaining = Some(items);
-    Body::in_pieces(std::iter::from_fn(move || {
+    let mut pieces = std::iter::from_fn(move || {
         let items = remaining.as_mut()?;
         let mut piece = head.take().unwrap_or_default();
         while piece.len() < PIECE {
@@ -230,7 +231,12 @@ pub fn long_list<T: Serialize>(
             separator = ", ";
         }
         Some(piece)
-    }))
+    });
+    let first = pieces.next().unwrap_or_default();
+    match pieces.next() {
+        None => first.into(),
+        Some(second) => Body::in_pieces([first, second].into_iter().chain(pieces)),
+    }
 }
 
 #[cfg(test)]
@@ -263,6 +269,7 @@ mod tests {
             let things = vec![thing.clone(); length];
             let whole = Collection::new("things", things.clone(), &request, &links);
             let mut body = long_list("things", things.into_iter(), &request, &links);
+            let told = http_body::Body::size_hint(&body).exact();
             let mut text = String::new();
             let mut pieces = 0;
             while let Some(frame) = body.frame().await {
@@ -271,6 +278,7 @@ mod tests {
             }
             assert_eq!(text, json::spaced(&whole) + "\n");
             assert_eq!(pieces, 1 + length * 1045 / PIECE, "of {length} things");
+            assert_eq!(told, (pieces == 1).then_some(text.len() as u64));
             let read: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(read["links"]["self"], "http://a.example/v3/things?a=%26");
         }
