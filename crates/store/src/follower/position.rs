@@ -162,8 +162,12 @@ impl Position {
         // A login asks for changes, and after many of them there is much to go through here.
         if now.saturating_sub(self.forgot_at) >= Duration::from_secs(1) {
             self.forgot_at = now;
-            self.read
-                .retain(|_, known| now.saturating_sub(known.at) < self.wait);
+            // Gaps that are taken together have the rows between them looked at again.
+            let gaps_from = self.gaps.first().map(|gap| *gap.start());
+            self.read.retain(|id, known| {
+                let is_beside_gaps = gaps_from.is_some_and(|first| *id > first);
+                is_beside_gaps || now.saturating_sub(known.at) < self.wait
+            });
             is_changed = true;
         }
         if is_changed {
