@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use archstone_fuzz::{Bound, MIB, lengthened, linear};
 use auth::call::routes::Routes;
 use auth::error::ApiError;
-use auth::methods::login_request::{ApplicationCredentialProof, LoginRequest, PasswordProof};
+use auth::methods::login_request::LoginRequest;
 use http::{HeaderMap, StatusCode, Uri};
 use http_body::Body as _;
 use libfuzzer_sys::fuzz_target;
@@ -160,18 +160,8 @@ fn ask(operation: &'static Operation, body: &[u8], query: &str) {
 
 /// Reads a login that the schema has let pass.
 fn log_in(auth: &Value) {
-    let login = match LoginRequest::parse(auth) {
-        Ok(login) => login,
-        Err(error) => return refused(error),
-    };
-    for method in &login.methods {
-        let proof = login.proof(method);
-        if let Err(error) = PasswordProof::parse(proof) {
-            refused(error);
-        }
-        if let Err(error) = ApplicationCredentialProof::parse(proof) {
-            refused(error);
-        }
+    if let Err(error) = LoginRequest::parse(auth) {
+        refused(error);
     }
 }
 
