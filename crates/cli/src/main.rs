@@ -16,8 +16,7 @@ use clap::{Parser, Subcommand};
 
 use keys::Purpose::{Credentials, Receipts, Tokens};
 
-/// Most of what a request allocates is small and gone at once; this allocator costs half of the system's,
-/// see docs/performance.md.
+/// Most of what a request allocates is small and gone at once: docs/decisions/0005-allocator.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
