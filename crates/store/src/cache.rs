@@ -358,6 +358,22 @@ impl Caches {
         }
         fact
     }
+
+    /// The same of an entity that the client names, unless the database took another spelling of its id for
+    /// the same: the moment is of what was asked for, and of one id there are as many spellings as
+    /// anybody likes.
+    pub(crate) fn insert_as_asked<K: Clone + Eq + Hash, T>(
+        &self,
+        cache: &Cache<K, Cached<T>>,
+        (asked, found): (&K, &K),
+        moment: Moment,
+        fact: Arc<T>,
+    ) -> Arc<T> {
+        match asked == found {
+            true => self.insert(cache, asked.clone(), moment, fact),
+            false => fact,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ pub(crate) enum Entity<'a> {
 pub(crate) struct Changes(BTreeSet<(CacheRegion, Option<String>)>);
 
 /// With more entities than this, the whole region is invalid.
-const MOST_ENTITIES: usize = 100;
+pub(crate) const MOST_ENTITIES: usize = 100;
 
 impl Changes {
     /// Everything.

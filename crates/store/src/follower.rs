@@ -29,7 +29,7 @@ use model::revocation::RevocationEvent;
 use tokio::sync::watch;
 
 use crate::Store;
-use crate::change::{Changes, Entity};
+use crate::change::{Changes, Entity, MOST_ENTITIES};
 use crate::db::{Conn, Db, timer_now};
 use crate::error::StoreError;
 use crate::revocations;
@@ -269,9 +269,7 @@ impl Follower {
         let revoked: Vec<RevocationEvent> = revoked.collect();
         let reasons = reasons_of(&revoked);
         db.caches.revoked(revoked).await;
-        for change in &reasons {
-            db.caches.changed(change);
-        }
+        db.caches.changed(&reasons);
         for row in changed {
             row.complain("archstone_change");
             db.caches.changed(&row.content);
@@ -286,29 +284,27 @@ impl Follower {
 
 /// What was changed when these were revoked. A Keystone tells nobody else: with what is cached of a user whose
 /// password it has changed, a login would obtain a token from after the revocation.
-fn reasons_of(events: &[RevocationEvent]) -> Vec<Changes> {
-    /// With more of them, nobody looks at each.
-    const FEW: usize = 100;
-    if events.len() > FEW {
-        return vec![
-            Changes::of("user", Entity::Any),
-            Changes::of("project", Entity::Any),
-        ];
+fn reasons_of(events: &[RevocationEvent]) -> Changes {
+    let mut reasons = Changes::default();
+    // With more of them, each region would be invalid as a whole.
+    if events.len() > MOST_ENTITIES {
+        reasons.add(Changes::of("user", Entity::Any));
+        reasons.add(Changes::of("project", Entity::Any));
+        return reasons;
     }
-    let reasons = events.iter().flat_map(|event| {
-        let user = event.user_id.as_ref().map(|id| Entity::One(id.as_str()));
-        let project = event.project_id.as_ref();
-        let project = project.map(|id| Entity::One(id.as_str()));
-        let domain = event.domain_id.as_ref().map(|_| Entity::Any);
-        [
-            user.map(|user| Changes::of("user", user)),
-            user.map(|user| Changes::of("assignment", user)),
-            project
-                .or(domain)
-                .map(|place| Changes::of("project", place)),
-        ]
-    });
-    reasons.flatten().collect()
+    for event in events {
+        if let Some(id) = &event.user_id {
+            reasons.add(Changes::of("user", Entity::One(id.as_str())));
+            reasons.add(Changes::of("assignment", Entity::One(id.as_str())));
+        }
+        if let Some(id) = &event.project_id {
+            reasons.add(Changes::of("project", Entity::One(id.as_str())));
+        }
+        if event.domain_id.is_some() {
+            reasons.add(Changes::of("project", Entity::Any));
+        }
+    }
+    reasons
 }
 
 /// Reads both tables again: all revocations, and of the changes where they end, since all else that is
@@ -505,6 +501,40 @@ mod tests {
             store.sync().await.unwrap();
             assert!(is_followed());
         });
+    }
+
+    #[test]
+    fn all_that_an_event_names_is_read_again_and_of_many_events_everything() {
+        let at = Timestamp::UNIX_EPOCH;
+        let event =
+            |user: Option<&str>, project: Option<&str>, domain: Option<&str>| RevocationEvent {
+                user_id: user.map(Into::into),
+                project_id: project.map(Into::into),
+                domain_id: domain.map(Into::into),
+                ..RevocationEvent::at(at)
+            };
+        let sum = |changes: &[(&str, Entity<'_>)]| {
+            let mut sum = Changes::default();
+            for (table, entity) in changes {
+                sum.add(Changes::of(table, *entity));
+            }
+            sum
+        };
+        let (ada, apollo) = (Entity::One("ada"), Entity::One("apollo"));
+        let of_ada = [("user", ada), ("assignment", ada)];
+        assert_eq!(reasons_of(&[event(None, None, None)]), Changes::default());
+        assert_eq!(reasons_of(&[event(Some("ada"), None, None)]), sum(&of_ada));
+        assert_eq!(
+            reasons_of(&[event(Some("ada"), Some("apollo"), None)]),
+            sum(&[of_ada[0], of_ada[1], ("project", apollo)])
+        );
+        assert_eq!(
+            reasons_of(&[event(None, Some("apollo"), Some("acme"))]),
+            sum(&[("project", apollo), ("project", Entity::Any)])
+        );
+        let many = vec![event(Some("ada"), None, None); MOST_ENTITIES + 1];
+        let all = sum(&[("user", Entity::Any), ("project", Entity::Any)]);
+        assert_eq!(reasons_of(&many), all);
     }
 
     #[tokio::test]

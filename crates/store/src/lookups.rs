@@ -99,20 +99,14 @@ impl Store {
         (subject, caches.before_reading(login_of(id)))
     }
 
-    /// Keeps what was found, unless the database took another spelling of the id for the same: `moments`
-    /// are of what was asked for, and of one user there are as many spellings as anybody likes.
     fn keep_login(&self, asked: &UserId, moments: (Moment, Moment), found: Login) -> Arc<Login> {
         let caches = self.caches();
-        let (found, id) = (Arc::new(found), asked.clone());
-        if found.subject.id != *asked {
-            return found;
-        }
         let subject = Arc::clone(&found.subject);
-        caches.insert(&caches.subjects, id.clone(), moments.0, subject);
-        caches.insert(&caches.logins, id, moments.1, found)
+        let ids = (asked, &subject.id);
+        caches.insert_as_asked(&caches.subjects, ids, moments.0, Arc::clone(&subject));
+        caches.insert_as_asked(&caches.logins, ids, moments.1, Arc::new(found))
     }
 
-    /// The same of a project or domain.
     fn keep_target(
         &self,
         asked: &ProjectId,
@@ -120,10 +114,8 @@ impl Store {
         found: ScopeTarget,
     ) -> Arc<ScopeTarget> {
         let (caches, found) = (self.caches(), Arc::new(found));
-        match found.id == *asked {
-            true => caches.insert(&caches.targets, asked.clone(), moment, found),
-            false => found,
-        }
+        let ids = (asked, &found.id);
+        caches.insert_as_asked(&caches.targets, ids, moment, Arc::clone(&found))
     }
 
     /// A project or domain that a token may be valid on.
@@ -242,11 +234,8 @@ impl Store {
         let moment = caches.before_reading(entity);
         let found = self.application_credentials().find(id).await?;
         Ok(found.map(Arc::new).map(|found| {
-            // As in `keep_login`.
-            match found.credential.id == *id {
-                true => caches.insert(&caches.credentials, id.clone(), moment, found),
-                false => found,
-            }
+            let ids = (id, &found.credential.id);
+            caches.insert_as_asked(&caches.credentials, ids, moment, Arc::clone(&found))
         }))
     }
 
@@ -297,9 +286,8 @@ impl Store {
             return Ok(None);
         };
         let enabled = Arc::new(provider.enabled);
-        if provider.id == *id {
-            caches.insert(&caches.identity_providers, id.clone(), moment, enabled);
-        }
+        let ids = (id, &provider.id);
+        caches.insert_as_asked(&caches.identity_providers, ids, moment, enabled);
         Ok(Some(provider.enabled))
     }
 

@@ -44,6 +44,10 @@ impl NameIn<'_> {
         NameKey(self.0.to_owned(), domain)
     }
 
+    fn is_login(self, login: &Login) -> bool {
+        self.is_of(&login.subject.name, &login.subject.domain)
+    }
+
     /// Letter by letter, where the database may take more for the same.
     fn is_of(self, name: &str, domain: &DomainRef) -> bool {
         self.0 == name
@@ -71,8 +75,7 @@ impl Store {
         let wanted = NameIn(name, domain);
         let id = self.caches().named_users.get(&wanted)?;
         let login = self.cached_login(&id)?;
-        let is_wanted = wanted.is_of(&login.subject.name, &login.subject.domain);
-        is_wanted.then_some(login)
+        wanted.is_login(&login).then_some(login)
     }
 
     /// Who logs in, by name.
@@ -89,7 +92,7 @@ impl Store {
         let wanted = NameIn(name, domain);
         if let Some(id) = caches.named_users.get(&wanted)
             && let Some(login) = self.login(&id).await?
-            && wanted.is_of(&login.subject.name, &login.subject.domain)
+            && wanted.is_login(&login)
         {
             return Ok(Some(login));
         }
@@ -99,7 +102,7 @@ impl Store {
         };
         // Itself it is not kept: before the id was known, nobody could tell whether it changed.
         if let Some(login) = &found
-            && wanted.is_of(&login.subject.name, &login.subject.domain)
+            && wanted.is_login(login)
             && caches.settings.enabled
         {
             let id = login.subject.id.clone();

@@ -41,12 +41,11 @@ pub(crate) struct Question {
 impl Question {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         let header = |name: HeaderName| request.headers().get(name).cloned();
-        let asks_first = *request.method() == Method::OPTIONS;
         Self {
-            asks_first,
+            asks_first: *request.method() == Method::OPTIONS,
             origin: header(ORIGIN),
-            method: header(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| asks_first),
-            headers: header(ACCESS_CONTROL_REQUEST_HEADERS).filter(|_| asks_first),
+            method: header(ACCESS_CONTROL_REQUEST_METHOD),
+            headers: header(ACCESS_CONTROL_REQUEST_HEADERS),
         }
     }
 }

@@ -83,18 +83,15 @@ async fn list(call: Call) -> Result<Reply<()>, ApiError> {
         AssignmentDocument::new(&held, names, &links)
     };
     // A document takes many times the memory of what it is made of.
-    let list = if asked.effective {
-        let documents = by_holder(held).flat_map(move |held| {
-            let held = in_effect(held, &roles, filter.role_id.as_ref()).into_iter();
-            let documents = held.map(|held| document(held, &roles));
-            documents.collect::<Vec<_>>()
-        });
-        call.long_list("role_assignments", documents)
-    } else {
-        let documents = held.into_iter().map(move |held| document(held, &roles));
-        call.long_list("role_assignments", documents)
-    };
-    Ok(permit.long_list(list))
+    let documents = by_holder(held).flat_map(move |held| {
+        let held = match asked.effective {
+            true => in_effect(held, &roles, filter.role_id.as_ref()),
+            false => held,
+        };
+        let documents = held.into_iter().map(|held| document(held, &roles));
+        documents.collect::<Vec<_>>()
+    });
+    Ok(permit.long_list(call.long_list("role_assignments", documents)))
 }
 
 fn holder(held: &Held) -> (&str, &str) {

@@ -243,15 +243,6 @@ impl Call {
         Collection::new(name, items, &self.request, &self.links)
     }
 
-    /// A whole list that may be too long to be held in memory: each item is made when it is written.
-    pub fn long_list<T: Serialize>(
-        &self,
-        name: &'static str,
-        items: impl Iterator<Item = T> + Send + 'static,
-    ) -> Body {
-        long_list(name, items, &self.request, &self.links)
-    }
-
     /// The same for a part of a list, read by [`Range::page`] or cut by [`Range::skip`]: the answer
     /// says whether it goes on, and where.
     pub fn part_of_collection<T: Serialize>(
@@ -262,5 +253,14 @@ impl Call {
         id: impl Fn(&T) -> &str,
     ) -> Collection<T> {
         Collection::part(name, items, range, id, &self.request, &self.links)
+    }
+
+    /// A whole list that may be too long to be held in memory: each item is made when it is written.
+    pub fn long_list<T: Serialize>(
+        &self,
+        name: &'static str,
+        items: impl Iterator<Item = T> + Send + 'static,
+    ) -> Body {
+        long_list(name, items, &self.request, &self.links)
     }
 }

@@ -28,17 +28,23 @@ impl AuthenticationMethod for ByPassword {
             let Attempt { parts, now, .. } = attempt;
             let shown = ShownPassword::parse(proof(&attempt, &self.name()))?;
             let ShownPassword { user, password } = &shown;
-            // Where a slow hash follows, the database is asked once whoever is named: an answer that is
-            // sooner would tell who is there.
-            let login = match cached_login(&parts.store, user) {
-                Some(login) if is_remembered(parts, &login, password, now) => Some(login),
-                Some(login) => {
-                    let found = parts.store.logins().find(&login.subject.id).await?;
-                    found.map(Arc::new)
+            let checked = match cached_login(&parts.store, user) {
+                Some(login) if is_remembered(parts, &login, password, now) => {
+                    accept(parts, CheckedPassword { login, slow: false }, now).await
                 }
-                None => find_login(&parts.store, user).await?,
+                // A slow hash follows. The database is asked once whoever is named: an answer that is
+                // sooner would tell who is there.
+                cached => {
+                    let login = match cached {
+                        Some(login) => {
+                            let found = parts.store.logins().find(&login.subject.id).await?;
+                            found.map(Arc::new)
+                        }
+                        None => find_login(&parts.store, user).await?,
+                    };
+                    check_password(parts, user, login, password, now).await
+                }
             };
-            let checked = check_password(parts, &shown.user, login, &shown.password, now).await;
             let checked = checked.map_err(hide_disabled)?;
             Ok(Proof {
                 secret_hash: checked.login.password_hash.clone(),
@@ -116,6 +122,15 @@ pub async fn check_password(
     now: Timestamp,
 ) -> Result<CheckedPassword, ApiError> {
     let checked = try_password(parts, asked, login, password, now).await?;
+    accept(parts, checked, now).await
+}
+
+/// Lets the user of a right password in, if they may use it.
+async fn accept(
+    parts: &Parts,
+    checked: CheckedPassword,
+    now: Timestamp,
+) -> Result<CheckedPassword, ApiError> {
     require_usable(parts, &checked.login, now)?;
     settle_password(parts, checked).await
 }

@@ -145,10 +145,6 @@ macro_rules! bound {
     }};
 }
 
-/// So many rows of a result are read before others get the thread: the rows of a long one are often there
-/// already, and who validates a token is not to wait for all of them.
-const ROWS_AT_ONCE: usize = 256;
-
 /// What becomes of each row of a result.
 pub(crate) type Each<S> = fn(&mut S, Row) -> Result<(), StoreError>;
 
@@ -302,15 +298,10 @@ impl Session {
             ($connection:expr, $row:ident, $time:expr) => {{
                 let mut rows = bound!(statement, values, $time).fetch(&mut **$connection);
                 let mut made = Ok(S::default());
-                let mut count = 0_usize;
                 // To the end, also behind a row that cannot be read: no answer is left on its way.
                 loop {
                     match poll_fn(|context| rows.as_mut().poll_next(context)).await {
                         Some(Ok(row)) => {
-                            count += 1;
-                            if count.is_multiple_of(ROWS_AT_ONCE) {
-                                tokio::task::yield_now().await;
-                            }
                             if let Ok(state) = &mut made
                                 && let Err(error) = each(state, Row::$row(row))
                             {
@@ -498,6 +489,21 @@ pub(super) mod tests {
         if session.db.dialect() == Dialect::Sqlite {
             session.batch("PRAGMA cache_size = 4242").await.unwrap();
         }
+    }
+
+    /// `.cargo/config.toml` says how, and whatever does not read it builds another SQLite.
+    #[tokio::test]
+    async fn sqlite_is_built_without_what_all_connections_would_wait_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = scratch::store(&folder).await;
+        if store.dialect() != Dialect::Sqlite {
+            return;
+        }
+        let mut session = session(&store, false).await;
+        let sql = "SELECT \
+             sqlite_compileoption_used('DEFAULT_MEMSTATUS=0') * 2 + \
+             sqlite_compileoption_used('ENABLE_MEMORY_MANAGEMENT') AS number";
+        assert_eq!(number(&mut session, sql).await.unwrap(), 2);
     }
 
     #[tokio::test]
